@@ -1,0 +1,38 @@
+"""Named networks and presets, kept as YAML documents beside this file.
+
+A network document holds ``layers``; a preset holds ``model`` (a network's name) and ``craft``. A
+preset's name carries its family, as in ``raiw/vgg16-d16``.
+"""
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+_FOLDER = files(__name__)
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Return every name of the catalogue, sorted."""
+    found = []
+    for entry in _FOLDER.iterdir():
+        if entry.name.endswith(".yaml"):
+            found.append(entry.name)
+        elif entry.is_dir() and not entry.name.startswith("_"):
+            found.extend(f"{entry.name}/{e.name}" for e in entry.iterdir() if e.name != "")
+    return tuple(sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml")))
+
+
+def read(name: str) -> dict[str, Any] | None:
+    """Return the document of a name as spec fields, a preset's network filled in; None if unknown."""
+    if name not in names():
+        return None
+    document: dict[str, Any] = yaml.safe_load((_FOLDER / f"{name}.yaml").read_text("utf-8"))
+    network = document.get("model")
+    if network is not None:
+        document["layers"] = yaml.safe_load((_FOLDER / f"{network}.yaml").read_text("utf-8"))[
+            "layers"
+        ]
+    return document

@@ -1,0 +1,205 @@
+"""The error tree of raiw.
+
+::
+
+    RaiwError                     anything raiw says about its input or its work
+    ├── InvalidInput              the caller can repair it
+    │   ├── InvalidSpec           a spec, layer, rule or target is wrong
+    │   │   └── ImpossibleTarget  no graph of this shape has so many (or few) edges
+    │   ├── InvalidTensors        a safetensors file is malformed or holds the wrong tensors
+    │   │   └── InvalidImportance scores do not fit the spec, or hold NaN or +inf
+    │   ├── InvalidMasks          a mask file is damaged or not a mask file
+    │   └── TooLarge              a limit is exceeded
+    ├── Infeasible                forbidden (-inf) edges leave no graph that keeps the contract
+    ├── NotFound                  no such job, mask, file or layer
+    ├── GateFailed                verification, comparison or a gate said no
+    ├── JobEnded                  a job ended without a result
+    │   ├── JobFailed
+    │   ├── JobCanceled
+    │   └── JobExpired
+    ├── StillRunning              the wait ended before the job did
+    ├── Unauthorized              the server refused the token
+    ├── Unreachable               the server did not answer, or asked to come back later
+    └── MissingExtra              an optional dependency is not installed
+
+Each class has a stable ``code``: it is the slug of the REST problem, the ``error.code`` of
+``--json`` and what a program should test. Nothing here knows HTTP or exit statuses; each edge
+keeps one table of its own.
+"""
+
+from typing import Any, ClassVar
+
+
+class RaiwError(Exception):
+    """Base of every error raised on purpose.
+
+    Parameters
+    ----------
+    message
+        What is wrong: the value, the limit and the remedy.
+    pointer
+        JSON pointer into the document the message is about, or None.
+    details
+        Further facts for programs, JSON-serialisable.
+    """
+
+    code: ClassVar[str] = "error"
+    title: ClassVar[str] = "raiw could not do this"
+
+    def __init__(self, message: str, *, pointer: str | None = None, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.pointer = pointer
+        self.details = details
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, self.pointer, self.details)
+
+
+def _rebuild(
+    kind: type[RaiwError], message: str, pointer: str | None, details: dict[str, Any]
+) -> RaiwError:
+    return kind(message, pointer=pointer, **details)
+
+
+class InvalidInput(RaiwError):
+    """The caller's input is wrong and can be repaired."""
+
+    code = "invalid-input"
+    title = "The input is invalid"
+
+
+class InvalidSpec(InvalidInput):
+    """A spec document is wrong; ``problems`` lists every fault with its JSON pointer."""
+
+    code = "invalid-spec"
+    title = "The spec is invalid"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        pointer: str | None = None,
+        problems: list[dict[str, str]] | None = None,
+        **details: Any,
+    ) -> None:
+        listed = problems or [{"pointer": pointer or "", "detail": message}]
+        super().__init__(message, pointer=pointer, problems=listed, **details)
+
+    @property
+    def problems(self) -> list[dict[str, str]]:
+        """Every fault found: ``{"pointer": ..., "detail": ...}``."""
+        listed: list[dict[str, str]] = self.details["problems"]
+        return listed
+
+
+class ImpossibleTarget(InvalidSpec):
+    """No graph of this shape has the edges asked for; the message names the nearest that does."""
+
+    code = "impossible-target"
+    title = "The target cannot be met"
+
+
+class InvalidTensors(InvalidInput):
+    """A safetensors file is malformed, or its tensors are not what is needed."""
+
+    code = "invalid-tensors"
+    title = "The safetensors file is invalid"
+
+
+class InvalidImportance(InvalidTensors):
+    """Importance scores do not fit the spec, or hold NaN or +inf."""
+
+    code = "invalid-importance"
+    title = "The importance scores are invalid"
+
+
+class InvalidMasks(InvalidInput):
+    """A mask file is damaged, of another format, or contradicts its own digest."""
+
+    code = "invalid-masks"
+    title = "The mask file is invalid"
+
+
+class TooLarge(InvalidInput):
+    """A limit is exceeded; the message names it."""
+
+    code = "too-large"
+    title = "A limit is exceeded"
+
+
+class Infeasible(RaiwError):
+    """Edges scored -inf may never be kept, and without them the degree contract cannot be met."""
+
+    code = "infeasible"
+    title = "No graph avoids the forbidden edges"
+
+
+class NotFound(RaiwError):
+    """No such job, mask, blob, file or layer."""
+
+    code = "not-found"
+    title = "Not found"
+
+
+class GateFailed(RaiwError):
+    """A verification, comparison or gate said no."""
+
+    code = "gate-failed"
+    title = "A check failed"
+
+
+class JobEnded(RaiwError):
+    """A job ended without a result."""
+
+    code = "job-ended"
+    title = "The job has no result"
+
+
+class JobFailed(JobEnded):
+    """The job failed; ``details['error']`` is its problem document."""
+
+    code = "job-failed"
+    title = "The job failed"
+
+
+class JobCanceled(JobEnded):
+    """The job was canceled."""
+
+    code = "job-canceled"
+    title = "The job was canceled"
+
+
+class JobExpired(JobEnded):
+    """The job's deadline passed before a worker took it."""
+
+    code = "job-expired"
+    title = "The job expired"
+
+
+class StillRunning(RaiwError):
+    """The wait ended before the job did."""
+
+    code = "still-running"
+    title = "The job is still running"
+
+
+class Unauthorized(RaiwError):
+    """The server wants a token, or refused the one given."""
+
+    code = "unauthorized"
+    title = "Not authorized"
+
+
+class Unreachable(RaiwError):
+    """The server did not answer or is overloaded; trying again later is safe."""
+
+    code = "unreachable"
+    title = "The server cannot be reached"
+
+
+class MissingExtra(RaiwError):
+    """A feature needs an optional dependency; the message names the extra to install."""
+
+    code = "missing-extra"
+    title = "An optional dependency is missing"

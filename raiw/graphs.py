@@ -1,0 +1,87 @@
+"""A neural graph: one bipartite graph between input and output vertices, kept as packed bits.
+
+Bit ``in & 7`` (little-endian) of byte ``in >> 3`` of row ``out`` tells whether the edge
+``(out, in)`` is kept; bits past the last input are zero. An edge's flat index is
+``out·n_in + in``.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Bits = npt.NDArray[np.uint8]
+Bools = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.int32]
+Degrees = npt.NDArray[np.int64]
+
+_BLOCK_CELLS = 1 << 22
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Graph:
+    """An immutable bipartite graph.
+
+    Parameters
+    ----------
+    shape
+        ``(out, in)``: number of output and input vertices.
+    bits
+        ``(out, ceil(in/8))`` bytes, rows packed little-endian, padding bits zero; read-only.
+    """
+
+    shape: tuple[int, int]
+    bits: Bits
+
+    def __post_init__(self) -> None:
+        self.bits.setflags(write=False)
+
+    @classmethod
+    def from_bool(cls, kept: Bools) -> "Graph":
+        """Pack an ``(out, in)`` boolean array.
+
+        >>> Graph.from_bool(np.eye(3, dtype=bool)).edges
+        3
+        """
+        out, n_in = kept.shape
+        return cls((out, n_in), np.packbits(kept, axis=1, bitorder="little"))
+
+    def to_bool(self) -> Bools:
+        """Return the ``(out, in)`` boolean array; costs one byte an edge of the dense layer."""
+        unpacked = np.unpackbits(self.bits, axis=1, count=self.shape[1], bitorder="little")
+        return unpacked.view(np.bool_)
+
+    @property
+    def edges(self) -> int:
+        """Number of edges."""
+        return int(self.out_degrees().sum())
+
+    def out_degrees(self) -> Degrees:
+        """Return the ``(out,)`` degrees of the output vertices."""
+        return np.bitwise_count(self.bits).sum(axis=1, dtype=np.int64)
+
+    def in_degrees(self) -> Degrees:
+        """Return the ``(in,)`` degrees of the input vertices."""
+        degrees = np.zeros(self.shape[1], np.int64)
+        for block in _row_blocks(self):
+            degrees += block.sum(axis=0, dtype=np.int64)
+        return degrees
+
+    def adjacency(self) -> tuple[Degrees, Indices]:
+        """Return CSR ``(indptr, indices)``: the ascending inputs of every output."""
+        indptr = np.zeros(self.shape[0] + 1, np.int64)
+        np.cumsum(self.out_degrees(), out=indptr[1:])
+        blocks = [np.nonzero(block)[1].astype(np.int32) for block in _row_blocks(self)]
+        return indptr, np.concatenate(blocks)
+
+
+def _row_blocks(graph: Graph) -> Iterator[Bools]:
+    """Unpack a few rows at a time, so that a huge layer never stands unpacked as a whole."""
+    out, n_in = graph.shape
+    rows = max(1, _BLOCK_CELLS // n_in)
+    for start in range(0, out, rows):
+        block = np.unpackbits(
+            graph.bits[start : start + rows], axis=1, count=n_in, bitorder="little"
+        )
+        yield block.view(np.bool_)

@@ -1,0 +1,79 @@
+"""What to craft: the algorithm, the target and the rules for single layers."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from raiw.specs.document import Document
+
+MAX_EDGES = (1 << 31) - 1
+"""Most edges of one layer: vertex and edge numbers stay 32-bit."""
+
+Degree = Annotated[int, Field(ge=0, strict=True)]
+Density = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Edges = Annotated[int, Field(ge=0, strict=True)]
+Parameters = Annotated[int, Field(ge=0, strict=True)]
+
+LAYER_TARGETS = ("degree", "density", "edges", "dense")
+
+
+class Rule(Document):
+    """One target for the layers whose name matches a glob; the last matching rule wins."""
+
+    match: Annotated[str, Field(min_length=1, max_length=200)]
+    """Glob over layer names: ``features.*``, ``conv[1-3]``, ``fc?``; case counts."""
+    degree: Degree | None = None
+    """Edges of every input vertex."""
+    density: Density | None = None
+    """Kept edges over all edges of the layer."""
+    edges: Edges | None = None
+    """Edges of the layer, all its groups together."""
+    dense: Literal[True] | None = None
+    """Keep every edge."""
+
+    @model_validator(mode="after")
+    def _one_target(self) -> "Rule":
+        given = [target for target in LAYER_TARGETS if getattr(self, target) is not None]
+        if len(given) != 1:
+            got = " and ".join(given) if given else "none"
+            raise ValueError(
+                f"a rule needs exactly one of {', '.join(LAYER_TARGETS)}; this one has {got}"
+            )
+        return self
+
+
+class Craft(Document):
+    """The algorithm, its seed and the target of every layer."""
+
+    algorithm: str | None = None
+    """A name of the registry. Left out: ``raiw`` with importance scores, ``regular`` without."""
+    seed: Annotated[int, Field(ge=0, lt=1 << 64, strict=True)] = 0
+    """Seed of the algorithms that draw at random; ``raiw`` draws nothing."""
+    degree: Degree | None = None
+    """Edges of every input vertex, in every layer."""
+    density: Density | None = None
+    """Kept edges over all edges, in every layer."""
+    edges: Edges | None = None
+    """Edges of every layer."""
+    parameters: Parameters | None = None
+    """Weights kept in the whole network, rules and dense layers included."""
+    rules: tuple[Rule, ...] = ()
+    """Exceptions by layer name."""
+
+    @model_validator(mode="after")
+    def _at_most_one_target(self) -> "Craft":
+        targets = ("degree", "density", "edges", "parameters")
+        given = [target for target in targets if getattr(self, target) is not None]
+        if len(given) > 1:
+            raise ValueError(
+                f"give one target, not {' and '.join(given)}; rules can differ for single layers"
+            )
+        return self
+
+
+class Importance(Document):
+    """How the attached importance file is read."""
+
+    method: Literal["scores", "magnitude"] = "scores"
+    """``scores``: the file holds scores, ``(out, in)`` or the weight's own shape.
+    ``magnitude``: it holds weights, and an edge's score is the sum of ``|w|`` over its taps."""

@@ -1,0 +1,63 @@
+"""What every raiw document shares: frozen, strict about unknown fields, faults told by pointer."""
+
+import difflib
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from raiw.errors import InvalidSpec
+
+_UNION_TAGS = frozenset({"linear", "conv1d", "conv2d", "conv3d", "conv_transpose2d"})
+
+
+class Document(BaseModel):
+    """A frozen pydantic model that refuses unknown fields and raises :class:`InvalidSpec`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @classmethod
+    def parse(cls, value: Any) -> Self:
+        """Validate a decoded document.
+
+        Raises
+        ------
+        InvalidSpec
+            With every fault, each at its JSON pointer.
+        """
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            raise invalid_spec(error) from None
+
+
+def invalid_spec(error: ValidationError) -> InvalidSpec:
+    """Turn pydantic's report into ours: one line a fault, JSON pointers, nearest field names."""
+    problems = []
+    for fault in error.errors(include_url=False):
+        cause = fault.get("ctx", {}).get("error")
+        if isinstance(cause, InvalidSpec):
+            problems.extend(cause.problems)
+            continue
+        where = [part for part in fault["loc"] if part not in _UNION_TAGS]
+        problems.append({"pointer": json_pointer(where), "detail": fault["msg"]})
+    first = problems[0]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    at = f"{first['pointer']}: " if first["pointer"] else ""
+    return InvalidSpec(
+        f"{at}{first['detail']}{more}", pointer=first["pointer"], problems=problems
+    )
+
+
+def json_pointer(parts: list[Any] | tuple[Any, ...]) -> str:
+    """Return the RFC 6901 pointer of a path.
+
+    >>> json_pointer(["layers", 3, "a/b"])
+    '/layers/3/a~1b'
+    """
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """Return `` (did you mean 'x'?)`` for the closest known name, or nothing."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,238 @@
+"""The plan: every layer's exact number of edges and degrees, before any graph is built."""
+
+import fnmatch
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from raiw.errors import ImpossibleTarget, InvalidSpec, TooLarge
+from raiw.specs.crafting import MAX_EDGES, Craft, Rule
+from raiw.specs.layers import Conv, Linear
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedLayer:
+    """One layer with its edge count decided."""
+
+    layer: Linear | Conv
+    edges: int
+    pointer: str
+    """Where in the document the target stands."""
+
+    @property
+    def name(self) -> str:
+        """Name of the layer."""
+        return self.layer.name
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape ``(out, in/groups)`` of the mask."""
+        return self.layer.graph_shape
+
+    @property
+    def cells(self) -> int:
+        """Edges of the dense layer."""
+        return math.prod(self.shape)
+
+    @property
+    def group_shape(self) -> tuple[int, int]:
+        """Shape ``(out/groups, in/groups)`` of one group's graph."""
+        out, n_in = self.shape
+        return out // self.layer.groups, n_in
+
+    @property
+    def group_edges(self) -> tuple[int, ...]:
+        """Edges of each group's graph: equal, the first ones one more where they do not divide."""
+        share, rest = divmod(self.edges, self.layer.groups)
+        return tuple(share + (group < rest) for group in range(self.layer.groups))
+
+    @property
+    def dense(self) -> bool:
+        """Whether every edge is kept."""
+        return self.edges == self.cells
+
+    @property
+    def density(self) -> float:
+        """Kept edges over all edges."""
+        return self.edges / self.cells
+
+    @property
+    def weights(self) -> int:
+        """Weights kept."""
+        return self.edges * self.layer.taps
+
+    @property
+    def dense_weights(self) -> int:
+        """Weights of the dense layer."""
+        return self.cells * self.layer.taps
+
+    def degree_range(self, side: str) -> tuple[int, int]:
+        """Return the smallest and largest degree the contract allows on side ``in`` or ``out``."""
+        n = self.group_shape[0 if side == "out" else 1]
+        fewest, most = min(self.group_edges), max(self.group_edges)
+        return fewest // n, -(-most // n)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What crafting a spec will build; costs no array and no score."""
+
+    algorithm: str
+    layers: tuple[PlannedLayer, ...]
+
+    @property
+    def edges(self) -> int:
+        """Edges kept in the whole network."""
+        return sum(layer.edges for layer in self.layers)
+
+    @property
+    def weights(self) -> int:
+        """Weights kept in the whole network."""
+        return sum(layer.weights for layer in self.layers)
+
+    @property
+    def dense_weights(self) -> int:
+        """Weights of the dense network."""
+        return sum(layer.dense_weights for layer in self.layers)
+
+    @property
+    def mask_bytes(self) -> int:
+        """Bytes of the packed masks."""
+        return sum(layer.shape[0] * -(-layer.shape[1] // 8) for layer in self.layers)
+
+
+def plan_layers(layers: Sequence[Linear | Conv], craft: Craft) -> tuple[PlannedLayer, ...]:
+    """Decide every layer's edges from the target and the rules.
+
+    Raises
+    ------
+    InvalidSpec
+        A rule matches no layer, or a layer has no target.
+    ImpossibleTarget
+        A target has no graph; the message names the nearest one that has.
+    TooLarge
+        A layer would have 2³¹ edges or more.
+    """
+    _check_rules(layers, craft.rules)
+    chosen = [_last_match(layer.name, craft.rules) for layer in layers]
+    planned: dict[int, PlannedLayer] = {}
+    for index, (layer, position) in enumerate(zip(layers, chosen, strict=True)):
+        if position is not None:
+            rule, pointer = craft.rules[position], f"/craft/rules/{position}"
+            planned[index] = PlannedLayer(layer, *_layer_edges(layer, rule, pointer))
+        elif craft.algorithm == "dense":
+            planned[index] = PlannedLayer(layer, math.prod(layer.graph_shape), "/craft/algorithm")
+        elif craft.parameters is None:
+            planned[index] = PlannedLayer(layer, *_layer_edges(layer, craft, "/craft"))
+    if craft.parameters is not None:
+        free = [index for index in range(len(layers)) if index not in planned]
+        fixed = sum(layer.weights for layer in planned.values())
+        split = _split_parameters([layers[i] for i in free], craft.parameters, fixed)
+        for index, edges in zip(free, split, strict=True):
+            planned[index] = PlannedLayer(layers[index], edges, "/craft/parameters")
+    for layer_plan in planned.values():
+        _check_size(layer_plan)
+    return tuple(planned[index] for index in range(len(layers)))
+
+
+def _check_rules(layers: Sequence[Linear | Conv], rules: Sequence[Rule]) -> None:
+    for position, rule in enumerate(rules):
+        if not any(fnmatch.fnmatchcase(layer.name, rule.match) for layer in layers):
+            names = ", ".join(layer.name for layer in layers[:8])
+            raise InvalidSpec(
+                f"rule {rule.match!r} matches no layer; the layers are {names}"
+                f"{', …' if len(layers) > 8 else ''}",  # noqa: PLR2004
+                pointer=f"/craft/rules/{position}/match",
+            )
+
+
+def _last_match(name: str, rules: Sequence[Rule]) -> int | None:
+    matching = (
+        position
+        for position in reversed(range(len(rules)))
+        if fnmatch.fnmatchcase(name, rules[position].match)
+    )
+    return next(matching, None)
+
+
+def _layer_edges(layer: Linear | Conv, target: Rule | Craft, at: str) -> tuple[int, str]:
+    """Return the edges a target asks of a layer, and the pointer of that target."""
+    out, n_in = layer.graph_shape
+    cells = out * n_in
+    if isinstance(target, Rule) and target.dense:
+        return cells, f"{at}/dense"
+    if target.degree is not None:
+        group_out = out // layer.groups
+        if target.degree > group_out:
+            per_group = " of its group" if layer.groups > 1 else ""
+            raise ImpossibleTarget(
+                f"layer {layer.name!r}: an input vertex cannot have {target.degree} edges, it "
+                f"meets only {group_out} outputs{per_group}; the nearest feasible degree is "
+                f"{group_out}",
+                pointer=f"{at}/degree",
+                layer=layer.name,
+                nearest=group_out,
+            )
+        return target.degree * n_in * layer.groups, f"{at}/degree"
+    if target.density is not None:
+        return math.floor(Fraction(target.density) * cells + Fraction(1, 2)), f"{at}/density"
+    if target.edges is not None:
+        if target.edges > cells:
+            raise ImpossibleTarget(
+                f"layer {layer.name!r} has {cells} edges in all, {target.edges} were asked for; "
+                f"the nearest feasible number is {cells}",
+                pointer=f"{at}/edges",
+                layer=layer.name,
+                nearest=cells,
+            )
+        return target.edges, f"{at}/edges"
+    raise InvalidSpec(
+        f"layer {layer.name!r} has no target: give craft one of degree, density, edges or "
+        f"parameters, or a rule that matches the layer",
+        pointer="/craft",
+    )
+
+
+def _split_parameters(
+    layers: Sequence[Linear | Conv], parameters: int, fixed: int
+) -> list[int]:
+    """Split a weight budget over layers at one density, by largest remainder.
+
+    The total is the largest that does not exceed the budget up to one filter of the smallest
+    kernel, and equals it whenever some layer has one weight an edge.
+    """
+    cells = [math.prod(layer.graph_shape) for layer in layers]
+    total = sum(count * layer.taps for count, layer in zip(cells, layers, strict=True))
+    if not fixed <= parameters <= fixed + total:
+        nearest = fixed if parameters < fixed else fixed + total
+        raise ImpossibleTarget(
+            f"{parameters} weights cannot be kept: the rules fix {fixed} and the other layers "
+            f"have {total}; the nearest feasible number is {nearest}",
+            pointer="/craft/parameters",
+            nearest=nearest,
+        )
+    density = Fraction(parameters - fixed, total) if total else Fraction(0)
+    edges = [math.floor(density * count) for count in cells]
+    left = parameters - fixed - sum(e * y.taps for e, y in zip(edges, layers, strict=True))
+    by_remainder = sorted(range(len(layers)), key=lambda i: (edges[i] - density * cells[i], i))
+    for index in by_remainder:
+        if layers[index].taps <= left and edges[index] < cells[index]:
+            edges[index] += 1
+            left -= layers[index].taps
+    for index in sorted(range(len(layers)), key=lambda i: (-layers[i].taps, i)):
+        more = min(left // layers[index].taps, cells[index] - edges[index])
+        edges[index] += more
+        left -= more * layers[index].taps
+    return edges
+
+
+def _check_size(planned: PlannedLayer) -> None:
+    if planned.edges > MAX_EDGES:
+        raise TooLarge(
+            f"layer {planned.name!r} would have {planned.edges} edges; one layer may have "
+            f"{MAX_EDGES}: lower its target or split the layer",
+            pointer=planned.pointer,
+            layer=planned.name,
+            limit=MAX_EDGES,
+        )

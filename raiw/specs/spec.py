@@ -1,0 +1,207 @@
+"""The spec document: a network's layers, what to craft for them and how scores are read."""
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import Field, model_validator
+
+from raiw import catalogue
+from raiw.algorithms import ALGORITHMS
+from raiw.canonical import digest_of_json
+from raiw.errors import InvalidSpec, NotFound, TooLarge
+from raiw.specs.crafting import Craft, Importance
+from raiw.specs.document import Document, nearest
+from raiw.specs.layers import Layer
+from raiw.specs.plan import Plan, plan_layers
+
+MAX_LAYERS = 4096
+MAX_DOCUMENT_BYTES = 4 << 20
+
+
+class Spec(Document):
+    """What a user asks for. The same model is the YAML file, the REST body and the argument.
+
+    >>> spec = Spec.parse({
+    ...     "layers": [{"name": "fc", "kind": "linear", "in_features": 4, "out_features": 8}],
+    ...     "craft": {"degree": 2},
+    ... })
+    >>> spec.plan().edges
+    8
+    """
+
+    name: Annotated[str, Field(max_length=200)] = ""
+    """A name for people; it changes no mask."""
+    model: Annotated[str, Field(max_length=200)] | None = None
+    """A network or preset of the catalogue, instead of ``layers``."""
+    layers: Annotated[tuple[Layer, ...], Field(min_length=1)] = ()
+    craft: Craft = Craft()
+    importance: Importance | None = None
+    """How the importance file is read; left out, it holds scores."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _prepare(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        unknown = [str(key) for key in value if key not in cls.model_fields]
+        if unknown:
+            fields = list(cls.model_fields)
+            raise InvalidSpec(
+                f"unknown field {unknown[0]!r}{nearest(unknown[0], fields)}; "
+                f"a spec has {', '.join(fields)}",
+                pointer=f"/{unknown[0]}",
+            )
+        layers = value.get("layers", ())
+        if isinstance(layers, list | tuple) and len(layers) > MAX_LAYERS:
+            raise TooLarge(
+                f"{len(layers)} layers; one spec may have {MAX_LAYERS}: split the network",
+                pointer="/layers",
+                limit=MAX_LAYERS,
+            )
+        return _from_catalogue(value) if isinstance(value.get("model"), str) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.layers:
+            raise InvalidSpec("a spec needs layers, or a model of the catalogue", pointer="/layers")
+        seen: dict[str, int] = {}
+        for index, layer in enumerate(self.layers):
+            if layer.name in seen:
+                raise InvalidSpec(
+                    f"layer name {layer.name!r} is used by layers {seen[layer.name]} and {index}; "
+                    f"names must differ",
+                    pointer=f"/layers/{index}/name",
+                )
+            seen[layer.name] = index
+        algorithm = self.craft.algorithm
+        if algorithm is not None and algorithm not in ALGORITHMS:
+            raise InvalidSpec(
+                f"no algorithm {algorithm!r}{nearest(algorithm, list(ALGORITHMS))}; "
+                f"there are {', '.join(ALGORITHMS)}",
+                pointer="/craft/algorithm",
+            )
+        plan_layers(self.layers, self.craft)
+        return self
+
+    @classmethod
+    def load(cls, source: str | Path) -> Self:
+        """Read a spec from a YAML, JSON or TOML file, standard input (``-``) or the catalogue.
+
+        Raises
+        ------
+        InvalidSpec
+            The document is not what a spec is.
+        NotFound
+            There is neither such a file nor such a name.
+        """
+        if str(source) in catalogue.names():
+            return cls.parse({"model": str(source)})
+        return cls.parse(read_document(source))
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the document with its defaults left out: what is hashed, stored and sent."""
+        document: dict[str, Any] = self.model_dump(mode="json", exclude_defaults=True)
+        return document
+
+    def algorithm(self, *, scored: bool) -> str:
+        """Return the algorithm's name, decided by the presence of scores where it is left out.
+
+        Raises
+        ------
+        InvalidSpec
+            The algorithm needs scores and there are none.
+        """
+        name = self.craft.algorithm or ("raiw" if scored else "regular")
+        if ALGORITHMS[name].scored and not scored:
+            raise InvalidSpec(
+                f"algorithm {name!r} needs importance scores: attach an importance file, or use "
+                f"algorithm 'regular'",
+                pointer="/craft/algorithm",
+            )
+        return name
+
+    def plan(self, *, scored: bool = False) -> Plan:
+        """Return every layer's exact edges and degrees; builds nothing."""
+        return Plan(self.algorithm(scored=scored), plan_layers(self.layers, self.craft))
+
+    def content_key(self, importance: str | None = None) -> str:
+        """Return the key of the result: the same key always means the same bits.
+
+        It covers the canonical spec, the algorithm with its revision, and the digest of the
+        importance file; never the version of the package.
+        """
+        algorithm = ALGORITHMS[self.algorithm(scored=importance is not None)]
+        return digest_of_json(
+            {
+                "spec": self.canonical(),
+                "algorithm": [algorithm.name, algorithm.revision],
+                "importance": importance,
+            }
+        )
+
+
+def _from_catalogue(value: dict[str, Any]) -> dict[str, Any]:
+    name = value["model"]
+    known = catalogue.read(name)
+    if known is None:
+        names = list(catalogue.names())
+        raise InvalidSpec(
+            f"no model {name!r} in the catalogue{nearest(name, names)}; there are "
+            f"{', '.join(names)}",
+            pointer="/model",
+        )
+    filled = {"name": name} | {k: v for k, v in known.items() if k in ("layers", "craft")} | value
+    if "layers" in value and cls_layers(value["layers"]) != cls_layers(known["layers"]):
+        raise InvalidSpec("give model or layers, not both", pointer="/layers")
+    return filled
+
+
+def cls_layers(layers: Any) -> Any:
+    """Return layers as plain documents, for comparison."""
+    return json.loads(json.dumps(layers, default=str))
+
+
+def read_document(source: str | Path) -> Any:
+    """Decode a YAML, JSON or TOML document by its suffix; YAML (which includes JSON) otherwise."""
+    if str(source) == "-":
+        return decode_document(sys.stdin.buffer.read(MAX_DOCUMENT_BYTES + 1), "standard input")
+    path = Path(source)
+    if not path.is_file():
+        hint = nearest(str(source), list(catalogue.names()))
+        raise NotFound(f"no spec file and no catalogue name {str(source)!r}{hint}")
+    with path.open("rb") as file:
+        return decode_document(file.read(MAX_DOCUMENT_BYTES + 1), path.name)
+
+
+def decode_document(data: bytes, name: str) -> Any:
+    """Decode a document's bytes; ``name`` decides the form and stands in messages."""
+    if len(data) > MAX_DOCUMENT_BYTES:
+        raise TooLarge(f"{name} is larger than {MAX_DOCUMENT_BYTES} bytes", limit=MAX_DOCUMENT_BYTES)
+    try:
+        text = data.decode("utf-8")
+        if name.endswith(".toml"):
+            return tomllib.loads(text)
+        if name.endswith(".json"):
+            return json.loads(text)
+        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 -- a SafeLoader, see below
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise InvalidSpec(f"{name} cannot be read: {error}") from None
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """PyYAML's safe loader, which also refuses a key given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping after looking for doubled keys, which YAML itself forbids."""
+        mapping = super().construct_mapping(node, deep=deep)
+        if len(mapping) != len(node.value) and not any(
+            key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value
+        ):
+            raise yaml.constructor.ConstructorError(
+                None, None, "a key is given twice", node.start_mark
+            )
+        return mapping
