@@ -43,9 +43,7 @@ def invalid_spec(error: ValidationError) -> InvalidSpec:
     first = problems[0]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     at = f"{first['pointer']}: " if first["pointer"] else ""
-    return InvalidSpec(
-        f"{at}{first['detail']}{more}", pointer=first["pointer"], problems=problems
-    )
+    return InvalidSpec(f"{at}{first['detail']}{more}", pointer=first["pointer"], problems=problems)
 
 
 def json_pointer(parts: list[Any] | tuple[Any, ...]) -> str:

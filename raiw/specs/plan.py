@@ -194,9 +194,7 @@ def _layer_edges(layer: Linear | Conv, target: Rule | Craft, at: str) -> tuple[i
     )
 
 
-def _split_parameters(
-    layers: Sequence[Linear | Conv], parameters: int, fixed: int
-) -> list[int]:
+def _split_parameters(layers: Sequence[Linear | Conv], parameters: int, fixed: int) -> list[int]:
     """Split a weight budget over layers at one density, by largest remainder.
 
     The total is the largest that does not exceed the budget up to one filter of the smallest

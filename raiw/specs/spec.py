@@ -180,7 +180,9 @@ def read_document(source: str | Path) -> Any:
 def decode_document(data: bytes, name: str) -> Any:
     """Decode a document's bytes; ``name`` decides the form and stands in messages."""
     if len(data) > MAX_DOCUMENT_BYTES:
-        raise TooLarge(f"{name} is larger than {MAX_DOCUMENT_BYTES} bytes", limit=MAX_DOCUMENT_BYTES)
+        raise TooLarge(
+            f"{name} is larger than {MAX_DOCUMENT_BYTES} bytes", limit=MAX_DOCUMENT_BYTES
+        )
     try:
         text = data.decode("utf-8")
         if name.endswith(".toml"):

@@ -1,0 +1,1 @@
+"""The raiw service: jobs, masks and uploads over REST."""

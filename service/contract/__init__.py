@@ -1,0 +1,1 @@
+"""What travels over HTTP and the queue, beside the spec itself."""

@@ -1,0 +1,45 @@
+"""Errors only the service can raise; the rest of the tree is :mod:`raiw.errors`."""
+
+from raiw.errors import InvalidInput, RaiwError
+
+
+class AlreadyEnded(RaiwError):
+    """The job has ended, so it cannot be canceled."""
+
+    code = "already-ended"
+    title = "The job has already ended"
+
+
+class InvalidPageToken(InvalidInput):
+    """A page token was not made by this service for this list."""
+
+    code = "invalid-page-token"
+    title = "The page token is invalid"
+
+
+class DigestMismatch(InvalidInput):
+    """The bytes received are not the bytes announced."""
+
+    code = "digest-mismatch"
+    title = "The digest does not match"
+
+
+class OffsetMismatch(RaiwError):
+    """A part does not start where the upload stands."""
+
+    code = "offset-mismatch"
+    title = "The part starts at the wrong offset"
+
+
+class NoSpace(RaiwError):
+    """The artifact folder has no room for this."""
+
+    code = "no-space"
+    title = "The disk is full"
+
+
+class Busy(RaiwError):
+    """The database is locked or away; trying again later is safe."""
+
+    code = "busy"
+    title = "The service is busy"

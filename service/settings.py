@@ -1,0 +1,125 @@
+"""The settings of a deployment: environment variables ``RAIW_*``, read once, passed on, frozen."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from raiw.errors import InvalidInput
+from raiw.specs.document import nearest
+
+PREFIX = "RAIW_"
+CLIENT_VARIABLES = frozenset({"URL", "OFFLINE", "CACHE"})
+"""Variables of the command and the client, which are no settings of a server."""
+
+Seconds = Annotated[float, Field(gt=0, le=30 * 86400)]
+Bytes = Annotated[int, Field(gt=0)]
+
+
+class InvalidSettings(InvalidInput):
+    """A ``RAIW_*`` variable is unknown or wrong."""
+
+    code = "invalid-settings"
+    title = "The settings are invalid"
+
+
+def _default_state_dir() -> Path:
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "raiw"
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set; each field is the variable ``RAIW_<FIELD>``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", use_attribute_docstrings=True
+    )
+
+    state_dir: Path = Field(default_factory=_default_state_dir)
+    """Folder of everything the embedded mode keeps."""
+    database_url: str = ""
+    """SQLAlchemy URL; empty means SQLite in the state folder."""
+    broker_url: str = ""
+    """Redis or Valkey URL; empty means the Valkey that ``raiw serve`` starts in the state folder."""
+    artifact_dir: Path | None = None
+    """Folder of uploads and large masks; every API and worker host must see the same one."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8321
+    token: SecretStr | None = None
+    """Bearer token every ``/v1`` request must carry; at least 16 characters."""
+    allow_public: bool = False
+    """Serve on a public address without a token. Only behind a proxy that authenticates."""
+
+    max_json_bytes: Bytes = 4 << 20
+    max_upload_bytes: Bytes = 64 << 30
+    min_free_bytes: Annotated[int, Field(ge=0)] = 256 << 20
+    """Uploads are refused (507) when the artifact folder's disk would fall below this."""
+    masks_in_database_bytes: Annotated[int, Field(ge=0)] = 256 << 20
+    """Mask files above this size are kept in the artifact folder instead of the database."""
+
+    lease_seconds: Seconds = 60
+    """A worker that stays silent for so long has lost its job."""
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    job_timeout_seconds: Seconds = 6 * 3600
+    """Run time of a job that names none."""
+    janitor_seconds: Seconds = 1.0
+    """Pause between two rounds of the janitor."""
+    republish_seconds: Seconds = 30
+    """A queued job nobody claimed for so long is published again."""
+    keep_jobs_seconds: Annotated[float, Field(gt=0)] = 30 * 86400
+    """Ended jobs are removed after this time; masks stay."""
+    keep_uploads_seconds: Annotated[float, Field(gt=0)] = 86400
+    """Unfinished uploads are removed after this time without a byte."""
+
+    worker_concurrency: Annotated[int, Field(ge=1, le=1024)] = Field(
+        default_factory=lambda: os.cpu_count() or 1
+    )
+    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+
+    @model_validator(mode="after")
+    def _token_is_long(self) -> Self:
+        if self.token is not None and len(self.token.get_secret_value()) < 16:  # noqa: PLR2004
+            raise ValueError("RAIW_TOKEN is shorter than 16 characters")
+        return self
+
+    @property
+    def database(self) -> str:
+        """The database URL in force."""
+        if not self.database_url:
+            return f"sqlite:///{self.state_dir / 'raiw.sqlite'}"
+        plain, psycopg = "postgresql://", "postgresql+psycopg://"
+        return self.database_url.replace(plain, psycopg, 1).replace("postgres://", psycopg, 1)
+
+    @property
+    def broker(self) -> str:
+        """The broker URL in force."""
+        return self.broker_url or f"redis+socket://{self.state_dir / 'valkey.sock'}"
+
+    @property
+    def artifacts(self) -> Path:
+        """The artifact folder in force."""
+        return self.artifact_dir or self.state_dir / "artifacts"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment; ``overrides`` (from command-line options) win, None means not given.
+
+    Raises
+    ------
+    InvalidSettings
+        A variable is unknown or its value is refused.
+    """
+    known = {name.upper() for name in Settings.model_fields} | CLIENT_VARIABLES
+    for variable in os.environ:
+        if variable.startswith(PREFIX) and variable.removeprefix(PREFIX) not in known:
+            names = [PREFIX + name for name in sorted(known)]
+            raise InvalidSettings(f"unknown variable {variable}{nearest(variable, names)}")
+    try:
+        return Settings(**{key: value for key, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        name = "_".join(str(part) for part in fault["loc"]).upper()
+        raise InvalidSettings(f"{PREFIX}{name}: {fault['msg']}" if name else fault["msg"]) from None

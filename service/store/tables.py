@@ -1,0 +1,195 @@
+"""The tables. Times are UTC; JSON columns hold canonical documents; every constraint has a name."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Timestamp(TypeDecorator[datetime]):
+    """A moment in UTC, aware on both databases (SQLite itself forgets the zone)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store UTC."""
+        del dialect
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the zone back."""
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Table(DeclarativeBase):
+    """Base of all tables."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 -- SQLAlchemy wants a plain class attribute
+        datetime: Timestamp,
+        dict[str, Any]: JSON(none_as_null=True),
+    }
+
+
+ACTIVE = text("status IN ('queued', 'running', 'canceling')")
+
+
+class Job(Table):
+    """A job: the only truth about it, whatever the broker says."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        # One active job a key is what makes two equal requests join, on any number of servers.
+        Index(
+            "uq_jobs_content_key_active",
+            "content_key",
+            unique=True,
+            sqlite_where=ACTIVE,
+            postgresql_where=ACTIVE,
+        ),
+        Index("ix_jobs_created_at_id", "created_at", "id"),
+        Index("ix_jobs_status_run_after", "status", "run_after"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    status: Mapped[str] = mapped_column(String(20))
+    content_key: Mapped[str] = mapped_column(String(71), index=True)
+    spec: Mapped[dict[str, Any]]
+    importance: Mapped[str | None] = mapped_column(String(71))
+    algorithm: Mapped[str] = mapped_column(String(40))
+    note: Mapped[dict[str, Any]]
+    queue: Mapped[str] = mapped_column(String(40))
+    timeout_seconds: Mapped[float] = mapped_column(Float)
+    max_attempts: Mapped[int]
+    attempt: Mapped[int] = mapped_column(default=0)
+    phase: Mapped[str] = mapped_column(String(40), default="queued")
+    completed: Mapped[int] = mapped_column(default=0)
+    total: Mapped[int]
+    events: Mapped[int] = mapped_column(default=0)
+    """Number of the last event: counted here, so that the row's lock orders them."""
+    created_at: Mapped[datetime]
+    run_after: Mapped[datetime]
+    """Not before; moved on by the backoff after a lost attempt."""
+    published_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    deadline_at: Mapped[datetime | None]
+    lease_owner: Mapped[str | None] = mapped_column(String(200))
+    lease_expires_at: Mapped[datetime | None]
+    error: Mapped[dict[str, Any] | None]
+    mask_digest: Mapped[str | None] = mapped_column(ForeignKey("masks.digest"))
+
+
+class JobEvent(Table):
+    """One thing that happened to a job."""
+
+    __tablename__ = "job_events"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    event: Mapped[str] = mapped_column(String(20))
+    data: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+
+class Outbox(Table):
+    """A message for the broker, written with the change it announces."""
+
+    __tablename__ = "outbox"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    task: Mapped[str] = mapped_column(String(60))
+    queue: Mapped[str] = mapped_column(String(40))
+    argument: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[datetime]
+    next_attempt_at: Mapped[datetime] = mapped_column(index=True)
+    attempts: Mapped[int] = mapped_column(default=0)
+
+
+class Masks(Table):
+    """A stored set of masks. Equal bits are stored once, with the file that came first."""
+
+    __tablename__ = "masks"
+
+    digest: Mapped[str] = mapped_column(String(71), primary_key=True)
+    file_sha256: Mapped[str] = mapped_column(String(71))
+    size: Mapped[int]
+    chunks: Mapped[int]
+    """Rows of ``mask_chunks``; 0 when the file is an artifact."""
+    document: Mapped[dict[str, Any]]
+    statistics: Mapped[dict[str, Any] | None]
+    measure_attempts: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime]
+
+
+class MaskChunk(Table):
+    """One mebibyte of a mask file."""
+
+    __tablename__ = "mask_chunks"
+
+    digest: Mapped[str] = mapped_column(
+        ForeignKey("masks.digest", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(primary_key=True)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Result(Table):
+    """Which masks a content key means: the cache that outlives jobs."""
+
+    __tablename__ = "results"
+
+    content_key: Mapped[str] = mapped_column(String(71), primary_key=True)
+    mask_digest: Mapped[str] = mapped_column(ForeignKey("masks.digest", ondelete="CASCADE"))
+    created_at: Mapped[datetime]
+
+
+class Blob(Table):
+    """An uploaded file, kept as an artifact under its digest."""
+
+    __tablename__ = "blobs"
+
+    digest: Mapped[str] = mapped_column(String(71), primary_key=True)
+    size: Mapped[int]
+    header: Mapped[str] = mapped_column(Text)
+    """The safetensors header, so that a spec is checked against it without opening the file."""
+    created_at: Mapped[datetime]
+
+
+class Upload(Table):
+    """An upload under way; its bytes lie in the artifact folder."""
+
+    __tablename__ = "uploads"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(71))
+    size: Mapped[int]
+    received: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime]
+    touched_at: Mapped[datetime]
