@@ -1,0 +1,48 @@
+"""Sparse neural-network architectures on demand: exact regular masks of large graph entropy.
+
+>>> import raiw
+>>> masks = raiw.craft("raiw/vgg16-d16")
+>>> masks.weights
+754368
+
+Names are imported when they are first used, so ``import raiw`` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from raiw.client import Client
+    from raiw.errors import RaiwError
+    from raiw.masks import Mask, MaskSet, load
+    from raiw.masks.verify import verify
+    from raiw.pipeline import craft
+    from raiw.specs.spec import Spec
+
+__all__ = ["Client", "Mask", "MaskSet", "RaiwError", "Spec", "craft", "load", "verify"]
+
+_HOMES = {
+    "Client": "raiw.client",
+    "Mask": "raiw.masks",
+    "MaskSet": "raiw.masks",
+    "RaiwError": "raiw.errors",
+    "Spec": "raiw.specs.spec",
+    "craft": "raiw.pipeline",
+    "load": "raiw.masks",
+    "verify": "raiw.masks.verify",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("raiw")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'raiw' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
