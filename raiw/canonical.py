@@ -6,6 +6,7 @@ round-trip rule. NaN and infinities are refused.
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,15 @@ def digest_of_json(value: Any) -> str:
     return digest_of(canonical_json(value).encode())
 
 
+def digest_of_chunks(chunks: Iterable[bytes | memoryview]) -> str:
+    """Return the digest of the chunks' bytes, one after the other."""
+    sha256 = hashlib.sha256()
+    for chunk in chunks:
+        sha256.update(chunk)
+    return f"sha256:{sha256.hexdigest()}"
+
+
 def digest_of_file(path: Path) -> str:
     """Return the digest of a file's bytes, read in pieces of 1 MiB."""
-    sha256 = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            sha256.update(chunk)
-    return f"sha256:{sha256.hexdigest()}"
+        return digest_of_chunks(iter(lambda: file.read(CHUNK_BYTES), b""))

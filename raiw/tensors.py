@@ -18,6 +18,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from mmap import mmap
 from typing import Any
 
 from raiw.errors import InvalidTensors, TooLarge
@@ -87,7 +88,7 @@ class Header:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-def header_end(prefix: bytes) -> int:
+def header_end(prefix: bytes | mmap) -> int:
     """Return how many bytes of the file must be at hand to read its header.
 
     With fewer than nine bytes that is nine: the length, and the brace that tells a safetensors
@@ -118,7 +119,7 @@ def header_end(prefix: bytes) -> int:
 
 
 def read_header(
-    prefix: bytes, file_size: int | None = None, *, max_metadata: int = MAX_METADATA_BYTES
+    prefix: bytes | mmap, file_size: int | None = None, *, max_metadata: int = MAX_METADATA_BYTES
 ) -> Header:
     """Check a header and return what it says.
 
