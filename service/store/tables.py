@@ -5,15 +5,16 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     DateTime,
     Dialect,
     Float,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     String,
-    Text,
     TypeDecorator,
     text,
 )
@@ -56,7 +57,10 @@ class Table(DeclarativeBase):
     }
 
 
-ACTIVE = text("status IN ('queued', 'running', 'canceling')")
+Big = BigInteger().with_variant(Integer, "sqlite")
+"""64 bits on both; SQLite counts rows by itself only in a column it calls INTEGER."""
+
+ACTIVE = text("status IN ('queued', 'running')")
 
 
 class Job(Table):
@@ -65,6 +69,7 @@ class Job(Table):
     __tablename__ = "jobs"
     __table_args__ = (
         # One active job a key is what makes two equal requests join, on any number of servers.
+        # A job being canceled is not joined: whoever asks now wants the result.
         Index(
             "uq_jobs_content_key_active",
             "content_key",
@@ -84,6 +89,7 @@ class Job(Table):
     importance: Mapped[str | None] = mapped_column(String(71))
     algorithm: Mapped[str] = mapped_column(String(40))
     note: Mapped[dict[str, Any]]
+    """The client's ``metadata`` (a name SQLAlchemy keeps for itself)."""
     queue: Mapped[str] = mapped_column(String(40))
     timeout_seconds: Mapped[float] = mapped_column(Float)
     max_attempts: Mapped[int]
@@ -123,7 +129,7 @@ class Outbox(Table):
 
     __tablename__ = "outbox"
 
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(Big, primary_key=True, autoincrement=True)
     task: Mapped[str] = mapped_column(String(60))
     queue: Mapped[str] = mapped_column(String(40))
     argument: Mapped[str] = mapped_column(String(100))
@@ -139,7 +145,7 @@ class Masks(Table):
 
     digest: Mapped[str] = mapped_column(String(71), primary_key=True)
     file_sha256: Mapped[str] = mapped_column(String(71))
-    size: Mapped[int]
+    size: Mapped[int] = mapped_column(Big)
     chunks: Mapped[int]
     """Rows of ``mask_chunks``; 0 when the file is an artifact."""
     document: Mapped[dict[str, Any]]
@@ -176,9 +182,10 @@ class Blob(Table):
     __tablename__ = "blobs"
 
     digest: Mapped[str] = mapped_column(String(71), primary_key=True)
-    size: Mapped[int]
-    header: Mapped[str] = mapped_column(Text)
-    """The safetensors header, so that a spec is checked against it without opening the file."""
+    size: Mapped[int] = mapped_column(Big)
+    header: Mapped[bytes] = mapped_column(LargeBinary)
+    """The file's first bytes up to its tensors, as ``raiw.tensors.read_header`` takes them: a spec
+    is checked against them without opening the file."""
     created_at: Mapped[datetime]
 
 
@@ -189,7 +196,7 @@ class Upload(Table):
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     digest: Mapped[str] = mapped_column(String(71))
-    size: Mapped[int]
-    received: Mapped[int] = mapped_column(default=0)
+    size: Mapped[int] = mapped_column(Big)
+    received: Mapped[int] = mapped_column(Big, default=0)
     created_at: Mapped[datetime]
     touched_at: Mapped[datetime]

@@ -1,0 +1,82 @@
+"""The broker: one Celery configuration for the producer and the worker, and the producer itself.
+
+The database is the only truth about a job; a message carries one id. Losing, doubling or delaying
+a message is harmless, and every setting below follows from that.
+"""
+
+from celery import Celery
+from kombu import Queue as KombuQueue
+
+from service.contract.tasks import Queue
+from service.settings import Settings
+
+_LONGEST_TASK_SECONDS = 8 * 86400
+
+
+def celery_app(settings: Settings) -> Celery:
+    """Return a Celery application that talks to the broker of the settings."""
+    app = Celery("raiw", broker=settings.broker, set_as_current=False)
+    app.conf.update(
+        # JSON only: a reachable broker must not be able to run code.
+        task_serializer="json",
+        accept_content=["json"],
+        # No result backend: results are rows, and chords are not used.
+        task_ignore_result=True,
+        # A worker reserves only what it can start; redelivery is harmless, the claim drops it.
+        task_acks_late=True,
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
+        # A task whose process was killed is retried by the reaper, which counts; the broker cannot.
+        task_reject_on_worker_lost=False,
+        # A lost connection must not kill a long job; the redelivered message is dropped.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        # Redelivery by the broker would only make duplicates: the janitor republishes.
+        visibility_timeout=_LONGEST_TASK_SECONDS,
+        broker_transport_options={
+            "visibility_timeout": _LONGEST_TASK_SECONDS,
+            "global_keyprefix": "raiw:",
+            # A hanging broker must not hang the janitor.
+            "socket_connect_timeout": 5,
+            "socket_timeout": 10,
+            "socket_keepalive": not settings.broker.startswith("redis+socket"),
+            "health_check_interval": 30,
+            "max_retries": 1,
+            "interval_start": 0,
+            "interval_step": 0.2,
+            "interval_max": 0.5,
+        },
+        broker_connection_timeout=5,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        # The janitor has its own backoff.
+        task_publish_retry=False,
+        # A misspelt queue name fails instead of filling a queue that nobody reads.
+        task_create_missing_queues=False,
+        task_default_queue=Queue.CPU.value,
+        task_queues=[KombuQueue(queue.value) for queue in Queue],
+        # Events are ours, in the database; logs are set up by the entry point.
+        worker_send_task_events=False,
+        task_send_sent_event=False,
+        worker_hijack_root_logger=False,
+        # Importing numba in a fresh pool process takes longer than the 4 s Celery allows.
+        worker_proc_alive_timeout=60,
+        # A fresh process now and then bounds what a leak in a library can cost.
+        worker_max_tasks_per_child=1000,
+        worker_soft_shutdown_timeout=0,
+    )
+    return app
+
+
+class Publisher:
+    """Sends a task by name; raises when the broker does not take it within seconds."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._app = celery_app(settings)
+
+    def __call__(self, task: str, queue: str, argument: str) -> None:
+        """Send one message."""
+        self._app.send_task(task, args=[argument], queue=queue)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._app.close()

@@ -1,0 +1,28 @@
+"""What every use case needs, wired once by the entry point."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from service.settings import Settings
+from service.store.artifacts import Artifacts
+from service.store.database import Database
+
+
+def _nobody() -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Settings, database and artifact folder of one process."""
+
+    settings: Settings
+    database: Database
+    artifacts: Artifacts
+    wake: Callable[[], None] = _nobody
+    """Tells the janitor that a message waits, so that it need not find out by itself."""
+
+    @classmethod
+    def open(cls, settings: Settings, wake: Callable[[], None] = _nobody) -> "Services":
+        """Connect to what the settings name."""
+        return cls(settings, Database(settings), Artifacts(settings.artifacts), wake)

@@ -1,0 +1,90 @@
+"""From rows to what clients see: the only translator."""
+
+from raiw.specs.plan import Plan
+from service.contract.jobs import (
+    ENDED,
+    EventView,
+    JobResult,
+    JobStatus,
+    JobUrls,
+    JobView,
+    PlannedLayerView,
+    PlanView,
+    Progress,
+)
+from service.store.tables import Job, JobEvent, Masks
+
+
+def job_view(job: Job, masks: Masks | None) -> JobView:
+    """Show a job; ``masks`` is what its digest names."""
+    status = JobStatus(job.status)
+    url = f"/v1/jobs/{job.id}"
+    return JobView(
+        id=job.id,
+        kind=job.kind,
+        status=status,
+        done=status in ENDED,
+        content_key=job.content_key,
+        spec=job.spec,
+        importance=job.importance,
+        algorithm=job.algorithm,
+        metadata=job.note,
+        attempt=job.attempt,
+        max_attempts=job.max_attempts,
+        progress=Progress(phase=job.phase, completed=job.completed, total=job.total),
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        deadline_at=job.deadline_at,
+        timeout_seconds=job.timeout_seconds,
+        error=job.error,
+        result=masks
+        and JobResult(digest=masks.digest, file_sha256=masks.file_sha256, bytes=masks.size),
+        urls=JobUrls(
+            self=url,
+            events=f"{url}/events",
+            cancel=f"{url}/cancel",
+            result=masks and f"/v1/masks/{masks.digest}",
+        ),
+    )
+
+
+def event_view(event: JobEvent) -> EventView:
+    """Show an event."""
+    return EventView.model_validate(
+        {
+            "seq": event.seq,
+            "event": event.event,
+            "created_at": event.created_at,
+            "data": event.data,
+        }
+    )
+
+
+def plan_view(plan: Plan, content_key: str, *, stored: bool) -> PlanView:
+    """Show a plan."""
+    return PlanView(
+        algorithm=plan.algorithm,
+        content_key=content_key,
+        stored=stored,
+        layers=[
+            PlannedLayerView(
+                name=layer.name,
+                kind=layer.layer.kind,
+                shape=layer.shape,
+                groups=layer.layer.groups,
+                edges=layer.edges,
+                density=layer.density,
+                dense=layer.dense,
+                in_degree=layer.degree_range("in"),
+                out_degree=layer.degree_range("out"),
+                weights=layer.weights,
+                dense_weights=layer.dense_weights,
+            )
+            for layer in plan.layers
+        ],
+        edges=plan.edges,
+        weights=plan.weights,
+        dense_weights=plan.dense_weights,
+        mask_bytes=plan.mask_bytes,
+    )

@@ -1,0 +1,345 @@
+"""Every statement about jobs: each state change is one guarded UPDATE that says whether it won.
+
+::
+
+    queued ──claim──> running ──> succeeded | failed
+      │  ^               │ └────> canceling ──> canceled
+      │  └──lost lease───┘
+      └──> canceled | expired
+
+A worker's writes carry its attempt number: once the job was taken from it, they change nothing.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import and_, delete, exists, or_, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from service.contract.jobs import ENDED, JobStatus
+from service.contract.tasks import Queue, Task
+from service.store.tables import Job, JobEvent, Masks, Outbox, Result
+
+HELD = (JobStatus.RUNNING, JobStatus.CANCELING)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A worker's claim on a job."""
+
+    job_id: str
+    number: int
+
+
+def new_job_id() -> str:
+    """Return a fresh job id."""
+    return f"job_{secrets.token_hex(12)}"
+
+
+def find(session: Session, job_id: str) -> Job | None:
+    """Return a job."""
+    return session.get(Job, job_id)
+
+
+def find_active(session: Session, content_key: str) -> Job | None:
+    """Return the queued or running job of a key."""
+    return session.scalar(
+        select(Job).where(
+            Job.content_key == content_key,
+            Job.status.in_((JobStatus.QUEUED, JobStatus.RUNNING)),
+        )
+    )
+
+
+def find_succeeded(session: Session, content_key: str) -> Job | None:
+    """Return the latest succeeded job of a key."""
+    return session.scalar(
+        select(Job)
+        .where(Job.content_key == content_key, Job.status == JobStatus.SUCCEEDED)
+        .order_by(Job.created_at.desc(), Job.id.desc())
+        .limit(1)
+    )
+
+
+def find_result(session: Session, content_key: str) -> str | None:
+    """Return the digest of the masks a key means, if they are stored."""
+    return session.scalar(select(Result.mask_digest).where(Result.content_key == content_key))
+
+
+def page(
+    session: Session, status: str | None, before: tuple[datetime, str] | None, size: int
+) -> Sequence[Job]:
+    """Return up to ``size`` jobs, newest first, older than ``before``."""
+    query = select(Job).order_by(Job.created_at.desc(), Job.id.desc()).limit(size)
+    if status is not None:
+        query = query.where(Job.status == status)
+    if before is not None:
+        query = query.where(tuple_(Job.created_at, Job.id) < tuple_(*before))
+    return session.scalars(query).all()
+
+
+def events_after(session: Session, job_id: str, seq: int, size: int) -> Sequence[JobEvent]:
+    """Return up to ``size`` events later than number ``seq``, oldest first."""
+    return session.scalars(
+        select(JobEvent)
+        .where(JobEvent.job_id == job_id, JobEvent.seq > seq)
+        .order_by(JobEvent.seq)
+        .limit(size)
+    ).all()
+
+
+def add_event(
+    session: Session, job_id: str, event: str, data: dict[str, Any], now: datetime
+) -> None:
+    """Append an event; the job's row counts them."""
+    seq = session.scalar(
+        update(Job).where(Job.id == job_id).values(events=Job.events + 1).returning(Job.events)
+    )
+    session.add(JobEvent(job_id=job_id, seq=seq, event=event, data=data, created_at=now))
+
+
+def enqueue(session: Session, task: Task, queue: str, argument: str, due: datetime) -> None:
+    """Write a message that the janitor will publish once it is due."""
+    session.add(
+        Outbox(task=task, queue=queue, argument=argument, created_at=due, next_attempt_at=due)
+    )
+
+
+def add(session: Session, job: Job, now: datetime) -> None:
+    """Insert a queued job with its first event and its message."""
+    session.add(job)
+    session.flush()
+    add_event(session, job.id, "status", {"status": JobStatus.QUEUED}, now)
+    enqueue(session, Task.RUN_JOB, job.queue, job.id, now)
+
+
+def claim(session: Session, job_id: str, owner: str, lease: timedelta, now: datetime) -> Job | None:
+    """Take a queued job; None when another worker was first or it is no longer queued."""
+    job = session.scalar(
+        update(Job)
+        .where(
+            Job.id == job_id,
+            Job.status == JobStatus.QUEUED,
+            Job.run_after <= now,
+            or_(Job.deadline_at.is_(None), Job.deadline_at > now),
+        )
+        .values(
+            status=JobStatus.RUNNING,
+            attempt=Job.attempt + 1,
+            started_at=now,
+            phase="starting",
+            completed=0,
+            lease_owner=owner,
+            lease_expires_at=now + lease,
+        )
+        .returning(Job)
+    )
+    if job is not None:
+        data = {"status": JobStatus.RUNNING, "attempt": job.attempt}
+        add_event(session, job_id, "status", data, now)
+    return job
+
+
+def renew(session: Session, attempt: Attempt, lease: timedelta, now: datetime) -> str | None:
+    """Extend a lease; return the job's status, None when the job was taken away."""
+    return session.scalar(_held(attempt).values(lease_expires_at=now + lease).returning(Job.status))
+
+
+def report(
+    session: Session,
+    attempt: Attempt,
+    phase: str,
+    completed: int,
+    data: dict[str, Any],
+    now: datetime,
+) -> str | None:
+    """Record progress with its event; return the job's status, None when it was taken away."""
+    status = session.scalar(
+        _held(attempt).values(phase=phase, completed=completed).returning(Job.status)
+    )
+    if status is not None:
+        add_event(session, attempt.job_id, "progress", data, now)
+    return status
+
+
+def succeed(session: Session, attempt: Attempt, digest: str, now: datetime) -> bool:
+    """Close a running job with its masks, which the same transaction has stored."""
+    won = session.scalar(
+        _held(attempt)
+        .where(Job.status == JobStatus.RUNNING)
+        .values(
+            status=JobStatus.SUCCEEDED,
+            phase="done",
+            completed=Job.total,
+            finished_at=now,
+            mask_digest=digest,
+            lease_owner=None,
+            lease_expires_at=None,
+        )
+        .returning(Job)
+    )
+    if won is None:
+        return False
+    if find_result(session, won.content_key) is None:
+        session.add(Result(content_key=won.content_key, mask_digest=digest, created_at=now))
+    add_event(session, won.id, "status", {"status": won.status, "digest": digest}, now)
+    return True
+
+
+def end(
+    session: Session,
+    attempt: Attempt,
+    status: JobStatus,
+    error: dict[str, Any] | None,
+    now: datetime,
+) -> bool:
+    """Close a held job as failed or canceled."""
+    return _close(session, _held(attempt), status, error, now)
+
+
+def cancel(session: Session, job_id: str, now: datetime) -> bool:
+    """Cancel a queued job, or ask a running one to stop; False when it has ended."""
+    if _close(
+        session,
+        update(Job).where(Job.id == job_id, Job.status == JobStatus.QUEUED),
+        JobStatus.CANCELED,
+        None,
+        now,
+    ):
+        return True
+    asked = session.scalar(
+        update(Job)
+        .where(Job.id == job_id, Job.status == JobStatus.RUNNING)
+        .values(status=JobStatus.CANCELING)
+        .returning(Job.id)
+    )
+    if asked is not None:
+        add_event(session, job_id, "status", {"status": JobStatus.CANCELING}, now)
+        return True
+    return session.scalar(select(Job.status).where(Job.id == job_id)) in (
+        JobStatus.CANCELING,
+        JobStatus.CANCELED,
+    )
+
+
+def expire_queued(session: Session, now: datetime) -> int:
+    """End the queued jobs whose deadline has passed; return how many."""
+    overdue = session.scalars(
+        select(Job.id).where(Job.status == JobStatus.QUEUED, Job.deadline_at <= now)
+    ).all()
+    return sum(
+        _close(
+            session,
+            update(Job).where(Job.id == job_id, Job.status == JobStatus.QUEUED),
+            JobStatus.EXPIRED,
+            None,
+            now,
+        )
+        for job_id in overdue
+    )
+
+
+def reap(session: Session, now: datetime, backoff: timedelta) -> int:
+    """Take the jobs whose worker fell silent from it: requeue, cancel or fail; return how many."""
+    lost = session.scalars(
+        select(Job)
+        .where(Job.status.in_(HELD), Job.lease_expires_at < now)
+        .with_for_update(skip_locked=True)
+    ).all()
+    for job in lost:
+        attempt = Attempt(job.id, job.attempt)
+        if job.status == JobStatus.CANCELING:
+            end(session, attempt, JobStatus.CANCELED, None, now)
+        elif job.attempt >= job.max_attempts:
+            detail = f"{job.attempt} workers in a row stopped without a word while running this job"
+            error = {"code": "worker-lost", "title": "The worker was lost", "detail": detail}
+            end(session, attempt, JobStatus.FAILED, error, now)
+        else:
+            _requeue(session, attempt, job.queue, now + backoff * job.attempt, now)
+    return len(lost)
+
+
+def release(session: Session, attempt: Attempt, queue: str, now: datetime) -> None:
+    """Give a running job back at once, as a worker does that is told to stop."""
+    _requeue(session, attempt, queue, now, now)
+
+
+def republish(session: Session, now: datetime, patience: timedelta) -> int:
+    """Write a new message for every queued job that nobody has claimed; return how many."""
+    waiting = exists().where(Outbox.argument == Job.id)
+    stale = session.scalars(
+        update(Job)
+        .where(
+            Job.status == JobStatus.QUEUED,
+            Job.run_after <= now - patience,
+            or_(Job.published_at.is_(None), Job.published_at <= now - patience),
+            ~waiting,
+        )
+        .values(published_at=now)
+        .returning(Job)
+    ).all()
+    for job in stale:
+        enqueue(session, Task.RUN_JOB, job.queue, job.id, now)
+    return len(stale)
+
+
+def remeasure(session: Session, now: datetime, patience: timedelta, most: int) -> int:
+    """Ask again for the statistics of masks that nobody has measured; return how many."""
+    waiting = exists().where(Outbox.argument == Masks.digest)
+    candidates = session.scalars(
+        select(Masks).where(Masks.statistics.is_(None), Masks.measure_attempts < most, ~waiting)
+    ).all()
+    stale = [m for m in candidates if m.created_at <= now - patience * (m.measure_attempts + 1)]
+    for masks in stale:
+        masks.measure_attempts += 1
+        enqueue(session, Task.MEASURE_MASKS, Queue.CPU, masks.digest, now)
+    return len(stale)
+
+
+def forget(session: Session, ended_before: datetime) -> None:
+    """Remove jobs that ended before a time; their masks stay."""
+    session.execute(delete(Job).where(Job.status.in_(ENDED), Job.finished_at < ended_before))
+
+
+def _held(attempt: Attempt) -> Any:
+    return update(Job).where(
+        Job.id == attempt.job_id, Job.attempt == attempt.number, Job.status.in_(HELD)
+    )
+
+
+def _close(
+    session: Session, guarded: Any, status: JobStatus, error: dict[str, Any] | None, now: datetime
+) -> bool:
+    job_id = session.scalar(
+        guarded.values(
+            status=status, finished_at=now, error=error, lease_owner=None, lease_expires_at=None
+        ).returning(Job.id)
+    )
+    if job_id is None:
+        return False
+    data = {"status": status} | ({"error": error} if error else {})
+    add_event(session, job_id, "status", data, now)
+    return True
+
+
+def _requeue(session: Session, attempt: Attempt, queue: str, due: datetime, now: datetime) -> None:
+    requeued = session.scalar(
+        _held(attempt)
+        .where(Job.status == JobStatus.RUNNING)
+        .values(
+            status=JobStatus.QUEUED,
+            phase="queued",
+            run_after=due,
+            published_at=due,
+            lease_owner=None,
+            lease_expires_at=None,
+        )
+        .returning(Job.id)
+    )
+    if requeued is not None:
+        data = {"status": JobStatus.QUEUED, "after_attempt": attempt.number}
+        add_event(session, attempt.job_id, "status", data, now)
+        enqueue(session, Task.RUN_JOB, queue, attempt.job_id, due)

@@ -1,0 +1,41 @@
+"""Bringing a database to the newest revision."""
+
+from pathlib import Path
+
+import migrations
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from service.store.database import Database
+
+
+def upgrade(database: Database, revision: str = "head") -> None:
+    """Run the missing revisions, all in one transaction; several hosts may do so at once."""
+    with database.engine.connect().execution_options(raiw_write=True) as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        connection.commit()
+
+
+def downgrade(database: Database, revision: str) -> None:
+    """Undo revisions down to the one given; ``base`` undoes all."""
+    with database.engine.connect().execution_options(raiw_write=True) as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+        connection.commit()
+
+
+def is_current(database: Database) -> bool:
+    """Whether the database stands at the newest revision."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    with database.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision() == head
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    return config

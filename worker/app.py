@@ -1,0 +1,43 @@
+"""The Celery application of a worker process."""
+
+import logging
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_process_init, worker_process_shutdown
+
+from service.contract.tasks import Task
+from service.jobs.queue import celery_app
+from service.jobs.services import Services
+from service.settings import Settings
+from worker.runner import measure_masks, run_job
+
+logger = logging.getLogger(__name__)
+
+
+def create_worker(settings: Settings) -> Celery:
+    """Return the application with both tasks registered.
+
+    Each pool process opens its own connections after the fork; none is inherited.
+    """
+    app = celery_app(settings)
+    process: dict[str, Services] = {}
+
+    def _open(**_: Any) -> None:
+        process["services"] = Services.open(settings)
+
+    def _close(**_: Any) -> None:
+        process.pop("services").database.close()
+
+    worker_process_init.connect(_open, weak=False)
+    worker_process_shutdown.connect(_close, weak=False)
+
+    @app.task(name=Task.RUN_JOB.value)
+    def _run_job(job_id: str) -> None:
+        run_job(process["services"], job_id)
+
+    @app.task(name=Task.MEASURE_MASKS.value)
+    def _measure_masks(digest: str) -> None:
+        measure_masks(process["services"], digest)
+
+    return app

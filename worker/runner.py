@@ -1,0 +1,160 @@
+"""Running a job: claim, craft layer by layer, store the masks, close the job once."""
+
+import logging
+import os
+import socket
+import time
+from datetime import timedelta
+from typing import Any
+
+from raiw.errors import RaiwError
+from raiw.importance import open_importance
+from raiw.masks import MaskSet, load
+from raiw.pipeline import craft
+from raiw.specs.spec import Spec
+from raiw.statistics import measure
+from service.contract.jobs import JobStatus
+from service.contract.tasks import Queue, Task
+from service.jobs.services import Services
+from service.store import jobs, masks
+from service.store.tables import Job
+from worker.lease import Canceled, Lease, Lost
+
+logger = logging.getLogger(__name__)
+
+_REPORT_SECONDS = 0.25
+"""Progress of quick layers is gathered for so long, because each report is a commit."""
+
+
+def run_job(services: Services, job_id: str) -> None:
+    """Run a queued job; do nothing when another worker has it or it is over."""
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    lease_time = timedelta(seconds=services.settings.lease_seconds)
+    with services.database.write() as session:
+        now = services.database.now(session)
+        job = jobs.claim(session, job_id, owner, lease_time, now)
+    if job is None:
+        logger.info("job %s is not to be had: another worker was first, or it is over", job_id)
+        return
+    attempt = jobs.Attempt(job.id, job.attempt)
+    logger.info("job %s, attempt %d: %d layers", job.id, job.attempt, job.total)
+    with Lease(services, attempt, job.timeout_seconds) as lease:
+        _run_attempt(services, job, attempt, lease)
+
+
+def _run_attempt(services: Services, job: Job, attempt: jobs.Attempt, lease: Lease) -> None:
+    try:
+        crafted = _craft(services, job, Reporter(services, attempt, lease))
+        _store(services, attempt, crafted)
+    except Lost:
+        logger.warning("job %s was taken away; attempt %d writes nothing", job.id, attempt.number)
+    except Canceled:
+        _end(services, attempt, JobStatus.CANCELED, None)
+    except RaiwError as error:
+        _end(services, attempt, JobStatus.FAILED, _problem(error))
+    except MemoryError:
+        _end(services, attempt, JobStatus.FAILED, _OUT_OF_MEMORY)
+    except Exception:
+        # What the exception says may hold anything; the log has it, the client a stable code.
+        logger.exception("job %s failed by a defect", job.id)
+        _end(services, attempt, JobStatus.FAILED, _INTERNAL)
+
+
+def _craft(services: Services, job: Job, reporter: "Reporter") -> MaskSet:
+    spec = Spec.parse(job.spec)
+    importance = None
+    if job.importance is not None:
+        importance = open_importance(services.artifacts.path(job.importance), spec)
+    return craft(spec, importance, on_layer=reporter.layer_done, should_stop=reporter.should_stop)
+
+
+class Reporter:
+    """Tells the database of finished layers, now and then, and the work of a wish to stop it."""
+
+    def __init__(self, services: Services, attempt: jobs.Attempt, lease: Lease) -> None:
+        self._services = services
+        self._attempt = attempt
+        self._lease = lease
+        self._layers: list[dict[str, Any]] = []
+        self._reported = time.monotonic()
+
+    def should_stop(self) -> bool:
+        """Raise when the work must stop; the pipeline asks before every layer."""
+        self._lease.check()
+        return False
+
+    def layer_done(self, completed: int, total: int, layer: dict[str, Any]) -> None:
+        """Take note of a finished layer."""
+        self._layers.append(layer)
+        if completed < total and time.monotonic() - self._reported < _REPORT_SECONDS:
+            return
+        data = {"phase": "crafting", "completed": completed, "total": total, "layers": self._layers}
+        with self._services.database.write() as session:
+            now = self._services.database.now(session)
+            self._lease.observe(
+                jobs.report(session, self._attempt, "crafting", completed, data, now)
+            )
+        self._layers, self._reported = [], time.monotonic()
+
+
+def _store(services: Services, attempt: jobs.Attempt, crafted: MaskSet) -> None:
+    """Store the masks and close the job, in one transaction that a lost lease refuses."""
+    file = crafted.to_bytes()
+    with services.database.write() as session:
+        now = services.database.now(session)
+        masks.add(
+            session,
+            services.artifacts,
+            digest=crafted.digest,
+            file=file,
+            document=crafted.document,
+            in_database_bytes=services.settings.masks_in_database_bytes,
+            now=now,
+        )
+        won = jobs.succeed(session, attempt, crafted.digest, now)
+        if won:
+            jobs.enqueue(session, Task.MEASURE_MASKS, Queue.CPU, crafted.digest, now)
+        else:
+            # Canceled or taken away at the last moment; an unwon end changes nothing.
+            session.rollback()
+    if not won:
+        _end(services, attempt, JobStatus.CANCELED, None)
+
+
+def _end(
+    services: Services, attempt: jobs.Attempt, status: JobStatus, error: dict[str, Any] | None
+) -> None:
+    with services.database.write() as session:
+        jobs.end(session, attempt, status, error, services.database.now(session))
+
+
+def measure_masks(services: Services, digest: str) -> None:
+    """Compute and store the statistics of stored masks, once."""
+    with services.database.read() as session:
+        row = masks.find(session, digest)
+    if row is None or row.statistics is not None:
+        return
+    stream = masks.stream(services.database, services.artifacts, row, 0, row.size)
+    crafted = load(b"".join(stream))
+    statistics = {
+        name: measure(mask.graph, mask.groups).to_json() for name, mask in crafted.items()
+    }
+    with services.database.write() as session:
+        masks.set_statistics(session, digest, {"layers": statistics})
+
+
+def _problem(error: RaiwError) -> dict[str, Any]:
+    problem = {"code": error.code, "title": error.title, "detail": error.message}
+    return problem | ({"pointer": error.pointer} if error.pointer else {})
+
+
+_OUT_OF_MEMORY = {
+    "code": "out-of-memory",
+    "title": "The worker ran out of memory",
+    "detail": "a layer did not fit into the worker's memory: use a larger worker",
+}
+_INTERNAL = {
+    "code": "internal-error",
+    "title": "The worker failed by a defect",
+    "detail": "the worker's log holds the details under this job's id",
+}
