@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from raiw.errors import RaiwError
-from raiw.importance import open_importance
+from raiw.importance.reading import open_importance
 from raiw.masks import MaskSet, load
 from raiw.pipeline import craft
 from raiw.specs.spec import Spec

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from raiw import catalogue
 from raiw.algorithms import ALGORITHMS
@@ -37,7 +37,7 @@ class Spec(Document):
     """A name for people; it changes no mask."""
     model: Annotated[str, Field(max_length=200)] | None = None
     """A network or preset of the catalogue, instead of ``layers``."""
-    layers: Annotated[tuple[Layer, ...], Field(min_length=1)] = ()
+    layers: tuple[Layer, ...] = ()
     craft: Craft = Craft()
     importance: Importance | None = None
     """How the importance file is read; left out, it holds scores."""
@@ -145,6 +145,7 @@ class Spec(Document):
 
 
 def _from_catalogue(value: dict[str, Any]) -> dict[str, Any]:
+    """Fill in what a model or preset of the catalogue says; the document's own fields win."""
     name = value["model"]
     known = catalogue.read(name)
     if known is None:
@@ -154,15 +155,26 @@ def _from_catalogue(value: dict[str, Any]) -> dict[str, Any]:
             f"{', '.join(names)}",
             pointer="/model",
         )
-    filled = {"name": name} | {k: v for k, v in known.items() if k in ("layers", "craft")} | value
-    if "layers" in value and cls_layers(value["layers"]) != cls_layers(known["layers"]):
-        raise InvalidSpec("give model or layers, not both", pointer="/layers")
-    return filled
+    if "layers" in value and not _same_layers(value["layers"], known["layers"]):
+        raise InvalidSpec(
+            f"give model or layers, not both: these are not the layers of {name!r}",
+            pointer="/layers",
+        )
+    fields = {key: known[key] for key in ("layers", "craft") if key in known}
+    return {"name": name} | fields | value
 
 
-def cls_layers(layers: Any) -> Any:
-    """Return layers as plain documents, for comparison."""
-    return json.loads(json.dumps(layers, default=str))
+def _same_layers(given: Any, known: list[Any]) -> bool:
+    """Whether a document that was filled in before (as the canonical form is) comes back."""
+    plain = [x.model_dump(mode="json") if isinstance(x, Document) else x for x in given or ()]
+    defaults = [_LAYER.validate_python(layer).model_dump(mode="json") for layer in known]
+    try:
+        return [_LAYER.validate_python(x).model_dump(mode="json") for x in plain] == defaults
+    except ValidationError:
+        return False
+
+
+_LAYER: TypeAdapter[Any] = TypeAdapter(Layer)
 
 
 def read_document(source: str | Path) -> Any:

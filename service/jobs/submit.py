@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from raiw.errors import NotFound
-from raiw.importance.headers import check_header
+from raiw.importance.fit import check_header
 from raiw.specs.plan import Plan
 from raiw.tensors import read_header
 from service.contract.errors import Busy

@@ -1,0 +1,183 @@
+"""The life of a job under every order of events that workers, clients and a flaky broker make."""
+
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+from sqlalchemy import select
+
+from service.contract.jobs import ENDED, JobStatus
+from service.settings import Settings
+from service.store import jobs, migrate, outbox
+from service.store.database import Database
+from service.store.tables import Job, JobEvent, Masks, Outbox, Result
+
+LEASE = timedelta(seconds=60)
+MOST_ATTEMPTS = 3
+
+
+class JobLife(RuleBasedStateMachine):
+    """Workers are attempts that may act at any time, also long after they lost their lease."""
+
+    claimed = Bundle("claimed")
+    submitted = Bundle("submitted")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        url = f"sqlite:///{Path(self.folder.name) / 'raiw.sqlite'}"
+        self.database = Database(Settings(database_url=url))
+        migrate.upgrade(self.database)
+        self.now = datetime(2030, 1, 1, tzinfo=UTC)
+        self.ends: dict[str, str] = {}
+        self.messages: list[str] = []
+        with self.database.write() as session:
+            session.add(
+                Masks(
+                    digest="sha256:m",
+                    file_sha256="sha256:f",
+                    size=1,
+                    chunks=0,
+                    document={},
+                    created_at=self.now,
+                )
+            )
+
+    def teardown(self) -> None:
+        self.database.close()
+        self.folder.cleanup()
+
+    @rule(target=submitted, key=st.sampled_from("abc"), patience=st.sampled_from([None, 30, 300]))
+    def submit(self, key: str, patience: int | None) -> str:
+        with self.database.write() as session:
+            active = jobs.find_active(session, key)
+            if active is not None:
+                return active.id
+            job = Job(
+                id=jobs.new_job_id(),
+                kind="craft",
+                status=JobStatus.QUEUED,
+                content_key=key,
+                spec={},
+                algorithm="regular",
+                note={},
+                queue="raiw.cpu",
+                timeout_seconds=1e6,
+                max_attempts=MOST_ATTEMPTS,
+                total=1,
+                created_at=self.now,
+                run_after=self.now,
+                published_at=self.now,
+                deadline_at=patience and self.now + timedelta(seconds=patience),
+            )
+            jobs.add(session, job, self.now)
+            return job.id
+
+    @rule()
+    def relay(self) -> None:
+        with self.database.write() as session:
+            taken = outbox.take(session, self.now, timedelta(seconds=15))
+        with self.database.write() as session:
+            outbox.remove(session, taken, self.now)
+        self.messages += [message.argument for message in taken]
+
+    @rule()
+    def relay_dies_after_publishing(self) -> None:
+        with self.database.write() as session:
+            taken = outbox.take(session, self.now, timedelta(seconds=15))
+        self.messages += [message.argument for message in taken]
+
+    @rule()
+    def flush_broker(self) -> None:
+        self.messages.clear()
+
+    @rule(target=claimed, data=st.data(), lost=st.booleans())
+    def work_on_a_message(self, data: st.DataObject, *, lost: bool) -> jobs.Attempt | None:
+        if not self.messages:
+            return None
+        position = data.draw(st.integers(0, len(self.messages) - 1))
+        job_id = self.messages[position] if lost else self.messages.pop(position)
+        with self.database.write() as session:
+            job = jobs.claim(session, job_id, "worker", LEASE, self.now)
+        return job and jobs.Attempt(job.id, job.attempt)
+
+    @rule(attempt=claimed)
+    def renew(self, attempt: jobs.Attempt | None) -> None:
+        if attempt:
+            with self.database.write() as session:
+                jobs.renew(session, attempt, LEASE, self.now)
+
+    @rule(attempt=claimed)
+    def succeed(self, attempt: jobs.Attempt | None) -> None:
+        if attempt:
+            with self.database.write() as session:
+                jobs.succeed(session, attempt, "sha256:m", self.now)
+
+    @rule(attempt=claimed, status=st.sampled_from([JobStatus.FAILED, JobStatus.CANCELED]))
+    def end(self, attempt: jobs.Attempt | None, status: JobStatus) -> None:
+        if attempt:
+            with self.database.write() as session:
+                jobs.end(session, attempt, status, None, self.now)
+
+    @rule(job_id=submitted)
+    def cancel(self, job_id: str) -> None:
+        with self.database.write() as session:
+            jobs.cancel(session, job_id, self.now)
+
+    @rule(seconds=st.sampled_from([1, 20, 61, 400]))
+    def time_passes(self, seconds: int) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    @rule()
+    def sweep(self) -> None:
+        with self.database.write() as session:
+            jobs.expire_queued(session, self.now)
+            jobs.reap(session, self.now, timedelta(seconds=1))
+            jobs.republish(session, self.now, timedelta(seconds=30))
+
+    @rule()
+    def everything_heals(self) -> None:
+        """Whatever happened, a working broker and worker end every job in bounded time."""
+        for _ in range(3 * MOST_ATTEMPTS):
+            self.time_passes(61)
+            self.sweep()
+            self.relay()
+            for job_id in set(self.messages):
+                with self.database.write() as session:
+                    job = jobs.claim(session, job_id, "worker", LEASE, self.now)
+                    if job is not None:
+                        attempt = jobs.Attempt(job.id, job.attempt)
+                        assert jobs.succeed(session, attempt, "sha256:m", self.now)
+            self.messages.clear()
+        with self.database.read() as session:
+            assert {job.status for job in session.scalars(select(Job))} <= ENDED
+
+    @invariant()
+    def laws(self) -> None:
+        with self.database.read() as session:
+            rows = session.scalars(select(Job)).all()
+            events = session.scalars(select(JobEvent).order_by(JobEvent.seq)).all()
+            queued_or_told = {message.argument for message in session.scalars(select(Outbox))}
+            results = {result.content_key for result in session.scalars(select(Result))}
+        for job in rows:
+            ended = self.ends.setdefault(job.id, job.status) if job.status in ENDED else None
+            assert ended in (None, job.status), "an ended job never changes"
+            assert job.attempt <= job.max_attempts
+            assert (job.lease_expires_at is not None) == (job.status in jobs.HELD)
+            assert (job.mask_digest is not None) == (job.status == JobStatus.SUCCEEDED)
+            assert job.status != JobStatus.SUCCEEDED or job.content_key in results
+            assert (job.finished_at is not None) == (job.status in ENDED)
+            own = [event for event in events if event.job_id == job.id]
+            assert [event.seq for event in own] == list(range(1, job.events + 1))
+            assert own[-1].data["status"] == job.status, "every change of state is an event"
+            waits = job.status == JobStatus.QUEUED and job.attempt == 0
+            assert not waits or job.id in queued_or_told or job.published_at is not None
+        active = [job.content_key for job in rows if job.status in ("queued", "running")]
+        assert len(active) == len(set(active)), "equal requests share one job"
+
+
+TestJobLife = JobLife.TestCase
+TestJobLife.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)

@@ -1,0 +1,56 @@
+from fractions import Fraction
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raiw.specs.spec import Spec
+
+sides = st.integers(1, 40)
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> list[dict]:
+    layers = []
+    for index in range(draw(st.integers(1, 5))):
+        groups = draw(st.integers(1, 4))
+        layers.append(
+            {
+                "name": f"layer{index}",
+                "kind": "conv2d",
+                "in_channels": groups * draw(sides),
+                "out_channels": groups * draw(sides),
+                "kernel_size": draw(st.integers(1, 3)),
+                "groups": groups,
+            }
+        )
+    return layers
+
+
+@given(networks(), st.data())
+def test_a_weight_budget_is_never_exceeded_and_missed_by_less_than_one_filter(
+    layers: list[dict], data: st.DataObject
+) -> None:
+    dense = Spec.parse({"layers": layers, "craft": {"density": 1.0}}).plan()
+    budget = data.draw(st.integers(0, dense.weights))
+    plan = Spec.parse({"layers": layers, "craft": {"parameters": budget}}).plan()
+    assert budget - max(layer.layer.taps for layer in plan.layers) < plan.weights <= budget
+    if any(layer.layer.taps == 1 and not layer.dense for layer in plan.layers):
+        assert plan.weights == budget
+
+
+@given(networks(), st.floats(0, 1))
+def test_a_density_is_met_as_nearly_as_whole_edges_allow(
+    layers: list[dict], density: float
+) -> None:
+    for layer in Spec.parse({"layers": layers, "craft": {"density": density}}).plan().layers:
+        assert abs(layer.edges - Fraction(density) * layer.cells) <= Fraction(1, 2)
+        assert sum(layer.group_edges) == layer.edges
+        assert max(layer.group_edges) - min(layer.group_edges) <= 1
+
+
+@given(networks(), st.integers(0, 2**64 - 1))
+def test_the_canonical_form_is_a_fixed_point(layers: list[dict], seed: int) -> None:
+    spec = Spec.parse({"layers": layers, "craft": {"density": 0.3, "seed": seed}})
+    again = Spec.parse(spec.canonical())
+    assert again == spec
+    assert again.content_key() == spec.content_key()

@@ -1,0 +1,220 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from raiw import catalogue
+from raiw.errors import ImpossibleTarget, InvalidSpec, NotFound, TooLarge
+from raiw.specs.spec import Spec, decode_document
+
+
+def linear(name: str = "fc", n_in: int = 4, out: int = 8) -> dict:
+    return {"name": name, "kind": "linear", "in_features": n_in, "out_features": out}
+
+
+def conv(name: str = "conv", n_in: int = 4, out: int = 8, **more: object) -> dict:
+    return {
+        "name": name,
+        "kind": "conv2d",
+        "in_channels": n_in,
+        "out_channels": out,
+        "kernel_size": 3,
+    } | more
+
+
+def spec(*layers: dict, **craft: object) -> Spec:
+    return Spec.parse({"layers": list(layers), "craft": craft})
+
+
+def fault(document: object) -> tuple[str, str]:
+    with pytest.raises(InvalidSpec) as caught:
+        Spec.parse(document)
+    problem = caught.value.problems[0]
+    return problem["pointer"], problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("preset", "weights"),
+    [
+        # RAIW, Table 4; d-32 by its printed rows, whose sum the paper misprints as 1.07M.
+        ("raiw/vgg16-d32", 1_252_032),
+        ("raiw/vgg16-d16", 754_368),
+        ("raiw/vgg16-d8", 546_496),
+    ],
+)
+def test_presets_keep_the_weights_of_table_4(preset: str, weights: int) -> None:
+    plan = Spec.load(preset).plan()
+    assert plan.weights == weights
+    assert plan.dense_weights == 14_977_728
+
+
+def test_every_catalogue_entry_is_a_valid_document() -> None:
+    for name in catalogue.names():
+        document = catalogue.read(name)
+        assert document is not None
+        assert Spec.parse({"model": name, "craft": {"density": 0.5}}).layers
+
+
+def test_a_preset_is_filled_in_and_comes_back_from_its_canonical_form() -> None:
+    preset = Spec.load("raiw/vgg16-d16")
+    assert preset.name == "raiw/vgg16-d16"
+    assert Spec.parse(json.loads(json.dumps(preset.canonical()))) == preset
+
+
+def test_a_document_may_change_the_target_of_a_model() -> None:
+    changed = Spec.parse({"model": "raiw/vgg16-d16", "craft": {"density": 1.0}})
+    assert changed.plan().weights == 14_977_728
+
+
+def test_yaml_json_and_toml_mean_the_same(tmp_path: Path) -> None:
+    document = {"name": "n", "layers": [linear()], "craft": {"degree": 2}}
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    (tmp_path / "a.yaml").write_text(
+        "name: n\nlayers:\n  - {name: fc, kind: linear, in_features: 4, out_features: 8}\n"
+        "craft: {degree: 2}\n"
+    )
+    (tmp_path / "a.toml").write_text(
+        'name = "n"\n[[layers]]\nname = "fc"\nkind = "linear"\nin_features = 4\n'
+        "out_features = 8\n[craft]\ndegree = 2\n"
+    )
+    keys = {Spec.load(tmp_path / f"a.{form}").content_key() for form in ("json", "yaml", "toml")}
+    assert len(keys) == 1
+
+
+def test_degree_counts_the_edges_of_an_input_vertex() -> None:
+    layer = spec(linear(n_in=6, out=9), degree=3).plan().layers[0]
+    assert layer.edges == 18
+    assert layer.degree_range("in") == (3, 3)
+    assert layer.degree_range("out") == (2, 2)
+
+
+def test_groups_are_separate_graphs_with_the_edges_split_evenly() -> None:
+    layer = spec(conv(n_in=8, out=12, groups=4), edges=10).plan().layers[0]
+    assert layer.shape == (12, 2)
+    assert layer.group_shape == (3, 2)
+    assert layer.group_edges == (3, 3, 2, 2)
+    assert layer.weights == 90
+
+
+def test_the_last_matching_rule_wins() -> None:
+    rules = [{"match": "f*", "degree": 1}, {"match": "fc2", "dense": True}]
+    first, second = spec(linear("fc1"), linear("fc2"), degree=2, rules=rules).plan().layers
+    assert (first.edges, second.edges) == (4, 32)
+
+
+def test_parameters_are_the_budget_of_the_whole_network() -> None:
+    rules = [{"match": "head", "dense": True}]
+    layers = conv("a", 16, 32), conv("b", 32, 32), linear("head", 32, 10)
+    plan = spec(*layers, parameters=5000, rules=rules).plan()
+    assert 5000 - 9 < plan.weights <= 5000
+    densities = [layer.density for layer in plan.layers[:2]]
+    assert densities[0] == pytest.approx(densities[1], abs=0.005)
+
+
+def test_parameters_are_met_exactly_where_an_edge_is_one_weight() -> None:
+    assert spec(linear("a", 7, 5), linear("b", 3, 11), parameters=17).plan().weights == 17
+
+
+@pytest.mark.parametrize(
+    ("craft", "pointer", "nearest"),
+    [
+        ({"degree": 9}, "/craft/degree", 8),
+        ({"edges": 33}, "/craft/edges", 32),
+        ({"parameters": 33}, "/craft/parameters", 32),
+        ({"rules": [{"match": "*", "degree": 100}]}, "/craft/rules/0/degree", 8),
+        (
+            {"parameters": 3, "rules": [{"match": "*", "dense": True}]},
+            "/craft/parameters",
+            32,
+        ),
+    ],
+)
+def test_an_impossible_target_names_the_nearest(craft: dict, pointer: str, nearest: int) -> None:
+    with pytest.raises(ImpossibleTarget, match=rf"\b{nearest}\b") as caught:
+        Spec.parse({"layers": [linear()], "craft": craft})
+    assert caught.value.pointer == pointer
+    assert caught.value.details["nearest"] == nearest
+
+
+@pytest.mark.parametrize(
+    ("document", "pointer", "words"),
+    [
+        ({"layers": [linear()], "crafts": {}}, "/crafts", "craft"),
+        ({"layers": [linear()], "craft": {"degree": 1, "density": 0.5}}, "/craft", "one target"),
+        ({"layers": [linear()], "craft": {}}, "/craft", "no target"),
+        ({"layers": [linear(), linear()], "craft": {"degree": 1}}, "/layers/1/name", "'fc'"),
+        ({"layers": [linear(n_in=0)], "craft": {"degree": 1}}, "/layers/0/in_features", "1"),
+        ({"layers": [], "craft": {"degree": 1}}, "/layers", "layers"),
+        ({"craft": {"degree": 1}}, "/layers", "layers"),
+        ({"layers": [conv(groups=3)], "craft": {"degree": 1}}, "/layers/0", "groups=3"),
+        ({"layers": [conv(kernel_size=[3])], "craft": {"degree": 1}}, "/layers/0", "2"),
+        ({"layers": [conv(kernel_size=[])], "craft": {"degree": 1}}, "/layers/0", "kernel_size"),
+        ({"layers": [linear()], "craft": {"algorithm": "riaw"}}, "/craft/algorithm", "'raiw'"),
+        ({"layers": [linear()], "craft": {"density": 1.5}}, "/craft/density", "1"),
+        ({"layers": [linear()], "craft": {"density": float("nan")}}, "/craft/density", ""),
+        ({"layers": [linear()], "craft": {"degree": True}}, "/craft/degree", "integer"),
+        ({"layers": [linear()], "craft": {"degree": 2.0}}, "/craft/degree", "integer"),
+        ({"layers": [linear()], "craft": {"degree": 1, "seed": -1}}, "/craft/seed", "0"),
+        ({"model": "vgg61"}, "/model", "vgg16"),
+        ({"model": "raiw/vgg16-d16", "layers": [linear()]}, "/layers", "not both"),
+        (
+            {"layers": [linear()], "craft": {"degree": 1, "rules": [{"match": "x", "edges": 1}]}},
+            "/craft/rules/0/match",
+            "fc",
+        ),
+        ([], "", "dict"),
+        ("text", "", ""),
+    ],
+)
+def test_a_fault_is_told_with_its_pointer(document: object, pointer: str, words: str) -> None:
+    at, detail = fault(document)
+    assert at.startswith(pointer)
+    assert words in detail
+
+
+def test_too_many_layers_are_refused_with_the_limit() -> None:
+    layers = [linear(f"fc{i}") for i in range(10_000)]
+    with pytest.raises(TooLarge, match="4096"):
+        Spec.parse({"layers": layers, "craft": {"degree": 1}})
+
+
+def test_a_layer_of_two_to_the_31_edges_is_refused() -> None:
+    with pytest.raises(TooLarge, match=str(2**31)):
+        spec(linear(n_in=65_536, out=65_536), degree=32_768)
+    assert spec(linear(n_in=65_536, out=65_536), edges=2**31 - 1).plan().edges == 2**31 - 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: 1\na: 2", "{", "a: [", "\x00", "&a [*a, *b]", "!!python/object:os.system x"],
+)
+def test_a_document_that_cannot_be_read_is_an_invalid_spec(text: str) -> None:
+    with pytest.raises(InvalidSpec, match=r"spec\.yaml"):
+        decode_document(text.encode(), "spec.yaml")
+
+
+def test_a_missing_file_names_the_nearest_catalogue_entry() -> None:
+    with pytest.raises(NotFound, match="raiw/vgg16-d16"):
+        Spec.load("raiw/vgg16-d61")
+
+
+def test_raiw_without_scores_is_refused_and_left_out_it_is_chosen_by_them() -> None:
+    undecided = spec(linear(), degree=1)
+    assert undecided.algorithm(scored=True) == "raiw"
+    assert undecided.algorithm(scored=False) == "regular"
+    with pytest.raises(InvalidSpec, match="importance"):
+        spec(linear(), degree=1, algorithm="raiw").plan(scored=False)
+
+
+def test_the_content_key_changes_with_all_that_changes_the_bits_and_stays_otherwise() -> None:
+    base = spec(linear(), degree=2)
+    scores = "sha256:" + "0" * 64
+    keys = {
+        base.content_key(),
+        base.content_key(scores),
+        spec(linear(), degree=2, seed=1).content_key(),
+        spec(linear(), degree=3).content_key(),
+        spec(linear(out=9), degree=2).content_key(),
+    }
+    assert len(keys) == 5
+    assert spec(linear(), degree=2, seed=0).content_key() == base.content_key()
