@@ -33,6 +33,7 @@ class JobLife(RuleBasedStateMachine):
         migrate.upgrade(self.database)
         self.now = datetime(2030, 1, 1, tzinfo=UTC)
         self.ends: dict[str, str] = {}
+        self.attempts: dict[str, int] = {}
         self.messages: list[str] = []
         with self.database.write() as session:
             session.add(
@@ -102,25 +103,35 @@ class JobLife(RuleBasedStateMachine):
         job_id = self.messages[position] if lost else self.messages.pop(position)
         with self.database.write() as session:
             job = jobs.claim(session, job_id, "worker", LEASE, self.now)
-        return job and jobs.Attempt(job.id, job.attempt)
+        if job is None:
+            return None
+        self.attempts[job.id] = job.attempt
+        return jobs.Attempt(job.id, job.attempt)
+
+    def latest(self, attempt: jobs.Attempt) -> bool:
+        """Whether no other worker has claimed the job since: the fence must hold."""
+        return self.attempts[attempt.job_id] == attempt.number
 
     @rule(attempt=claimed)
     def renew(self, attempt: jobs.Attempt | None) -> None:
         if attempt:
             with self.database.write() as session:
-                jobs.renew(session, attempt, LEASE, self.now)
+                status = jobs.renew(session, attempt, LEASE, self.now)
+                assert status is None or self.latest(attempt)
 
     @rule(attempt=claimed)
     def succeed(self, attempt: jobs.Attempt | None) -> None:
         if attempt:
             with self.database.write() as session:
-                jobs.succeed(session, attempt, "sha256:m", self.now)
+                won = jobs.succeed(session, attempt, "sha256:m", self.now)
+                assert not won or self.latest(attempt)
 
     @rule(attempt=claimed, status=st.sampled_from([JobStatus.FAILED, JobStatus.CANCELED]))
     def end(self, attempt: jobs.Attempt | None, status: JobStatus) -> None:
         if attempt:
             with self.database.write() as session:
-                jobs.end(session, attempt, status, None, self.now)
+                won = jobs.end(session, attempt, status, None, self.now)
+                assert not won or self.latest(attempt)
 
     @rule(job_id=submitted)
     def cancel(self, job_id: str) -> None:
@@ -149,6 +160,7 @@ class JobLife(RuleBasedStateMachine):
                 with self.database.write() as session:
                     job = jobs.claim(session, job_id, "worker", LEASE, self.now)
                     if job is not None:
+                        self.attempts[job_id] = job.attempt
                         attempt = jobs.Attempt(job.id, job.attempt)
                         assert jobs.succeed(session, attempt, "sha256:m", self.now)
             self.messages.clear()
