@@ -1,0 +1,52 @@
+"""The degree contract: exactly m' edges, and every degree the floor or ceiling of its side's mean.
+
+A side of ``n`` vertices shares ``m'`` edges as ``m' = n·floor + spare``: exactly ``spare`` of its
+vertices have degree ``floor + 1``, the others ``floor``. While a graph grows, ``spare`` tokens lie
+on the side; a vertex takes one to go above the floor. Capping the degrees at the ceiling alone
+would not do: it leaves some vertices far below the floor, even isolated.
+
+Such a graph exists for every shape and every ``0 <= m' <= n_out·n_in`` (Gale-Ryser).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from raiw.graphs import Degrees, Graph
+
+
+class Share(NamedTuple):
+    """How one side shares the edges."""
+
+    floor: int
+    """Smallest degree."""
+    spare: int
+    """Vertices whose degree is ``floor + 1``."""
+
+
+def share(edges: int, vertices: int) -> Share:
+    """Share ``edges`` among the vertices of a side.
+
+    >>> share(10, 4)
+    Share(floor=2, spare=2)
+    """
+    return Share(*divmod(edges, vertices))
+
+
+def may_take(degrees: Degrees, side: Share) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Tell which vertices of a side may take one more edge."""
+    tokens = side.spare - int((degrees > side.floor).sum())
+    return degrees < side.floor + (tokens > 0)
+
+
+def keeps_contract(graph: Graph, edges: int) -> bool:
+    """Tell whether a graph has exactly ``edges`` edges, shared evenly on both sides."""
+    return graph.edges == edges and all(
+        _even(degrees, share(edges, len(degrees)))
+        for degrees in (graph.out_degrees(), graph.in_degrees())
+    )
+
+
+def _even(degrees: Degrees, side: Share) -> bool:
+    above = int((degrees == side.floor + 1).sum())
+    return above == side.spare and int((degrees == side.floor).sum()) == len(degrees) - above
