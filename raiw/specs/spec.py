@@ -3,6 +3,7 @@
 import json
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -101,6 +102,15 @@ class Spec(Document):
         if str(source) in catalogue.names():
             return cls.parse({"model": str(source)})
         return cls.parse(read_document(source))
+
+    @classmethod
+    def of(cls, source: "Spec | Mapping[str, Any] | str | Path") -> "Spec":
+        """Return a spec given as itself, as a decoded document, or as a file or catalogue name."""
+        if isinstance(source, Spec):
+            return source
+        if isinstance(source, Mapping):
+            return cls.parse(dict(source))
+        return cls.load(source)
 
     def canonical(self) -> dict[str, Any]:
         """Return the document with its defaults left out: what is hashed, stored and sent."""

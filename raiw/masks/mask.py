@@ -1,0 +1,141 @@
+"""The mask of one layer."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from raiw.errors import MissingExtra
+from raiw.graphs import Bits, Bools, Degrees, Graph
+from raiw.specs.layers import Conv, Linear
+from raiw.statistics import LayerFacts, LayerStatistics, measure
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Mask:
+    """Which edges of a layer are kept.
+
+    >>> import raiw
+    >>> mask = raiw.craft("raiw/vgg16-d16")["conv9"]
+    >>> mask.shape, mask.edges, mask.numpy().sum(axis=0).tolist() == [16] * 512
+    ((512, 512), 8192, True)
+    """
+
+    layer: Linear | Conv
+    graph: Graph
+    """Shape ``(out, in/groups)``."""
+    requested: int
+    """Edges asked for; ``facts.edges`` are there."""
+    completed: int = 0
+    """Edges the greedy pass could not place and the completion did."""
+    kept_score: float | None = None
+    """Sum of the kept scores; None without scores."""
+    facts: LayerFacts
+    """Exact statistics, as they stand in the mask file."""
+
+    @property
+    def name(self) -> str:
+        """Name of the layer."""
+        return self.layer.name
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape ``(out, in/groups)``."""
+        return self.graph.shape
+
+    @property
+    def groups(self) -> int:
+        """Number of groups; group g owns the rows from ``g·out/groups``."""
+        return self.layer.groups
+
+    @property
+    def edges(self) -> int:
+        """Number of kept edges."""
+        return self.facts.edges
+
+    @property
+    def density(self) -> float:
+        """Kept edges over all edges."""
+        return self.facts.density
+
+    @property
+    def weights(self) -> int:
+        """Number of kept weights: edges times kernel taps."""
+        return self.edges * self.layer.taps
+
+    @property
+    def dense_weights(self) -> int:
+        """Number of weights of the dense layer."""
+        return self.shape[0] * self.shape[1] * self.layer.taps
+
+    @property
+    def packed(self) -> Bits:
+        """The ``(out, ceil(in/groups/8))`` bytes, rows packed little-endian."""
+        return self.graph.bits
+
+    def numpy(self) -> Bools:
+        """Return the ``(out, in/groups)`` boolean array."""
+        return self.graph.to_bool()
+
+    def csr(self) -> "sparse.csr_array[np.bool_, tuple[int, int]]":
+        """Return the ``(out, in/groups)`` boolean SciPy CSR array."""
+        indptr, indices = self.graph.adjacency()
+        return sparse.csr_array(
+            (np.ones(len(indices), np.bool_), indices, indptr), shape=self.shape
+        )
+
+    def torch(self) -> "torch.Tensor":
+        """Return the ``(out, in/groups)`` boolean torch tensor.
+
+        Raises
+        ------
+        MissingExtra
+            torch is not installed.
+        """
+        try:
+            import torch
+        except ImportError:
+            raise MissingExtra(
+                "Mask.torch() needs torch: pip install 'raiw[torch]', or use Mask.numpy()"
+            ) from None
+        return torch.from_numpy(self.numpy())
+
+    def for_weight(self) -> Bools:
+        """Return a boolean array that multiplies the layer's weight by broadcasting.
+
+        The kernel axes have size 1; a transposed convolution's mask is ``(in, out/groups, 1, …)``
+        like its weight.
+        """
+        kept = self.numpy()
+        if self.layer.kind == "conv_transpose2d":
+            grouped = kept.reshape(self.groups, -1, self.shape[1]).transpose(0, 2, 1)
+            kept = np.ascontiguousarray(grouped).reshape(self.layer.weight_shape[:2])
+        return kept.reshape(kept.shape + (1,) * (len(self.layer.weight_shape) - 2))
+
+    def out_degrees(self) -> Degrees:
+        """Return the ``(out,)`` degrees of the output vertices."""
+        return self.graph.out_degrees()
+
+    def in_degrees(self) -> Degrees:
+        """Return the ``(in,)`` degrees of the input vertices, over all groups."""
+        return np.concatenate([part.in_degrees() for part in self.group_graphs()])
+
+    def group_graphs(self) -> Iterator[Graph]:
+        """Yield the bipartite graph of each group, ``(out/groups, in/groups)``."""
+        rows = self.shape[0] // self.groups
+        for start in range(0, self.shape[0], rows):
+            yield Graph((rows, self.shape[1]), self.graph.bits[start : start + rows])
+
+    @cached_property
+    def stats(self) -> LayerStatistics:
+        """Facts, entropies and expansion; the spectrum is computed once, when first asked for."""
+        return measure(self.graph, self.groups)
+
+    def __repr__(self) -> str:
+        return f"<Mask {self.name}: {self.shape[0]}×{self.shape[1]}, {self.edges} edges>"

@@ -1,0 +1,158 @@
+"""The masks of one network, with where they came from."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from raiw.errors import NotFound
+from raiw.files import map_file, write_atomically
+from raiw.masks.compare import Difference, compare
+from raiw.masks.file import Origin, content_digest, decode, describe_masks, encode
+from raiw.masks.mask import Mask
+from raiw.specs.document import nearest
+from raiw.specs.spec import Spec
+from raiw.statistics import LayerStatistics
+
+
+class MaskSet(Mapping[str, Mask]):
+    """The masks of one network by layer name, in the spec's order; immutable.
+
+    Two sets are equal when their digests are: same layers, same shapes, same bits.
+
+    >>> import raiw
+    >>> masks = raiw.craft({
+    ...     "layers": [{"name": "fc", "kind": "linear", "in_features": 8, "out_features": 4}],
+    ...     "craft": {"degree": 2},
+    ... })
+    >>> masks["fc"].out_degrees().tolist(), masks.density
+    ([4, 4, 4, 4], 0.5)
+    """
+
+    def __init__(
+        self, masks: Iterable[Mask], origin: Origin, *, claimed_digest: str | None = None
+    ) -> None:
+        self._masks = {mask.name: mask for mask in masks}
+        self.origin = origin
+        self.claimed_digest = claimed_digest
+        """What the file said of itself; :func:`raiw.verify` compares it with ``digest``."""
+
+    def __getitem__(self, name: str) -> Mask:
+        try:
+            return self._masks[name]
+        except KeyError:
+            raise KeyError(f"no layer {name!r}{nearest(name, list(self._masks))}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._masks)
+
+    def __len__(self) -> int:
+        return len(self._masks)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, MaskSet) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        name = f" {self.origin.spec['name']}" if self.origin.spec.get("name") else ""
+        return (
+            f"<MaskSet{name}: {len(self)} layers, {self.weights} of {self.dense_weights} "
+            f"weights, {self.digest[:19]}…>"
+        )
+
+    @cached_property
+    def spec(self) -> Spec:
+        """The spec the masks were crafted from."""
+        return Spec.parse(self.origin.spec)
+
+    @cached_property
+    def digest(self) -> str:
+        """The identity of the masks: digest of names, shapes and bits."""
+        return content_digest(self._masks.values())
+
+    @property
+    def algorithm(self) -> str:
+        """Name of the algorithm that crafted the masks."""
+        return self.origin.algorithm
+
+    @property
+    def seed(self) -> int:
+        """Seed the masks were crafted with."""
+        return self.origin.seed
+
+    @property
+    def importance(self) -> str | None:
+        """Digest of the importance file, None without one."""
+        return self.origin.importance
+
+    @property
+    def edges(self) -> int:
+        """Kept edges of the whole network."""
+        return sum(mask.edges for mask in self.values())
+
+    @property
+    def weights(self) -> int:
+        """Kept weights of the whole network."""
+        return sum(mask.weights for mask in self.values())
+
+    @property
+    def dense_weights(self) -> int:
+        """Weights of the dense network."""
+        return sum(mask.dense_weights for mask in self.values())
+
+    @property
+    def density(self) -> float:
+        """Kept weights over all weights."""
+        return self.weights / self.dense_weights
+
+    def stats(self) -> dict[str, LayerStatistics]:
+        """Return every layer's statistics, entropies included; each is computed once.
+
+        Large layers take seconds; ``masks[name].stats`` gives one layer's alone.
+        """
+        return {name: mask.stats for name, mask in self.items()}
+
+    def diff(self, other: "MaskSet") -> Difference:
+        """Return what this set and another share, layer by layer."""
+        return compare(self, other)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document that stands in the mask file: origin, facts and digest."""
+        return describe_masks(self.origin, self.values(), self.digest)
+
+    def chunks(self) -> Iterator[bytes | memoryview]:
+        """Yield the mask file in pieces, without a copy of the bits."""
+        return encode(self.origin, self._masks, self.digest)
+
+    def to_bytes(self) -> bytes:
+        """Return the mask file's bytes: the same on every machine."""
+        return b"".join(self.chunks())
+
+    def save(self, path: str | Path) -> None:
+        """Write the mask file; what stood there is replaced at once, or not at all."""
+        write_atomically(path, self.chunks())
+
+
+def load(source: str | Path | bytes) -> MaskSet:
+    """Read a mask file, or its bytes.
+
+    A file is mapped into memory: a layer's bits are read when they are used. The header is
+    checked wholly; whether the bits match the digest is :func:`raiw.verify`'s to say.
+
+    Raises
+    ------
+    InvalidMasks
+        It is no mask file, or a damaged one.
+    NotFound
+        There is no such file.
+    """
+    if not isinstance(source, bytes):
+        path = Path(source)
+        if not path.is_file():
+            raise NotFound(f"no mask file {str(source)!r}")
+        content = decode(map_file(path))
+    else:
+        content = decode(source)
+    return MaskSet(content.masks, content.origin, claimed_digest=content.digest)

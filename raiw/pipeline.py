@@ -1,0 +1,105 @@
+"""From a spec and importance scores to masks, a layer at a time."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from raiw.algorithms import ALGORITHMS
+from raiw.crafting import craft_layer
+from raiw.importance.reading import Importance, open_importance
+from raiw.masks.file import Origin
+from raiw.masks.mask import Mask
+from raiw.masks.maskset import MaskSet
+from raiw.specs.plan import PlannedLayer
+from raiw.specs.spec import Spec
+from raiw.statistics import describe
+
+OnLayer = Callable[[int, int, Mask], None]
+"""Called with the number of layers done, the number of all, and the layer just crafted."""
+
+
+class Stopped(Exception):
+    """``should_stop`` said so between two layers; there is no result."""
+
+
+def craft(
+    spec: Spec | Mapping[str, Any] | str | Path,
+    importance: Importance | Mapping[str, Any] | str | Path | None = None,
+    *,
+    on_layer: OnLayer | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> MaskSet:
+    """Craft the masks of a network. The same input gives the same bits on every machine.
+
+    Parameters
+    ----------
+    spec
+        A spec, its document, its file, or a name of the catalogue.
+    importance
+        A safetensors file, or arrays by layer name; see :mod:`raiw.importance.reading`. Without
+        scores the default algorithm is ``regular``, with them ``raiw``.
+    on_layer
+        Called after each layer; for progress.
+    should_stop
+        Asked before each layer; :class:`Stopped` is raised once it says yes.
+
+    Raises
+    ------
+    InvalidSpec
+        The spec is wrong, or needs scores and there are none.
+    InvalidTensors
+        The importance file is malformed, or does not fit the spec (InvalidImportance).
+    Infeasible
+        Forbidden edges (-inf) leave no graph that keeps the degree contract.
+    NotFound
+        A file or a name of the catalogue does not exist.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer = {"name": "fc", "kind": "linear", "in_features": 3, "out_features": 3}
+    >>> scores = {"fc": np.array([[9.0, 8.0, 7.0], [6.0, 5.0, 4.0], [3.0, 2.0, 1.0]])}
+    >>> craft({"layers": [layer], "craft": {"degree": 1}}, scores)["fc"].numpy().astype(int)
+    array([[1, 0, 0],
+           [0, 1, 0],
+           [0, 0, 1]])
+    """
+    spec = Spec.of(spec)
+    scores = None if importance is None else open_importance(importance, spec)
+    plan = spec.plan(scored=scores is not None)
+    masks: list[Mask] = []
+    for planned in plan.layers:
+        if should_stop is not None and should_stop():
+            raise Stopped
+        masks.append(craft_mask(planned, plan.algorithm, spec.craft.seed, scores))
+        if on_layer is not None:
+            on_layer(len(masks), len(plan.layers), masks[-1])
+    return MaskSet(masks, origin_of(spec, scores))
+
+
+def craft_mask(
+    planned: PlannedLayer, algorithm: str, seed: int, importance: Importance | None
+) -> Mask:
+    """Craft one layer of a plan: its scores, its graph and its facts."""
+    scores = None if importance is None else importance.scores(planned)
+    crafted = craft_layer(planned, algorithm, seed, scores)
+    return Mask(
+        layer=planned.layer,
+        graph=crafted.graph,
+        requested=planned.edges,
+        completed=crafted.completed,
+        kept_score=crafted.kept_score,
+        facts=describe(crafted.graph, planned.layer.groups),
+    )
+
+
+def origin_of(spec: Spec, importance: Importance | None) -> Origin:
+    """Return what goes into the mask file about where masks came from."""
+    algorithm = ALGORITHMS[spec.algorithm(scored=importance is not None)]
+    return Origin(
+        spec=spec.canonical(),
+        algorithm=algorithm.name,
+        revision=algorithm.revision,
+        seed=spec.craft.seed,
+        importance=None if importance is None else importance.digest,
+    )
