@@ -1,0 +1,78 @@
+"""Downloads of mask files: resumed by Range where a connection broke, verified at the end."""
+
+import base64
+import hashlib
+import time
+from collections.abc import Iterator
+
+import httpx
+
+from raiw.canonical import CHUNK_BYTES
+from raiw.client.transport import ATTEMPTS, Transport, backoff
+from raiw.errors import InvalidMasks, Unreachable
+
+
+def mask_file_chunks(transport: Transport, digest: str) -> Iterator[bytes]:
+    """Yield the mask file of a content digest; ends without error only if every byte is right.
+
+    Raises
+    ------
+    NotFound
+        The server has no such masks.
+    InvalidMasks
+        The bytes received are not the bytes announced.
+    Unreachable
+        The connection broke again and again without a byte of progress.
+    """
+    view, _ = transport.json("GET", f"/v1/masks/{digest}")
+    url = f"/v1/masks/{digest}/file"
+    sha256 = hashlib.sha256()
+    received, failures, etag = 0, 0, ""
+    while received < view["bytes"]:
+        headers = {"Range": f"bytes={received}-", "If-Range": etag} if received else {}
+        try:
+            with transport.stream(url, headers) as response:
+                etag = _same_file(response, etag)
+                for chunk in _from(response, received):
+                    failures = 0
+                    received += len(chunk)
+                    sha256.update(chunk)
+                    yield chunk
+                _check_repr_digest(response.headers, sha256.digest())
+                break
+        except Unreachable:
+            failures += 1
+            if failures == ATTEMPTS:
+                raise
+            time.sleep(backoff(failures))
+    if f"sha256:{sha256.hexdigest()}" != view["file_sha256"]:
+        raise InvalidMasks(
+            f"the download of {digest} is damaged: {received} of {view['bytes']} bytes with the "
+            f"digest sha256:{sha256.hexdigest()}; the server announced {view['file_sha256']}"
+        )
+
+
+def _same_file(response: httpx.Response, etag: str) -> str:
+    got: str = response.headers.get("etag", "")
+    if etag and got != etag:
+        raise InvalidMasks(
+            f"{response.request.url} changed during the download (ETag {etag}, now {got}): "
+            f"start again"
+        )
+    return got
+
+
+def _from(response: httpx.Response, received: int) -> Iterator[bytes]:
+    """Yield what is new: a server that ignores Range sends everything again."""
+    skip = 0 if response.status_code == httpx.codes.PARTIAL_CONTENT else received
+    for chunk in response.iter_raw(CHUNK_BYTES):
+        if skip < len(chunk):
+            yield chunk[skip:]
+        skip = max(0, skip - len(chunk))
+
+
+def _check_repr_digest(headers: httpx.Headers, sha256: bytes) -> None:
+    """Compare with ``Repr-Digest: sha-256=:…:`` (RFC 9530), which covers the whole file."""
+    _, found, rest = headers.get("repr-digest", "").partition("sha-256=:")
+    if found and base64.b64decode(rest.partition(":")[0]) != sha256:
+        raise InvalidMasks("the download is damaged: its bytes do not match Repr-Digest")

@@ -1,0 +1,263 @@
+"""A job on a server: look, wait, follow, cancel, fetch."""
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from raiw.client.problems import error_of_document
+from raiw.client.sse import parse_events
+from raiw.client.transport import ATTEMPTS, PATIENT_ATTEMPTS, Transport, retry_after
+from raiw.errors import JobCanceled, JobExpired, JobFailed, StillRunning, Unreachable
+
+if TYPE_CHECKING:
+    from raiw.client.client import Client
+    from raiw.masks import MaskSet
+
+ENDED = frozenset({"succeeded", "failed", "canceled", "expired"})
+
+_LONG_POLL_SECONDS = 25.0
+_POLL_SECONDS = 1.0
+_SILENCE_SECONDS = 40.0
+"""A stream whose keep-alives (every 15 s) fail to come for so long is dead, or held by a proxy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job has come."""
+
+    phase: str
+    completed: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to a job; ``seq`` counts from 1."""
+
+    seq: int
+    event: str
+    """``status``, ``progress`` or ``log``."""
+    data: dict[str, Any]
+
+    @property
+    def ends_job(self) -> bool:
+        """Whether nothing can follow."""
+        return self.event == "status" and self.data.get("status") in ENDED
+
+
+class Job:
+    """A job as the server last described it; made by :class:`raiw.Client`."""
+
+    def __init__(
+        self, client: "Client", transport: Transport, view: dict[str, Any], cache: str | None = None
+    ) -> None:
+        self._client = client
+        self._transport = transport
+        self.view = view
+        """The server's own description, as in ``GET /v1/jobs/{id}``."""
+        self.cache = cache
+        """``hit``, ``joined`` or ``created`` for a job this client asked for, else None."""
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id} {self.status}>"
+
+    @property
+    def id(self) -> str:
+        """Name of the job on its server."""
+        return str(self.view["id"])
+
+    @property
+    def status(self) -> str:
+        """queued, running, canceling, succeeded, failed, canceled or expired."""
+        return str(self.view["status"])
+
+    @property
+    def done(self) -> bool:
+        """Whether the job has ended, in whatever way."""
+        return bool(self.view["done"])
+
+    @property
+    def progress(self) -> Progress:
+        """Layers crafted so far, of how many."""
+        return Progress(**{key: self.view["progress"][key] for key in Progress.__slots__})
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """Problem document of a failed job."""
+        error: dict[str, Any] | None = self.view["error"]
+        return error
+
+    @property
+    def digest(self) -> str | None:
+        """Content digest of the masks, once the job has succeeded."""
+        result = self.view["result"]
+        return str(result["digest"]) if result else None
+
+    def refresh(self) -> Self:
+        """Ask the server how the job stands."""
+        self._poll(0, ATTEMPTS)
+        return self
+
+    def wait(self, timeout: float | None = None) -> Self:
+        """Wait until the job has ended, in whatever way; None waits for as long as it takes.
+
+        Raises
+        ------
+        StillRunning
+            ``timeout`` seconds have passed; the job goes on.
+        Unreachable
+            The server was gone for about a minute; the job is not affected.
+        """
+        deadline = _deadline(timeout)
+        while not self.done:
+            began = time.monotonic()
+            left = max(0.0, deadline - began)
+            pause = self._poll(min(_LONG_POLL_SECONDS, left))
+            if pause is None:
+                break
+            if not left:
+                raise self._still_running()
+            # A server that held the answer back has waited for us already.
+            time.sleep(max(0.0, min(pause, left) - (time.monotonic() - began)))
+        return self
+
+    def events(self, after: int = 0, timeout: float | None = None) -> Iterator[Event]:
+        """Yield events later than number ``after`` as they happen, up to the one that ends the job.
+
+        A broken stream is resumed by ``Last-Event-ID``; where streams do not get through, the
+        events are polled.
+
+        Raises
+        ------
+        StillRunning
+            ``timeout`` seconds have passed; the job goes on.
+        """
+        deadline = _deadline(timeout)
+        streaming = True
+        while time.monotonic() < deadline:
+            was_done, progressed = self.done, False
+            for event in self._streamed(after, deadline) if streaming else self._polled(after):
+                after, progressed = event.seq, True
+                if event.ends_job:
+                    self.refresh()
+                yield event
+                if event.ends_job:
+                    return
+            if not progressed:
+                if was_done:  # everything up to the end was seen before
+                    return
+                if not streaming:
+                    time.sleep(max(0.0, min(_POLL_SECONDS, deadline - time.monotonic())))
+                streaming = False
+                self._poll(0, PATIENT_ATTEMPTS)
+        raise self._still_running()
+
+    def cancel(self) -> Self:
+        """Ask the server to stop the job; it stops after the layer at hand.
+
+        Raises
+        ------
+        InvalidInput
+            The job has already ended otherwise.
+        """
+        self.view, _ = self._transport.json("POST", f"{self._url}/cancel")
+        return self
+
+    def result(self, timeout: float | None = None) -> "MaskSet":
+        """Wait for the masks and fetch them.
+
+        Raises
+        ------
+        JobFailed, JobCanceled, JobExpired
+            The job ended without masks.
+        StillRunning
+            ``timeout`` seconds have passed; the job goes on.
+        """
+        return self._client.masks(self.wait(timeout).require_digest())
+
+    def require_digest(self) -> str:
+        """Return the digest of an ended job's masks, or raise for how it ended."""
+        if self.digest is not None:
+            return self.digest
+        facts: dict[str, Any] = {"job": self.id, "status": self.status}
+        if self.status == "canceled":
+            raise JobCanceled(f"job {self.id} was canceled", **facts)
+        if self.status == "expired":
+            raise JobExpired(
+                f"job {self.id} expired: its deadline {self.view['deadline_at']} passed before a "
+                f"worker took it; are workers running?",
+                **facts,
+            )
+        if self.status == "failed":
+            code, detail = error_of_document(self.error or {})
+            raise JobFailed(f"job {self.id} failed ({code}): {detail}", error=self.error, **facts)
+        raise StillRunning(f"job {self.id} is {self.status}: wait for it", **facts)
+
+    @property
+    def _url(self) -> str:
+        return f"/v1/jobs/{self.id}"
+
+    def _poll(self, wait: float, attempts: int = PATIENT_ATTEMPTS) -> float | None:
+        """Fetch the job; the server holds the answer back up to ``wait`` seconds for its end.
+
+        Returns the pause before the next look, None once the job has ended.
+        """
+        headers = {"Prefer": f"wait={int(wait)}"} if wait >= 1 else {}
+        self.view, answered = self._transport.json(
+            "GET", self._url, headers=headers, wait=wait, attempts=attempts
+        )
+        return None if self.done else max(_POLL_SECONDS, retry_after(answered))
+
+    def _still_running(self) -> StillRunning:
+        return StillRunning(
+            f"job {self.id} is still {self.status} and goes on: wait for it again",
+            job=self.id,
+            status=self.status,
+        )
+
+    def _streamed(self, after: int, deadline: float) -> Iterator[Event]:
+        """Yield the events of one stream until it ends, breaks or falls silent."""
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
+        silence = min(_SILENCE_SECONDS, max(0.1, deadline - time.monotonic()))
+        try:
+            with self._transport.stream(f"{self._url}/events", headers, silence) as response:
+                if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                    return
+                for event in parse_events(_until(deadline - silence / 2, response.iter_lines())):
+                    if event.id:
+                        yield Event(int(event.id), event.event, _event_data(event.data))
+        except Unreachable:
+            return
+
+    def _polled(self, after: int) -> Iterator[Event]:
+        """Yield what one page holds."""
+        page, _ = self._transport.json(
+            "GET",
+            f"{self._url}/events",
+            params={"after": after},
+            headers={"Accept": "application/json"},
+            attempts=PATIENT_ATTEMPTS,
+        )
+        for item in page["items"]:
+            yield Event(item["seq"], item["event"], item["data"])
+
+
+def _until(moment: float, lines: Iterator[str]) -> Iterator[str]:
+    """Stop between events once ``moment`` has passed: the stream's silence would outlast it."""
+    for line in lines:
+        yield line
+        if not line and time.monotonic() > moment:
+            return
+
+
+def _event_data(text: str) -> dict[str, Any]:
+    """Return an event's data; SSE carries it bare, or inside the whole event as JSON pages do."""
+    data: dict[str, Any] = json.loads(text)
+    return data["data"] if "seq" in data else data
+
+
+def _deadline(timeout: float | None) -> float:
+    return math.inf if timeout is None else time.monotonic() + timeout
