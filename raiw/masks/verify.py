@@ -145,9 +145,10 @@ def _spec_faults(masks: MaskSet, spec: Spec) -> Iterator[str]:
     elif ALGORITHMS[plan.algorithm].seeded and spec.craft.seed != masks.seed:
         yield f"crafted with seed {masks.seed}, the spec asks for {spec.craft.seed}"
     planned = {layer.name: layer for layer in plan.layers}
-    for name in masks.keys() ^ planned.keys():
-        yield f"layer {name!r} is in {'the masks' if name in masks else 'the spec'} only"
-    for name in planned.keys() & masks.keys():
+    for name in (*masks, *(name for name in planned if name not in masks)):
+        if name not in planned or name not in masks:
+            yield f"layer {name!r} is in {'the masks' if name in masks else 'the spec'} only"
+            continue
         mask, wanted = masks[name], planned[name]
         if mask.layer != wanted.layer:
             yield f"layer {name!r}: crafted for {mask.layer!r}, the spec has {wanted.layer!r}"

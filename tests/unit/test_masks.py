@@ -1,0 +1,252 @@
+"""Masks, their file, verification, comparison and the pipeline."""
+
+import hashlib
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from safetensors.numpy import load, save, save_file
+
+import raiw
+from raiw.canonical import canonical_json
+from raiw.errors import GateFailed, InvalidMasks, NotFound
+from raiw.graphs import Graph
+from raiw.pipeline import Stopped, craft, craft_mask, origin_of
+from raiw.specs.spec import Spec
+from raiw.statistics import describe
+
+DOCUMENT = {
+    "name": "toy",
+    "layers": [
+        {"name": "fc", "kind": "linear", "in_features": 20, "out_features": 12},
+        {
+            "name": "conv",
+            "kind": "conv2d",
+            "in_channels": 8,
+            "out_channels": 16,
+            "kernel_size": 3,
+            "groups": 2,
+        },
+        {"name": "head", "kind": "linear", "in_features": 12, "out_features": 3},
+    ],
+    "craft": {"degree": 3, "rules": [{"match": "head", "dense": True}]},
+}
+
+
+@pytest.fixture
+def masks():
+    return craft(DOCUMENT)
+
+
+def scores():
+    draw = np.random.default_rng(3).standard_normal
+    return {"fc": draw((12, 20)), "conv.weight": draw((16, 4, 3, 3)).astype(np.float32)}
+
+
+def with_bits(masks, name, kept):
+    """Return masks with one layer's bits exchanged, its facts kept."""
+    changed = [
+        replace(mask, graph=Graph.from_bool(kept)) if mask.name == name else mask
+        for mask in masks.values()
+    ]
+    return raiw.MaskSet(changed, masks.origin, claimed_digest=masks.digest)
+
+
+def test_a_mask_in_every_form_is_the_same_mask(masks):
+    for mask in masks.values():
+        kept = mask.numpy()
+        assert kept.shape == mask.shape
+        assert kept.sum() == mask.edges == mask.requested
+        assert np.array_equal(mask.csr().toarray(), kept)
+        assert np.array_equal(np.packbits(kept, axis=1, bitorder="little"), mask.packed)
+        assert np.array_equal(mask.out_degrees(), kept.sum(axis=1))
+    assert np.array_equal(masks["fc"].in_degrees(), masks["fc"].numpy().sum(axis=0))
+    assert masks["conv"].in_degrees().tolist() == [3] * 8
+    assert masks["conv"].weights == 24 * 9
+    assert masks.weights == 60 + 24 * 9 + 36
+    assert masks.dense_weights == 240 + 64 * 9 + 36
+
+
+def test_a_mask_as_torch_tensor(masks):
+    torch = pytest.importorskip("torch")
+    tensor = masks["fc"].torch()
+    assert tensor.dtype == torch.bool
+    assert np.array_equal(tensor.numpy(), masks["fc"].numpy())
+
+
+def test_the_nearest_layer_is_named(masks):
+    with pytest.raises(KeyError, match="did you mean 'conv'"):
+        _ = masks["conv1"]
+    assert "conv1" not in masks
+    assert list(masks) == ["fc", "conv", "head"]
+
+
+def test_a_file_gives_back_everything(masks, tmp_path):
+    crafted = craft(DOCUMENT, scores())
+    crafted.save(tmp_path / "m.safetensors")
+    loaded = raiw.load(tmp_path / "m.safetensors")
+    assert loaded == crafted != masks
+    assert loaded.to_bytes() == crafted.to_bytes()
+    assert loaded.spec == Spec.parse(DOCUMENT)
+    assert (loaded.algorithm, loaded.seed) == ("raiw", 0)
+    assert loaded.importance == crafted.importance
+    assert loaded["fc"].kept_score == crafted["fc"].kept_score
+    assert loaded["fc"].facts == crafted["fc"].facts
+    assert [path.name for path in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+def test_the_file_is_what_the_safetensors_package_writes(masks):
+    data = masks.to_bytes()
+    tensors = load(data)
+    assert {name: tensor.shape for name, tensor in tensors.items()} == {
+        "conv.bitmask": (16, 1),
+        "fc.bitmask": (12, 3),
+        "head.bitmask": (3, 2),
+    }
+    assert data == save(tensors, {"raiw": canonical_json(masks.to_json())})
+
+
+def test_the_digest_can_be_computed_by_anybody(masks):
+    sha256 = hashlib.sha256()
+    for name in sorted(masks):
+        kept = masks[name].numpy()
+        sha256.update(json.dumps([name, *kept.shape], separators=(",", ":")).encode() + b"\n")
+        sha256.update(np.packbits(kept, axis=1, bitorder="little").tobytes())
+    assert masks.digest == f"sha256:{sha256.hexdigest()}"
+
+
+def test_a_failed_save_leaves_the_old_file(masks, tmp_path, monkeypatch):
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(b"old")
+
+    def broken(self):
+        yield b"half"
+        raise RuntimeError
+
+    monkeypatch.setattr(raiw.MaskSet, "chunks", broken)
+    with pytest.raises(RuntimeError):
+        masks.save(path)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(NotFound, match="no folder"):
+        masks.save(tmp_path / "none" / "m.safetensors")
+
+
+def test_foreign_files_are_refused(masks, tmp_path):
+    with pytest.raises(InvalidMasks, match="not a safetensors file"):
+        raiw.load(b"PK\x03\x04 some zip archive")
+    save_file({"w": np.zeros(3)}, tmp_path / "weights.safetensors")
+    with pytest.raises(InvalidMasks, match="no mask file"):
+        raiw.load(tmp_path / "weights.safetensors")
+    newer = canonical_json(masks.to_json() | {"format": "raiw.masks@2"})
+    with pytest.raises(InvalidMasks, match=r"'raiw\.masks@2'"):
+        raiw.load(save(load(masks.to_bytes()), {"raiw": newer}))
+    with pytest.raises(NotFound, match=r"none\.safetensors"):
+        raiw.load(tmp_path / "none.safetensors")
+
+
+def test_tensors_of_other_layers_are_refused(masks):
+    tensors = load(masks.to_bytes())
+    tensors["other.bitmask"] = tensors.pop("head.bitmask")
+    with pytest.raises(InvalidMasks, match="not those of its layers"):
+        raiw.load(save(tensors, {"raiw": canonical_json(masks.to_json())}))
+
+
+def test_verify_holds_for_what_was_crafted(tmp_path):
+    masks = craft(DOCUMENT, scores())
+    report = raiw.verify(masks, spec=DOCUMENT, importance=scores())
+    assert report.ok, report.faults
+    assert [check.name for check in report.checks] == [
+        "digest",
+        "facts",
+        "edges",
+        "degrees",
+        "spec",
+        "importance",
+    ]
+    report.require()
+    json.dumps(report.to_json())
+
+
+def test_verify_sees_uneven_degrees(masks):
+    kept = masks["fc"].numpy()
+    row, column = np.argwhere(kept)[0]
+    other = np.argwhere(~kept[row])[0][0]
+    kept[row, [column, other]] = False, True
+    report = raiw.verify(with_bits(masks, "fc", kept))
+    broken = {check.name for check in report.checks if not check.ok}
+    assert broken == {"digest", "facts", "degrees"}
+    with pytest.raises(GateFailed, match="and 2 more"):
+        report.require()
+
+
+def test_verify_sees_missing_edges(masks):
+    kept = masks["fc"].numpy()
+    kept[tuple(np.argwhere(kept)[0])] = False
+    report = raiw.verify(with_bits(masks, "fc", kept))
+    assert "layer 'fc': 59 edges, 60 were asked for" in report.faults
+
+
+def test_verify_sees_another_spec_and_other_scores():
+    masks = craft(DOCUMENT, scores())
+    other = DOCUMENT | {"craft": {"degree": 4, "rules": DOCUMENT["craft"]["rules"]}}
+    assert "the spec asks for 80" in raiw.verify(masks, spec=other).faults[0]
+    fewer = DOCUMENT | {"layers": DOCUMENT["layers"][1:]}
+    assert "layer 'fc' is in the masks only" in raiw.verify(masks, spec=fewer).faults
+    louder = {name: 2 * array for name, array in scores().items()}
+    faults = raiw.verify(masks, importance=louder).faults
+    assert len(faults) == 3
+    seeded = DOCUMENT | {"craft": DOCUMENT["craft"] | {"seed": 5}}
+    assert "with seed 0, the spec asks for 5" in raiw.verify(craft(DOCUMENT), seeded).faults[0]
+
+
+def test_a_difference_counts_edges(masks):
+    other = craft(DOCUMENT | {"craft": DOCUMENT["craft"] | {"seed": 1}})
+    difference = masks.diff(other)
+    for layer in difference.layers:
+        a, b = masks[layer.name].numpy(), other[layer.name].numpy()
+        assert layer.shared == (a & b).sum()
+        assert layer.only_a == (a & ~b).sum()
+        assert layer.only_b == (b & ~a).sum()
+        assert layer.jaccard == (a & b).sum() / (a | b).sum()
+    assert not difference.same
+    assert masks.diff(craft(DOCUMENT)).same
+    json.dumps(difference.to_json())
+
+
+def test_a_difference_names_layers(masks):
+    layers = [DOCUMENT["layers"][0] | {"in_features": 10}, DOCUMENT["layers"][2] | {"name": "last"}]
+    difference = masks.diff(craft({"layers": layers, "craft": {"degree": 1}}))
+    assert difference.reshaped == (("fc", (12, 20), (12, 10)),)
+    assert difference.only_a == ("conv", "head")
+    assert difference.only_b == ("last",)
+    assert not difference.same
+
+
+def test_statistics_are_computed_once(masks):
+    assert masks["fc"].stats is masks.stats()["fc"]
+    assert masks.stats()["fc"].edges == 60
+
+
+def test_progress_and_stopping():
+    seen = []
+    craft(DOCUMENT, on_layer=lambda done, total, mask: seen.append((done, total, mask.name)))
+    assert seen == [(1, 3, "fc"), (2, 3, "conv"), (3, 3, "head")]
+    done = []
+    with pytest.raises(Stopped):
+        craft(
+            DOCUMENT,
+            on_layer=lambda *layer: done.append(layer),
+            should_stop=lambda: len(done) == 2,
+        )
+    assert len(done) == 2
+
+
+def test_layers_crafted_apart_make_the_same_masks(masks):
+    spec = Spec.parse(DOCUMENT)
+    plan = spec.plan()
+    apart = [craft_mask(layer, plan.algorithm, 0, None) for layer in reversed(plan.layers)]
+    assert raiw.MaskSet(apart, origin_of(spec, None)) == masks
+    assert raiw.MaskSet(reversed(apart), origin_of(spec, None)).to_bytes() == masks.to_bytes()
+    assert all(mask.facts == describe(mask.graph, mask.groups) for mask in apart)
