@@ -2,11 +2,19 @@
 
 import tempfile
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    multiple,
+    rule,
+)
 from sqlalchemy import select
 
 from service.contract.jobs import ENDED, JobStatus
@@ -19,6 +27,16 @@ LEASE = timedelta(seconds=60)
 MOST_ATTEMPTS = 3
 
 
+@cache
+def migrated_database() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "raiw.sqlite"
+        database = Database(Settings(database_url=f"sqlite:///{file}"))
+        migrate.upgrade(database)
+        database.close()
+        return file.read_bytes()
+
+
 class JobLife(RuleBasedStateMachine):
     """Workers are attempts that may act at any time, also long after they lost their lease."""
 
@@ -28,9 +46,9 @@ class JobLife(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        url = f"sqlite:///{Path(self.folder.name) / 'raiw.sqlite'}"
-        self.database = Database(Settings(database_url=url))
-        migrate.upgrade(self.database)
+        file = Path(self.folder.name) / "raiw.sqlite"
+        file.write_bytes(migrated_database())
+        self.database = Database(Settings(database_url=f"sqlite:///{file}"))
         self.now = datetime(2030, 1, 1, tzinfo=UTC)
         self.ends: dict[str, str] = {}
         self.attempts: dict[str, int] = {}
@@ -48,10 +66,14 @@ class JobLife(RuleBasedStateMachine):
             )
 
     def teardown(self) -> None:
+        self.all_ends()
         self.database.close()
         self.folder.cleanup()
 
     @rule(target=submitted, key=st.sampled_from("abc"), patience=st.sampled_from([None, 30, 300]))
+    def submit_only(self, key: str, patience: int | None) -> str:
+        return self.submit(key, patience)
+
     def submit(self, key: str, patience: int | None) -> str:
         with self.database.write() as session:
             active = jobs.find_active(session, key)
@@ -95,43 +117,38 @@ class JobLife(RuleBasedStateMachine):
     def flush_broker(self) -> None:
         self.messages.clear()
 
-    @rule(target=claimed, data=st.data(), lost=st.booleans())
-    def work_on_a_message(self, data: st.DataObject, *, lost: bool) -> jobs.Attempt | None:
-        if not self.messages:
-            return None
-        position = data.draw(st.integers(0, len(self.messages) - 1))
-        job_id = self.messages[position] if lost else self.messages.pop(position)
+    @rule(target=claimed, key=st.sampled_from("abc"))
+    def submit_and_start(self, key: str) -> Any:
+        return self.work(self.submit(key, None))
+
+    @rule(target=claimed, job_id=submitted)
+    def start(self, job_id: str) -> Any:
+        return self.work(job_id)
+
+    def work(self, job_id: str) -> Any:
+        """A worker acts on a message, which may be old, doubled, or the one just published."""
+        self.relay()
+        if job_id not in self.messages:
+            return multiple()
         with self.database.write() as session:
             job = jobs.claim(session, job_id, "worker", LEASE, self.now)
         if job is None:
-            return None
+            return multiple()
         self.attempts[job.id] = job.attempt
         return jobs.Attempt(job.id, job.attempt)
 
-    def latest(self, attempt: jobs.Attempt) -> bool:
-        """Whether no other worker has claimed the job since: the fence must hold."""
-        return self.attempts[attempt.job_id] == attempt.number
-
-    @rule(attempt=claimed)
-    def renew(self, attempt: jobs.Attempt | None) -> None:
-        if attempt:
-            with self.database.write() as session:
-                status = jobs.renew(session, attempt, LEASE, self.now)
-                assert status is None or self.latest(attempt)
-
-    @rule(attempt=claimed)
-    def succeed(self, attempt: jobs.Attempt | None) -> None:
-        if attempt:
-            with self.database.write() as session:
+    @rule(attempt=claimed, write=st.sampled_from(["renew", "succeed", "fail", "give up"]))
+    def write(self, attempt: jobs.Attempt, write: str) -> None:
+        """A worker writes, perhaps long after its job went to another: then nothing may change."""
+        with self.database.write() as session:
+            if write == "renew":
+                won = jobs.renew(session, attempt, LEASE, self.now) is not None
+            elif write == "succeed":
                 won = jobs.succeed(session, attempt, "sha256:m", self.now)
-                assert not won or self.latest(attempt)
-
-    @rule(attempt=claimed, status=st.sampled_from([JobStatus.FAILED, JobStatus.CANCELED]))
-    def end(self, attempt: jobs.Attempt | None, status: JobStatus) -> None:
-        if attempt:
-            with self.database.write() as session:
+            else:
+                status = JobStatus.FAILED if write == "fail" else JobStatus.CANCELED
                 won = jobs.end(session, attempt, status, None, self.now)
-                assert not won or self.latest(attempt)
+        assert not won or self.attempts[attempt.job_id] == attempt.number
 
     @rule(job_id=submitted)
     def cancel(self, job_id: str) -> None:
@@ -149,8 +166,15 @@ class JobLife(RuleBasedStateMachine):
             jobs.reap(session, self.now, timedelta(seconds=1))
             jobs.republish(session, self.now, timedelta(seconds=30))
 
-    @rule()
-    def everything_heals(self) -> None:
+    @rule(target=claimed, attempt=claimed)
+    def the_worker_falls_silent(self, attempt: jobs.Attempt) -> Any:
+        """Its job goes to another worker, and it does not know."""
+        self.time_passes(61)
+        self.sweep()
+        self.time_passes(20)
+        return self.work(attempt.job_id)
+
+    def all_ends(self) -> None:
         """Whatever happened, a working broker and worker end every job in bounded time."""
         for _ in range(3 * MOST_ATTEMPTS):
             self.time_passes(61)
@@ -192,4 +216,4 @@ class JobLife(RuleBasedStateMachine):
 
 
 TestJobLife = JobLife.TestCase
-TestJobLife.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestJobLife.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
