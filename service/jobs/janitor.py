@@ -37,6 +37,11 @@ class Janitor:
         self._broker_down = False
         self._thread = threading.Thread(target=self._run, name="janitor", daemon=True)
 
+    @property
+    def broker_answers(self) -> bool:
+        """Whether the broker took the last message."""
+        return not self._broker_down
+
     def start(self) -> None:
         """Begin."""
         self._thread.start()

@@ -25,4 +25,5 @@ class Services:
     @classmethod
     def open(cls, settings: Settings, wake: Callable[[], None] = _nobody) -> "Services":
         """Connect to what the settings name."""
-        return cls(settings, Database(settings), Artifacts(settings.artifacts), wake)
+        artifacts = Artifacts(settings.artifacts, settings.min_free_bytes)
+        return cls(settings, Database(settings), artifacts, wake)

@@ -1,0 +1,90 @@
+"""The application: everything wired once, by :func:`create_app`; importing this does nothing."""
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any
+
+import anyio
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
+
+from service.api import problems
+from service.api.metrics import Metrics
+from service.api.middleware import RequestBody, RequestContext
+from service.api.routes import blobs, catalogue, health, jobs, masks, plan
+from service.api.security import require_token
+from service.contract.problems import Problem
+from service.jobs.janitor import Janitor
+from service.jobs.queue import Publisher
+from service.jobs.services import Services
+from service.settings import Settings
+
+_UPLOAD_THREADS = 64
+
+_PROBLEM: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "model": Problem,
+        "description": "A problem (RFC 9457); `code` says which.",
+        "content": {"application/problem+json": {}},
+    }
+}
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build the application.
+
+    While it runs, ``app.state`` holds ``services``, ``janitor``, ``metrics`` and ``closing``, an
+    event that ends long polls and streams; whoever stops the server sets it first.
+    """
+    metrics = Metrics()
+    app = FastAPI(
+        title="raiw",
+        summary="Sparse neural-network architectures on demand",
+        version=version("raiw"),
+        lifespan=_lifespan,
+        # The usual pages of /docs load scripts from elsewhere; the schema itself needs nobody.
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=_operation_id,
+        responses=_PROBLEM,
+    )
+    app.state.settings = settings
+    app.state.metrics = metrics
+    app.state.closing = threading.Event()
+    problems.install(app)
+    app.add_middleware(RequestBody, limit=settings.max_json_bytes)
+    app.add_middleware(RequestContext, observe=metrics.observe)
+    v1 = APIRouter(prefix="/v1", dependencies=[Depends(require_token)])
+    for module in (jobs, plan, masks, blobs, catalogue):
+        v1.include_router(module.router)
+    app.include_router(v1)
+    app.include_router(health.router)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    publisher = Publisher(settings)
+    services = Services.open(settings)
+    janitor = Janitor(services, publisher)
+    services = replace(services, wake=janitor.wake)
+    app.state.services = services
+    app.state.janitor = janitor
+    app.state.upload_threads = anyio.CapacityLimiter(_UPLOAD_THREADS)
+    app.state.metrics.watch(services)
+    janitor.start()
+    try:
+        yield
+    finally:
+        app.state.closing.set()
+        await anyio.to_thread.run_sync(janitor.stop)
+        publisher.close()
+        services.database.close()
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name

@@ -1,0 +1,23 @@
+"""What routes ask for by annotation."""
+
+from typing import Annotated
+
+from fastapi import Depends, Path, Query, Request
+
+from service.jobs.services import Services
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(_services)]
+
+Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9_]{1,40}$")]
+DigestPath = Annotated[str, Path(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+PageSize = Annotated[int, Query(ge=1, le=1000, description="Most items of one page.")]
+PageToken = Annotated[
+    str, Query(max_length=500, description="``next_page_token`` of the page before.")
+]

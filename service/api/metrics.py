@@ -1,0 +1,74 @@
+"""Measurements for Prometheus: requests as they happen, the work that waits when asked."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from service.jobs.services import Services
+from service.store import load
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """The metrics of one application."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        labels = ("method", "route")
+        self._requests = Counter(
+            "raiw_http_requests_total",
+            "HTTP requests by route and status.",
+            (*labels, "status"),
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "raiw_http_request_seconds",
+            "Time to the end of the response.",
+            labels,
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Record one request."""
+        self._requests.labels(method, route, status).inc()
+        self._seconds.labels(method, route).observe(seconds)
+
+    def watch(self, services: Services) -> None:
+        """Measure the work that waits at every scrape."""
+        self._registry.register(_LoadCollector(services))
+
+    def text(self) -> bytes:
+        """Return everything in the Prometheus text format."""
+        return generate_latest(self._registry)
+
+
+class _LoadCollector(Collector):
+    def __init__(self, services: Services) -> None:
+        self._database = services.database
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        """Say nothing, so that registering does not ask the database."""
+        return iter(())
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Ask the database."""
+        with self._database.read() as session:
+            waiting = load.measure(session, self._database.now(session))
+        jobs = GaugeMetricFamily("raiw_jobs", "Jobs by state.", labels=("status",))
+        for status, count in waiting.jobs.items():
+            jobs.add_metric((status,), count)
+        yield jobs
+        yield GaugeMetricFamily(
+            "raiw_oldest_queued_seconds",
+            "Age of the queued job that waits longest.",
+            value=waiting.oldest_queued_seconds,
+        )
+        yield GaugeMetricFamily(
+            "raiw_outbox_waiting",
+            "Messages the broker has not taken yet.",
+            value=waiting.outbox,
+        )

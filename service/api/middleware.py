@@ -1,0 +1,148 @@
+"""What wraps every request, as plain ASGI: its id, its body, its headers and its measurements."""
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable
+from contextvars import ContextVar
+from http import HTTPStatus
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.problems import internal_error
+
+logger = logging.getLogger(__name__)
+
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+"""Id of the request being served, for log records."""
+
+_ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_LINGER_SECONDS = 2.0
+
+_HEADERS = {
+    "Cache-Control": "private, no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+Observe = Callable[[str, str, int, float], None]
+"""``observe(method, route, status, seconds)``."""
+
+
+class RequestContext:
+    """Gives a request its id, its response the safe headers, and a defect a clean answer."""
+
+    def __init__(self, app: ASGIApp, observe: Observe) -> None:
+        self._app = app
+        self._observe = observe
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        sent = Headers(scope=scope).get("x-request-id", "")
+        identity = sent if _ACCEPTED_ID.fullmatch(sent) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = identity
+        request_id.set(identity)
+        began = time.perf_counter()
+        status = 0
+
+        async def send_marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = identity
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_marked)
+        except ClientDisconnect:
+            logger.info("request %s: the client went away", identity)
+        except Exception:
+            logger.exception("request %s failed", identity)
+            if status:
+                raise  # too late for an answer: the connection breaks, as it must
+            await internal_error(Request(scope))(scope, receive, send_marked)
+        finally:
+            route = getattr(scope.get("route"), "path", "unknown")
+            self._observe(scope["method"], route, status, time.perf_counter() - began)
+
+
+class RequestBody:
+    """Bounds a request's body, refuses encoded ones, and ends unread ones politely.
+
+    A route that streams its body raises ``request.state.body_limit`` before it reads. When the
+    answer comes before the whole body has, the connection cannot be used again; closing it at once
+    would reset it and could cost the client the answer, so what arrives meanwhile is dropped for a
+    moment.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        declared = int(headers.get("content-length", "0"))
+        unread = declared > 0 or "transfer-encoding" in headers
+        scope.setdefault("state", {})["body_limit"] = self._limit
+        count = 0
+
+        async def receive_bounded() -> Message:
+            nonlocal count, unread
+            limit = scope["state"]["body_limit"]
+            if "content-encoding" in headers:
+                raise HTTPException(
+                    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                    "Content-Encoding is not accepted: send the body as it is",
+                )
+            if declared > limit:
+                raise _too_large(limit)
+            message = await receive()
+            count += len(message.get("body", b""))
+            unread = message.get("more_body", False)
+            if count > limit:
+                raise _too_large(limit)
+            return message
+
+        async def send_politely(message: Message) -> None:
+            if message["type"] == "http.response.start" and unread:
+                MutableHeaders(scope=message)["Connection"] = "close"
+            last = message["type"] == "http.response.body" and not message.get("more_body", False)
+            if last and unread:
+                await send({**message, "more_body": True})
+                await _drop_rest(receive)
+                message = {"type": "http.response.body", "body": b""}
+            await send(message)
+
+        await self._app(scope, receive_bounded, send_politely)
+
+
+def _too_large(limit: int) -> HTTPException:
+    return HTTPException(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than the {limit} bytes allowed"
+    )
+
+
+async def _drop_rest(receive: Receive) -> None:
+    try:
+        async with asyncio.timeout(_LINGER_SECONDS):
+            while (await receive()).get("more_body", False):
+                pass
+    except TimeoutError:
+        pass

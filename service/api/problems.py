@@ -1,0 +1,202 @@
+"""Errors as HTTP: the one table from error to status, and the problem document of each."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from raiw import errors
+from raiw.specs.document import json_pointer
+from service.contract import errors as service_errors
+from service.contract.problems import Fault, Problem
+
+logger = logging.getLogger(__name__)
+
+STATUS: dict[type[errors.RaiwError], HTTPStatus] = {
+    errors.RaiwError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.Infeasible: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
+    service_errors.AlreadyEnded: HTTPStatus.CONFLICT,
+    service_errors.OffsetMismatch: HTTPStatus.CONFLICT,
+    service_errors.NoSpace: HTTPStatus.INSUFFICIENT_STORAGE,
+    service_errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+"""An error has the status of its class, else of the nearest class above it."""
+
+HTTP_CODES = {
+    HTTPStatus.BAD_REQUEST: "bad-request",
+    HTTPStatus.NOT_FOUND: errors.NotFound.code,
+    HTTPStatus.METHOD_NOT_ALLOWED: "method-not-allowed",
+    HTTPStatus.REQUEST_TIMEOUT: "request-timeout",
+    HTTPStatus.LENGTH_REQUIRED: "length-required",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: errors.TooLarge.code,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "unsupported-media-type",
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "range-not-satisfiable",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "internal-error",
+}
+"""Codes of the faults that only HTTP knows."""
+
+_RETRYABLE = {
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.INSUFFICIENT_STORAGE,
+}
+_SPEC_ERRORS = (errors.InvalidSpec, errors.TooLarge)
+"""Their pointers start at the spec, which a request carries in its field ``spec``."""
+_UNION_TAGS = frozenset({"linear", "conv1d", "conv2d", "conv3d", "conv_transpose2d"})
+_RETRY_SECONDS = "1"
+
+
+def status_of(error: type[errors.RaiwError]) -> HTTPStatus:
+    """Return the status of an error class."""
+    return next(STATUS[kind] for kind in error.__mro__ if kind in STATUS)
+
+
+def problem(  # noqa: PLR0913 -- the members of the document
+    request: Request,
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    title: str | None = None,
+    faults: Iterable[Fault] = (),
+    details: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Build the response."""
+    body = Problem(
+        type=f"urn:raiw:problem:{code}",
+        title=title or HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        instance=request.url.path,
+        code=code,
+        request_id=request.state.request_id,
+        retryable=status in _RETRYABLE,
+        errors=list(faults),
+        details=dict(details or {}),
+    )
+    return Response(body.model_dump_json(), status, headers, media_type="application/problem+json")
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers."""
+    app.add_exception_handler(errors.RaiwError, _raiw_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(DataError, _data_error)
+    for away in (OperationalError, InterfaceError, PoolTimeout):
+        app.add_exception_handler(away, _database_away)
+
+
+def _raiw_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.RaiwError)  # noqa: S101 -- registered for this class
+    details = {key: value for key, value in error.details.items() if key != "problems"}
+    headers = {}
+    if isinstance(error, errors.Unauthorized):
+        headers["WWW-Authenticate"] = 'Bearer realm="raiw"'
+    if isinstance(error, service_errors.Busy):
+        headers["Retry-After"] = _RETRY_SECONDS
+    if isinstance(error, service_errors.OffsetMismatch):
+        headers["Upload-Offset"] = str(error.details["offset"])
+    return problem(
+        request,
+        status_of(type(error)),
+        error.code,
+        error.message,
+        title=error.title,
+        faults=_faults(error),
+        details=details,
+        headers=headers,
+    )
+
+
+def _faults(error: errors.RaiwError) -> list[Fault]:
+    prefix = "/spec" if isinstance(error, _SPEC_ERRORS) else ""
+    if isinstance(error, errors.InvalidSpec):
+        return [
+            Fault(pointer=prefix + fault["pointer"], detail=fault["detail"])
+            for fault in error.problems
+        ]
+    if error.pointer is None:
+        return []
+    return [Fault(pointer=prefix + error.pointer, detail=error.message)]
+
+
+def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered for this class
+    found = error.errors()
+    if found[0]["type"] == "json_invalid":
+        detail = f"the body is not JSON: {found[0]['ctx']['error']} at byte {found[0]['loc'][1]}"
+        return problem(request, HTTPStatus.BAD_REQUEST, "bad-request", detail)
+    if found[0]["loc"] == ("body",) and not _is_json(request):
+        sent = request.headers.get("content-type", "nothing")
+        detail = f"the body must be application/json; Content-Type says {sent[:100]}"
+        code = HTTP_CODES[HTTPStatus.UNSUPPORTED_MEDIA_TYPE]
+        return problem(request, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, code, detail)
+    faults = [_fault(one) for one in found]
+    first = faults[0]
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    detail = f"{first.pointer}: {first.detail}{more}" if first.pointer else first.detail + more
+    if all(one["loc"][0] == "path" for one in found):
+        # What cannot be the name of anything is not there.
+        kind: type[errors.RaiwError] = errors.NotFound
+    elif all(one["loc"][:2] == ("body", "spec") for one in found):
+        kind = errors.InvalidSpec
+    else:
+        kind = errors.InvalidInput
+    return problem(request, status_of(kind), kind.code, detail, title=kind.title, faults=faults)
+
+
+def _fault(fault: Mapping[str, Any]) -> Fault:
+    where, *path = fault["loc"]
+    path = [part for part in path if part not in _UNION_TAGS]
+    pointer = json_pointer(path) if where == "body" else ".".join(map(str, path))
+    return Fault(pointer=pointer, detail=fault["msg"])
+
+
+def _is_json(request: Request) -> bool:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return media_type == "application/json" or media_type.endswith("+json")
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 -- registered for this class
+    status = HTTPStatus(error.status_code)
+    code = HTTP_CODES.get(status, status.phrase.lower().replace(" ", "-"))
+    detail = error.detail
+    if detail == status.phrase:
+        detail = (
+            f"{request.method} {request.url.path}: {detail}; GET /openapi.json lists the routes"
+        )
+    return problem(request, status, code, detail, headers=error.headers)
+
+
+def _data_error(request: Request, error: Exception) -> Response:
+    logger.info("the database refused a value: %s", error)
+    kind = errors.InvalidInput
+    detail = "a value holds what the database cannot, such as a NUL character"
+    return problem(request, status_of(kind), kind.code, detail, title=kind.title)
+
+
+def _database_away(request: Request, error: Exception) -> Response:
+    logger.warning("the database does not answer: %s", error)
+    busy = service_errors.Busy("the database is locked or away; the same request may succeed later")
+    return _raiw_error(request, busy)
+
+
+def internal_error(request: Request) -> Response:
+    """Answer a defect; what it says stays in the log."""
+    detail = f"the server failed; its log tells why under the request id {request.state.request_id}"
+    code = HTTP_CODES[HTTPStatus.INTERNAL_SERVER_ERROR]
+    return problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, code, detail)

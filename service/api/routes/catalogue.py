@@ -1,0 +1,54 @@
+"""``/v1/models`` and ``/v1/schema``: what a spec may say."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse
+
+from raiw import catalogue
+from raiw.algorithms import ALGORITHMS
+from raiw.errors import NotFound
+from raiw.specs.document import nearest
+from raiw.specs.spec import Spec
+from service.contract.catalogue import ModelPage, ModelSummary
+
+router = APIRouter(tags=["catalogue"])
+
+
+@router.get("/models")
+def list_models() -> ModelPage:
+    """List the networks and presets of the catalogue."""
+    return ModelPage(items=[_summary(name) for name in catalogue.names()], next_page_token="")
+
+
+@router.get("/models/{name:path}")
+def get_model(name: str) -> dict[str, Any]:
+    """Read a network or preset as the fields of a spec, its layers filled in."""
+    document = catalogue.read(name)
+    if document is None:
+        hint = nearest(name, list(catalogue.names()))
+        raise NotFound(f"no model {name!r} in the catalogue{hint}; GET /v1/models lists them")
+    return document
+
+
+@router.get("/schema", response_model=dict[str, Any])
+def get_schema() -> JSONResponse:
+    """Read the JSON Schema of a spec, with the algorithms of this server."""
+    schema = Spec.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    algorithm = schema["$defs"]["Craft"]["properties"]["algorithm"]
+    for alternative in algorithm["anyOf"]:
+        if alternative["type"] == "string":
+            alternative["enum"] = list(ALGORITHMS)
+    return JSONResponse(schema, media_type="application/schema+json")
+
+
+def _summary(name: str) -> ModelSummary:
+    document = catalogue.read(name) or {}
+    return ModelSummary(
+        name=name,
+        network=document.get("model", name),
+        craft=document.get("craft"),
+        layers=len(document["layers"]),
+        url=f"/v1/models/{name}",
+    )

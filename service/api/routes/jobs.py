@@ -1,0 +1,152 @@
+"""``/v1/jobs``: submit, look, list, cancel, follow."""
+
+import hashlib
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.sse import EventSourceResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from service.api.dependencies import Id, PageSize, PageToken, ServicesDep
+from service.api.downloads import matches
+from service.api.streams import event_stream, preferred_wait, wait_for_end
+from service.contract.jobs import (
+    EventPage,
+    JobPage,
+    JobRequest,
+    JobStatus,
+    JobView,
+)
+from service.jobs import cancel as canceling
+from service.jobs import queries
+from service.jobs.submit import submit
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+MAX_PAGE = 200
+_LONGEST_RETRY_SECONDS = 30
+_MAX_SEQ = (1 << 31) - 1
+
+
+@router.post(
+    "",
+    response_model=JobView,
+    responses={
+        200: {"description": "The masks are stored: the job has succeeded."},
+        202: {"model": JobView, "description": "The job waits or runs: follow `Location`."},
+    },
+)
+async def create_job(services: ServicesDep, request: Request, body: JobRequest) -> Response:
+    """Ask for masks.
+
+    The same request always means the same masks, so it may be repeated at will: `X-Raiw-Cache`
+    says `hit` (stored already), `joined` (a job is making them) or `created`. `Prefer: wait=N`
+    holds the answer back for up to 30 seconds until the job has ended.
+    """
+    submission = await run_in_threadpool(submit, services, body)
+    wait = preferred_wait(request)
+    job = await wait_for_end(services, request, submission.job, wait)
+    status = HTTPStatus.OK if job.status == JobStatus.SUCCEEDED else HTTPStatus.ACCEPTED
+    response = _job_response(job, status, wait)
+    response.headers["Location"] = job.urls.self
+    response.headers["X-Raiw-Cache"] = submission.outcome
+    return response
+
+
+@router.get("")
+def list_jobs(
+    services: ServicesDep,
+    status: JobStatus | None = None,
+    page_size: PageSize = 50,
+    page_token: PageToken = "",
+) -> JobPage:
+    """List jobs, newest first. A `page_size` above 200 means 200."""
+    return queries.list_jobs(
+        services, status=status, page_size=min(page_size, MAX_PAGE), page_token=page_token
+    )
+
+
+@router.get("/{job_id}", response_model=JobView, responses={304: {"description": "Unchanged."}})
+async def get_job(services: ServicesDep, request: Request, job_id: Id) -> Response:
+    """Look at a job, whatever its outcome; `Prefer: wait=N` waits up to 30 seconds for its end."""
+    job = await run_in_threadpool(queries.get_job, services, job_id)
+    wait = preferred_wait(request)
+    job = await wait_for_end(services, request, job, wait)
+    response = _job_response(job, HTTPStatus.OK, wait)
+    etag = f'W/"{hashlib.sha256(response.body).hexdigest()[:32]}"'
+    if matches(request.headers.get("if-none-match"), etag):
+        response = Response(
+            status_code=HTTPStatus.NOT_MODIFIED, headers=_waiting_headers(job, wait)
+        )
+    response.headers["ETag"] = etag
+    return response
+
+
+@router.post(
+    "/{job_id}/cancel",
+    response_model=JobView,
+    responses={202: {"model": JobView, "description": "A worker has been asked to stop."}},
+)
+def cancel_job(services: ServicesDep, job_id: Id) -> Response:
+    """Cancel a job: a queued one at once, a running one after the layer at hand."""
+    job = canceling.cancel(services, job_id)
+    return _job_response(job, HTTPStatus.OK if job.done else HTTPStatus.ACCEPTED)
+
+
+@router.get(
+    "/{job_id}/events",
+    response_model=EventPage,
+    responses={
+        200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        204: {"description": "The job has ended and the stream's client has seen it all."},
+    },
+)
+async def list_events(
+    services: ServicesDep,
+    request: Request,
+    job_id: Id,
+    after: Annotated[int, Query(ge=0, le=_MAX_SEQ)] = 0,
+    page_size: PageSize = 50,
+    last_event_id: Annotated[str, Header(max_length=100)] = "",
+) -> Response:
+    """Read a job's events later than number `after`.
+
+    With `Accept: text/event-stream` they are streamed until the job has ended; `Last-Event-ID`
+    resumes exactly. A stream lasts ten minutes at most: connect again.
+    """
+    seen = int(last_event_id) if _is_seq(last_event_id) else after
+    streamed = "text/event-stream" in request.headers.get("accept", "")
+    limit = 1 if streamed else min(page_size, MAX_PAGE)
+    page = await run_in_threadpool(queries.list_events, services, job_id, after=seen, limit=limit)
+    headers = {"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization"}
+    if not streamed:
+        return Response(page.model_dump_json(), headers=headers, media_type="application/json")
+    job = await run_in_threadpool(queries.get_job, services, job_id)
+    if job.done and last_event_id and not page.items:
+        # To an EventSource this says: do not connect again.
+        return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
+    headers["X-Accel-Buffering"] = "no"
+    return EventSourceResponse(event_stream(services, request, job, seen), headers=headers)
+
+
+def _is_seq(text: str) -> bool:
+    return text.isascii() and text.isdigit() and int(text) <= _MAX_SEQ
+
+
+def _job_response(job: JobView, status: HTTPStatus, wait: int = 0) -> Response:
+    return Response(
+        job.model_dump_json(), status, _waiting_headers(job, wait), media_type="application/json"
+    )
+
+
+def _waiting_headers(job: JobView, wait: int) -> dict[str, str]:
+    headers = {"Cache-Control": "private, no-cache", "Vary": "Prefer, Authorization"}
+    if wait:
+        headers["Preference-Applied"] = f"wait={wait}"
+    if not job.done:
+        age = (datetime.now(UTC) - job.created_at).total_seconds()
+        headers["Retry-After"] = str(min(_LONGEST_RETRY_SECONDS, 1 + int(max(age, 0) / 10)))
+    return headers

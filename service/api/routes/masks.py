@@ -1,0 +1,69 @@
+"""``/v1/masks``: what was crafted, and its bytes."""
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from starlette.responses import JSONResponse, Response
+
+from service.api.dependencies import DigestPath, ServicesDep
+from service.api.downloads import download
+from service.contract.masks import MasksView
+from service.jobs import stored
+
+router = APIRouter(prefix="/masks", tags=["masks"])
+
+_BYTES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {}}, "description": "The bytes."},
+    206: {"content": {"application/octet-stream": {}}, "description": "The range asked for."},
+    304: {"description": "The client has it."},
+}
+
+
+@router.get("/{digest}")
+def get_masks(services: ServicesDep, digest: DigestPath) -> MasksView:
+    """Look at stored masks: what was asked for, what was achieved, and their statistics."""
+    return stored.get_masks(services, digest)
+
+
+@router.get(
+    "/{digest}/file", response_class=Response, responses=_BYTES, operation_id="get_mask_file"
+)
+@router.head(
+    "/{digest}/file", response_class=Response, responses=_BYTES, operation_id="head_mask_file"
+)
+def get_mask_file(services: ServicesDep, request: Request, digest: DigestPath) -> Response:
+    """Download a mask file (`raiw.masks@1`); it never changes. One `Range` may be asked for."""
+    file = stored.open_masks(services, digest)
+    name = f"masks-{digest.removeprefix('sha256:')[:16]}.safetensors"
+    row = file.row
+    return download(request, digest=row.file_sha256, size=row.size, name=name, read=file.read)
+
+
+@router.get("/{digest}/layers/{name}", response_model=dict[str, Any], responses=_BYTES)
+def get_layer(
+    services: ServicesDep,
+    request: Request,
+    digest: DigestPath,
+    name: Annotated[str, Path(max_length=200)],
+) -> Response:
+    """Look at one layer; with `Accept: application/octet-stream` download its packed rows.
+
+    The rows of the `(out, in/groups)` graph follow each other, each padded to whole bytes; the
+    first input is the lowest bit.
+    """
+    file = stored.open_masks(services, digest)
+    layer = stored.get_layer(file.row, name)
+    if "application/octet-stream" not in request.headers.get("accept", ""):
+        return JSONResponse(layer, HTTPStatus.OK, {"Vary": "Accept"})
+    tensor = file.header().tensors[f"{name}.bitmask"]
+    response = download(
+        request,
+        digest=file.row.file_sha256,
+        part=name,
+        size=tensor.end - tensor.start,
+        name=f"{name}.bin",
+        read=lambda start, stop: file.read(tensor.start + start, tensor.start + stop),
+    )
+    response.headers["Vary"] = "Accept"
+    return response

@@ -1,0 +1,15 @@
+"""``/v1/plan``: what a job would build."""
+
+from fastapi import APIRouter
+
+from service.api.dependencies import ServicesDep
+from service.contract.jobs import CraftRequest, PlanView
+from service.jobs import submit
+
+router = APIRouter(prefix="/plan", tags=["jobs"])
+
+
+@router.post("")
+def plan(services: ServicesDep, body: CraftRequest) -> PlanView:
+    """Say every layer's edges and degrees, and whether the masks are stored; nothing is made."""
+    return submit.plan(services, body)

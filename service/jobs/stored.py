@@ -1,0 +1,75 @@
+"""Looking at stored masks."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from raiw.errors import NotFound
+from raiw.tensors import MAX_HEADER_BYTES, Header, header_end, read_header
+from service.contract.masks import MasksView
+from service.jobs.services import Services
+from service.store import masks
+from service.store.tables import Masks
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A mask file that can be read piece by piece."""
+
+    services: Services
+    row: Masks
+
+    def read(self, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the bytes from ``start`` to ``stop``."""
+        return masks.stream(self.services.database, self.services.artifacts, self.row, start, stop)
+
+    def header(self) -> Header:
+        """Return the file's checked header."""
+        end = header_end(b"".join(self.read(0, header_end(b""))))
+        prefix = b"".join(self.read(0, end))
+        return read_header(prefix, self.row.size, max_metadata=MAX_HEADER_BYTES)
+
+
+def open_masks(services: Services, digest: str) -> StoredFile:
+    """Return a stored mask file.
+
+    Raises
+    ------
+    NotFound
+        No masks of this content digest are stored.
+    """
+    with services.database.read() as session:
+        row = masks.find(session, digest)
+    if row is None:
+        raise NotFound(f"no masks {digest} are stored")
+    return StoredFile(services, row)
+
+
+def get_masks(services: Services, digest: str) -> MasksView:
+    """Return what is known of stored masks."""
+    row = open_masks(services, digest).row
+    url = f"/v1/masks/{digest}"
+    return MasksView(
+        digest=row.digest,
+        file_sha256=row.file_sha256,
+        bytes=row.size,
+        created_at=row.created_at,
+        document=row.document,
+        statistics=row.statistics,
+        urls={"self": url, "file": f"{url}/file", "layers": f"{url}/layers"},
+    )
+
+
+def get_layer(row: Masks, name: str) -> dict[str, Any]:
+    """Return the certificate of one layer, with its statistics once they are measured.
+
+    Raises
+    ------
+    NotFound
+        The masks have no such layer.
+    """
+    for layer in row.document["layers"]:
+        if layer["name"] == name:
+            measured = (row.statistics or {}).get("layers", {})
+            return {**layer, "statistics": measured.get(name)}
+    raise NotFound(f"the masks {row.digest} have no layer {name!r}")

@@ -1,0 +1,260 @@
+"""Uploads: bytes in, a checked and verified blob out, or nothing.
+
+A safetensors file says in its first bytes what it holds, so it is judged as soon as they are here
+and the rest of a bad file is never taken. A blob is either sent whole, and then lives or dies with
+its request, or in parts, and then what arrived before a broken connection counts.
+"""
+
+import secrets
+from collections.abc import Iterable
+from datetime import timedelta
+
+from sqlalchemy.orm import Session
+
+from raiw.errors import InvalidInput, InvalidTensors, NotFound, TooLarge
+from raiw.tensors import header_end, read_header
+from service.contract.errors import Busy, DigestMismatch, OffsetMismatch
+from service.contract.masks import BlobView, UploadRequest, UploadView
+from service.jobs.services import Services
+from service.store import blobs
+from service.store.artifacts import Staged
+from service.store.tables import Blob, Upload
+
+PART_BYTES = 64 << 20
+"""Most bytes of one part: what a crash of the server can cost an upload."""
+
+
+def find_blob(services: Services, digest: str) -> BlobView | None:
+    """Return what is known of a blob, None when it is not stored."""
+    with services.database.read() as session:
+        blob = blobs.find(session, digest)
+    return _blob_view(blob) if blob else None
+
+
+def put_blob(services: Services, digest: str, size: int, pieces: Iterable[bytes]) -> BlobView:
+    """Take a whole blob in one go; whatever fails, nothing of it stays.
+
+    Raises
+    ------
+    InvalidTensors, TooLarge, DigestMismatch
+        The bytes are not an acceptable safetensors file, or not the ones announced.
+    NoSpace
+        They do not fit on the disk.
+    """
+    _check_size(services, size)
+    with services.artifacts.stage(size) as staged:
+        receiver = _Receiver(staged, digest, size)
+        for piece in pieces:
+            receiver.write(piece)
+        return _store(services, receiver)
+
+
+def begin(services: Services, request: UploadRequest) -> UploadView:
+    """Begin an upload in parts; that of a stored blob is complete at once.
+
+    Raises
+    ------
+    TooLarge, NoSpace
+        So many bytes are not taken.
+    """
+    _check_size(services, request.bytes)
+    services.artifacts.require_space(request.bytes)
+    with services.database.write() as session:
+        now = services.database.now(session)
+        upload = Upload(
+            id=f"upload_{secrets.token_hex(12)}",
+            digest=request.digest,
+            size=request.bytes,
+            received=0,
+            created_at=now,
+            touched_at=now,
+        )
+        session.add(upload)
+    return get_upload(services, upload.id)
+
+
+def get_upload(services: Services, upload_id: str) -> UploadView:
+    """Return where an upload stands.
+
+    Raises
+    ------
+    NotFound
+        There is no such upload: it was abandoned, was refused or has expired.
+    """
+    with services.database.read() as session:
+        upload = _find(session, upload_id)
+        complete = blobs.find(session, upload.digest) is not None
+    return UploadView(
+        id=upload.id,
+        digest=upload.digest,
+        bytes=upload.size,
+        offset=upload.size if complete else _offset(services, upload),
+        part_bytes=PART_BYTES,
+        expires_at=upload.touched_at + timedelta(seconds=services.settings.keep_uploads_seconds),
+        complete=complete,
+    )
+
+
+def append(services: Services, upload_id: str, offset: int, pieces: Iterable[bytes]) -> UploadView:
+    """Take the part that starts at ``offset``; the part that fills the upload completes it.
+
+    What came before a broken connection is kept. An upload with wrong bytes is forgotten.
+
+    Raises
+    ------
+    NotFound
+        There is no such upload.
+    OffsetMismatch
+        The part starts elsewhere than the upload stands, or another part is being written.
+    InvalidTensors, TooLarge, DigestMismatch
+        The bytes are not an acceptable safetensors file, or not the ones announced.
+    NoSpace
+        They do not fit on the disk.
+    """
+    get_upload(services, upload_id)  # unknown: no file is made
+    with _lock(services, upload_id) as staged:
+        upload = get_upload(services, upload_id)
+        if upload.complete:
+            services.artifacts.discard(upload_id)
+            return upload
+        receiver = _open_part(services, staged, upload, offset)
+        try:
+            for piece in pieces:
+                receiver.write(piece)
+            if staged.size == upload.bytes:
+                _store(services, receiver)
+        except InvalidInput:
+            abandon(services, upload_id)
+            raise
+        finally:
+            _record(services, upload_id, staged)
+    return get_upload(services, upload_id)
+
+
+def abandon(services: Services, upload_id: str) -> None:
+    """Forget an upload and its bytes.
+
+    Raises
+    ------
+    NotFound
+        There is no such upload.
+    """
+    with services.database.write() as session:
+        session.delete(_find(session, upload_id))
+    services.artifacts.discard(upload_id)
+
+
+def remove_expired(services: Services) -> None:
+    """Remove the uploads that have not received a byte for too long."""
+    seconds = services.settings.keep_uploads_seconds
+    with services.database.write() as session:
+        before = services.database.now(session) - timedelta(seconds=seconds)
+        expired = blobs.remove_untouched(session, before)
+    for upload_id in expired:
+        services.artifacts.discard(upload_id)
+    services.artifacts.sweep(seconds)
+
+
+class _Receiver:
+    """Writes bytes and judges the header as soon as it is whole."""
+
+    def __init__(self, staged: Staged, digest: str, size: int) -> None:
+        self.staged = staged
+        self.digest = digest
+        self.size = size
+        self.header = b""
+
+    def write(self, piece: bytes) -> None:
+        if self.staged.size + len(piece) > self.size:
+            raise TooLarge(f"more bytes came than the {self.size} announced", limit=self.size)
+        self.staged.write(piece)
+        self.judge()
+
+    def judge(self) -> None:
+        if self.header:
+            return
+        end = header_end(self.staged.head(9))
+        if self.staged.size >= end or end > self.size:
+            header = self.staged.head(end)
+            read_header(header, file_size=self.size)
+            self.header = header
+
+
+def _lock(services: Services, upload_id: str) -> Staged:
+    try:
+        return services.artifacts.resume(upload_id)
+    except Busy:
+        at = get_upload(services, upload_id).offset
+        raise OffsetMismatch(
+            "another part of this upload is being written: wait, then ask for its offset", offset=at
+        ) from None
+
+
+def _open_part(services: Services, staged: Staged, upload: UploadView, offset: int) -> _Receiver:
+    if offset != upload.offset:
+        raise OffsetMismatch(
+            f"the part starts at byte {offset}, but the upload stands at {upload.offset}: "
+            f"continue there",
+            offset=upload.offset,
+        )
+    staged.truncate(offset)  # bytes that a crash left and no row vouches for
+    services.artifacts.require_space(upload.bytes - offset)
+    receiver = _Receiver(staged, upload.digest, upload.bytes)
+    receiver.judge()
+    return receiver
+
+
+def _record(services: Services, upload_id: str, staged: Staged) -> None:
+    staged.flush()
+    with services.database.write() as session:
+        blobs.record_received(session, upload_id, staged.size, services.database.now(session))
+
+
+def _store(services: Services, receiver: _Receiver) -> BlobView:
+    """Verify the digest, name the file and record it."""
+    staged, digest = receiver.staged, receiver.digest
+    if staged.size < receiver.size:
+        raise InvalidTensors(
+            f"the upload is truncated: {staged.size} of the {receiver.size} bytes announced came"
+        )
+    received = staged.digest()
+    if received != digest:
+        raise DigestMismatch(
+            f"the bytes received have the digest {received}, announced was {digest}: "
+            f"send the file again",
+            received=received,
+        )
+    staged.keep(digest)
+    with services.database.write() as session:
+        now = services.database.now(session)
+        blob = Blob(digest=digest, size=receiver.size, header=receiver.header, created_at=now)
+        return _blob_view(blobs.add(session, blob))
+
+
+def _offset(services: Services, upload: Upload) -> int:
+    """Return what the row vouches for, or less if the disk has lost some."""
+    return min(upload.received, services.artifacts.received(upload.id))
+
+
+def _find(session: Session, upload_id: str) -> Upload:
+    upload = blobs.find_upload(session, upload_id)
+    if upload is None:
+        raise NotFound(f"no upload {upload_id!r}: begin again with POST /v1/uploads")
+    return upload
+
+
+def _check_size(services: Services, size: int) -> None:
+    limit = services.settings.max_upload_bytes
+    if size > limit:
+        raise TooLarge(
+            f"the file has {size} bytes; {limit} are allowed (RAIW_MAX_UPLOAD_BYTES)", limit=limit
+        )
+
+
+def _blob_view(blob: Blob) -> BlobView:
+    return BlobView(
+        digest=blob.digest,
+        bytes=blob.size,
+        created_at=blob.created_at,
+        tensors=len(read_header(blob.header, file_size=blob.size).tensors),
+    )

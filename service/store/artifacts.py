@@ -1,0 +1,241 @@
+"""The artifact folder: files named by the SHA-256 of their bytes, and uploads that grow there.
+
+::
+
+    sha256/ab/cd/<hex>    finished files, never changed
+    partial/<name>        bytes still arriving
+
+A finished file appears by a rename after its bytes are flushed, so it is whole or absent, also
+after a power cut. Every host that serves or works sees the same folder.
+"""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from raiw.canonical import CHUNK_BYTES, digest_of, digest_of_file
+from raiw.errors import NotFound
+from service.contract.errors import Busy, NoSpace
+
+_PRIVATE_FILE = 0o600
+_PRIVATE_FOLDER = 0o700
+
+
+class Artifacts:
+    """A content-addressed folder.
+
+    Parameters
+    ----------
+    root
+        The folder; it is made when the first byte comes.
+    min_free_bytes
+        What must stay free on its disk.
+    """
+
+    def __init__(self, root: Path, min_free_bytes: int = 0) -> None:
+        self._root = root
+        self._min_free_bytes = min_free_bytes
+
+    def path(self, digest: str) -> Path:
+        """Return where the file of a digest is, or would be."""
+        hexadecimal = digest.removeprefix("sha256:")
+        return self._root / "sha256" / hexadecimal[:2] / hexadecimal[2:4] / hexadecimal
+
+    def has(self, digest: str) -> bool:
+        """Whether a file is stored."""
+        return self.path(digest).is_file()
+
+    def read(self, digest: str, start: int, stop: int) -> Iterator[bytes]:
+        """Yield bytes ``start`` to ``stop`` of a file in pieces of at most 1 MiB.
+
+        Raises
+        ------
+        NotFound
+            The file is not there.
+        """
+        try:
+            file = self.path(digest).open("rb")
+        except FileNotFoundError:
+            raise NotFound(f"the file {digest} is not in the artifact folder") from None
+        with file:
+            file.seek(start)
+            while start < stop and (piece := file.read(min(CHUNK_BYTES, stop - start))):
+                start += len(piece)
+                yield piece
+
+    def put(self, data: bytes) -> str:
+        """Store bytes; return their digest."""
+        digest = digest_of(data)
+        if not self.has(digest):
+            with self.stage(len(data)) as staged:
+                staged.write(data)
+                staged.keep(digest)
+        return digest
+
+    def delete(self, digest: str) -> None:
+        """Remove a file, if it is there."""
+        self.path(digest).unlink(missing_ok=True)
+
+    def stage(self, size: int) -> "Staged":
+        """Open a nameless file for ``size`` bytes; it vanishes unless it is kept.
+
+        Raises
+        ------
+        NoSpace
+            The disk would fall below its floor.
+        """
+        self.require_space(size)
+        return Staged(self, self._partial(f"stage-{secrets.token_hex(12)}"))
+
+    def resume(self, name: str) -> "Staged":
+        """Open the growing file of an upload, alone.
+
+        Raises
+        ------
+        Busy
+            Somebody else is writing it.
+        """
+        return Staged(self, self._partial(name), lasting=True)
+
+    def received(self, name: str) -> int:
+        """Return how many bytes of an upload are there."""
+        try:
+            return self._partial(name).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def discard(self, name: str) -> None:
+        """Remove the growing file of an upload, if it is there."""
+        self._partial(name).unlink(missing_ok=True)
+
+    def sweep(self, seconds: float) -> None:
+        """Remove what a crash left half written and nobody has touched for some time."""
+        untouched = time.time() - seconds
+        for file in self._root.glob("partial/*"):
+            with contextlib.suppress(FileNotFoundError):
+                if file.stat().st_mtime < untouched:
+                    file.unlink()
+
+    def free_bytes(self) -> int:
+        """Return the free bytes above the floor; negative below it."""
+        self._root.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+        return shutil.disk_usage(self._root).free - self._min_free_bytes
+
+    def require_space(self, size: int) -> None:
+        """Refuse what does not fit.
+
+        Raises
+        ------
+        NoSpace
+            The disk would fall below its floor.
+        """
+        free = self.free_bytes()
+        if size > free:
+            raise NoSpace(
+                f"{size} bytes do not fit: the artifact folder's disk has {max(free, 0)} bytes "
+                f"above the {self._min_free_bytes} that stay free; ask the operator for room",
+                free_bytes=max(free, 0),
+            )
+
+    def _partial(self, name: str) -> Path:
+        return self._root / "partial" / name
+
+
+class Staged:
+    """A file on its way into the folder, locked against other writers while it is open."""
+
+    def __init__(self, artifacts: Artifacts, path: Path, *, lasting: bool = False) -> None:
+        self._artifacts = artifacts
+        self._path = path
+        self._lasting = lasting
+        self._sha256 = hashlib.sha256()
+        self._hashed = 0
+        path.parent.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, _PRIVATE_FILE)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._file)
+            raise Busy("another request is writing this upload; ask for its offset") from None
+        self.size = os.fstat(self._file).st_size
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not self._lasting:
+            self._path.unlink(missing_ok=True)
+        os.close(self._file)
+
+    def write(self, data: bytes) -> None:
+        """Append; hash on the way as long as the file was written in one go.
+
+        Raises
+        ------
+        NoSpace
+            The disk is full.
+        """
+        if self._hashed == self.size:
+            self._sha256.update(data)
+            self._hashed += len(data)
+        view = memoryview(data)
+        while view:
+            try:
+                written = os.pwrite(self._file, view, self.size)
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise NoSpace("the artifact folder's disk is full") from None
+                raise
+            view = view[written:]
+            self.size += written
+
+    def head(self, count: int) -> bytes:
+        """Return the first bytes written."""
+        return os.pread(self._file, count, 0)
+
+    def truncate(self, size: int) -> None:
+        """Forget the bytes after ``size``."""
+        os.ftruncate(self._file, size)
+        self.size = size
+
+    def flush(self) -> None:
+        """Bring the bytes to the disk."""
+        os.fsync(self._file)
+
+    def digest(self) -> str:
+        """Return the digest of all bytes; those of earlier requests are read again for it."""
+        if self._hashed == self.size:
+            return f"sha256:{self._sha256.hexdigest()}"
+        return digest_of_file(self._path)
+
+    def keep(self, digest: str) -> None:
+        """Give the file its final name, which the caller has verified."""
+        self.flush()
+        target = self._artifacts.path(digest)
+        target.parent.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+        self._path.replace(target)
+        # The folders above may be new too: a name counts when its folder is on the disk.
+        for folder in (target.parent, *target.parent.parents[:3]):
+            _flush_folder(folder)
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,35 @@
+"""How much work waits, counted in the database: true also when queue and workers are stuck."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from service.contract.jobs import JobStatus
+from service.store.tables import Job, Outbox
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The work at one moment."""
+
+    jobs: dict[JobStatus, int]
+    """Jobs by state; every state is there."""
+    oldest_queued_seconds: float
+    """Age of the queued job that waits longest; 0 when none waits."""
+    outbox: int
+    """Messages the broker has not taken yet."""
+
+
+def measure(session: Session, now: datetime) -> Load:
+    """Count."""
+    counted: dict[str, int] = dict(
+        session.execute(select(Job.status, func.count()).group_by(Job.status)).tuples().all()
+    )
+    oldest = session.scalar(select(func.min(Job.created_at)).where(Job.status == JobStatus.QUEUED))
+    return Load(
+        jobs={status: counted.get(status, 0) for status in JobStatus},
+        oldest_queued_seconds=max((now - oldest).total_seconds(), 0.0) if oldest else 0.0,
+        outbox=session.scalar(select(func.count()).select_from(Outbox)) or 0,
+    )
