@@ -1,10 +1,13 @@
 """The settings of a deployment: environment variables ``RAIW_*``, read once, passed on, frozen."""
 
+import hashlib
 import os
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Self
+from urllib.parse import quote
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from raiw.errors import InvalidInput
@@ -16,6 +19,10 @@ CLIENT_VARIABLES = frozenset({"URL", "OFFLINE", "CACHE"})
 
 Seconds = Annotated[float, Field(gt=0, le=30 * 86400)]
 Bytes = Annotated[int, Field(gt=0)]
+Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+
+_LONGEST_SOCKET_PATH = 100
+"""Kernels take 107 bytes (macOS 103) as the address of a Unix socket."""
 
 
 class InvalidSettings(InvalidInput):
@@ -37,13 +44,13 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, frozen=True, extra="forbid", use_attribute_docstrings=True
     )
 
-    state_dir: Path = Field(default_factory=_default_state_dir)
+    state_dir: Folder = Field(default_factory=_default_state_dir)
     """Folder of everything the embedded mode keeps."""
     database_url: str = ""
     """SQLAlchemy URL; empty means SQLite in the state folder."""
     broker_url: str = ""
     """Redis or Valkey URL; empty means the Valkey that ``raiw serve`` starts in the state folder."""
-    artifact_dir: Path | None = None
+    artifact_dir: Folder | None = None
     """Folder of uploads and large masks; every API and worker host must see the same one."""
 
     host: str = "127.0.0.1"
@@ -96,7 +103,16 @@ class Settings(BaseSettings):
     @property
     def broker(self) -> str:
         """The broker URL in force."""
-        return self.broker_url or f"redis+socket://{self.state_dir / 'valkey.sock'}"
+        return self.broker_url or f"redis+socket://{quote(str(self.valkey_socket))}"
+
+    @property
+    def valkey_socket(self) -> Path:
+        """Socket of the embedded Valkey: in the state folder where its path is short enough."""
+        path = self.state_dir / "valkey.sock"
+        if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
+            return path
+        name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"raiw-{name}" / "valkey.sock"
 
     @property
     def artifacts(self) -> Path:

@@ -9,10 +9,9 @@ from typing import Any
 
 from raiw.errors import RaiwError
 from raiw.importance.reading import open_importance
-from raiw.masks import MaskSet, load
+from raiw.masks import Mask, MaskSet, load
 from raiw.pipeline import craft
 from raiw.specs.spec import Spec
-from raiw.statistics import measure
 from service.contract.jobs import JobStatus
 from service.contract.tasks import Queue, Task
 from service.jobs.services import Services
@@ -83,9 +82,10 @@ class Reporter:
         self._lease.check()
         return False
 
-    def layer_done(self, completed: int, total: int, layer: dict[str, Any]) -> None:
+    def layer_done(self, completed: int, total: int, mask: Mask) -> None:
         """Take note of a finished layer."""
-        self._layers.append(layer)
+        layer = {"name": mask.name, "shape": list(mask.shape), "edges": mask.edges}
+        self._layers.append(layer | {"completed": mask.completed})
         if completed < total and time.monotonic() - self._reported < _REPORT_SECONDS:
             return
         data = {"phase": "crafting", "completed": completed, "total": total, "layers": self._layers}
@@ -107,7 +107,7 @@ def _store(services: Services, attempt: jobs.Attempt, crafted: MaskSet) -> None:
             services.artifacts,
             digest=crafted.digest,
             file=file,
-            document=crafted.document,
+            document=crafted.to_json(),
             in_database_bytes=services.settings.masks_in_database_bytes,
             now=now,
         )
@@ -136,9 +136,7 @@ def measure_masks(services: Services, digest: str) -> None:
         return
     stream = masks.stream(services.database, services.artifacts, row, 0, row.size)
     crafted = load(b"".join(stream))
-    statistics = {
-        name: measure(mask.graph, mask.groups).to_json() for name, mask in crafted.items()
-    }
+    statistics = {name: mask.stats.to_json() for name, mask in crafted.items()}
     with services.database.write() as session:
         masks.set_statistics(session, digest, {"layers": statistics})
 

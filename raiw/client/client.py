@@ -90,8 +90,7 @@ class Client:
 
         An importance file is uploaded where the server lacks it, because its shapes are checked.
         """
-        parsed = as_spec(spec)
-        body = self._request(parsed, importance)
+        body = self._request(Spec.of(spec), importance)
         answer, _ = self._transport.json("POST", "/v1/plan", json=body)
         return answer
 
@@ -131,7 +130,7 @@ class Client:
         Unreachable
             The server does not answer.
         """
-        body = self._request(as_spec(spec), importance)
+        body = self._request(Spec.of(spec), importance)
         body |= {
             "timeout_seconds": timeout_seconds,
             "deadline_at": deadline_at.isoformat() if deadline_at else None,
@@ -203,13 +202,6 @@ class Client:
         with _score_file(importance, spec) as (path, digest):
             ensure_blob(self._transport, path, digest)
         return {"spec": spec.canonical(), "importance": digest}
-
-
-def as_spec(spec: SpecLike) -> Spec:
-    """Return a spec from whatever may stand for one."""
-    if isinstance(spec, Spec):
-        return spec
-    return Spec.parse(spec) if isinstance(spec, Mapping) else Spec.load(spec)
 
 
 @contextmanager

@@ -28,10 +28,14 @@ BY_STATUS: dict[int, type[RaiwError]] = {
     413: TooLarge,
     415: InvalidInput,
     422: InvalidInput,
+    408: Unreachable,
+    507: Unreachable,
     **dict.fromkeys(RETRIABLE, Unreachable),
 }
 """What a status means where the problem's code is none of ours."""
 
+_SPEC = "/spec"
+"""Where a request carries the spec: pointers into it are given as the local engine gives them."""
 _TEXT_LIMIT = 300
 
 
@@ -53,22 +57,19 @@ def error_of(response: httpx.Response) -> RaiwError:
     if problem is None:
         return _foreign_answer(response)
     code = str(problem.get("code", ""))
-    facts: dict[str, Any] = {"status": response.status_code}
+    kind = BY_CODE.get(code) or BY_STATUS.get(response.status_code, RaiwError)
+    facts = {str(key): value for key, value in (problem.get("details") or {}).items()}
+    facts |= {key: problem[key] for key in ("status", "request_id") if key in problem}
     if code not in BY_CODE:
         facts["code"] = code
-    for key in ("request_id", "limit", "retryable"):
-        if key in problem:
-            facts[key] = problem[key]
-    kind = BY_CODE.get(code) or BY_STATUS.get(response.status_code, RaiwError)
-    faults = problem.get("errors") or []
-    pointer = problem.get("pointer") or (faults[0].get("pointer") if faults else None)
-    if faults and issubclass(kind, InvalidSpec):
+    faults = [
+        {"pointer": fault["pointer"].removeprefix(_SPEC), "detail": fault["detail"]}
+        for fault in problem.get("errors") or []
+    ]
+    if issubclass(kind, InvalidSpec):
         facts["problems"] = faults
-    elif faults:
-        facts["errors"] = faults
-    return kind(
-        str(problem.get("detail") or problem.get("title") or code), pointer=pointer, **facts
-    )
+    pointer = faults[0]["pointer"] if faults else None
+    return kind(str(problem.get("detail") or code), pointer=pointer, **facts)
 
 
 def error_of_document(problem: dict[str, Any]) -> tuple[str, str]:
@@ -83,7 +84,7 @@ def _problem(response: httpx.Response) -> dict[str, Any] | None:
         body = response.json()
     except ValueError:
         return None
-    return body if isinstance(body, dict) and ("code" in body or "detail" in body) else None
+    return body if isinstance(body, dict) and {"code", "detail"} <= body.keys() else None
 
 
 def _foreign_answer(response: httpx.Response) -> RaiwError:

@@ -2,12 +2,35 @@
 
 from pathlib import Path
 
-import migrations
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import OperationalError
+
+import migrations
+from raiw.errors import Unreachable
+from service.settings import Settings
 from service.store.database import Database
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the database of a deployment to the newest revision; an empty one is created.
+
+    Raises
+    ------
+    Unreachable
+        The database does not answer.
+    """
+    database = Database(settings)
+    try:
+        upgrade(database)
+    except OperationalError as error:
+        raise Unreachable(
+            f"the database {database.engine.url!r} does not answer: {error.orig}"
+        ) from None
+    finally:
+        database.close()
 
 
 def upgrade(database: Database, revision: str = "head") -> None:

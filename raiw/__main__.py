@@ -1,0 +1,5 @@
+"""``python -m raiw`` is the command ``raiw``."""
+
+from raiw.cli import main
+
+main()

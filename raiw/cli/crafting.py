@@ -1,0 +1,282 @@
+"""``raiw plan``, ``raiw craft`` and ``raiw key``."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from raiw.cli.examples import examples
+from raiw.cli.following import follow
+from raiw.cli.options import (
+    ImportanceOption,
+    JsonOption,
+    LocalOption,
+    QuietOption,
+    ServerOption,
+    SetOption,
+    SpecArgument,
+    TimeoutOption,
+    chosen_server,
+    connect,
+    read_spec,
+    seconds,
+)
+from raiw.cli.output import Output
+from raiw.cli.progress import LayerProgress
+from raiw.errors import InvalidInput, StillRunning
+
+if TYPE_CHECKING:
+    from raiw.client import Client
+    from raiw.masks import Mask, MaskSet
+    from raiw.specs.plan import Plan
+    from raiw.specs.spec import Spec
+
+commands = typer.Typer()
+
+_CACHE_NOTES = {
+    "hit": "stored before",
+    "joined": "joined a job that was under way",
+    "created": "crafted now",
+}
+_QUICK_JOB_SECONDS = 1.0
+"""A server may hold its first answer back so long: most jobs have ended by then."""
+
+OutputOption = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write the mask file; - is stdout."),
+]
+
+
+@commands.command(
+    epilog=examples(
+        "raiw plan raiw/vgg16-d16", "raiw plan vgg16-cifar10 --set craft.density=0.1 --json"
+    )
+)
+def plan(
+    spec: SpecArgument,
+    importance: ImportanceOption = None,
+    set_: SetOption = None,
+    server: ServerOption = None,
+    *,
+    local: LocalOption = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Show what a spec would craft: every layer's edges and degrees; builds nothing."""
+    out = Output(json=json, quiet=quiet)
+    parsed = read_spec(spec, set_)
+    url = chosen_server(server, local=local)
+    if url is None:
+        document = plan_document(parsed, importance)
+    else:
+        with connect(url) as client:
+            document = client.plan(parsed, importance)
+    if out.json:
+        out.document(document)
+    elif out.quiet:
+        out.line(document["content_key"])
+    else:
+        from raiw.cli.tables import plan_table
+
+        out.render(plan_table(document))
+
+
+@commands.command(
+    epilog=examples(
+        "raiw craft raiw/vgg16-d16 -o masks.safetensors",
+        "raiw craft vgg16-cifar10 --set craft.degree=8 --set craft.seed=3 --json",
+    )
+)
+def craft(  # noqa: PLR0913 -- each argument is an option of the command
+    spec: SpecArgument,
+    importance: ImportanceOption = None,
+    output: OutputOption = None,
+    set_: SetOption = None,
+    server: ServerOption = None,
+    timeout: TimeoutOption = None,
+    *,
+    local: LocalOption = False,
+    wait: Annotated[
+        bool, typer.Option("--wait/--detach", help="Wait for the server's job, or only start it.")
+    ] = True,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Craft masks, on this machine or, with --server or RAIW_URL, on a server: the same bytes.
+
+    Prints the masks' content digest; with --detach the id of the job.
+    """
+    out = Output(json=json, quiet=quiet)
+    limit = seconds(timeout)
+    url = chosen_server(server, local=local)
+    _check_output(output, out, detach=not wait and url is not None)
+    parsed = read_spec(spec, set_)
+    if url is None:
+        result = _craft_here(out, parsed, importance, output, limit)
+    else:
+        with connect(url) as client:
+            result = _craft_there(out, client, parsed, importance, output, limit if wait else 0.0)
+    if out.json:
+        out.document(result)
+    elif output != "-":
+        out.line(result["digest"] or result["job"]["id"])
+
+
+@commands.command(epilog=examples("raiw key raiw/vgg16-d16"))
+def key(
+    spec: SpecArgument,
+    importance: ImportanceOption = None,
+    set_: SetOption = None,
+    *,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Print the content key: equal keys mean equal masks, so a pipeline can cache by it."""
+    out = Output(json=json, quiet=quiet)
+    parsed = read_spec(spec, set_)
+    digest = _importance_digest(importance, parsed)
+    content_key = parsed.content_key(digest)
+    if out.json:
+        algorithm = parsed.algorithm(scored=digest is not None)
+        out.document({"content_key": content_key, "algorithm": algorithm, "importance": digest})
+    else:
+        out.line(content_key)
+
+
+def plan_document(spec: "Spec", importance: Path | None = None) -> dict[str, Any]:
+    """Return a plan as ``POST /v1/plan`` answers it; nothing is stored on this machine."""
+    digest = _importance_digest(importance, spec)
+    planned = spec.plan(scored=digest is not None)
+    return {
+        "algorithm": planned.algorithm,
+        "content_key": spec.content_key(digest),
+        "stored": False,
+        "layers": [
+            {
+                "name": layer.name,
+                "kind": layer.layer.kind,
+                "shape": layer.shape,
+                "groups": layer.layer.groups,
+                "edges": layer.edges,
+                "density": layer.density,
+                "dense": layer.dense,
+                "in_degree": layer.degree_range("in"),
+                "out_degree": layer.degree_range("out"),
+                "weights": layer.weights,
+                "dense_weights": layer.dense_weights,
+            }
+            for layer in planned.layers
+        ],
+        "edges": planned.edges,
+        "weights": planned.weights,
+        "dense_weights": planned.dense_weights,
+        "mask_bytes": planned.mask_bytes,
+    }
+
+
+def write_masks(masks: "MaskSet", output: str) -> None:
+    """Write a mask file, or its bytes to stdout."""
+    if output == "-":
+        sys.stdout.buffer.writelines(masks.chunks())
+        sys.stdout.buffer.flush()
+    else:
+        masks.save(output)
+
+
+def _importance_digest(importance: Path | None, spec: "Spec") -> str | None:
+    if importance is None:
+        return None
+    from raiw.importance.reading import open_importance
+
+    return open_importance(importance, spec).digest
+
+
+def _check_output(output: str | None, out: Output, *, detach: bool) -> None:
+    if output is not None and detach:
+        raise InvalidInput("--detach leaves no masks to write: drop -o, and raiw pull JOB later")
+    if output == "-" and out.json:
+        raise InvalidInput("-o - and --json both want stdout: write the masks to a file")
+    if output not in (None, "-") and not Path(str(output)).absolute().parent.is_dir():
+        raise InvalidInput(f"cannot write {output!r}: there is no such folder")
+
+
+def _craft_here(
+    out: Output, spec: "Spec", importance: Path | None, output: str | None, limit: float | None
+) -> dict[str, Any]:
+    planned = spec.plan(scored=importance is not None)
+    from raiw.canonical import digest_of_chunks
+    from raiw.pipeline import Stopped
+    from raiw.pipeline import craft as craft_masks
+
+    began = time.monotonic()
+    with LayerProgress(out, "crafting", len(planned.layers)) as progress:
+
+        def on_layer(done: int, _total: int, mask: "Mask") -> None:
+            out_side, in_side = mask.shape
+            progress.show(done, f"{mask.name} {out_side}×{in_side}, {mask.edges:,} edges")
+
+        try:
+            masks = craft_masks(
+                spec,
+                importance,
+                on_layer=on_layer,
+                should_stop=lambda: limit is not None and time.monotonic() - began > limit,
+            )
+        except Stopped:
+            raise StillRunning(
+                f"not finished after {limit:g} s, and stopped; give a longer --timeout"
+            ) from None
+    if output is not None:
+        write_masks(masks, output)
+    _summarise(out, planned, output, f"crafted in {time.monotonic() - began:.1f} s")
+    return {
+        "digest": masks.digest,
+        "file_sha256": digest_of_chunks(masks.chunks()),
+        "bytes": sum(memoryview(chunk).nbytes for chunk in masks.chunks()),
+        "content_key": spec.content_key(masks.importance),
+        "output": output,
+        "cache": None,
+        "job": None,
+    }
+
+
+def _craft_there(
+    out: Output,
+    client: "Client",
+    spec: "Spec",
+    importance: Path | None,
+    output: str | None,
+    limit: float | None,
+) -> dict[str, Any]:
+    """Craft on a server; a ``limit`` of 0 only starts the job."""
+    detached = limit == 0.0
+    job = client.craft(spec, importance, wait=0 if detached else _QUICK_JOB_SECONDS)
+    if detached:
+        out.note(f"{job.cache} job, {job.status}; wait for it: raiw jobs wait {job.id}")
+    else:
+        follow(out, client, job, limit)
+        digest = job.require_digest()
+        if output == "-":
+            write_masks(client.masks(digest), output)
+        elif output is not None:
+            client.download(digest, output)
+        planned = spec.plan(scored=importance is not None)
+        _summarise(out, planned, output, f"{_CACHE_NOTES[str(job.cache)]} on {client.url}")
+    result = job.view["result"] or {}
+    return {
+        "digest": job.digest,
+        "file_sha256": result.get("file_sha256"),
+        "bytes": result.get("bytes"),
+        "content_key": job.view["content_key"],
+        "output": output,
+        "cache": job.cache,
+        "job": job.view,
+    }
+
+
+def _summarise(out: Output, planned: "Plan", output: str | None, how: str) -> None:
+    kept = f"{planned.weights:,} of {planned.dense_weights:,} weights"
+    where = f"wrote {output}" if output else "not saved: add -o FILE"
+    out.note(f"{len(planned.layers)} layers, {kept}, {how}; {where}")

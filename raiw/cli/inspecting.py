@@ -1,0 +1,176 @@
+"""``raiw show``, ``raiw verify``, ``raiw diff`` and ``raiw export``."""
+
+import re
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from raiw.cli.examples import examples
+from raiw.cli.exits import GATE
+from raiw.cli.options import (
+    ImportanceOption,
+    JsonOption,
+    MasksArgument,
+    QuietOption,
+    ServerOption,
+    connect,
+)
+from raiw.cli.output import Output, complain
+from raiw.cli.progress import LayerProgress
+
+if TYPE_CHECKING:
+    from raiw.masks import MaskSet
+
+commands = typer.Typer()
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_FIRST_LINE_SECONDS = 2.0
+_SHOWN_FAULTS = 20
+
+
+@commands.command(
+    epilog=examples("raiw craft raiw/vgg16-d16 -o masks.safetensors", "raiw show masks.safetensors")
+)
+def show(
+    masks: MasksArgument,
+    server: ServerOption = None,
+    *,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Show every layer of masks: shape, edges, degrees, density, entropy, components, totals."""
+    out = Output(json=json, quiet=quiet)
+    opened = open_masks(masks, server)
+    if out.quiet and not out.json:
+        out.line(opened.digest)
+        return
+    stats = {}
+    with LayerProgress(out, "measuring", len(opened), first_line=_FIRST_LINE_SECONDS) as progress:
+        for done, (name, mask) in enumerate(opened.items()):
+            progress.show(done, name)
+            stats[name] = mask.stats
+    if out.json:
+        from raiw.canonical import digest_of
+
+        file = opened.to_bytes()
+        out.document(
+            {
+                "digest": opened.digest,
+                "file_sha256": digest_of(file),
+                "bytes": len(file),
+                "document": opened.to_json(),
+                "statistics": {"layers": {name: s.to_json() for name, s in stats.items()}},
+            }
+        )
+    else:
+        from raiw.cli.tables import layer_table
+
+        out.render(layer_table(opened, stats))
+        out.line(opened.digest)
+
+
+@commands.command(
+    epilog=examples(
+        "raiw craft raiw/vgg16-d16 -o masks.safetensors",
+        "raiw verify masks.safetensors --spec raiw/vgg16-d16",
+    )
+)
+def verify(
+    masks: MasksArgument,
+    spec: Annotated[
+        str | None,
+        typer.Option("--spec", metavar="SPEC", help="The spec the masks must be crafted from."),
+    ] = None,
+    importance: ImportanceOption = None,
+    server: ServerOption = None,
+    *,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Check masks against their own claims, and a spec and scores where given; exit 6 if wrong."""
+    from raiw.masks.verify import verify as check
+
+    out = Output(json=json, quiet=quiet)
+    report = check(open_masks(masks, server), spec, importance)
+    if out.json:
+        out.document(report.to_json())
+    else:
+        for each in report.checks:
+            out.note(f"{'ok    ' if each.ok else 'WRONG '} {each.name}")
+        for fault in report.faults[:_SHOWN_FAULTS]:
+            complain(f"error: {fault}")
+        out.line(report.digest)
+    if not report.ok:
+        raise typer.Exit(GATE)
+
+
+@commands.command(
+    epilog=examples(
+        "raiw craft raiw/vgg16-d16 -o a.safetensors",
+        "raiw craft raiw/vgg16-d8 -o b.safetensors",
+        "raiw diff a.safetensors b.safetensors || test $? = 6",
+    )
+)
+def diff(
+    a: MasksArgument,
+    b: MasksArgument,
+    server: ServerOption = None,
+    *,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Compare two sets of masks; exit 0 if they have the same edges, 6 if not."""
+    out = Output(json=json, quiet=quiet)
+    first, second = open_masks(a, server), open_masks(b, server)
+    difference = first.diff(second)
+    if out.json:
+        out.document(difference.to_json())
+    elif difference.same:
+        out.note(f"the same masks: {first.digest}")
+    elif not out.quiet:
+        from raiw.cli.tables import difference_table
+
+        out.render(difference_table(difference))
+    if not difference.same:
+        raise typer.Exit(GATE)
+
+
+@commands.command(
+    epilog=examples(
+        "raiw craft raiw/vgg16-d16 -o masks.safetensors",
+        "raiw export masks.safetensors --to npz -o masks.npz",
+    )
+)
+def export(
+    masks: MasksArgument,
+    form: Annotated[
+        str,
+        typer.Option("--to", metavar="FORM", help="bool, torch-prune, npz, csr, json or graphml."),
+    ],
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is stdout.")
+    ],
+    server: ServerOption = None,
+    *,
+    quiet: QuietOption = False,
+) -> None:
+    """Write masks in a form that other programs read."""
+    from raiw.masks.export import export as write
+
+    out = Output(quiet=quiet)
+    opened = open_masks(masks, server)
+    write(opened, "/dev/stdout" if output == "-" else output, form)
+    out.note(f"wrote {output}")
+
+
+def open_masks(source: str, server: str | None) -> "MaskSet":
+    """Read masks from a file, from stdin (``-``), or by digest from a server."""
+    from raiw.masks import load
+
+    if source == "-":
+        return load(sys.stdin.buffer.read())
+    if _DIGEST.fullmatch(source):
+        with connect(server) as client:
+            return client.masks(source)
+    return load(source)

@@ -1,0 +1,193 @@
+"""``raiw jobs ls|get|wait|watch|cancel`` and ``raiw pull``: a server's jobs."""
+
+import time
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from raiw.cli.examples import examples
+from raiw.cli.exits import exit_status
+from raiw.cli.following import follow
+from raiw.cli.options import (
+    JsonOption,
+    QuietOption,
+    ServerOption,
+    TimeoutOption,
+    connect,
+    seconds,
+)
+from raiw.cli.output import Output, complain, error_document, error_text
+from raiw.errors import JobEnded
+
+commands = typer.Typer()
+
+JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job.")]
+
+jobs = typer.Typer(
+    help="Look at a server's jobs, wait for them, cancel them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@jobs.command(
+    "ls",
+    epilog=examples(
+        "raiw jobs ls --status failed --limit 5", "raiw jobs ls -q | xargs raiw jobs wait"
+    ),
+)
+def list_jobs(
+    status: Annotated[
+        str | None,
+        typer.Option(
+            "--status",
+            metavar="STATUS",
+            help="Only queued, running, canceling, succeeded, failed, canceled or expired ones.",
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Most jobs to list.")] = 20,
+    server: ServerOption = None,
+    *,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """List jobs, newest first."""
+    out = Output(json=json, quiet=quiet)
+    with connect(server) as client:
+        views = [job.view for job in islice(client.jobs(status), limit)]
+    if out.json:
+        out.document({"items": views, "next_page_token": ""})
+    elif out.quiet:
+        for view in views:
+            out.line(view["id"])
+    else:
+        from raiw.cli.tables import job_table
+
+        out.render(job_table(views))
+
+
+@jobs.command("get", epilog=examples("raiw jobs get JOB --json"))
+def get_job(
+    job: JobArgument,
+    server: ServerOption = None,
+    *,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Show one job; exit 0 whatever its status."""
+    out = Output(json=json, quiet=quiet)
+    with connect(server) as client:
+        _describe(out, client.job(job).view)
+
+
+@jobs.command("wait", epilog=examples("raiw jobs wait JOB --timeout 30m"))
+def wait_for_jobs(
+    ids: Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids of jobs.")],
+    timeout: TimeoutOption = None,
+    server: ServerOption = None,
+    *,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Wait for jobs and print the digest of each one's masks; exit 3 if one had none.
+
+    With --json there is one line a job: the job, or the error it ended with.
+    """
+    out = Output(json=json, quiet=quiet)
+    limit = seconds(timeout)
+    began = time.monotonic()
+    failure: JobEnded | None = None
+    with connect(server) as client:
+        for job_id in ids:
+            left = None if limit is None else max(0.0, limit - (time.monotonic() - began))
+            job = client.job(job_id)
+            follow(out, client, job, left)
+            try:
+                digest = job.require_digest()
+            except JobEnded as error:
+                failure = error
+                if out.json:
+                    out.document(error_document(error))
+                else:
+                    complain(error_text(error))
+                continue
+            if out.json:
+                out.document(job.view)
+            else:
+                out.line(digest)
+    if failure is not None:
+        raise typer.Exit(exit_status(failure))
+
+
+@jobs.command("watch", epilog=examples("raiw jobs watch JOB --json"))
+def watch_job(
+    job: JobArgument,
+    timeout: TimeoutOption = None,
+    server: ServerOption = None,
+    *,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Print a job's events as they happen, from its first; exit as ``raiw jobs wait`` does."""
+    out = Output(json=json, quiet=quiet)
+    with connect(server) as client:
+        watched = client.job(job)
+        for event in watched.events(timeout=seconds(timeout)):
+            if out.json:
+                out.document({"seq": event.seq, "event": event.event, "data": event.data})
+            elif not out.quiet:
+                facts = {key: value for key, value in event.data.items() if key != "layers"}
+                told = " ".join(f"{key}={value}" for key, value in facts.items())
+                out.line(f"{event.seq:>5} {event.event:8} {told}")
+        watched.require_digest()
+
+
+@jobs.command("cancel", epilog=examples("raiw jobs cancel JOB"))
+def cancel_job(
+    job: JobArgument,
+    server: ServerOption = None,
+    *,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Stop a job: at once if it is queued, after the layer at hand if it is running."""
+    out = Output(json=json, quiet=quiet)
+    with connect(server) as client:
+        _describe(out, client.job(job).cancel().view)
+
+
+@commands.command(epilog=examples("raiw pull JOB -o masks.safetensors"))
+def pull(
+    what: Annotated[
+        str, typer.Argument(metavar="DIGEST|JOB", help="Content digest of masks, or a job's id.")
+    ],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Where to.")],
+    server: ServerOption = None,
+    *,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Download stored masks, checked byte by byte."""
+    out = Output(json=json, quiet=quiet)
+    with connect(server) as client:
+        digest = what if what.startswith("sha256:") else client.job(what).require_digest()
+        client.download(digest, output)
+    if out.json:
+        out.document({"digest": digest, "output": output})
+    else:
+        out.line(digest)
+
+
+def _describe(out: Output, view: dict[str, object]) -> None:
+    if out.json:
+        out.document(view)
+    elif out.quiet:
+        out.line(str(view["id"]))
+    else:
+        from raiw.cli.tables import job_table
+
+        out.render(job_table([view]))
+        error = view["error"]
+        if isinstance(error, dict):
+            out.line(f"{error.get('code')}: {error.get('detail')}")

@@ -1,0 +1,134 @@
+"""Options that several commands share, and what their text means."""
+
+import os
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from raiw.errors import InvalidInput, InvalidSpec
+
+if TYPE_CHECKING:
+    from raiw.client import Client
+    from raiw.specs.spec import Spec
+
+SpecArgument = Annotated[
+    str, typer.Argument(metavar="SPEC", help="A spec file, a name of the catalogue, or - (stdin).")
+]
+MasksArgument = Annotated[
+    str, typer.Argument(metavar="MASKS", help="A mask file, - (stdin), or a digest on the server.")
+]
+ImportanceOption = Annotated[
+    Path | None,
+    typer.Option("--importance", "-i", metavar="FILE", help="Scores or weights (safetensors)."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change the spec, as in craft.seed=3."),
+]
+ServerOption = Annotated[
+    str | None, typer.Option("--server", metavar="URL", help="Server to ask (RAIW_URL).")
+]
+LocalOption = Annotated[
+    bool, typer.Option("--local", help="Use this machine even where RAIW_URL is set.")
+]
+TimeoutOption = Annotated[
+    str | None, typer.Option("--timeout", metavar="TIME", help="Wait so long: 90, 45s, 30m, 1h30m.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, errors too.")]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print only the digest, key or id.")
+]
+
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+
+def read_spec(source: str, changes: list[str] | None) -> "Spec":
+    """Read a spec and apply ``--set key=value`` changes to its document.
+
+    Raises
+    ------
+    InvalidSpec
+        A change names no place in the document, or the changed document is no spec.
+    """
+    from raiw import catalogue
+    from raiw.specs.spec import Spec, read_document
+
+    if not changes:
+        return Spec.load(source)
+    document = {"model": source} if source in catalogue.names() else read_document(source)
+    if not isinstance(document, dict):
+        return Spec.parse(document)
+    preset = catalogue.read(str(document.get("model"))) or {}
+    if "craft" in preset:  # a change adds to what the preset says, as it does in a file
+        document.setdefault("craft", preset["craft"])
+    for change in changes:
+        _apply(document, change)
+    return Spec.parse(document)
+
+
+def _apply(document: dict[str, Any], change: str) -> None:
+    import yaml
+
+    key, equals, text = change.partition("=")
+    if not key or not equals:
+        raise InvalidInput(f"--set {change!r} must be KEY=VALUE, as in --set craft.degree=16")
+    *path, last = key.split(".")
+    where: Any = document
+    for step in path:
+        where = _member(where, step, change)
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InvalidInput(f"--set {change!r}: {text!r} is no value: {error}") from None
+    if isinstance(where, list):
+        where[_index(where, last, change)] = value
+    elif isinstance(where, dict):
+        where[last] = value
+    else:
+        raise InvalidSpec(f"--set {change!r}: {'.'.join(path)} holds a value, not fields")
+
+
+def _member(where: Any, step: str, change: str) -> Any:
+    if isinstance(where, list):
+        return where[_index(where, step, change)]
+    if isinstance(where, dict):
+        return where.setdefault(step, {})
+    raise InvalidSpec(f"--set {change!r}: there is nothing below {step!r}")
+
+
+def _index(where: list[Any], step: str, change: str) -> int:
+    if step.isdecimal() and int(step) < len(where):
+        return int(step)
+    raise InvalidSpec(f"--set {change!r}: {step!r} must be a position from 0 to {len(where) - 1}")
+
+
+def seconds(text: str | None) -> float | None:
+    """Return the seconds of a duration; None stays None.
+
+    >>> seconds("1h30m"), seconds("45"), seconds("0.5s")
+    (5400.0, 45.0, 0.5)
+    """
+    if text is None:
+        return None
+    found = _DURATION.fullmatch(text.strip())
+    if not found or not any(found.groups()):
+        raise InvalidInput(f"--timeout {text!r} is no time: write 90, 45s, 30m or 1h30m")
+    hours, minutes, rest = (float(part or 0) for part in found.groups())
+    return timedelta(hours=hours, minutes=minutes, seconds=rest).total_seconds()
+
+
+def chosen_server(server: str | None, *, local: bool) -> str | None:
+    """Return the URL to use, None for this machine: --local, then --server, then RAIW_URL."""
+    if local and server:
+        raise InvalidInput("give --local or --server, not both")
+    return None if local else server or os.environ.get("RAIW_URL") or None
+
+
+def connect(server: str | None) -> "Client":
+    """Return a client of the server asked for."""
+    from raiw.client import Client
+
+    return Client(server)

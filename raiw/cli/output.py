@@ -1,0 +1,87 @@
+"""What a command says: the result on stdout, everything else on stderr."""
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from raiw.errors import InvalidSpec, RaiwError
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+_PIPE_WIDTH = 200
+"""Columns of a table that no terminal limits."""
+_SHOWN_PROBLEMS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How one command was asked to speak."""
+
+    json: bool = False
+    """Print one JSON document a line and nothing else on stdout."""
+    quiet: bool = False
+    """Print the bare result: a digest, a key or an id."""
+
+    def document(self, value: Any) -> None:
+        """Print a JSON document."""
+        sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.flush()
+
+    def line(self, text: str) -> None:
+        """Print a line of the result."""
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    def render(self, *parts: "RenderableType") -> None:
+        """Print tables and text."""
+        console = stdout_console()
+        for part in parts:
+            console.print(part)
+
+    def note(self, text: str) -> None:
+        """Tell the user something that is no result."""
+        if not self.quiet:
+            complain(text)
+
+
+def complain(text: str) -> None:
+    """Print what even a quiet command must say: errors, and how to go on."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def stdout_console() -> "Console":
+    """Return a console on stdout that neither wraps nor colours what goes into a pipe."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+
+
+def error_document(error: RaiwError) -> dict[str, Any]:
+    """Return what ``--json`` prints for an error."""
+    facts = dict(error.details)
+    code = facts.pop("code", error.code)
+    return {
+        "error": {
+            "code": code,
+            "title": error.title,
+            "message": error.message,
+            "pointer": error.pointer,
+            **facts,
+        }
+    }
+
+
+def error_text(error: RaiwError) -> str:
+    """Return what a person reads: the message, then every further fault of a spec."""
+    lines = [f"error: {error.message}"]
+    if isinstance(error, InvalidSpec) and len(error.problems) > 1:
+        shown = error.problems[:_SHOWN_PROBLEMS]
+        lines += [f"  {fault['pointer'] or '/'}: {fault['detail']}" for fault in shown]
+        if len(error.problems) > len(shown):
+            lines.append(f"  … and {len(error.problems) - len(shown)} more")
+    elif error.pointer and error.pointer not in error.message:
+        lines.append(f"  at {error.pointer}")
+    return "\n".join(lines)

@@ -1,0 +1,143 @@
+"""Tables for people: the layers of masks, of a plan, of a comparison, and jobs."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from raiw.masks import Mask, MaskSet
+    from raiw.masks.compare import Difference
+    from raiw.statistics import DegreeRange, LayerStatistics
+
+_ID_LENGTH = 19
+"""``sha256:`` and twelve digits name a digest well enough for the eye."""
+
+
+def layer_table(masks: "MaskSet", stats: "Mapping[str, LayerStatistics]") -> Table:
+    """Return one row a layer, and the totals.
+
+    Entropies are in nats; the gap is what is missing to the dense layer of that shape. ``stats``
+    are those of :meth:`raiw.MaskSet.stats`.
+    """
+    table = _table(
+        "layer",
+        right=(
+            *("shape", "edges", "in degree", "out degree", "density"),
+            *("entropy", "gap to dense", "components"),
+        ),
+    )
+    for name, mask in masks.items():
+        table.add_row(name, *_mask_cells(mask), *_entropy_cells(stats[name]))
+    table.add_section()
+    table.add_row("total", "", f"{masks.edges:,}", "", "", "", "", "", "")
+    table.caption = (
+        f"{_kept(masks.weights, masks.dense_weights)}, {masks.algorithm}, "
+        f"shapes are out × in/groups, entropies in nats"
+    )
+    return table
+
+
+def plan_table(plan: Mapping[str, Any]) -> Table:
+    """Return one row a layer of a plan, given as ``POST /v1/plan`` answers it."""
+    table = _table(
+        "layer", "kind", right=("shape", "edges", "in degree", "out degree", "density", "weights")
+    )
+    for layer in plan["layers"]:
+        table.add_row(
+            layer["name"],
+            layer["kind"],
+            _shape(layer["shape"], layer["groups"]),
+            f"{layer['edges']:,}",
+            _span(*layer["in_degree"]),
+            _span(*layer["out_degree"]),
+            _percent(layer["density"]),
+            f"{layer['weights']:,}",
+        )
+    table.add_section()
+    table.add_row("total", "", "", f"{plan['edges']:,}", "", "", "", f"{plan['weights']:,}")
+    table.caption = (
+        f"{_kept(plan['weights'], plan['dense_weights'])}, {plan['algorithm']}, "
+        f"masks of {plan['mask_bytes']:,} bytes"
+    )
+    return table
+
+
+def difference_table(difference: "Difference") -> Table:
+    """Return the layers that differ."""
+    table = _table("layer", right=("shared", "only in A", "only in B", "Jaccard"))
+    for layer in difference.layers:
+        if layer.only_a or layer.only_b:
+            counts = (layer.shared, layer.only_a, layer.only_b)
+            table.add_row(layer.name, *(f"{n:,}" for n in counts), f"{layer.jaccard:.4f}")
+    for name, a, b in difference.reshaped:
+        table.add_row(name, "", f"shape {_shape(a, 1)}", f"shape {_shape(b, 1)}", "")
+    for name in difference.only_a:
+        table.add_row(name, "", "whole layer", "", "")
+    for name in difference.only_b:
+        table.add_row(name, "", "", "whole layer", "")
+    return table
+
+
+def job_table(jobs: Iterable[Mapping[str, Any]]) -> Table:
+    """Return one row a job, given as the server shows it."""
+    table = _table("job", "status", "layers", "algorithm", "spec", "created (UTC)", "masks")
+    for job in jobs:
+        progress, result = job["progress"], job["result"]
+        table.add_row(
+            job["id"],
+            job["status"],
+            f"{progress['completed']}/{progress['total']}",
+            job["algorithm"],
+            job["spec"].get("name", ""),
+            job["created_at"][:19].replace("T", " "),
+            result["digest"][:_ID_LENGTH] if result else "",
+        )
+    return table
+
+
+def _table(*left: str, right: Iterable[str] = ()) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left")
+    for title in left:
+        table.add_column(title, no_wrap=True)
+    for title in right:
+        table.add_column(title, justify="right", no_wrap=True)
+    return table
+
+
+def _mask_cells(mask: "Mask") -> tuple[str, ...]:
+    facts = mask.facts
+    return (
+        _shape(mask.shape, mask.groups),
+        f"{mask.edges:,}",
+        _degrees(facts.in_degree),
+        _degrees(facts.out_degree),
+        _percent(mask.density),
+    )
+
+
+def _entropy_cells(stats: "LayerStatistics") -> tuple[str, ...]:
+    error = f" ± {stats.entropy_error:.1g}" if stats.entropy_error is not None else ""
+    return f"{stats.entropy:.4f}{error}", f"{stats.entropy_gap:.4f}", f"{stats.components:,}"
+
+
+def _degrees(degrees: "DegreeRange") -> str:
+    return _span(degrees.min, degrees.max)
+
+
+def _span(low: int, high: int) -> str:
+    return f"{low:,}" if low == high else f"{low:,}-{high:,}"
+
+
+def _shape(shape: Iterable[int], groups: int) -> str:
+    text = " × ".join(str(side) for side in shape)
+    return text if groups == 1 else f"{text} ({groups} groups)"
+
+
+def _percent(part: float) -> str:
+    return f"{100 * part:.2f} %"
+
+
+def _kept(weights: int, dense: int) -> str:
+    return f"{weights:,} of {dense:,} weights kept ({_percent(weights / dense)})"

@@ -1,0 +1,49 @@
+"""The operator's commands of ``raiw``: serve and migrate; the worker's is its own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    state_dir: Annotated[
+        Path | None, typer.Option(help="Folder of all that is kept (RAIW_STATE_DIR).")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on (RAIW_HOST).")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; 0 takes a free one (RAIW_PORT).")
+    ] = None,
+    worker: Annotated[
+        bool, typer.Option(help="Run a worker too; without it, start 'raiw worker' elsewhere.")
+    ] = True,
+) -> None:
+    """Run the whole service: API, worker, broker and database, until Ctrl-C.
+
+    RAIW_DATABASE_URL and RAIW_BROKER_URL put PostgreSQL and Redis or Valkey in the place of what
+    is embedded.
+    """
+    from service.embedded.serve import serve as run
+    from service.logs import configure_logs
+    from service.settings import load_settings
+
+    settings = load_settings(state_dir=state_dir, host=host, port=port)
+    configure_logs("api", settings.log_level)
+    run(
+        settings,
+        with_worker=worker,
+        on_ready=lambda url: typer.echo(f"raiw is ready at {url} (state: {settings.state_dir})"),
+    )
+
+
+def migrate() -> None:
+    """Bring the database to the newest revision; safe to repeat and to run on several hosts."""
+    from service.logs import configure_logs
+    from service.settings import load_settings
+    from service.store.migrate import migrate as run
+
+    settings = load_settings()
+    configure_logs("migrate", settings.log_level)
+    settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    run(settings)
+    typer.echo("the database is at the newest revision")

@@ -1,0 +1,166 @@
+"""The order in which everything starts, and the reverse order in which it ends."""
+
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+
+import uvicorn
+
+from raiw.errors import Unreachable
+from service.api.app import create_app
+from service.embedded.children import Child
+from service.embedded.state import StateFolder
+from service.embedded.valkey import START_SECONDS, answers, valkey
+from service.jobs.workers import READY
+from service.settings import PREFIX, InvalidSettings, Settings
+from service.store.migrate import migrate
+
+logger = logging.getLogger(__name__)
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_API_GRACE_SECONDS = 5
+"""Requests under way may finish within this time after the wish to stop."""
+_WORKER_GRACE_SECONDS = 10.0
+_WORKER_START_SECONDS = 60.0
+
+
+def serve(settings: Settings, *, with_worker: bool, on_ready: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; nothing that was started is left behind.
+
+    Parameters
+    ----------
+    settings
+        The deployment; without URLs the database and the broker are in the state folder.
+    with_worker
+        Run a worker too; otherwise ``raiw worker`` runs elsewhere.
+    on_ready
+        Called with the address, once the API and the worker answer.
+
+    Raises
+    ------
+    InvalidSettings
+        The address or the state folder cannot be used, or the address would be public without a
+        token.
+    Unreachable
+        The database or the embedded broker does not answer.
+    MissingExtra
+        The embedded broker is needed and not installed.
+    """
+    check_address(settings)
+    os.umask(0o077)
+    with _stoppable(), ExitStack() as running:
+        state = running.enter_context(StateFolder(settings.state_dir))
+        listener = running.enter_context(_listen(settings))
+        url = _url(listener)
+        migrate(settings)
+        if not settings.broker_url:
+            broker = running.enter_context(valkey(settings))
+            broker.wait_until(lambda: answers(settings.valkey_socket), START_SECONDS)
+        worker = running.enter_context(_worker(settings)) if with_worker else None
+        state.announce(url)
+        server = uvicorn.Server(_api(settings))
+        threading.Thread(
+            target=_announce, args=(server, worker, lambda: on_ready(url)), daemon=True
+        ).start()
+        server.run(sockets=[listener])
+        if not server.started:
+            raise Unreachable("the API did not start; the log says why")
+
+
+def check_address(settings: Settings) -> None:
+    """Refuse to serve strangers.
+
+    Raises
+    ------
+    InvalidSettings
+        The address is not a loopback one, there is no token, and nobody said that this is meant.
+    """
+    if settings.token or settings.allow_public or _is_loopback(settings.host):
+        return
+    raise InvalidSettings(
+        f"{settings.host} can be reached from other machines, and no token protects it: set "
+        f"RAIW_TOKEN, or RAIW_ALLOW_PUBLIC=true behind a proxy that authenticates"
+    )
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Make SIGTERM what Ctrl-C is; once either came, more of them change nothing."""
+    for number in _STOP_SIGNALS:
+        signal.signal(number, _interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        logger.info("stopped")
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    for number in _STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _listen(settings: Settings) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise InvalidSettings(
+            f"cannot listen on {settings.host} port {settings.port}: {error.strerror}; choose "
+            f"another with --host and --port (RAIW_HOST, RAIW_PORT; port 0 takes a free one)"
+        ) from None
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _worker(settings: Settings) -> Child:
+    values = settings.model_dump(mode="json", exclude={"token"}, exclude_none=True)
+    return Child(
+        "worker",
+        [sys.executable, "-m", "raiw", "worker"],
+        environment={f"{PREFIX}{name.upper()}": str(value) for name, value in values.items()},
+        grace_seconds=_WORKER_GRACE_SECONDS,
+    )
+
+
+def _api(settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(settings),
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=_API_GRACE_SECONDS,
+    )
+
+
+def _announce(server: uvicorn.Server, worker: Child | None, ready: Callable[[], None]) -> None:
+    while not server.started:
+        time.sleep(0.02)
+    if worker is not None:
+        try:
+            worker.wait_until(lambda: worker.has_said(READY), _WORKER_START_SECONDS)
+        except Unreachable:
+            logger.warning("no worker is ready yet; jobs are accepted and wait")
+    ready()

@@ -1,0 +1,96 @@
+"""The command ``raiw worker``."""
+
+import os
+import socket
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from raiw.errors import InvalidInput, Unreachable
+
+if TYPE_CHECKING:
+    from service.settings import Settings
+
+_PING_SECONDS = 3.0
+
+
+def worker(
+    queues: Annotated[
+        str, typer.Option(help="Queues to work for, with commas: raiw.cpu, raiw.gpu.")
+    ] = "raiw.cpu",
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            help="Jobs at a time (RAIW_WORKER_CONCURRENCY); the number of cores if unset."
+        ),
+    ] = None,
+    ping: Annotated[
+        bool, typer.Option("--ping", help="Only ask whether a worker of this host answers.")
+    ] = False,
+) -> None:
+    """Craft the jobs that wait in RAIW_BROKER_URL and RAIW_DATABASE_URL, until Ctrl-C."""
+    from service.logs import configure_logs
+    from service.settings import load_settings
+
+    settings = load_settings(worker_concurrency=concurrency)
+    configure_logs("worker", settings.log_level)
+    if ping:
+        _ping(settings)
+    else:
+        _run(settings, _known(queues))
+
+
+def _run(settings: "Settings", queues: list[str]) -> None:
+    import warnings
+
+    from celery import signals
+    from celery.platforms import SecurityWarning
+
+    from worker.app import create_worker
+
+    # Celery warns root of pickle, which is switched off.
+    warnings.simplefilter("ignore", SecurityWarning)
+    # Celery leaves the logs alone once somebody listens to this signal.
+    signals.setup_logging.connect(_keep_logs)
+    signals.worker_ready.connect(_say_ready)
+    consumer = create_worker(settings).Worker(
+        hostname=f"raiw-{os.getpid()}@{socket.gethostname()}",
+        queues=queues,
+        concurrency=settings.worker_concurrency,
+        quiet=True,
+        # Workers have nothing to tell each other: the database knows it all.
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    consumer.start()
+    raise typer.Exit(consumer.exitcode or 0)
+
+
+def _ping(settings: "Settings") -> None:
+    from service.jobs.workers import answering
+
+    host = socket.gethostname()
+    if not answering(settings, timeout=_PING_SECONDS, host=host):
+        raise Unreachable(f"no worker of {host} answered within {_PING_SECONDS:g} s")
+    typer.echo(f"a worker of {host} answers")
+
+
+def _known(queues: str) -> list[str]:
+    from service.contract.tasks import Queue
+
+    chosen = [name.strip() for name in queues.split(",")]
+    for name in chosen:
+        if name not in {queue.value for queue in Queue}:
+            raise InvalidInput(f"no queue {name!r}; there are {', '.join(Queue)}")
+    return chosen
+
+
+def _keep_logs(**_: Any) -> None:
+    return
+
+
+def _say_ready(**_: Any) -> None:
+    from service.jobs.workers import READY
+
+    typer.echo(READY)
