@@ -1,66 +1,21 @@
-"""The statistics of one layer: the facts of its mask, and what its spectrum says.
+"""The statistics of a layer: its facts, and what the spectrum of its Laplacian says.
 
-A grouped layer is one graph for each group, side by side: vertices, edges and components are
-counted over all groups, and its Laplacian is block-diagonal.
+The Laplacian of a grouped layer is block-diagonal, one block for each group.
 """
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any, Literal, NamedTuple
 
-import numpy as np
-
-from raiw.errors import InvalidInput
-from raiw.graphs import Degrees, Graph
-from raiw.statistics.connectivity import components
-from raiw.statistics.entropy import (
-    dense_entropy,
-    quadratic_entropy,
-    regularity,
-    von_neumann_entropy,
-)
-from raiw.statistics.expansion import spectral_gap
+from raiw.graphs import Graph
+from raiw.statistics.entropy import dense_entropy, von_neumann_entropy, x_log_x
+from raiw.statistics.facts import LayerFacts, describe, split_groups
 from raiw.statistics.spectrum import eigenproblem_order, laplacian_spectrum
 
 EntropyMethod = Literal["exact", "closed form", "estimate"]
 
-
-@dataclass(frozen=True, slots=True)
-class DegreeRange:
-    """Smallest, mean and largest degree of one side."""
-
-    min: int
-    mean: float
-    max: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayerFacts:
-    """What integer arithmetic says of a layer: the same bytes on every machine."""
-
-    shape: tuple[int, int]
-    """``(out, in/groups)``."""
-    groups: int
-    edges: int
-    in_degree: DegreeRange
-    out_degree: DegreeRange
-    regularity: float
-    """-std of the degrees of all vertices (Eq. 3)."""
-    quadratic_entropy: float
-    """1 - 1/2m - Σd²/4m² (Eq. 6)."""
-    components: int
-    """Connected components, each unreached vertex one by itself."""
-    unreached_inputs: int
-    unreached_outputs: int
-
-    @property
-    def density(self) -> float:
-        """Kept edges over all edges."""
-        return self.edges / (self.shape[0] * self.shape[1])
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the facts as JSON-serialisable values, the density with them."""
-        return asdict(self) | {"shape": list(self.shape), "density": self.density}
+EXACT_ORDER = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +29,10 @@ class LayerStatistics(LayerFacts):
     """Standard error of an estimate, else None."""
     dense_entropy: float
     """S of the dense layer of this shape."""
-    algebraic_connectivity: float
-    """λ₂ of the Laplacian, the smallest over the groups; 0 if one of them is disconnected."""
-    spectral_gap: float
+    algebraic_connectivity: float | None
+    """λ₂ of the Laplacian, the smallest over the groups; 0 where a group is disconnected, None
+    where the solver could not tell it from 0."""
+    spectral_gap: float | None
     """1 - σ₂ of the degree-normalised edges, likewise."""
 
     @property
@@ -89,8 +45,19 @@ class LayerStatistics(LayerFacts):
         return LayerFacts.to_json(self) | {"entropy_gap": self.entropy_gap}
 
 
-def describe(graph: Graph, groups: int = 1) -> LayerFacts:
-    """Return the facts of a layer, at the cost of a few reads of its packed rows.
+class _Trace(NamedTuple):
+    """tr(L ln L) of one group."""
+
+    value: float
+    method: EntropyMethod
+    error: float
+    algebraic_connectivity: float | None
+
+
+def measure(
+    graph: Graph, groups: int = 1, *, exact_order: int = EXACT_ORDER, seed: int = 0
+) -> LayerStatistics:
+    """Return the facts and the spectral statistics of a layer.
 
     Parameters
     ----------
@@ -98,67 +65,59 @@ def describe(graph: Graph, groups: int = 1) -> LayerFacts:
         The layer's mask, ``(out, in/groups)``; group g owns the rows from ``g·out/groups``.
     groups
         Number of groups; divides ``out``.
+    exact_order
+        Order of the largest matrix that is decomposed for an exact entropy: seconds at the
+        default. Above it the entropy is estimated, in time proportional to the edges.
+    seed
+        Seed of an estimate.
 
     Raises
     ------
     InvalidInput
         The groups do not divide the outputs.
-    """
-    parts = list(_split(graph, groups))
-    out_degrees = graph.out_degrees()
-    in_degrees = np.concatenate([part.in_degrees() for part in parts])
-    return LayerFacts(
-        shape=graph.shape,
-        groups=groups,
-        edges=int(out_degrees.sum()),
-        in_degree=_degree_range(in_degrees),
-        out_degree=_degree_range(out_degrees),
-        regularity=regularity(out_degrees, in_degrees),
-        quadratic_entropy=quadratic_entropy(out_degrees, in_degrees),
-        components=sum(components(part) for part in parts),
-        unreached_inputs=int((in_degrees == 0).sum()),
-        unreached_outputs=int((out_degrees == 0).sum()),
-    )
 
-
-def measure(graph: Graph, groups: int = 1) -> LayerStatistics:
-    """Return the facts and the spectral statistics of a layer.
-
-    Parameters and errors are those of :func:`describe`.
-
+    Examples
+    --------
+    >>> import numpy as np
     >>> statistics = measure(Graph.from_bool(np.ones((10, 10), bool)))
     >>> round(statistics.entropy, 6), statistics.entropy_method, statistics.components
     (2.926418, 'closed form', 1)
     """
+    from raiw.statistics.expansion import spectral_gap  # loads scipy, which `describe` does not
+
     facts = describe(graph, groups)
-    parts = list(_split(graph, groups))
-    spectra = [laplacian_spectrum(part) for part in parts]
+    parts = list(split_groups(graph, groups))
+    traces = [_trace(part, exact_order, seed + index) for index, part in enumerate(parts)]
+    methods = {trace.method for trace in traces}
+    error = math.hypot(*(trace.error for trace in traces)) / max(2 * facts.edges, 1)
     connected = facts.components == groups
-    closed = all(eigenproblem_order(part.out_degrees(), part.in_degrees()) == 0 for part in parts)
     return LayerStatistics(
         **{field.name: getattr(facts, field.name) for field in fields(facts)},
-        entropy=von_neumann_entropy(np.concatenate(spectra)),
-        entropy_method="closed form" if closed else "exact",
-        entropy_error=None,
+        entropy=von_neumann_entropy(math.fsum(trace.value for trace in traces), facts.edges),
+        entropy_method=next(m for m in ("estimate", "exact", "closed form") if m in methods),
+        entropy_error=error if "estimate" in methods else None,
         dense_entropy=dense_entropy(graph.shape, groups),
-        algebraic_connectivity=min(float(s[1]) for s in spectra) if connected else 0.0,
-        spectral_gap=min(spectral_gap(part) for part in parts) if connected else 0.0,
+        algebraic_connectivity=_least(t.algebraic_connectivity for t in traces)
+        if connected
+        else 0.0,
+        spectral_gap=_least(map(spectral_gap, parts)) if connected else 0.0,
     )
 
 
-def _split(graph: Graph, groups: int) -> Iterator[Graph]:
-    """Yield the graph of each group."""
-    out, n_in = graph.shape
-    if groups < 1 or out % groups:
-        raise InvalidInput(
-            f"{groups} groups do not divide {out} outputs; give the groups of the layer"
-        )
-    rows = out // groups
-    for start in range(0, out, rows):
-        yield Graph((rows, n_in), graph.bits[start : start + rows])
+def _trace(graph: Graph, exact_order: int, seed: int) -> _Trace:
+    order = eigenproblem_order(graph.out_degrees(), graph.in_degrees())
+    if order <= exact_order:
+        spectrum = laplacian_spectrum(graph)
+        method: EntropyMethod = "exact" if order else "closed form"
+        return _Trace(float(x_log_x(spectrum).sum()), method, 0.0, float(spectrum[1]))
+
+    from raiw.statistics.expansion import algebraic_connectivity
+    from raiw.statistics.lanczos import trace_x_log_x
+
+    value, error = trace_x_log_x(graph, seed)
+    return _Trace(value, "estimate", error, algebraic_connectivity(graph))
 
 
-def _degree_range(degrees: Degrees) -> DegreeRange:
-    return DegreeRange(
-        min=int(degrees.min()), mean=int(degrees.sum()) / len(degrees), max=int(degrees.max())
-    )
+def _least(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return min(known) if known else None

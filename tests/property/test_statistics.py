@@ -1,14 +1,17 @@
 """Laws of the statistics, on random graphs of every kind."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
+import pytest
 import scipy.sparse.csgraph
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raiw.errors import InvalidInput
 from raiw.graphs import Bools, Graph
-from raiw.statistics import describe, measure
+from raiw.statistics import count_paths, describe, measure
 from raiw.statistics.spectrum import eigenproblem_order, laplacian_spectrum
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -136,6 +139,61 @@ def test_a_grouped_layer_is_its_block_diagonal_graph(
     assert grouped.unreached_inputs == plain.unreached_inputs
     full = measure(Graph.from_bool(np.ones((groups * rows, n_in), bool)), groups)
     assert abs(full.entropy - grouped.dense_entropy) <= 1e-12
+
+
+@pytest.mark.parametrize("kind", ["uniform", "fan-in", "ring", "uneven"])
+def test_an_estimate_covers_the_exact_entropy_at_its_stated_error(kind: str) -> None:
+    rng = np.random.default_rng(5)
+    kept = {
+        "uniform": rng.random((200, 260)) < 0.1,
+        "fan-in": np.argsort(rng.random((400, 120)), axis=1) < 6,
+        "ring": sum(np.roll(np.eye(256, dtype=int), shift, axis=1) for shift in range(8)) > 0,
+        "uneven": rng.random((300, 200)) < 0.4 * rng.random((300, 1)) ** 3,
+    }[kind]
+    graph = Graph.from_bool(kept)
+    exact = measure(graph).entropy
+    estimates = [measure(graph, exact_order=0, seed=seed) for seed in range(60)]
+    assert {one.entropy_method for one in estimates} == {"estimate"}
+    sigmas = [(one.entropy - exact) / (one.entropy_error or 0) for one in estimates]
+    assert 0.5 <= float(np.mean(np.abs(sigmas) <= 1)) <= 0.9  # 0.68 of a normal law
+    assert float(np.mean(np.abs(sigmas) <= 2)) >= 0.88
+    assert max(map(abs, sigmas)) < 5
+
+
+@given(any_graph())
+def test_estimates_hold_for_any_small_graph(kept: Bools) -> None:
+    exact, estimate = (measure(Graph.from_bool(kept), exact_order=k) for k in (64, 0))
+    error = estimate.entropy_error or 0.0
+    assert abs(exact.entropy - estimate.entropy) <= 6 * error + 1e-9
+    assert estimate == measure(Graph.from_bool(kept), exact_order=0)
+    for name in ("algebraic_connectivity", "spectral_gap"):
+        assert abs(getattr(exact, name) - getattr(estimate, name)) <= 1e-6
+
+
+@given(st.lists(st.integers(1, 6), min_size=2, max_size=4), SEEDS)
+def test_paths_are_those_a_walk_counts(widths: list[int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    chain = [rng.random((out, n_in)) < 0.6 for n_in, out in pairwise(widths)]
+
+    def walks(vertex: int, layer: int, goal: int) -> int:
+        if layer == len(chain):
+            return vertex == goal
+        return sum(
+            walks(int(nxt), layer + 1, goal) for nxt in np.flatnonzero(chain[layer][:, vertex])
+        )
+
+    counts = [walks(start, 0, end) for start in range(widths[0]) for end in range(widths[-1])]
+    found = count_paths([(Graph.from_bool(kept), 1) for kept in chain])
+    assert found == (min(counts), np.median(counts))
+
+
+def test_paths_through_a_grouped_layer() -> None:
+    grouped = Graph.from_bool(np.ones((4, 2), bool))  # two groups of 2 by 2
+    mixing = Graph.from_bool(np.ones((3, 4), bool))
+    assert count_paths([(grouped, 2)]) == (0.0, 0.5)
+    assert count_paths([(grouped, 2), (mixing, 1)]) == (2.0, 2.0)
+    with pytest.raises(InvalidInput, match="2 inputs cannot follow 3 outputs"):
+        count_paths([(mixing, 1), (grouped, 1)])
 
 
 def test_shortcuts_are_taken() -> None:

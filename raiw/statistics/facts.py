@@ -1,0 +1,104 @@
+"""The facts of a layer: what integer arithmetic says of its mask.
+
+They are the same bytes on every machine and stand in the mask file. A grouped layer is one graph
+for each group, side by side: vertices, edges and components are counted over all groups.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from raiw.errors import InvalidInput
+from raiw.graphs import Degrees, Graph
+from raiw.statistics.connectivity import components
+from raiw.statistics.entropy import quadratic_entropy, regularity
+
+
+@dataclass(frozen=True, slots=True)
+class DegreeRange:
+    """Smallest, mean and largest degree of one side."""
+
+    min: int
+    mean: float
+    max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerFacts:
+    """Edges, degrees and components of a layer."""
+
+    shape: tuple[int, int]
+    """``(out, in/groups)``."""
+    groups: int
+    edges: int
+    in_degree: DegreeRange
+    out_degree: DegreeRange
+    regularity: float
+    """-std of the degrees of all vertices (Eq. 3)."""
+    quadratic_entropy: float
+    """1 - 1/2m - Σd²/4m² (Eq. 6)."""
+    components: int
+    """Connected components, each unreached vertex one by itself."""
+    unreached_inputs: int
+    unreached_outputs: int
+
+    @property
+    def density(self) -> float:
+        """Kept edges over all edges."""
+        return self.edges / (self.shape[0] * self.shape[1])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the facts as JSON-serialisable values, the density with them."""
+        return asdict(self) | {"shape": list(self.shape), "density": self.density}
+
+
+def describe(graph: Graph, groups: int = 1) -> LayerFacts:
+    """Return the facts of a layer, at the cost of a few reads of its packed rows.
+
+    Parameters
+    ----------
+    graph
+        The layer's mask, ``(out, in/groups)``; group g owns the rows from ``g·out/groups``.
+    groups
+        Number of groups; divides ``out``.
+
+    Raises
+    ------
+    InvalidInput
+        The groups do not divide the outputs.
+    """
+    parts = list(split_groups(graph, groups))
+    out_degrees = graph.out_degrees()
+    in_degrees = np.concatenate([part.in_degrees() for part in parts])
+    return LayerFacts(
+        shape=graph.shape,
+        groups=groups,
+        edges=int(out_degrees.sum()),
+        in_degree=_degree_range(in_degrees),
+        out_degree=_degree_range(out_degrees),
+        regularity=regularity(out_degrees, in_degrees),
+        quadratic_entropy=quadratic_entropy(out_degrees, in_degrees),
+        components=sum(components(part) for part in parts),
+        unreached_inputs=int((in_degrees == 0).sum()),
+        unreached_outputs=int((out_degrees == 0).sum()),
+    )
+
+
+def split_groups(graph: Graph, groups: int) -> Iterator[Graph]:
+    """Yield the graph of each group."""
+    out, n_in = graph.shape
+    if groups < 1 or out % groups:
+        raise InvalidInput(
+            f"{groups} groups do not divide {out} outputs; give the groups of the layer"
+        )
+    rows = out // groups
+    for start in range(0, out, rows):
+        yield Graph((rows, n_in), graph.bits[start : start + rows])
+
+
+def _degree_range(degrees: Degrees) -> DegreeRange:
+    return DegreeRange(
+        min=int(degrees.min()), mean=int(degrees.sum()) / len(degrees), max=int(degrees.max())
+    )
