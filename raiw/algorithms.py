@@ -11,8 +11,9 @@ from importlib import import_module
 from typing import Any
 
 Build = Callable[..., Any]
-"""``build(shape, edges, *, scores, stream) -> raiw.crafting.Built``, one bipartite graph: ``scores`` is
-None or an ``(out, in)`` float array, ``stream`` a :class:`raiw.crafting.randomness.Stream`."""
+"""``build(shape, edges, *, scores, stream) -> raiw.crafting.Built``, one bipartite graph:
+``scores`` is None or an ``(out, in)`` float array, ``stream`` a
+:class:`raiw.crafting.randomness.Stream`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,8 @@ class Graph:
 
     def out_degrees(self) -> Degrees:
         """Return the ``(out,)`` degrees of the output vertices."""
-        return np.bitwise_count(self.bits).sum(axis=1, dtype=np.int64)
+        degrees: Degrees = np.bitwise_count(self.bits).sum(axis=1, dtype=np.int64)
+        return degrees
 
     def in_degrees(self) -> Degrees:
         """Return the ``(in,)`` degrees of the input vertices."""

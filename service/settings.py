@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     database_url: str = ""
     """SQLAlchemy URL; empty means SQLite in the state folder."""
     broker_url: str = ""
-    """Redis or Valkey URL; empty means the Valkey that ``raiw serve`` starts in the state folder."""
+    """Redis or Valkey URL; empty means the Valkey that ``raiw serve`` starts by itself."""
     artifact_dir: Folder | None = None
     """Folder of uploads and large masks; every API and worker host must see the same one."""
 

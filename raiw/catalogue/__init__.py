@@ -26,7 +26,7 @@ def names() -> tuple[str, ...]:
 
 
 def read(name: str) -> dict[str, Any] | None:
-    """Return the document of a name as spec fields, a preset's network filled in; None if unknown."""
+    """Return a name's document, a preset's network filled in; None if there is no such name."""
     if name not in names():
         return None
     document: dict[str, Any] = yaml.safe_load((_FOLDER / f"{name}.yaml").read_text("utf-8"))

@@ -52,7 +52,7 @@ class Linear(Document):
 
 
 class Conv(Document):
-    """A convolution: weight ``(out, in/groups, *kernel)``; transposed ``(in, out/groups, *kernel)``."""
+    """A convolution: weight ``(out, in/groups, *kernel)``; sides exchanged when transposed."""
 
     name: LayerName
     """Name of the layer, as in the network's state dict without the trailing ``.weight``."""

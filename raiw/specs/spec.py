@@ -219,7 +219,7 @@ def decode_document(data: bytes, name: str) -> Any:
 class _StrictLoader(yaml.SafeLoader):
     """PyYAML's safe loader, which also refuses a key given twice."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 -- PyYAML's signature
         """Build a mapping after looking for doubled keys, which YAML itself forbids."""
         mapping = super().construct_mapping(node, deep=deep)
         if len(mapping) != len(node.value) and not any(

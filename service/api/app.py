@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 import anyio
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 
 from service.api import problems
@@ -57,10 +57,8 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     app.add_middleware(RequestBody, limit=settings.max_json_bytes)
     app.add_middleware(RequestContext, observe=metrics.observe)
-    v1 = APIRouter(prefix="/v1", dependencies=[Depends(require_token)])
     for module in (jobs, plan, masks, blobs, catalogue):
-        v1.include_router(module.router)
-    app.include_router(v1)
+        app.include_router(module.router, dependencies=[Depends(require_token)])
     app.include_router(health.router)
     return app
 

@@ -1,4 +1,4 @@
-"""Processes beside this one: they die with it, and are started again when they end by themselves."""
+"""Processes beside this one: they die with it, and start again when they end by themselves."""
 
 import collections
 import logging

@@ -1,4 +1,4 @@
-"""The state folder: one ``raiw serve`` at a time, and what it wrote is for its owner's eyes only."""
+"""The state folder: one ``raiw serve`` at a time, and what it wrote is for its owner only."""
 
 import fcntl
 import json

@@ -5,7 +5,7 @@ a message is harmless, and every setting below follows from that.
 """
 
 from celery import Celery
-from kombu import Queue as KombuQueue
+from kombu.entity import Queue as BrokerQueue
 
 from service.contract.tasks import Queue
 from service.settings import Settings
@@ -53,7 +53,7 @@ def celery_app(settings: Settings) -> Celery:
         # A misspelt queue name fails instead of filling a queue that nobody reads.
         task_create_missing_queues=False,
         task_default_queue=Queue.CPU.value,
-        task_queues=[KombuQueue(queue.value) for queue in Queue],
+        task_queues=[BrokerQueue(queue.value) for queue in Queue],
         # Events are ours, in the database; logs are set up by the entry point.
         worker_send_task_events=False,
         task_send_sent_event=False,

@@ -45,7 +45,7 @@ class Database:
         """Return the database's own clock: leases of many hosts are judged by one clock."""
         if self.is_sqlite:
             return datetime.now(UTC)
-        moment: datetime = session.scalar(select(func.clock_timestamp()))
+        moment: datetime = session.scalars(select(func.clock_timestamp())).one()
         return moment.astimezone(UTC)
 
     def close(self) -> None:

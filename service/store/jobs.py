@@ -157,7 +157,7 @@ def report(
     now: datetime,
 ) -> str | None:
     """Record progress with its event; return the job's status, None when it was taken away."""
-    status = session.scalar(
+    status: str | None = session.scalar(
         _held(attempt).values(phase=phase, completed=completed).returning(Job.status)
     )
     if status is not None:

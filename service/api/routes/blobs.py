@@ -17,7 +17,7 @@ from service.api.downloads import download
 from service.contract.masks import BlobView, UploadRequest, UploadView
 from service.jobs import uploads
 
-router = APIRouter(tags=["uploads"])
+router = APIRouter(prefix="/v1", tags=["uploads"])
 
 IDLE_SECONDS = 30.0
 """A client that sends nothing for so long is gone; its upload is free for its next attempt."""

@@ -12,7 +12,7 @@ from raiw.specs.document import nearest
 from raiw.specs.spec import Spec
 from service.contract.catalogue import ModelPage, ModelSummary
 
-router = APIRouter(tags=["catalogue"])
+router = APIRouter(prefix="/v1", tags=["catalogue"])
 
 
 @router.get("/models")

@@ -24,7 +24,7 @@ from service.jobs import cancel as canceling
 from service.jobs import queries
 from service.jobs.submit import submit
 
-router = APIRouter(prefix="/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 MAX_PAGE = 200
 _LONGEST_RETRY_SECONDS = 30
@@ -35,7 +35,7 @@ _MAX_SEQ = (1 << 31) - 1
     "",
     response_model=JobView,
     responses={
-        200: {"description": "The masks are stored: the job has succeeded."},
+        200: {"description": "The job has ended; on a hit the masks were stored before."},
         202: {"model": JobView, "description": "The job waits or runs: follow `Location`."},
     },
 )
@@ -49,7 +49,7 @@ async def create_job(services: ServicesDep, request: Request, body: JobRequest) 
     submission = await run_in_threadpool(submit, services, body)
     wait = preferred_wait(request)
     job = await wait_for_end(services, request, submission.job, wait)
-    status = HTTPStatus.OK if job.status == JobStatus.SUCCEEDED else HTTPStatus.ACCEPTED
+    status = HTTPStatus.OK if job.done else HTTPStatus.ACCEPTED
     response = _job_response(job, status, wait)
     response.headers["Location"] = job.urls.self
     response.headers["X-Raiw-Cache"] = submission.outcome

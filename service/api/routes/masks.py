@@ -11,7 +11,7 @@ from service.api.downloads import download
 from service.contract.masks import MasksView
 from service.jobs import stored
 
-router = APIRouter(prefix="/masks", tags=["masks"])
+router = APIRouter(prefix="/v1/masks", tags=["masks"])
 
 _BYTES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/octet-stream": {}}, "description": "The bytes."},

@@ -6,7 +6,7 @@ from service.api.dependencies import ServicesDep
 from service.contract.jobs import CraftRequest, PlanView
 from service.jobs import submit
 
-router = APIRouter(prefix="/plan", tags=["jobs"])
+router = APIRouter(prefix="/v1/plan", tags=["jobs"])
 
 
 @router.post("")
