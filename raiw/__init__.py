@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from raiw.client import Client
     from raiw.errors import RaiwError
     from raiw.masks import Mask, MaskSet, load
-    from raiw.masks.verify import verify
     from raiw.pipeline import craft
     from raiw.specs.spec import Spec
+    from raiw.verification import verify
 
 __all__ = ["Client", "Mask", "MaskSet", "RaiwError", "Spec", "craft", "load", "verify"]
 
@@ -29,7 +29,7 @@ _HOMES = {
     "Spec": "raiw.specs.spec",
     "craft": "raiw.pipeline",
     "load": "raiw.masks",
-    "verify": "raiw.masks.verify",
+    "verify": "raiw.verification",
 }
 
 

@@ -89,7 +89,7 @@ def verify(
     quiet: QuietOption = False,
 ) -> None:
     """Check masks against their own claims, and a spec and scores where given; exit 6 if wrong."""
-    from raiw.masks.verify import verify as check
+    from raiw.verification import verify as check
 
     out = Output(json=json, quiet=quiet)
     report = check(open_masks(masks, server), spec, importance)

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 
 from raiw.canonical import canonical_json
 from raiw.errors import NotFound
@@ -65,9 +65,9 @@ def _decode(token: str, status: JobStatus | None) -> tuple[datetime, str]:
     try:
         padded = token + "=" * (-len(token) % 4)
         created_at, job_id, of_status = json.loads(base64.urlsafe_b64decode(padded))
-        moment = datetime.fromisoformat(created_at)
-    except (ValueError, TypeError):
-        moment, job_id, of_status = datetime.min, None, None
-    if moment.tzinfo is None or not isinstance(job_id, str) or of_status != status:
+        position = datetime.fromisoformat(created_at).astimezone(UTC), str(job_id)
+    except (ValueError, TypeError, OverflowError):
+        position, of_status = None, ""
+    if position is None or of_status != status:
         raise InvalidPageToken("the page token was not made for this list: start again without it")
-    return moment, job_id
+    return position

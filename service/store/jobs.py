@@ -145,7 +145,10 @@ def claim(session: Session, job_id: str, owner: str, lease: timedelta, now: date
 
 def renew(session: Session, attempt: Attempt, lease: timedelta, now: datetime) -> str | None:
     """Extend a lease; return the job's status, None when the job was taken away."""
-    return session.scalar(_held(attempt).values(lease_expires_at=now + lease).returning(Job.status))
+    status: str | None = session.scalar(
+        _held(attempt).values(lease_expires_at=now + lease).returning(Job.status)
+    )
+    return status
 
 
 def report(

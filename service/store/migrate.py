@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 import migrations
 from raiw.errors import Unreachable
+from service.contract.errors import Busy
 from service.settings import Settings
 from service.store.database import Database
 
@@ -52,10 +53,19 @@ def downgrade(database: Database, revision: str) -> None:
 
 
 def is_current(database: Database) -> bool:
-    """Whether the database stands at the newest revision."""
+    """Whether the database stands at the newest revision.
+
+    Raises
+    ------
+    Busy
+        The database does not answer.
+    """
     head = ScriptDirectory.from_config(_config()).get_current_head()
-    with database.engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision() == head
+    try:
+        with database.engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision() == head
+    except OperationalError:
+        raise Busy("the database does not answer") from None
 
 
 def _config() -> Config:

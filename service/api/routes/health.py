@@ -7,7 +7,6 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse
 
 from raiw.errors import RaiwError
@@ -59,7 +58,7 @@ def _check(attempt: Callable[[], None]) -> str:
         attempt()
     except RaiwError as error:
         return error.message
-    except (SQLAlchemyError, OSError) as error:
+    except OSError as error:
         logger.warning("not ready: %s", error)
         return "does not answer; the log says why"
     return "ok"
