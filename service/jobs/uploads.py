@@ -123,6 +123,7 @@ def append(services: Services, upload_id: str, offset: int, pieces: Iterable[byt
                 receiver.write(piece)
             if staged.size == upload.bytes:
                 _store(services, receiver)
+                services.artifacts.discard(upload_id)
         except InvalidInput:
             abandon(services, upload_id)
             raise

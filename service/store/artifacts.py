@@ -5,7 +5,7 @@
     sha256/ab/cd/<hex>    finished files, never changed
     partial/<name>        bytes still arriving
 
-A finished file appears by a rename after its bytes are flushed, so it is whole or absent, also
+A finished file gets its name after its bytes are flushed, so it is whole or absent, also
 after a power cut. Every host that serves or works sees the same folder.
 """
 
@@ -223,11 +223,16 @@ class Staged:
         return digest_of_file(self._path)
 
     def keep(self, digest: str) -> None:
-        """Give the file its final name, which the caller has verified."""
+        """Give the file its final name, which the caller has verified.
+
+        The name it grew under stays until the caller drops it: a row must vouch for the file
+        before another request may find that name free.
+        """
         self.flush()
         target = self._artifacts.path(digest)
         target.parent.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
-        self._path.replace(target)
+        with contextlib.suppress(FileExistsError):
+            target.hardlink_to(self._path)
         # The folders above may be new too: a name counts when its folder is on the disk.
         for folder in (target.parent, *target.parent.parents[:3]):
             _flush_folder(folder)

@@ -1,0 +1,84 @@
+"""Starting real servers on loopback ports, and reading their problems."""
+
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from service.api.app import create_app
+from service.jobs.services import Services
+from service.settings import Settings
+from service.store.migrate import migrate
+
+
+@dataclass
+class Server:
+    """A running server; ``services`` looks at the same database from inside."""
+
+    app: FastAPI
+    uvicorn: uvicorn.Server
+    thread: threading.Thread
+    listener: socket.socket
+
+    @property
+    def url(self) -> str:
+        return "http://{}:{}".format(*self.listener.getsockname())
+
+    @property
+    def services(self) -> Services:
+        return self.app.state.services
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(self.listener.getsockname(), timeout=20)
+
+    def stop(self) -> None:
+        self.app.state.closing.set()
+        self.uvicorn.should_exit = True
+        self.thread.join(timeout=20)
+        self.listener.close()
+
+
+def settings_in(folder: Path, **changes: object) -> Settings:
+    values = {
+        "state_dir": folder,
+        "broker_url": "redis://127.0.0.1:1/0",  # nobody listens: submitting must not care
+        "min_free_bytes": 0,
+        "max_json_bytes": 1 << 20,
+        "max_upload_bytes": 1 << 30,
+    }
+    return Settings(**{**values, **changes})
+
+
+def start_server(folder: Path, **changes: object) -> Server:
+    settings = settings_in(folder, **changes)
+    migrate(settings)
+    app = create_app(settings)
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    return Server(app, server, thread, listener)
+
+
+def assert_problem(
+    response: httpx.Response, status: int, code: str, pointer: str | None = None
+) -> dict:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body = response.json()
+    assert body["code"] == code, body
+    assert body["status"] == status
+    assert body["type"] == f"urn:raiw:problem:{code}"
+    assert body["detail"]
+    assert body["request_id"] == response.headers["x-request-id"]
+    if pointer is not None:
+        assert pointer in [fault["pointer"] for fault in body["errors"]], body
+    return body

@@ -1,0 +1,105 @@
+"""The artifact folder: whole or absent, named by content, alone while growing."""
+
+import os
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raiw.canonical import CHUNK_BYTES, digest_of
+from raiw.errors import NotFound
+from service.contract.errors import Busy, NoSpace
+from service.store.artifacts import Artifacts
+
+BIG = os.urandom(2 * CHUNK_BYTES + 17)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    artifacts = Artifacts(tmp_path_factory.mktemp("artifacts"))
+    return artifacts, artifacts.put(BIG)
+
+
+@given(st.integers(0, len(BIG)), st.integers(0, len(BIG) + 5))
+def test_read_gives_the_bytes_of_the_slice(stored, start, stop):
+    artifacts, digest = stored
+    pieces = list(artifacts.read(digest, start, stop))
+    assert b"".join(pieces) == BIG[start:stop]
+    assert all(0 < len(piece) <= CHUNK_BYTES for piece in pieces)
+
+
+def test_a_file_is_named_by_its_digest_and_private(tmp_path):
+    artifacts = Artifacts(tmp_path / "new" / "folder")
+    digest = artifacts.put(b"abc")
+    assert digest == digest_of(b"abc")
+    path = artifacts.path(digest)
+    assert path.read_bytes() == b"abc"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert artifacts.put(b"abc") == digest
+    assert list((tmp_path / "new" / "folder" / "partial").iterdir()) == []
+
+
+def test_a_staged_file_that_is_not_kept_vanishes(tmp_path):
+    artifacts = Artifacts(tmp_path)
+    with artifacts.stage(3) as staged:
+        staged.write(b"abc")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_growing_file_is_hashed_over_several_openings(tmp_path):
+    artifacts = Artifacts(tmp_path)
+    for part in (b"one", b"two", b"three"):
+        with artifacts.resume("upload") as staged:
+            staged.write(part)
+    assert artifacts.received("upload") == 11
+    with artifacts.resume("upload") as staged:
+        assert staged.head(4) == b"onet"
+        assert staged.digest() == digest_of(b"onetwothree")
+        staged.truncate(6)
+        staged.write(b"!")
+        assert staged.digest() == digest_of(b"onetwo!")
+        staged.keep(staged.digest())
+        assert artifacts.received("upload") == 7
+    artifacts.discard("upload")
+    assert artifacts.has(digest_of(b"onetwo!"))
+    assert artifacts.received("upload") == 0
+
+
+def test_only_one_writer_at_a_time(tmp_path):
+    artifacts = Artifacts(tmp_path)
+    with artifacts.resume("upload"), pytest.raises(Busy), artifacts.resume("upload"):
+        pass
+    with artifacts.resume("upload"):
+        pass
+
+
+def test_the_floor_of_free_space_is_kept(tmp_path):
+    artifacts = Artifacts(tmp_path, min_free_bytes=1 << 60)
+    with pytest.raises(NoSpace, match="do not fit"):
+        artifacts.stage(1)
+    with pytest.raises(NoSpace):
+        artifacts.put(b"abc")
+
+
+def test_deleting_twice_is_once_and_reading_then_says_so(tmp_path):
+    artifacts = Artifacts(tmp_path)
+    digest = artifacts.put(b"abc")
+    artifacts.delete(digest)
+    artifacts.delete(digest)
+    assert not artifacts.has(digest)
+    with pytest.raises(NotFound):
+        list(artifacts.read(digest, 0, 3))
+
+
+def test_sweeping_removes_what_nobody_touches(tmp_path):
+    artifacts = Artifacts(tmp_path)
+    for name in ("old", "young"):
+        with artifacts.resume(name) as staged:
+            staged.write(b"x")
+    os.utime(tmp_path / "partial" / "old", (time.time() - 100, time.time() - 100))
+    digest = artifacts.put(b"kept")
+    artifacts.sweep(50)
+    assert artifacts.received("old") == 0
+    assert artifacts.received("young") == 1
+    assert artifacts.has(digest)
