@@ -25,7 +25,7 @@ class Load:
 def measure(session: Session, now: datetime) -> Load:
     """Count."""
     by_status = select(Job.status, func.count()).group_by(Job.status)
-    counted = {status: count for status, count in session.execute(by_status)}
+    counted: dict[str, int] = dict(session.execute(by_status).all())
     oldest = session.scalar(select(func.min(Job.created_at)).where(Job.status == JobStatus.QUEUED))
     return Load(
         jobs={status: counted.get(status, 0) for status in JobStatus},
