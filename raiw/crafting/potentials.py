@@ -1,0 +1,124 @@
+"""Prices of an optimal graph, from the graph itself."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from raiw.crafting import Scores
+from raiw.crafting.compiled import kernel
+from raiw.crafting.prices import Floats, Prices, reduced_scores
+from raiw.graphs import Bools, Degrees
+
+CANDIDATES = 3
+ROUNDS = 500
+_TOLERANCE = 2.0**-40
+
+
+class Arcs(NamedTuple):
+    """Some edges of the complete graph, by row: CSR with the scores of the edges."""
+
+    indptr: npt.NDArray[np.int64]
+    indices: npt.NDArray[np.int64]
+    scores: Floats
+
+
+def likely(scores: Scores, prices: Prices, edges: int) -> Bools:
+    """Tell which edges of the ``(out, in)`` array an optimal graph may keep, at these prices."""
+    reduced = reduced_scores(scores, prices)
+    count = min(reduced.size, CANDIDATES * edges + 8 * sum(reduced.shape))
+    line = np.partition(reduced, reduced.size - count, axis=None)[reduced.size - count]
+    return np.asarray((reduced >= line) & (scores > -np.inf))
+
+
+def arcs_of(chosen: Bools, scores: Scores) -> Arcs:
+    """Return the chosen edges as arcs."""
+    indptr = np.zeros(len(chosen) + 1, np.int64)
+    np.cumsum(chosen.sum(axis=1), out=indptr[1:])
+    return Arcs(indptr, np.nonzero(chosen)[1], scores[chosen].astype(np.float64))
+
+
+def settle(prices: Prices, arcs: Arcs, kept: Bools) -> Prices:
+    """Return prices at which the ``kept`` arcs are worth keeping and the others are not.
+
+    Label correction (Bellman-Ford) on the residual network of the graph: it settles when no
+    exchange of arcs would raise the kept score, and gives up after ``ROUNDS`` otherwise. The
+    prices prove a bound in either case.
+
+    Parameters
+    ----------
+    prices
+        Where to start.
+    arcs
+        The edges looked at; all kept ones among them.
+    kept
+        Which arcs the graph keeps, ``(arcs,)``.
+    """
+    settled = Prices(prices.out.copy(), prices.ins.copy())
+    rows = np.repeat(np.arange(len(prices.out)), np.diff(arcs.indptr))
+    out_above = _above(np.bincount(rows[kept], minlength=len(prices.out)))
+    in_above = _above(np.bincount(arcs.indices[kept], minlength=len(prices.ins)))
+    tolerance = _TOLERANCE * float(np.max(np.abs(arcs.scores), initial=0.0))
+    _settle(arcs, kept, settled, (out_above, in_above), tolerance)
+    return settled
+
+
+def _above(degrees: Degrees) -> Bools:
+    """Tell which vertices stand above the floor."""
+    return np.asarray(degrees > degrees.min())
+
+
+@kernel
+def _settle(arcs: Any, kept: Any, prices: Any, above: Any, tolerance: float) -> None:
+    for _ in range(ROUNDS):
+        moved = _lower_outputs(arcs, kept, prices, above[0], tolerance)
+        moved |= _raise_inputs(arcs, kept, prices, tolerance)
+        moved |= _part_inputs(prices.ins, above[1], tolerance)
+        if not moved:
+            return
+
+
+@kernel
+def _lower_outputs(arcs: Any, kept: Any, prices: Any, above: Any, tolerance: float) -> bool:
+    """Let no output cost more than a kept edge bears, nor than any output above the floor."""
+    moved, line = False, np.inf
+    for u in range(len(prices.out)):
+        if above[u]:
+            line = min(line, prices.out[u])
+    for u in range(len(prices.out)):
+        price = prices.out[u] if above[u] else min(prices.out[u], line)
+        for arc in range(arcs.indptr[u], arcs.indptr[u + 1]):
+            if kept[arc]:
+                price = min(price, arcs.scores[arc] - prices.ins[arcs.indices[arc]])
+        if price < prices.out[u] - tolerance:
+            prices.out[u] = price
+            moved = True
+    return moved
+
+
+@kernel
+def _raise_inputs(arcs: Any, kept: Any, prices: Any, tolerance: float) -> bool:
+    """Let no input cost less than an edge that is not kept offers."""
+    moved = False
+    for u in range(len(prices.out)):
+        for arc in range(arcs.indptr[u], arcs.indptr[u + 1]):
+            v = arcs.indices[arc]
+            offer = arcs.scores[arc] - prices.out[u]
+            if not kept[arc] and offer > prices.ins[v] + tolerance:
+                prices.ins[v] = offer
+                moved = True
+    return moved
+
+
+@kernel
+def _part_inputs(ins: Any, above: Any, tolerance: float) -> bool:
+    """Let no input above the floor cost less than one at the floor."""
+    moved, line = False, -np.inf
+    for v in range(len(ins)):
+        if not above[v]:
+            line = max(line, ins[v])
+    for v in range(len(ins)):
+        if above[v] and line > ins[v] + tolerance:
+            ins[v] = line
+            moved = True
+    return moved

@@ -1,0 +1,121 @@
+"""Laws of the bound, of `balanced` and of `optimal`, on small graphs with hostile scores."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raiw.algorithms import ALGORITHMS
+from raiw.crafting import Scores, kept_score
+from raiw.crafting.certificate import Certificate, certify
+from raiw.crafting.degrees import keeps_contract
+from raiw.crafting.prices import Prices, descend, upper_bound
+from raiw.crafting.randomness import Stream
+from raiw.graphs import Graph
+
+STREAM = Stream(0, "layer", 0)
+
+
+def build(algorithm: str, scores: Scores, edges: int) -> Graph:
+    built = ALGORITHMS[algorithm].load()(scores.shape, edges, scores=scores, stream=STREAM)
+    graph: Graph = built.graph
+    return graph
+
+
+@st.composite
+def instances(draw: st.DrawFn, largest: int = 14) -> tuple[Scores, int]:
+    out, n_in = draw(st.integers(1, largest)), draw(st.integers(1, largest))
+    edges = draw(st.integers(0, out * n_in))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    kind = draw(st.sampled_from(["normal", "ties", "equal", "signed", "heavy", "low rank", "tiny"]))
+    normal = rng.standard_normal((out, n_in))
+    scores = {
+        "normal": np.abs(normal),
+        "ties": rng.integers(0, 3, (out, n_in)).astype(float),
+        "equal": np.ones((out, n_in)),
+        "signed": normal,
+        "heavy": np.exp(4 * rng.standard_normal((out, 1)) + 4 * rng.standard_normal(n_in) + normal),
+        "low rank": rng.random((out, 1)) * rng.random(n_in),
+        "tiny": np.abs(normal) * 1e-310,
+    }[kind]
+    return scores.astype(draw(st.sampled_from([np.float32, np.float64]))), edges
+
+
+@given(instances())
+@settings(max_examples=200, deadline=None)
+def test_optimal_keeps_most_and_proves_it(instance: tuple[Scores, int]) -> None:
+    scores, edges = instance
+    kept = {}
+    for algorithm in ("raiw", "balanced", "optimal"):
+        graph = build(algorithm, scores, edges)
+        assert keeps_contract(graph, edges)
+        kept[algorithm] = kept_score(graph, scores) or 0.0
+    slack = 1e-9 * float(np.abs(scores).sum())
+    assert kept["raiw"] <= kept["balanced"] <= kept["optimal"] + slack
+    certificate = certify(build("optimal", scores, edges), scores)
+    assert certificate is not None
+    assert certificate.upper_bound - certificate.kept_score <= slack + 1e-320
+
+
+@given(instances())
+@settings(max_examples=200, deadline=None)
+def test_no_method_beats_a_bound(instance: tuple[Scores, int]) -> None:
+    scores, edges = instance
+    graphs = [build(algorithm, scores, edges) for algorithm in ("raiw", "regular", "optimal")]
+    most = max(kept_score(graph, scores) or 0.0 for graph in graphs)
+    for graph in graphs:
+        certificate = certify(graph, scores)
+        assert certificate is not None
+        assert certificate.upper_bound >= most
+        assert certificate == certify(graph, scores)
+
+
+@given(instances(), st.integers(0, 2**32 - 1))
+@settings(deadline=None)
+def test_any_prices_prove_a_bound(instance: tuple[Scores, int], seed: int) -> None:
+    scores, edges = instance
+    rng = np.random.default_rng(seed)
+    prices = Prices(*(rng.standard_normal(n) * np.abs(scores).max() for n in scores.shape))
+    kept = kept_score(build("optimal", scores, edges), scores) or 0.0
+    assert upper_bound(scores, edges, prices) >= kept
+    assert upper_bound(scores, edges, descend(scores, edges)) >= kept
+
+
+@given(instances(largest=3))
+@settings(max_examples=60, deadline=None)
+def test_optimal_is_what_trying_every_graph_finds(instance: tuple[Scores, int]) -> None:
+    scores, edges = instance
+    best = -np.inf
+    for chosen in itertools.combinations(range(scores.size), edges):
+        kept = np.zeros(scores.size, bool)
+        kept[list(chosen)] = True
+        if keeps_contract(Graph.from_bool(kept.reshape(scores.shape)), edges):
+            best = max(best, float(scores.ravel()[kept].astype(float).sum()))
+    found = kept_score(build("optimal", scores, edges), scores)
+    assert found == pytest.approx(best, rel=1e-9, abs=1e-300)
+
+
+@pytest.mark.parametrize("heavy", [False, True])
+def test_gaps_on_the_families_of_the_paper(heavy: bool) -> None:
+    rng = np.random.default_rng(0)
+    scores = np.abs(rng.standard_normal((256, 256)))
+    if heavy:
+        scores *= np.exp(rng.standard_normal((256, 1)) + rng.standard_normal(256))
+    gaps = [
+        (certify(build(name, scores, 4096), scores) or Certificate(0, 1)).gap
+        for name in ("raiw", "balanced", "optimal")
+    ]
+    assert gaps[0] > gaps[1] > gaps[2]
+    assert gaps[1] <= 0.01
+    assert gaps[2] <= 1e-12
+
+
+def test_forbidden_edges_are_never_kept() -> None:
+    rng = np.random.default_rng(0)
+    scores = np.where(rng.random((20, 30)) < 0.4, -np.inf, rng.random((20, 30)))
+    for algorithm in ("balanced", "optimal"):
+        graph = build(algorithm, scores, 120)
+        assert keeps_contract(graph, 120)
+        assert not (graph.to_bool() & np.isneginf(scores)).any()
