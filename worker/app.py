@@ -1,18 +1,16 @@
 """The Celery application of a worker process."""
 
-import logging
+import multiprocessing
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_process_init, worker_process_shutdown
+from celery.signals import worker_process_init, worker_process_shutdown, worker_shutting_down
 
 from service.contract.tasks import Task
 from service.jobs.queue import celery_app
 from service.jobs.services import Services
 from service.settings import Settings
 from worker.runner import measure_masks, run_job
-
-logger = logging.getLogger(__name__)
 
 
 def create_worker(settings: Settings) -> Celery:
@@ -22,6 +20,7 @@ def create_worker(settings: Settings) -> Celery:
     """
     app = celery_app(settings)
     process: dict[str, Services] = {}
+    stopping = multiprocessing.Event()  # set in the parent, seen by the pool processes
 
     def _open(**_: Any) -> None:
         process["services"] = Services.open(settings)
@@ -29,12 +28,16 @@ def create_worker(settings: Settings) -> Celery:
     def _close(**_: Any) -> None:
         process.pop("services").database.close()
 
+    def _stop(**_: Any) -> None:
+        stopping.set()
+
+    worker_shutting_down.connect(_stop, weak=False)
     worker_process_init.connect(_open, weak=False)
     worker_process_shutdown.connect(_close, weak=False)
 
     @app.task(name=Task.RUN_JOB.value)
     def _run_job(job_id: str) -> None:
-        run_job(process["services"], job_id)
+        run_job(process["services"], job_id, stopping.is_set)
 
     @app.task(name=Task.MEASURE_MASKS.value)
     def _measure_masks(digest: str) -> None:

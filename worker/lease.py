@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
@@ -48,12 +49,29 @@ class Lost(Stopped):
     title = "The job was taken away"
 
 
-class Lease:
-    """A context in which a claimed job is kept alive and watched."""
+class ShuttingDown(Stopped):
+    """The worker ends; the job goes back to the queue for another."""
 
-    def __init__(self, services: Services, attempt: jobs.Attempt, timeout_seconds: float) -> None:
+    code = "shutting-down"
+    title = "The worker is shutting down"
+
+
+class Lease:
+    """A context in which a claimed job is kept alive and watched.
+
+    ``stopping`` tells whether this worker has been asked to end.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        attempt: jobs.Attempt,
+        timeout_seconds: float,
+        stopping: Callable[[], bool],
+    ) -> None:
         self._services = services
         self._attempt = attempt
+        self._stopping = stopping
         self._ends = time.monotonic() + timeout_seconds
         self._timeout_seconds = timeout_seconds
         self._stop: Stopped | None = None
@@ -78,7 +96,7 @@ class Lease:
 
         Raises
         ------
-        Canceled, TimedOut, Lost
+        Canceled, TimedOut, Lost, ShuttingDown
         """
         if time.monotonic() > self._ends:
             raise TimedOut(
@@ -87,6 +105,8 @@ class Lease:
             )
         if self._stop is not None:
             raise self._stop
+        if self._stopping():
+            raise ShuttingDown("the worker was told to end")
 
     def observe(self, status: str | None) -> None:
         """Learn from what a write found out about the job."""

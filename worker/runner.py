@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -12,21 +13,30 @@ from raiw.importance.reading import open_importance
 from raiw.masks import Mask, MaskSet, load
 from raiw.pipeline import craft
 from raiw.specs.spec import Spec
+from raiw.statistics import measure
 from service.contract.jobs import JobStatus
 from service.contract.tasks import Queue, Task
 from service.jobs.services import Services
 from service.store import jobs, masks
 from service.store.tables import Job
-from worker.lease import Canceled, Lease, Lost
+from worker.lease import Canceled, Lease, Lost, ShuttingDown
 
 logger = logging.getLogger(__name__)
 
+# Measuring must not keep a worker from crafting for long: a second a layer, no more.
+_EXACT_ORDER = 1024
+"""Larger layers get an estimate with its error."""
+_MEASURED_EDGES = 1 << 20
+"""Still larger ones are left to whoever wants to know: ``raiw show`` measures any size."""
 _REPORT_SECONDS = 0.25
 """Progress of quick layers is gathered for so long, because each report is a commit."""
 
 
-def run_job(services: Services, job_id: str) -> None:
-    """Run a queued job; do nothing when another worker has it or it is over."""
+def run_job(services: Services, job_id: str, stopping: Callable[[], bool]) -> None:
+    """Run a queued job; do nothing when another worker has it or it is over.
+
+    Once ``stopping()`` holds, the job is given back before its next layer.
+    """
     owner = f"{socket.gethostname()}:{os.getpid()}"
     lease_time = timedelta(seconds=services.settings.lease_seconds)
     with services.database.write() as session:
@@ -37,7 +47,7 @@ def run_job(services: Services, job_id: str) -> None:
         return
     attempt = jobs.Attempt(job.id, job.attempt)
     logger.info("job %s, attempt %d: %d layers", job.id, job.attempt, job.total)
-    with Lease(services, attempt, job.timeout_seconds) as lease:
+    with Lease(services, attempt, job.timeout_seconds, stopping) as lease:
         _run_attempt(services, job, attempt, lease)
 
 
@@ -47,6 +57,10 @@ def _run_attempt(services: Services, job: Job, attempt: jobs.Attempt, lease: Lea
         _store(services, attempt, crafted)
     except Lost:
         logger.warning("job %s was taken away; attempt %d writes nothing", job.id, attempt.number)
+    except ShuttingDown:
+        logger.info("job %s goes back to the queue: this worker ends", job.id)
+        with services.database.write() as session:
+            jobs.release(session, attempt, job.queue, services.database.now(session))
     except Canceled:
         _end(services, attempt, JobStatus.CANCELED, None)
     except RaiwError as error:
@@ -136,7 +150,11 @@ def measure_masks(services: Services, digest: str) -> None:
         return
     stream = masks.stream(services.database, services.artifacts, row, 0, row.size)
     crafted = load(b"".join(stream))
-    statistics = {name: mask.stats.to_json() for name, mask in crafted.items()}
+    statistics = {
+        name: measure(mask.graph, mask.groups, exact_order=_EXACT_ORDER).to_json()
+        for name, mask in crafted.items()
+        if mask.edges <= _MEASURED_EDGES
+    }
     with services.database.write() as session:
         masks.set_statistics(session, digest, {"layers": statistics})
 

@@ -266,7 +266,11 @@ def reap(session: Session, now: datetime, backoff: timedelta) -> int:
 
 
 def release(session: Session, attempt: Attempt, queue: str, now: datetime) -> None:
-    """Give a running job back at once, as a worker does that is told to stop."""
+    """Give a running job back at once, as a worker does that is told to stop.
+
+    It is no fault of the job, so the attempt does not count against it.
+    """
+    session.execute(_held(attempt).values(max_attempts=Job.max_attempts + 1))
     _requeue(session, attempt, queue, now, now)
 
 

@@ -1,0 +1,30 @@
+"""One deployment a kind for the whole run: the same tests on SQLite and on PostgreSQL."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.stack import Stack
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def deployment(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    stack = Stack(request.param)
+    yield stack
+    stack.stop()
+
+
+@pytest.fixture
+def stack(deployment: Stack) -> Stack:
+    """The deployment with a worker: the one the last test left, or a new one."""
+    if not deployment.workers:
+        deployment.start_worker()
+    return deployment
+
+
+@pytest.fixture
+def idle_stack(deployment: Stack) -> Iterator[Stack]:
+    """The deployment without a worker, so that jobs stay queued."""
+    deployment.stop_workers()
+    yield deployment
+    deployment.stop_workers()

