@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from raiw.errors import Unreachable
 from service.api.app import create_app
@@ -66,7 +67,7 @@ def serve(settings: Settings, *, with_worker: bool, on_ready: Callable[[str], No
             broker.wait_until(lambda: answers(settings.valkey_socket), START_SECONDS)
         worker = running.enter_context(_worker(settings)) if with_worker else None
         state.announce(url)
-        server = uvicorn.Server(_api(settings))
+        server = _Server(_api(settings))
         threading.Thread(
             target=_announce, args=(server, worker, lambda: on_ready(url)), daemon=True
         ).start()
@@ -153,6 +154,16 @@ def _api(settings: Settings) -> uvicorn.Config:
         server_header=False,
         timeout_graceful_shutdown=_API_GRACE_SECONDS,
     )
+
+
+class _Server(uvicorn.Server):
+    """Lets waiting clients go when it is told to stop, instead of waiting for them."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the long polls and event streams, then everything else."""
+        app: FastAPI = self.config.app  # type: ignore[assignment]  # an ASGI application: ours
+        app.state.closing.set()
+        await super().shutdown(sockets)
 
 
 def _announce(server: uvicorn.Server, worker: Child | None, ready: Callable[[], None]) -> None:

@@ -56,7 +56,7 @@ def get_masks(services: Services, digest: str) -> MasksView:
         created_at=row.created_at,
         document=row.document,
         statistics=row.statistics,
-        urls={"self": url, "file": f"{url}/file", "layers": f"{url}/layers"},
+        urls={"self": url, "file": f"{url}/file", "layer": f"{url}/layers/{{name}}"},
     )
 
 
