@@ -1,4 +1,4 @@
-"""The operator's commands of ``raiw``: serve and migrate; the worker's is its own."""
+"""The operator's commands of ``raiw``: serve, migrate and demo; the worker's is its own."""
 
 from pathlib import Path
 from typing import Annotated
@@ -47,3 +47,21 @@ def migrate() -> None:
     settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     run(settings)
     typer.echo("the database is at the newest revision")
+
+
+def demo(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder the files are left in.")
+    ] = Path("raiw-demo"),
+    state_dir: Annotated[
+        Path | None, typer.Option(help="Keep the service's state here; else it is thrown away.")
+    ] = None,
+    train: Annotated[
+        bool,
+        typer.Option("--train", help="Train the digits network afresh (PyTorch, scikit-learn)."),
+    ] = False,
+) -> None:
+    """Start a service, craft two networks with it, verify and show them, and stop it."""
+    from service.demo.run import run
+
+    run(output, state_dir, train=train)

