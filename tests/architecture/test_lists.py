@@ -1,0 +1,82 @@
+"""Lists that people keep, held against the code."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import raiw
+from raiw import errors
+from raiw.cli import exits
+from service.api import problems
+from service.contract import errors as service_errors
+from service.contract.tasks import Task
+from service.settings import Settings
+from worker.app import create_worker
+
+ROOT = Path(__file__).parents[2]
+SOURCES = [
+    path
+    for folder in ("raiw", "service", "worker", "tests", "migrations")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+]
+
+
+def error_classes() -> set[type[errors.RaiwError]]:
+    return {
+        value
+        for module in (errors, service_errors)
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, errors.RaiwError)
+    }
+
+
+def test_files_are_short() -> None:
+    long = {str(path): n for path in SOURCES if (n := path.read_text("utf-8").count("\n")) > 400}
+    assert not long
+
+
+def test_every_test_checks_something() -> None:
+    checks = re.compile(r"\bassert|pytest\.raises|assert_|fault\(")
+    idle = [
+        f"{path.name}:{node.lineno} {node.name}"
+        for path in SOURCES
+        if path.name.startswith("test_")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef)
+        and node.name.startswith("test_")
+        and not checks.search(ast.get_source_segment(path.read_text("utf-8"), node) or "")
+        and not re.search(r"\b(wait|refused|expect)\w*\(|check=True", ast.unparse(node))
+    ]
+    assert not idle
+
+
+def test_every_error_has_a_code_of_its_own_and_stands_in_the_drawing() -> None:
+    classes = error_classes()
+    assert len({kind.code for kind in classes}) == len(classes)
+    drawn = set(re.findall(r"[├└]── (\w+)", errors.__doc__ or ""))
+    own = {kind.__name__ for kind in classes if kind.__module__ == errors.__name__}
+    assert own - drawn == {"RaiwError"}
+
+
+@pytest.mark.parametrize("kind", sorted(error_classes(), key=lambda kind: kind.__name__))
+def test_every_error_has_an_exit_status_and_an_http_status(kind: type) -> None:
+    assert exits.exit_status(kind("message")) in range(1, 9)
+    assert problems.status_of(kind) in range(400, 600)
+
+
+def test_the_worker_registers_the_tasks_of_the_contract() -> None:
+    registered = {name for name in create_worker(Settings()).tasks if name.startswith("raiw.")}
+    assert registered == {task.value for task in Task}
+
+
+def test_public_names_are_sorted_and_there() -> None:
+    assert raiw.__all__ == sorted(raiw.__all__)
+    assert all(getattr(raiw, name) is not None for name in raiw.__all__)
+
+
+def test_paths_that_the_readme_names_exist() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    for name in re.findall(r"^(\w+/) ", text, re.MULTILINE) + re.findall(r"\]\((\w+\.md)\)", text):
+        assert (ROOT / name).exists(), name
