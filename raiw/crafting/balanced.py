@@ -9,8 +9,9 @@ less.
 import numpy as np
 
 from raiw.crafting import Built, Scores, kept_score
+from raiw.crafting.descent import descend
 from raiw.crafting.greedy import build as build_greedily
-from raiw.crafting.prices import descend, reduced_scores
+from raiw.crafting.prices import reduced_scores
 from raiw.crafting.randomness import Stream
 
 

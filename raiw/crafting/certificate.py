@@ -4,8 +4,9 @@ import math
 from dataclasses import dataclass
 
 from raiw.crafting import Scores, kept_score
-from raiw.crafting.potentials import arcs_of, likely, settle
-from raiw.crafting.prices import descend, upper_bound
+from raiw.crafting.descent import descend, likely
+from raiw.crafting.potentials import settle
+from raiw.crafting.prices import arcs_of, upper_bound
 from raiw.graphs import Graph
 
 

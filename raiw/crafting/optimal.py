@@ -13,9 +13,10 @@ import numpy as np
 
 from raiw.crafting import Built, Scores
 from raiw.crafting.degrees import share
+from raiw.crafting.descent import descend, likely
 from raiw.crafting.greedy import build as build_greedily
-from raiw.crafting.potentials import Arcs, arcs_of, likely, settle
-from raiw.crafting.prices import descend, reduced_scores
+from raiw.crafting.potentials import settle
+from raiw.crafting.prices import Arcs, arcs_of, reduced_scores
 from raiw.crafting.randomness import Stream
 from raiw.errors import MissingExtra
 from raiw.graphs import Bools, Graph

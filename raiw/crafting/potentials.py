@@ -1,41 +1,15 @@
 """Prices of an optimal graph, from the graph itself."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from raiw.crafting import Scores
 from raiw.crafting.compiled import kernel
-from raiw.crafting.prices import Floats, Prices, reduced_scores
+from raiw.crafting.prices import Arcs, Prices
 from raiw.graphs import Bools, Degrees
 
-CANDIDATES = 3
 ROUNDS = 500
 _TOLERANCE = 2.0**-40
-
-
-class Arcs(NamedTuple):
-    """Some edges of the complete graph, by row: CSR with the scores of the edges."""
-
-    indptr: npt.NDArray[np.int64]
-    indices: npt.NDArray[np.int64]
-    scores: Floats
-
-
-def likely(scores: Scores, prices: Prices, edges: int) -> Bools:
-    """Tell which edges of the ``(out, in)`` array an optimal graph may keep, at these prices."""
-    reduced = reduced_scores(scores, prices)
-    count = min(reduced.size, CANDIDATES * edges + 8 * sum(reduced.shape))
-    line = np.partition(reduced, reduced.size - count, axis=None)[reduced.size - count]
-    return np.asarray((reduced >= line) & (scores > -np.inf))
-
-
-def arcs_of(chosen: Bools, scores: Scores) -> Arcs:
-    """Return the chosen edges as arcs."""
-    indptr = np.zeros(len(chosen) + 1, np.int64)
-    np.cumsum(chosen.sum(axis=1), out=indptr[1:])
-    return Arcs(indptr, np.nonzero(chosen)[1], scores[chosen].astype(np.float64))
 
 
 def settle(prices: Prices, arcs: Arcs, kept: Bools) -> Prices:

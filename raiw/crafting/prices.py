@@ -17,14 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from raiw.crafting import Scores
-from raiw.crafting.degrees import Share, share
+from raiw.crafting.degrees import share
+from raiw.graphs import Bools
 
 Floats = npt.NDArray[np.float64]
 
-SWEEPS = 24
-_ENOUGH = 1e-5
 _ROUNDING = 2.0**-50
-_BLOCK_CELLS = 1 << 22
+_BLOCK_CELLS = 1 << 20
 
 
 class Prices(NamedTuple):
@@ -61,67 +60,16 @@ def reduced_scores(scores: Scores, prices: Prices, rows: slice = slice(None)) ->
     return reduced
 
 
-def descend(scores: Scores, edges: int) -> Prices:
-    """Return prices whose bound is close to the optimum, by coordinate descent.
+class Arcs(NamedTuple):
+    """Some edges of the complete graph, by row: CSR with the scores of the edges."""
 
-    Each half sweep sets the prices of one side to the middle of the interval that is best for the
-    prices of the other; it costs a selection in every row or column, O(out·in). Comparisons,
-    sums of two and halves only: the same bits on every machine.
-    """
-    out, n_in = scores.shape
-    shares = share(edges, out), share(edges, n_in)
-    prices = Prices(np.zeros(out), np.zeros(n_in))
-    best, best_bound = prices, math.inf
-    for _ in range(SWEEPS):
-        outs = _best_prices(scores - prices.ins, shares[0])
-        ins = _best_prices((scores - outs[:, None]).T, shares[1])
-        prices = Prices(outs, ins)
-        bound = upper_bound(scores, edges, prices)
-        settled = bound >= best_bound - _ENOUGH * abs(best_bound)
-        if bound < best_bound:
-            best, best_bound = prices, bound
-        if settled:
-            break
-    return best
+    indptr: npt.NDArray[np.int64]
+    indices: npt.NDArray[np.int64]
+    scores: Floats
 
 
-def _best_prices(reduced: Floats, side: Share) -> Floats:
-    """Return the best price of every row, where each row keeps its highest reduced scores.
-
-    A row that keeps k edges prices the gap between its k-th and (k+1)-th score. The rows of the
-    largest (floor+1)-th score are those that go above the floor; their prices lie above those of
-    the others.
-    """
-    above, at, below = _ranked(reduced, side.floor)
-    if side.spare == 0:
-        return _middle(at, above)
-    order = np.argsort(-at, kind="stable")
-    first, second = at[order[side.spare - 1]], at[order[side.spare]]
-    line = _middle(np.array([second]), np.array([first]))[0]
-    low, high = at.copy(), np.minimum(above, line)
-    up = order[: side.spare]
-    low[up], high[up] = np.maximum(below[up], line), at[up]
-    return _middle(low, high)
-
-
-def _ranked(reduced: Floats, floor: int) -> tuple[Floats, Floats, Floats]:
-    """Return each row's floor-th, (floor+1)-th and (floor+2)-th largest value; ±inf outside."""
-    columns = reduced.shape[1]
-    places = [columns - floor, columns - floor - 1, columns - floor - 2]
-    inside = [place for place in places if 0 <= place < columns]
-    parted = np.partition(reduced, inside, axis=1)
-    above, at, below = (
-        parted[:, place]
-        if place in inside
-        else np.full(len(reduced), math.inf if place >= columns else -math.inf)
-        for place in places
-    )
-    return above, at, below
-
-
-def _middle(low: Floats, high: Floats) -> Floats:
-    """Return the middle of each interval, or its finite end."""
-    low = np.where(np.isfinite(low), low, high)
-    high = np.where(np.isfinite(high), high, low)
-    middle = low + (high - low) / 2
-    return np.where(np.isfinite(middle), middle, 0.0)
+def arcs_of(chosen: Bools, scores: Scores) -> Arcs:
+    """Return the chosen edges as arcs."""
+    indptr = np.zeros(len(chosen) + 1, np.int64)
+    np.cumsum(chosen.sum(axis=1), out=indptr[1:])
+    return Arcs(indptr, np.nonzero(chosen)[1], scores[chosen].astype(np.float64))

@@ -11,7 +11,8 @@ from raiw.algorithms import ALGORITHMS
 from raiw.crafting import Scores, kept_score
 from raiw.crafting.certificate import Certificate, certify
 from raiw.crafting.degrees import keeps_contract
-from raiw.crafting.prices import Prices, descend, upper_bound
+from raiw.crafting.descent import descend
+from raiw.crafting.prices import Prices, upper_bound
 from raiw.crafting.randomness import Stream
 from raiw.graphs import Graph
 
