@@ -4,14 +4,13 @@ An algorithm is a function ``build(shape, edges, *, scores, stream) -> Built`` f
 graph; :func:`craft_layer` runs it for every group of a layer and stacks the graphs by output.
 """
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from raiw.algorithms import ALGORITHMS
+from raiw.crafting import kernels
 from raiw.crafting.randomness import Stream
 from raiw.errors import Infeasible
 from raiw.graphs import Graph
@@ -19,7 +18,7 @@ from raiw.specs.plan import PlannedLayer
 
 Scores = npt.NDArray[np.floating]
 
-_BLOCK_ROWS = 256
+_EXPONENTS = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +90,18 @@ def kept_score(graph: Graph, scores: Scores) -> float | None:
 
     The sum is exact and rounded once to float64, so no order of addition can change it.
     """
+    sums = np.zeros((2, _EXPONENTS), np.int64)
+    kernels.add_kept(as_native(scores), graph.bits, sums)
+    if sums[:, -1].any():
+        return None
+    units = sum((low + (high << 26)) << max(e, 1) for e, (low, high) in enumerate(sums.T.tolist()))
     try:
-        total = math.fsum(_kept(graph, scores))
+        return units / (1 << 1075)
     except OverflowError:
         return None
-    return total if math.isfinite(total) else None
 
 
-def _kept(graph: Graph, scores: Scores) -> Iterator[float]:
-    for start in range(0, graph.shape[0], _BLOCK_ROWS):
-        rows = slice(start, start + _BLOCK_ROWS)
-        kept = np.unpackbits(graph.bits[rows], axis=1, count=graph.shape[1], bitorder="little")
-        yield from scores[rows][kept.view(np.bool_)].astype(np.float64).tolist()
+def as_native(scores: Scores) -> Scores:
+    """Return the scores as the kernels read them: float32 or float64, contiguous by rows."""
+    wide = scores.dtype.itemsize > np.float32().itemsize
+    return np.ascontiguousarray(scores, np.float64 if wide else np.float32)

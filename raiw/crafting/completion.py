@@ -28,34 +28,32 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raiw.crafting import Scores
-from raiw.crafting.compiled import kernel
+from raiw.crafting import Scores, kernels
 from raiw.crafting.degrees import may_take, share
 from raiw.errors import Infeasible
-from raiw.graphs import Bools
+from raiw.graphs import Bits, Bools
 
 
-def complete(kept: Bools, scores: Scores, edges: int) -> int:
-    """Add edges to ``kept`` in place until it has ``edges``; return how many were missing.
+def complete(scores: Scores, bits: Bits, edges: int) -> int:
+    """Add edges to ``bits`` in place until there are ``edges``; return how many were missing.
 
     Raises
     ------
     Infeasible
         Edges scored -inf leave no graph that keeps the degree contract.
     """
-    missing = left = edges - int(kept.sum())
+    missing = left = edges - int(np.bitwise_count(bits).sum())
     while left:
-        eligible = _eligible(kept, edges)
-        if _swap(kept, scores, *eligible) or _augment(kept, scores, edges):
-            left -= 1
-            continue
-        out, n_in = kept.shape
-        raise Infeasible(
-            f"{left} of {edges} edges cannot be placed in this {out} × {n_in} graph: every "
-            f"graph with its degrees needs an edge scored -inf; score fewer edges -inf or lower "
-            f"the target",
-            missing=left,
-        )
+        left -= kernels.complete(scores, bits, edges)
+        if left and not _augment(bits, scores, edges):
+            out, n_in = scores.shape
+            raise Infeasible(
+                f"{left} of {edges} edges cannot be placed in this {out} × {n_in} graph: every "
+                f"graph with its degrees needs an edge scored -inf; score fewer edges -inf or "
+                f"lower the target",
+                missing=left,
+            )
+        left -= left > 0
     return missing
 
 
@@ -68,45 +66,7 @@ def _eligible(kept: Bools, edges: int) -> tuple[Bools, Bools]:
     )
 
 
-@kernel
-def _swap(kept: Bools, scores: Scores, outs: Bools, ins: Bools) -> bool:
-    """Make the swap of largest gain; tell whether there is one."""
-    best_out, best_in = _best_partners(kept, scores, outs, ins)
-    best_gain, best_x, best_y = 0.0, -1, -1
-    for x in range(kept.shape[0]):
-        for y in range(kept.shape[1]):
-            u, v = best_out[y], best_in[x]
-            if not kept[x, y] or u < 0 or v < 0:
-                continue
-            added = np.float64(scores[u, y]) + np.float64(scores[x, v])
-            gain = added - np.float64(scores[x, y])
-            if best_x < 0 or gain > best_gain:
-                best_gain, best_x, best_y = gain, x, y
-    if best_x < 0:
-        return False
-    kept[best_x, best_y] = False
-    kept[best_out[best_y], best_y] = True
-    kept[best_x, best_in[best_x]] = True
-    return True
-
-
-@kernel
-def _best_partners(kept: Bools, scores: Scores, outs: Bools, ins: Bools) -> tuple[Any, Any]:
-    """Return the best eligible output of every input, and input of every output; or -1."""
-    out, n_in = kept.shape
-    best_out, best_in = np.full(n_in, -1), np.full(out, -1)
-    for x in range(out):
-        for y in range(n_in):
-            if kept[x, y] or scores[x, y] == -np.inf:
-                continue
-            if outs[x] and (best_out[y] < 0 or scores[x, y] > scores[best_out[y], y]):
-                best_out[y] = x
-            if ins[y] and (best_in[x] < 0 or scores[x, y] > scores[x, best_in[x]]):
-                best_in[x] = y
-    return best_out, best_in
-
-
-def _augment(kept: Bools, scores: Scores, edges: int) -> bool:
+def _augment(bits: Bits, scores: Scores, edges: int) -> bool:
     """Place one more edge along a shortest augmenting path; tell whether there is one.
 
     Nodes are the outputs, the inputs and the tokens of either side. An output on the path takes an
@@ -114,7 +74,8 @@ def _augment(kept: Bools, scores: Scores, edges: int) -> bool:
     with which an output at the floor may take one; an input at the floor may take an edge when an
     input above the floor loses one.
     """
-    out, n_in = kept.shape
+    out, n_in = scores.shape
+    kept = np.unpackbits(bits, axis=1, count=n_in, bitorder="little").view(np.bool_)
     out_degrees, in_degrees = kept.sum(axis=1), kept.sum(axis=0)
     out_floor, in_floor = share(edges, out).floor, share(edges, n_in).floor
     out_tokens, in_tokens = out + n_in, out + n_in + 1
@@ -137,6 +98,7 @@ def _augment(kept: Bools, scores: Scores, edges: int) -> bool:
         if max(here, there) < out_tokens:
             edge = min(here, there), max(here, there) - out
             kept[edge] = not kept[edge]
+    bits[:] = np.packbits(kept, axis=1, bitorder="little")
     return bool(path)
 
 

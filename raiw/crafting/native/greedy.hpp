@@ -1,0 +1,233 @@
+// Algorithm `raiw`, the greedy pass, without sorting all edges.
+//
+// The cells are handled in waves of falling scores: a wave takes the cells whose score lies in
+// [low, done) and whose row and column may still take an edge; all others would be refused. Its
+// upper part, the bulk [high, done), is mostly accepted unsorted: where a row and a column both have
+// room for all their bulk cells, their common edge would be accepted in any order. The rest is
+// sorted and scanned. `low` and `high` are guessed from a sample; a bad guess costs time, never
+// correctness. Where a great many cells share the score below `low`, they are not sorted but taken
+// in the order of their index, which is their rank.
+#pragma once
+
+#include <cmath>
+#include <limits>
+
+#include "candidates.hpp"
+#include "rows.hpp"
+
+namespace raiw {
+
+template <class T, class Candidate>
+class Greedy {
+public:
+    Greedy(Scores<T> scores, Bits graph, std::int64_t edges)
+        : scores_(scores),
+          graph_(graph),
+          edges_(edges),
+          words_((scores.columns + 63) / 64),
+          rows_(scores.rows, edges),
+          columns_(scores.columns, edges),
+          alive_words_(words_),
+          bulk_row_(words_),
+          band_row_(words_) {}
+
+    void run() {
+        find_alive();
+        while (!alive_rows_.empty() && !alive_columns_.empty() && done_ > kLowest<T>) wave();
+    }
+
+private:
+    struct Thresholds {
+        T high, low;
+        bool ties;  // many cells score exactly as the next one below `low`
+        T tied;
+    };
+
+    // The vertices that may take an edge; once they may not, they never may again.
+    void find_alive() {
+        alive_rows_ = rows_.eligible();
+        alive_columns_ = columns_.eligible();
+        std::fill(alive_words_.begin(), alive_words_.end(), 0);
+        for (const Vertex v : alive_columns_) alive_words_[v / 64] |= Word{1} << v % 64;
+    }
+
+    std::int64_t missing() const {
+        std::int64_t missing = edges_;
+        for (const std::int32_t degree : rows_.degree) missing -= degree;
+        return missing;
+    }
+
+    void wave() {
+        const Thresholds at = choose(missing());
+        const Bands<T> bands{at.high, at.low, done_};
+        list_.clear();
+        collect(bands);
+        sort_by_key(list_, spare_);
+        for (const Candidate& candidate : list_) visit(candidate.row(), candidate.column());
+        done_ = at.low;
+        if (at.ties) {
+            find_alive();
+            take_ties(at.tied);
+            done_ = at.tied;
+        }
+        find_alive();
+    }
+
+    void visit(Vertex u, Vertex v) {
+        const bool taken = rows_.may_take(u) & columns_.may_take(v);
+        rows_.take(u, taken);
+        columns_.take(v, taken);
+        graph_.add(u, v, taken);
+    }
+
+    // Lists the band, accepts the safe edges of the bulk and lists the others.
+    void collect(Bands<T> bands) {
+        const bool has_bulk = bands.high < bands.done;
+        if (has_bulk) bulk_.resize(alive_rows_.size() * words_);
+        ColumnCounts counts(has_bulk ? scores_.columns : 0);
+        bulk_of_row_.assign(alive_rows_.size(), 0);
+        for (std::size_t i = 0; i < alive_rows_.size(); ++i) {
+            const Vertex u = alive_rows_[i];
+            const T* row = scores_.row(u);
+            Word* bulk = has_bulk ? &bulk_[i * words_] : bulk_row_.data();
+            bulk_of_row_[i] = split_row(row, scores_.columns, bands, alive_words_.data(), bulk,
+                                        band_row_.data());
+            if (has_bulk) counts.add(bulk);
+            for (std::size_t w = 0; w < words_; ++w)
+                each_bit(band_row_[w], static_cast<Vertex>(64 * w),
+                         [&](Vertex v) { list_.emplace_back(row[v], u, v); });
+        }
+        if (has_bulk) settle_bulk(counts.totals());
+    }
+
+    void settle_bulk(const std::vector<std::int32_t>& bulk_of_column) {
+        std::vector<Word>& unsafe = band_row_;
+        std::fill(unsafe.begin(), unsafe.end(), 0);
+        std::vector<std::int32_t> accepted(bulk_of_column);
+        for (const Vertex v : alive_columns_)
+            if (bulk_of_column[v] > columns_.sure_room(v)) {
+                unsafe[v / 64] |= Word{1} << v % 64;
+                accepted[v] = 0;
+            }
+        for (std::size_t i = 0; i < alive_rows_.size(); ++i) {
+            const Vertex u = alive_rows_[i];
+            const bool unsafe_row = bulk_of_row_[i] > rows_.sure_room(u);
+            std::int32_t accepted_of_row = static_cast<std::int32_t>(bulk_of_row_[i]);
+            for (std::size_t w = 0; w < words_; ++w) {
+                const Word bulk = bulk_[i * words_ + w];
+                const Word listed = unsafe_row ? bulk : bulk & unsafe[w];
+                add_word(u, w, bulk & ~listed);
+                each_bit(listed, static_cast<Vertex>(64 * w), [&](Vertex v) {
+                    list_.emplace_back(scores_(u, v), u, v);
+                    accepted[v] -= !(unsafe[v / 64] >> v % 64 & 1);
+                    --accepted_of_row;
+                });
+            }
+            rows_.degree[u] += accepted_of_row;
+        }
+        for (const Vertex v : alive_columns_) columns_.degree[v] += accepted[v];
+    }
+
+    void add_word(Vertex u, std::size_t w, Word edges) {
+        std::uint8_t* bytes = graph_.row(u) + 8 * w;
+        edges |= load_word(graph_.row(u), graph_.stride, w);
+        __builtin_memcpy(bytes, &edges, std::min<std::size_t>(8, graph_.stride - 8 * w));
+    }
+
+    // Visits the cells of one score by index.
+    void take_ties(T tied) {
+        const T next = std::nextafter(tied, std::numeric_limits<T>::infinity());
+        const Bands<T> bands{next, tied, next};
+        for (const Vertex u : alive_rows_) {
+            if (!rows_.may_take(u)) continue;
+            const T* row = scores_.row(u);
+            for (std::size_t w = 0; w < words_ && rows_.may_take(u); ++w) {
+                if (!alive_words_[w]) continue;
+                const std::size_t columns = std::min<std::size_t>(64, scores_.columns - 64 * w);
+                split_row(row + 64 * w, columns, bands, &alive_words_[w], bulk_row_.data(),
+                          band_row_.data());
+                each_bit(band_row_[0], static_cast<Vertex>(64 * w), [&](Vertex v) {
+                    visit(u, v);
+                    if (!columns_.may_take(v)) alive_words_[w] &= ~(Word{1} << v % 64);
+                });
+            }
+        }
+    }
+
+    // Guesses the thresholds of the next wave for `missing` edges.
+    Thresholds choose(std::int64_t missing);
+    std::size_t sample(std::size_t wanted);
+
+    Scores<T> scores_;
+    Bits graph_;
+    std::int64_t edges_;
+    std::size_t words_;
+    Side rows_, columns_;
+    std::vector<Vertex> alive_rows_, alive_columns_;
+    std::vector<Word> alive_words_, bulk_row_, band_row_, bulk_;
+    std::vector<std::int64_t> bulk_of_row_;
+    std::vector<Candidate> list_, spare_;
+    std::vector<T> sample_;
+    T done_ = std::numeric_limits<T>::infinity();
+};
+
+// Samples scores of alive cells below `done`: runs of neighbours, at places that are scattered but
+// always the same. Returns how many cells were looked at.
+template <class T, class Candidate>
+std::size_t Greedy<T, Candidate>::sample(std::size_t wanted) {
+    constexpr std::size_t kRun = 16;
+    const std::size_t run = std::min(kRun, alive_columns_.size());
+    std::uint64_t state = 0;
+    sample_.clear();
+    for (std::size_t looked = 0; looked < wanted; looked += run) {
+        state = (state + 0x9E3779B97F4A7C15u) * 0xBF58476D1CE4E5B9u;
+        const std::uint64_t bits = state ^ state >> 29;
+        const T* row = scores_.row(alive_rows_[(bits >> 32) * alive_rows_.size() >> 32]);
+        const std::size_t starts = alive_columns_.size() - run + 1;
+        const Vertex* columns = &alive_columns_[(bits & 0xFFFFFFFF) * starts >> 32];
+        for (std::size_t j = 0; j < run; ++j) {
+            const T score = row[columns[j]];
+            if (score < done_ && score >= kLowest<T>) sample_.push_back(score);
+        }
+    }
+    return (wanted + run - 1) / run * run;
+}
+
+template <class T, class Candidate>
+typename Greedy<T, Candidate>::Thresholds Greedy<T, Candidate>::choose(std::int64_t missing) {
+    constexpr double kSampleLeast = 1 << 12, kSampleMost = 1 << 15, kHits = 512;
+    Thresholds at{done_, kLowest<T>, false, 0};
+    const double rows = static_cast<double>(alive_rows_.size());
+    const double columns = static_cast<double>(alive_columns_.size());
+    const double cells = rows * columns, edges = static_cast<double>(missing);
+    if (cells <= kSampleLeast) return at;
+
+    // Degrees of a random graph of this size scatter by `sigma` around the missing mean degree.
+    const double sigma =
+        std::sqrt(std::max(0.0, 1 - edges / cells) * std::max(rows, columns) / edges);
+    const double wanted = (1 + 3 * sigma) * edges;
+    const double looked = static_cast<double>(sample(static_cast<std::size_t>(
+        std::clamp(kHits * cells / wanted, kSampleLeast, kSampleMost))));
+    const auto rank = [&](double count) {
+        return static_cast<std::size_t>(std::max(0.0, count * looked / cells));
+    };
+    const auto nth = [&](std::size_t n) {
+        std::nth_element(sample_.begin(), sample_.begin() + static_cast<std::ptrdiff_t>(n),
+                         sample_.end(), std::greater<T>());
+        return sample_[n];
+    };
+    if (rank(wanted) < sample_.size()) {
+        at.low = nth(rank(wanted));
+        const auto equal = std::count(sample_.begin(), sample_.end(), at.low);
+        if (static_cast<double>(equal) * cells / looked > edges / 4 + kSampleLeast) {
+            at.tied = at.low;
+            at.ties = true;
+            at.low = std::nextafter(at.tied, std::numeric_limits<T>::infinity());
+        }
+    }
+    if (2.5 * sigma < 0.9 && rank((1 - 2.5 * sigma) * edges) < sample_.size())
+        at.high = std::max(at.low, nth(rank((1 - 2.5 * sigma) * edges)));
+    return at;
+}
+
+}  // namespace raiw

@@ -1,0 +1,156 @@
+// Python binding of the crafting kernels. Arrays come in through the buffer protocol; shapes and
+// values were checked by the caller. Every kernel runs without the GIL.
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030B0000
+#include <Python.h>
+
+#include <exception>
+#include <new>
+
+#include "completion.hpp"
+#include "greedy.hpp"
+#include "random_graphs.hpp"
+#include "sums.hpp"
+
+namespace {
+
+using namespace raiw;
+
+class Buffer {
+public:
+    ~Buffer() { PyBuffer_Release(&view); }
+    Py_buffer view{};
+
+    bool is_double() const { return view.itemsize == sizeof(double); }
+    template <class T>
+    Scores<T> scores() const {
+        return {static_cast<const T*>(view.buf), rows(), static_cast<std::size_t>(view.shape[1])};
+    }
+    Bits bits(Py_ssize_t columns) const {
+        return {static_cast<std::uint8_t*>(view.buf), rows(), static_cast<std::size_t>(columns),
+                static_cast<std::size_t>(view.shape[1])};
+    }
+
+private:
+    std::size_t rows() const { return static_cast<std::size_t>(view.shape[0]); }
+};
+
+// Runs a kernel without the GIL; returns whether it ended well, else sets a Python error.
+template <class Kernel>
+bool run(Kernel kernel) {
+    bool out_of_memory = false;
+    PyThreadState* state = PyEval_SaveThread();
+    try {
+        kernel();
+    } catch (const std::bad_alloc&) {
+        out_of_memory = true;
+    }
+    PyEval_RestoreThread(state);
+    if (out_of_memory) PyErr_NoMemory();
+    return !out_of_memory;
+}
+
+template <class T>
+void greedy(Scores<T> scores, Bits graph, std::int64_t edges) {
+    const bool narrow = sizeof(T) == sizeof(float) &&
+                        std::max(graph.rows, graph.columns) <= Narrow::kMostVertices;
+    if constexpr (sizeof(T) == sizeof(float)) {
+        if (narrow) return Greedy<T, Narrow>(scores, graph, edges).run();
+    }
+    Greedy<T, Wide>(scores, graph, edges).run();
+}
+
+constexpr int kRead = PyBUF_ND | PyBUF_FORMAT, kWrite = PyBUF_ND | PyBUF_FORMAT | PyBUF_WRITABLE;
+
+PyObject* py_greedy(PyObject*, PyObject* args) {
+    Buffer scores, bits;
+    PyObject *scores_array, *bits_array;
+    long long edges;
+    if (!PyArg_ParseTuple(args, "OOL", &scores_array, &bits_array, &edges) ||
+        PyObject_GetBuffer(scores_array, &scores.view, kRead) < 0 ||
+        PyObject_GetBuffer(bits_array, &bits.view, kWrite) < 0)
+        return nullptr;
+    const Bits graph = bits.bits(scores.view.shape[1]);
+    const bool done = run([&] {
+        scores.is_double() ? greedy(scores.scores<double>(), graph, edges)
+                           : greedy(scores.scores<float>(), graph, edges);
+    });
+    return done ? Py_NewRef(Py_None) : nullptr;
+}
+
+PyObject* py_complete(PyObject*, PyObject* args) {
+    Buffer scores, bits;
+    PyObject *scores_array, *bits_array;
+    long long edges;
+    if (!PyArg_ParseTuple(args, "OOL", &scores_array, &bits_array, &edges) ||
+        PyObject_GetBuffer(scores_array, &scores.view, kRead) < 0 ||
+        PyObject_GetBuffer(bits_array, &bits.view, kWrite) < 0)
+        return nullptr;
+    const Bits graph = bits.bits(scores.view.shape[1]);
+    std::int64_t swaps = 0;
+    const bool done = run([&] {
+        swaps = scores.is_double()
+                    ? Completion<double>(scores.scores<double>(), graph, edges).run()
+                    : Completion<float>(scores.scores<float>(), graph, edges).run();
+    });
+    return done ? PyLong_FromLongLong(swaps) : nullptr;
+}
+
+PyObject* py_regular(PyObject*, PyObject* args) {
+    Buffer bits;
+    PyObject* bits_array;
+    Py_ssize_t columns;
+    long long edges;
+    unsigned long long key;
+    if (!PyArg_ParseTuple(args, "OnLK", &bits_array, &columns, &edges, &key) ||
+        PyObject_GetBuffer(bits_array, &bits.view, kWrite) < 0)
+        return nullptr;
+    const bool done = run([&] { RegularGraph(bits.bits(columns), key).build(edges); });
+    return done ? Py_NewRef(Py_None) : nullptr;
+}
+
+PyObject* py_uniform(PyObject*, PyObject* args) {
+    Buffer bits;
+    PyObject* bits_array;
+    Py_ssize_t columns;
+    long long edges;
+    unsigned long long key;
+    if (!PyArg_ParseTuple(args, "OnLK", &bits_array, &columns, &edges, &key) ||
+        PyObject_GetBuffer(bits_array, &bits.view, kWrite) < 0)
+        return nullptr;
+    const bool done = run([&] { draw_edges(bits.bits(columns), edges, key); });
+    return done ? Py_NewRef(Py_None) : nullptr;
+}
+
+PyObject* py_add_kept(PyObject*, PyObject* args) {
+    Buffer scores, bits, bins;
+    PyObject *scores_array, *bits_array, *bins_array;
+    if (!PyArg_ParseTuple(args, "OOO", &scores_array, &bits_array, &bins_array) ||
+        PyObject_GetBuffer(scores_array, &scores.view, kRead) < 0 ||
+        PyObject_GetBuffer(bits_array, &bits.view, kRead) < 0 ||
+        PyObject_GetBuffer(bins_array, &bins.view, kWrite) < 0)
+        return nullptr;
+    const Bits graph = bits.bits(scores.view.shape[1]);
+    auto* sums = static_cast<std::int64_t*>(bins.view.buf);
+    const bool done = run([&] {
+        scores.is_double() ? add_kept(scores.scores<double>(), graph, sums)
+                           : add_kept(scores.scores<float>(), graph, sums);
+    });
+    return done ? Py_NewRef(Py_None) : nullptr;
+}
+
+PyMethodDef kMethods[] = {
+    {"greedy", py_greedy, METH_VARARGS, nullptr},
+    {"complete", py_complete, METH_VARARGS, nullptr},
+    {"regular", py_regular, METH_VARARGS, nullptr},
+    {"uniform", py_uniform, METH_VARARGS, nullptr},
+    {"add_kept", py_add_kept, METH_VARARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyModuleDef kModule = {PyModuleDef_HEAD_INIT, "raiw.crafting.kernels", nullptr, 0, kMethods,
+                       nullptr,               nullptr,                 nullptr, nullptr};
+
+}  // namespace
+
+PyMODINIT_FUNC PyInit_kernels() { return PyModuleDef_Init(&kModule); }

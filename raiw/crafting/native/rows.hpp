@@ -1,0 +1,127 @@
+// The loops that read whole rows, in the best version this processor runs. Every version gives the
+// same bits.
+#pragma once
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "graph.hpp"
+
+namespace raiw {
+
+// A wave takes the scores from `low` up to, not including, `done`; those from `high` up in bulk.
+template <class T>
+struct Bands {
+    T high, low, done;
+};
+
+// Bit-sliced counters: plane k holds bit k of the counter of every column.
+constexpr unsigned kPlanes = 8;
+constexpr unsigned kPlanesHold = (1u << kPlanes) - 1;
+
+}  // namespace raiw
+
+#define RAIW_ISA baseline
+namespace raiw {
+#include "rows.inc"
+}
+#undef RAIW_ISA
+
+#if defined(__x86_64__)
+#define RAIW_ISA avx2
+#define RAIW_AVX2
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,popcnt,bmi"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,popcnt,bmi")
+#endif
+namespace raiw {
+#include "rows.inc"
+}
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#undef RAIW_AVX2
+#undef RAIW_ISA
+#endif
+
+namespace raiw {
+
+inline bool has_avx2() {
+#if defined(__x86_64__)
+    static const bool found = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt");
+    return found;
+#else
+    return false;
+#endif
+}
+
+// Splits the alive cells of a row into those of the bulk and those of the band, as bits; returns
+// the size of the bulk.
+template <class T>
+inline std::int64_t split_row(const T* row, std::size_t n, Bands<T> bands, const Word* alive,
+                              Word* bulk, Word* band) {
+    const bool bounded = bands.done < std::numeric_limits<T>::infinity();
+#if defined(__x86_64__)
+    if (has_avx2())
+        return bounded ? avx2::split<T, true>(row, n, bands, alive, bulk, band)
+                       : avx2::split<T, false>(row, n, bands, alive, bulk, band);
+#endif
+    return bounded ? baseline::split<T, true>(row, n, bands, alive, bulk, band)
+                   : baseline::split<T, false>(row, n, bands, alive, bulk, band);
+}
+
+inline std::int64_t count_bits(const Word* row, std::size_t words) {
+#if defined(__x86_64__)
+    if (has_avx2()) return avx2::count_bits(row, words);
+#endif
+    return baseline::count_bits(row, words);
+}
+
+// Adds a row of bits to the counters of its columns.
+inline void count_row(const Word* row, std::size_t words, Word* planes) {
+#if defined(__x86_64__)
+    if (has_avx2()) return avx2::add_row(row, words, planes);
+#endif
+    baseline::add_row(row, words, planes);
+}
+
+// How often each column's bit was set over a number of rows.
+class ColumnCounts {
+public:
+    explicit ColumnCounts(std::size_t columns)
+        : words_((columns + 63) / 64), planes_(kPlanes * words_), counts_(64 * words_) {}
+
+    void add(const Word* row) {
+        count_row(row, words_, planes_.data());
+        if (++rows_ == kPlanesHold) flush();
+    }
+
+    const std::vector<std::int32_t>& totals() {
+        flush();
+        return counts_;
+    }
+
+private:
+    void flush() {
+        for (unsigned k = 0; k < kPlanes; ++k)
+            for (std::size_t w = 0; w < words_; ++w) {
+                Word& plane = planes_[k * words_ + w];
+                for (unsigned j = 0; j < 64; ++j)
+                    counts_[64 * w + j] += static_cast<std::int32_t>(plane >> j & 1) << k;
+                plane = 0;
+            }
+        rows_ = 0;
+    }
+
+    std::size_t words_;
+    std::vector<Word> planes_;
+    std::vector<std::int32_t> counts_;
+    unsigned rows_ = 0;
+};
+
+}  // namespace raiw
