@@ -17,7 +17,7 @@ from raiw.crafting.prices import Floats, Prices, upper_bound
 from raiw.graphs import Bools
 
 SWEEPS = 24
-_ENOUGH = 1e-4
+_ENOUGH = 2e-5
 _SPARE_EDGES = 8
 
 

@@ -8,7 +8,7 @@ from raiw.crafting.compiled import kernel
 from raiw.crafting.prices import Arcs, Prices
 from raiw.graphs import Bools, Degrees
 
-ROUNDS = 500
+ROUNDS = 300
 _TOLERANCE = 2.0**-40
 
 
