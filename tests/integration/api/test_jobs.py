@@ -12,7 +12,7 @@ import pytest
 from raiw.canonical import digest_of
 from service.store import jobs as stored_jobs
 from tests.integration.api.servers import assert_problem
-from worker.runner import run_job
+from worker import runner
 
 SSE = {"Accept": "text/event-stream"}
 
@@ -24,10 +24,15 @@ def request(seed: int, **more) -> dict:
     return {"spec": {"layers": layers, "craft": {"degree": 4, "seed": seed}}, **more}
 
 
+def run_job(server, job_id: str) -> None:
+    """Run a job as a Celery worker would."""
+    runner.run_job(server.services, job_id, stopping=lambda: False)
+
+
 @contextmanager
 def worker(server, job_id: str, delay: float = 0.0):
-    """Run a job beside the test, as a Celery worker would."""
-    thread = threading.Timer(delay, run_job, (server.services, job_id))
+    """Run a job beside the test."""
+    thread = threading.Timer(delay, run_job, (server, job_id))
     thread.start()
     yield
     thread.join()
@@ -51,7 +56,7 @@ def test_create_join_hit(http, server):
     joined = http.post("/v1/jobs", json=request(1))
     assert (joined.status_code, joined.headers["x-raiw-cache"]) == (202, "joined")
     assert joined.headers["location"] == location
-    run_job(server.services, created.json()["id"])
+    run_job(server, created.json()["id"])
     hit = http.post("/v1/jobs", json=request(1))
     assert (hit.status_code, hit.headers["x-raiw-cache"]) == (200, "hit")
     assert "retry-after" not in hit.headers
@@ -68,7 +73,7 @@ def test_a_plan_is_what_the_job_makes(http, server):
     assert not plan["stored"]
     job = http.post("/v1/jobs", json=request(2)).json()
     assert job["content_key"] == plan["content_key"]
-    run_job(server.services, job["id"])
+    run_job(server, job["id"])
     assert http.post("/v1/plan", json=request(2)).json()["stored"]
 
 
@@ -106,7 +111,7 @@ def test_an_unchanged_job_is_304(http, server):
     same = http.get(job["urls"]["self"], headers={"If-None-Match": etag})
     assert (same.status_code, same.content) == (304, b"")
     assert "retry-after" in same.headers
-    run_job(server.services, job["id"])
+    run_job(server, job["id"])
     changed = http.get(job["urls"]["self"], headers={"If-None-Match": etag})
     assert changed.status_code == 200
     assert changed.headers["etag"] != etag
@@ -118,7 +123,7 @@ def test_cancel_is_idempotent_and_refuses_the_ended(http, server):
         answer = http.post(job["urls"]["cancel"])
         assert (answer.status_code, answer.json()["status"]) == (200, "canceled")
     done = http.post("/v1/jobs", json=request(8)).json()
-    run_job(server.services, done["id"])
+    run_job(server, done["id"])
     assert_problem(http.post(done["urls"]["cancel"]), 409, "already-ended")
 
 
@@ -152,7 +157,7 @@ def test_events_stream_until_the_end(http, server):
 
 def test_a_stream_resumes_after_the_last_event_seen(http, server):
     job = http.post("/v1/jobs", json=request(11)).json()
-    run_job(server.services, job["id"])
+    run_job(server, job["id"])
     last = len(http.get(job["urls"]["events"]).json()["items"])
     for seen in range(last):
         resumed = http.get(job["urls"]["events"], headers=SSE | {"Last-Event-ID": str(seen)})
@@ -167,7 +172,7 @@ def test_a_stream_resumes_after_the_last_event_seen(http, server):
 
 def test_events_come_in_pages(http, server):
     job = http.post("/v1/jobs", json=request(12)).json()
-    run_job(server.services, job["id"])
+    run_job(server, job["id"])
     everything = http.get(job["urls"]["events"]).json()["items"]
     found, after = [], 0
     while True:
