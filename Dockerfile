@@ -17,10 +17,9 @@ FROM python:3.12-slim
 RUN useradd --uid 10001 --create-home raiw \
  && install --directory --owner raiw --mode 0700 /var/lib/raiw
 COPY --from=build /venv /venv
-# The root file system may be read-only: compiled kernels and scratch files go to /tmp.
+# The root file system may be read-only; scratch files go to /tmp.
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
-    NUMBA_CACHE_DIR=/tmp/numba \
     RAIW_STATE_DIR=/var/lib/raiw \
     RAIW_HOST=0.0.0.0
 USER raiw

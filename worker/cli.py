@@ -43,6 +43,10 @@ def worker(
 def _run(settings: "Settings", queues: list[str]) -> None:
     import warnings
 
+    # The pool has a process for every core: threads inside one would only fight for them.
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
     from celery import signals
     from celery.platforms import SecurityWarning
 

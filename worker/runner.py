@@ -15,7 +15,6 @@ from raiw.pipeline import craft
 from raiw.specs.spec import Spec
 from raiw.statistics import measure
 from service.contract.jobs import JobStatus
-from service.contract.tasks import Queue, Task
 from service.jobs.services import Services
 from service.store import jobs, masks
 from service.store.tables import Job
@@ -126,9 +125,7 @@ def _store(services: Services, attempt: jobs.Attempt, crafted: MaskSet) -> None:
             now=now,
         )
         won = jobs.succeed(session, attempt, crafted.digest, now)
-        if won:
-            jobs.enqueue(session, Task.MEASURE_MASKS, Queue.CPU, crafted.digest, now)
-        else:
+        if not won:
             # Canceled or taken away at the last moment; an unwon end changes nothing.
             session.rollback()
     if not won:

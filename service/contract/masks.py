@@ -19,8 +19,17 @@ class MasksView(View):
     document: dict[str, Any]
     """The metadata of the mask file: spec, algorithm, seed, what was asked for and achieved."""
     statistics: dict[str, Any] | None
-    """Entropy and connectivity by layer; null until a worker has measured them."""
+    """Entropy and connectivity by layer; null until they were asked for and measured."""
     urls: dict[str, str]
+
+
+class StatisticsView(View):
+    """The statistics of stored masks."""
+
+    digest: Digest
+    statistics: dict[str, Any] | None
+    """By layer, under ``layers``; null while a worker measures. Layers of more than a million
+    edges are left out: ``raiw show`` measures them from the file."""
 
 
 class BlobView(View):

@@ -6,9 +6,10 @@ from typing import Any
 
 from raiw.errors import NotFound
 from raiw.tensors import MAX_HEADER_BYTES, Header, header_end, read_header
-from service.contract.masks import MasksView
+from service.contract.masks import MasksView, StatisticsView
+from service.contract.tasks import Queue, Task
 from service.jobs.services import Services
-from service.store import masks
+from service.store import jobs, masks
 from service.store.tables import Masks
 
 
@@ -56,8 +57,28 @@ def get_masks(services: Services, digest: str) -> MasksView:
         created_at=row.created_at,
         document=row.document,
         statistics=row.statistics,
-        urls={"self": url, "file": f"{url}/file", "layer": f"{url}/layers/{{name}}"},
+        urls={
+            "self": url,
+            "file": f"{url}/file",
+            "layer": f"{url}/layers/{{name}}",
+            "statistics": f"{url}/statistics",
+        },
     )
+
+
+def get_statistics(services: Services, digest: str) -> StatisticsView:
+    """Return what a worker has measured, and have it measured when nobody asked before.
+
+    Crafting does not wait for statistics, and most masks are never asked about.
+    """
+    row = open_masks(services, digest).row
+    if row.statistics is None:
+        with services.database.write() as session:
+            if masks.ask_to_measure(session, digest):
+                now = services.database.now(session)
+                jobs.enqueue(session, Task.MEASURE_MASKS, Queue.CPU, digest, now)
+        services.wake()
+    return StatisticsView(digest=digest, statistics=row.statistics)
 
 
 def get_layer(row: Masks, name: str) -> dict[str, Any]:

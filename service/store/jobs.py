@@ -294,10 +294,12 @@ def republish(session: Session, now: datetime, patience: timedelta) -> int:
 
 
 def remeasure(session: Session, now: datetime, patience: timedelta, most: int) -> int:
-    """Ask again for the statistics of masks that nobody has measured; return how many."""
+    """Ask again for statistics that were asked for and did not come; return how many."""
     waiting = exists().where(Outbox.argument == Masks.digest)
     candidates = session.scalars(
-        select(Masks).where(Masks.statistics.is_(None), Masks.measure_attempts < most, ~waiting)
+        select(Masks).where(
+            Masks.statistics.is_(None), Masks.measure_attempts.between(1, most - 1), ~waiting
+        )
     ).all()
     stale = [m for m in candidates if m.created_at <= now - patience * (m.measure_attempts + 1)]
     for masks in stale:

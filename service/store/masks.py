@@ -58,6 +58,17 @@ def add(
         session.add(MaskChunk(digest=digest, number=number, data=data))
 
 
+def ask_to_measure(session: Session, digest: str) -> bool:
+    """Note that somebody wants the statistics; True for the first who does."""
+    asked = session.scalar(
+        update(Masks)
+        .where(Masks.digest == digest, Masks.statistics.is_(None), Masks.measure_attempts == 0)
+        .values(measure_attempts=1)
+        .returning(Masks.digest)
+    )
+    return asked is not None
+
+
 def set_statistics(session: Session, digest: str, statistics: dict[str, Any]) -> None:
     """Attach the statistics a worker has measured."""
     session.execute(update(Masks).where(Masks.digest == digest).values(statistics=statistics))

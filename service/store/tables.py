@@ -151,6 +151,7 @@ class Masks(Table):
     document: Mapped[dict[str, Any]]
     statistics: Mapped[dict[str, Any] | None]
     measure_attempts: Mapped[int] = mapped_column(default=0)
+    """How often a worker was asked for the statistics; 0 while nobody wanted them."""
     created_at: Mapped[datetime]
 
 

@@ -274,9 +274,14 @@ def test_a_killed_api_keeps_every_accepted_job(stack: Stack) -> None:
     stack.wait(job["id"], seconds=90)
 
 
-def test_statistics_follow_the_masks(stack: Stack) -> None:
+def test_statistics_are_measured_when_somebody_asks(stack: Stack) -> None:
     digest = stack.wait(stack.submit(small()).json()["id"])["result"]["digest"]
-    measured = eventually(lambda: stack.http.get(f"/v1/masks/{digest}").json()["statistics"])
+    assert stack.http.get(f"/v1/masks/{digest}").json()["statistics"] is None
+    url = f"/v1/masks/{digest}/statistics"
+    asked = stack.http.get(url)
+    assert (asked.status_code, asked.headers["retry-after"]) == (202, "1")
+    measured = eventually(lambda: stack.http.get(url).json()["statistics"])
+    assert stack.http.get(f"/v1/masks/{digest}").json()["statistics"] == measured
     here = raiw.load(stack.http.get(f"/v1/masks/{digest}/file").content)
     for name, mask in here.items():
         assert measured["layers"][name]["entropy"] == pytest.approx(mask.stats.entropy, abs=1e-12)

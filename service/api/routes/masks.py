@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 
 from service.api.dependencies import DigestPath, ServicesDep
 from service.api.downloads import download
-from service.contract.masks import MasksView
+from service.contract.masks import MasksView, StatisticsView
 from service.jobs import stored
 
 router = APIRouter(prefix="/v1/masks", tags=["masks"])
@@ -38,6 +38,19 @@ def get_mask_file(services: ServicesDep, request: Request, digest: DigestPath) -
     name = f"masks-{digest.removeprefix('sha256:')[:16]}.safetensors"
     row = file.row
     return download(request, digest=row.file_sha256, size=row.size, name=name, read=file.read)
+
+
+@router.get(
+    "/{digest}/statistics",
+    responses={202: {"model": StatisticsView, "description": "A worker measures: ask again."}},
+)
+def get_statistics(services: ServicesDep, digest: DigestPath, response: Response) -> StatisticsView:
+    """Measure entropy, connectivity and expansion of every layer; the first call asks a worker."""
+    view = stored.get_statistics(services, digest)
+    if view.statistics is None:
+        response.status_code = HTTPStatus.ACCEPTED
+        response.headers["Retry-After"] = "1"
+    return view
 
 
 @router.get("/{digest}/layers/{name}", response_model=dict[str, Any], responses=_BYTES)
