@@ -88,7 +88,9 @@ def _train(out: Output, spec: Spec, path: Path) -> None:
 @contextmanager
 def _service(state_dir: Path) -> Iterator[str]:
     """Run ``raiw serve`` on a free port; yield its address."""
-    command = [sys.executable, "-m", "raiw", "serve", "--port", "0", "--state-dir", str(state_dir)]
+    # -P: what is installed runs, not a source tree that happens to be the current folder.
+    command = [sys.executable, "-P", "-m", "raiw", "serve", "--port", "0"]
+    command += ["--state-dir", str(state_dir)]
     quiet = {"RAIW_LOG_LEVEL": "warning"} | os.environ
     process = subprocess.Popen(command, env=quiet, stdout=subprocess.PIPE, text=True)  # noqa: S603
     try:

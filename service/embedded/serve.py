@@ -141,7 +141,8 @@ def _worker(settings: Settings) -> Child:
     values = settings.model_dump(mode="json", exclude={"token"}, exclude_none=True)
     return Child(
         "worker",
-        [sys.executable, "-m", "raiw", "worker"],
+        # -P: what is installed runs, not a source tree that happens to be the current folder.
+        [sys.executable, "-P", "-m", "raiw", "worker"],
         environment={f"{PREFIX}{name.upper()}": str(value) for name, value in values.items()},
         grace_seconds=_WORKER_GRACE_SECONDS,
     )
