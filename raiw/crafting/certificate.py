@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from raiw.crafting import Scores, kept_score
 from raiw.crafting.descent import descend, likely
 from raiw.crafting.potentials import settle
-from raiw.crafting.prices import arcs_of, upper_bound
+from raiw.crafting.prices import arcs_of, reduced_scores, upper_bound
 from raiw.graphs import Graph
 
+_PASSES = 16
 _LARGE = 1 << 14
-_NEAR = 0.01
+_NEAR = 1e-3
 """A graph of so many edges and so large a gap is not optimal: no prices can settle on its edges."""
 
 
@@ -58,5 +59,10 @@ def _bound(graph: Graph, scores: Scores, kept: float) -> float:
         return bound
     own = graph.to_bool()
     chosen = own | likely(scores, prices, edges)
-    settled = settle(prices, arcs_of(chosen, scores), own[chosen])
-    return min(bound, upper_bound(scores, edges, settled))
+    for _ in range(_PASSES):
+        prices, settled = settle(prices, arcs_of(chosen, scores), own[chosen])
+        missed = (reduced_scores(scores, prices) > 0) & ~chosen
+        if not (settled and missed.any()):
+            break
+        chosen |= missed
+    return min(bound, upper_bound(scores, edges, prices))

@@ -46,7 +46,7 @@ def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream)
     while True:
         arcs = arcs_of(chosen, scaled)
         kept = _solve(arcs, shape, edges)
-        prices = settle(prices, arcs, kept)
+        prices, _ = settle(prices, arcs, kept)
         better = (reduced_scores(scaled, prices) > _PRECISION) & ~chosen
         if not better.any():
             break

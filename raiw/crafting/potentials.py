@@ -8,16 +8,17 @@ from raiw.crafting.compiled import kernel
 from raiw.crafting.prices import Arcs, Prices
 from raiw.graphs import Bools, Degrees
 
-ROUNDS = 300
+WORK = 1 << 27
+"""Most arcs looked at."""
 _TOLERANCE = 2.0**-40
 
 
-def settle(prices: Prices, arcs: Arcs, kept: Bools) -> Prices:
+def settle(prices: Prices, arcs: Arcs, kept: Bools) -> tuple[Prices, bool]:
     """Return prices at which the ``kept`` arcs are worth keeping and the others are not.
 
-    Label correction (Bellman-Ford) on the residual network of the graph: it settles when no
-    exchange of arcs would raise the kept score, and gives up after ``ROUNDS`` otherwise. The
-    prices prove a bound in either case.
+    Label correction (Bellman-Ford) on the residual network of the graph. It settles when no
+    exchange of these arcs would raise the kept score, and gives up after ``WORK`` otherwise; told
+    with the prices is which. They prove a bound in either case.
 
     Parameters
     ----------
@@ -33,8 +34,9 @@ def settle(prices: Prices, arcs: Arcs, kept: Bools) -> Prices:
     out_above = _above(np.bincount(rows[kept], minlength=len(prices.out)))
     in_above = _above(np.bincount(arcs.indices[kept], minlength=len(prices.ins)))
     tolerance = _TOLERANCE * float(np.max(np.abs(arcs.scores), initial=0.0))
-    _settle(arcs, kept, settled, (out_above, in_above), tolerance)
-    return settled
+    vertices = len(prices.out) + len(prices.ins) + 2  # no shortest path is longer
+    rounds = min(vertices, WORK // max(len(kept), 1))
+    return settled, _settle(arcs, kept, settled, (out_above, in_above), (tolerance, rounds))
 
 
 def _above(degrees: Degrees) -> Bools:
@@ -43,13 +45,15 @@ def _above(degrees: Degrees) -> Bools:
 
 
 @kernel
-def _settle(arcs: Any, kept: Any, prices: Any, above: Any, tolerance: float) -> None:
-    for _ in range(ROUNDS):
+def _settle(arcs: Any, kept: Any, prices: Any, above: Any, limits: Any) -> bool:
+    tolerance, rounds = limits
+    for _ in range(rounds):
         moved = _lower_outputs(arcs, kept, prices, above[0], tolerance)
         moved |= _raise_inputs(arcs, kept, prices, tolerance)
         moved |= _part_inputs(prices.ins, above[1], tolerance)
         if not moved:
-            return
+            return True
+    return False
 
 
 @kernel
