@@ -143,7 +143,7 @@ private:
     // Puts the best swaps on the heap, as many as will likely be needed; false if there are none.
     bool gather() {
         const std::size_t most =
-            static_cast<std::size_t>(std::clamp<std::int64_t>(4 * missing_, 1 << 10, 1 << 20));
+            static_cast<std::size_t>(std::clamp<std::int64_t>(4 * missing_, 1 << 7, 1 << 20));
         const auto trim = [&] {
             const auto last = heap_.begin() + static_cast<std::ptrdiff_t>(most - 1);
             std::nth_element(heap_.begin(), last, heap_.end(), better);
@@ -153,23 +153,43 @@ private:
         };
         heap_.clear();
         cut_ = false;
-        std::vector<Vertex> best(scores_.columns);
-        for (Vertex y = 0; y < scores_.columns; ++y) best[y] = best_out(y);
+        std::vector<bool> has_out(scores_.columns);
+        std::vector<double> out_score(scores_.columns);
+        for (Vertex y = 0; y < scores_.columns; ++y)
+            if (const Vertex u = best_out(y); u != kNone) {
+                has_out[y] = true;
+                out_score[y] = scores_(u, y);
+            }
+        // The kept scores of a row are fetched while the row before it is worked on.
+        std::vector<Vertex> row, next;
+        if (scores_.rows) list_row(0, next);
         for (Vertex x = 0; x < scores_.rows; ++x) {
+            row.swap(next);
+            if (x + 1 < scores_.rows) list_row(x + 1, next);
             const Vertex v = best_in(x);
             if (v == kNone) continue;
-            for (std::size_t w = 0; 8 * w < graph_.stride; ++w)
-                each_bit(load_word(graph_.row(x), graph_.stride, w), static_cast<Vertex>(64 * w),
-                         [&](Vertex y) {
-                             if (best[y] == kNone) return;
-                             const Swap swap{gain(x, y, best[y], v), x, y};
-                             if (cut_ && better(cutoff_, swap)) return;
-                             heap_.push_back(swap);
-                             if (heap_.size() == 2 * most) trim();
-                         });
+            const double in_score = scores_(x, v);
+            for (const Vertex y : row) {
+                const double gain = (out_score[y] + in_score) - static_cast<double>(scores_(x, y));
+                if (!has_out[y] || (cut_ && gain < cutoff_.gain)) continue;
+                heap_.push_back({gain, x, y});
+                if (heap_.size() == 2 * most) trim();
+            }
         }
         if (heap_.size() > most) trim();
         return !heap_.empty();
+    }
+
+    // Lists the inputs of output x.
+    void list_row(Vertex x, std::vector<Vertex>& columns) {
+        columns.clear();
+        const T* row = scores_.row(x);
+        for (std::size_t w = 0; 8 * w < graph_.stride; ++w)
+            each_bit(load_word(graph_.row(x), graph_.stride, w), static_cast<Vertex>(64 * w),
+                     [&](Vertex y) {
+                         __builtin_prefetch(row + y);
+                         columns.push_back(y);
+                     });
     }
 
     // Makes the first swap of the heap if its gain is still true, else puts it where it belongs.

@@ -17,6 +17,25 @@
 
 namespace raiw {
 
+// Scratch memory, kept between the graphs of a thread: fresh pages cost as much as reading scores.
+template <class Candidate>
+struct Workspace {
+    std::vector<Candidate> list, spare;
+    std::vector<Word> bulk;
+
+    static Workspace& own() {
+        static thread_local Workspace workspace;
+        return workspace;
+    }
+    // Keeps no more than layers of ordinary size need.
+    void release() {
+        constexpr std::size_t kMostKept = 1 << 22;
+        if (list.capacity() > kMostKept) list = {};
+        if (spare.capacity() > kMostKept) spare = {};
+        if (bulk.capacity() > kMostKept) bulk = {};
+    }
+};
+
 template <class T, class Candidate>
 class Greedy {
 public:
@@ -30,6 +49,7 @@ public:
           alive_words_(words_),
           bulk_row_(words_),
           band_row_(words_) {}
+    ~Greedy() { workspace_.release(); }
 
     void run() {
         find_alive();
@@ -63,7 +83,7 @@ private:
         list_.clear();
         collect(bands);
         sort_by_key(list_, spare_);
-        for (const Candidate& candidate : list_) visit(candidate.row(), candidate.column());
+        take_listed();
         done_ = at.low;
         if (at.ties) {
             find_alive();
@@ -80,10 +100,27 @@ private:
         graph_.add(u, v, taken);
     }
 
+    // Visits the list in order. The sides are moved into locals: writes to the graph, being bytes,
+    // could otherwise change them for all the compiler knows.
+    void take_listed() {
+        Side rows = std::move(rows_), columns = std::move(columns_);
+        const Bits graph = graph_;
+        for (const Candidate& candidate : list_) {
+            const Vertex u = candidate.row(), v = candidate.column();
+            const bool taken = rows.may_take(u) & columns.may_take(v);
+            rows.take(u, taken);
+            columns.take(v, taken);
+            graph.add(u, v, taken);
+        }
+        rows_ = std::move(rows);
+        columns_ = std::move(columns);
+    }
+
     // Lists the band, accepts the safe edges of the bulk and lists the others.
     void collect(Bands<T> bands) {
         const bool has_bulk = bands.high < bands.done;
-        if (has_bulk) bulk_.resize(alive_rows_.size() * words_);
+        if (has_bulk && bulk_.size() < alive_rows_.size() * words_)
+            bulk_.resize(alive_rows_.size() * words_);
         ColumnCounts counts(has_bulk ? scores_.columns : 0);
         bulk_of_row_.assign(alive_rows_.size(), 0);
         for (std::size_t i = 0; i < alive_rows_.size(); ++i) {
@@ -164,9 +201,11 @@ private:
     std::size_t words_;
     Side rows_, columns_;
     std::vector<Vertex> alive_rows_, alive_columns_;
-    std::vector<Word> alive_words_, bulk_row_, band_row_, bulk_;
+    std::vector<Word> alive_words_, bulk_row_, band_row_;
     std::vector<std::int64_t> bulk_of_row_;
-    std::vector<Candidate> list_, spare_;
+    Workspace<Candidate>& workspace_ = Workspace<Candidate>::own();
+    std::vector<Candidate>&list_ = workspace_.list, &spare_ = workspace_.spare;
+    std::vector<Word>& bulk_ = workspace_.bulk;
     std::vector<T> sample_;
     T done_ = std::numeric_limits<T>::infinity();
 };
@@ -195,7 +234,8 @@ std::size_t Greedy<T, Candidate>::sample(std::size_t wanted) {
 
 template <class T, class Candidate>
 typename Greedy<T, Candidate>::Thresholds Greedy<T, Candidate>::choose(std::int64_t missing) {
-    constexpr double kSampleLeast = 1 << 12, kSampleMost = 1 << 15, kHits = 512;
+    constexpr double kAbove = 2.5, kBelow = 2.5;
+    constexpr double kSampleLeast = 1 << 12, kSampleMost = 1 << 16;
     Thresholds at{done_, kLowest<T>, false, 0};
     const double rows = static_cast<double>(alive_rows_.size());
     const double columns = static_cast<double>(alive_columns_.size());
@@ -205,9 +245,10 @@ typename Greedy<T, Candidate>::Thresholds Greedy<T, Candidate>::choose(std::int6
     // Degrees of a random graph of this size scatter by `sigma` around the missing mean degree.
     const double sigma =
         std::sqrt(std::max(0.0, 1 - edges / cells) * std::max(rows, columns) / edges);
-    const double wanted = (1 + 3 * sigma) * edges;
+    const double wanted = (1 + kBelow * sigma) * edges;
+    const double hits = 256 + 8 * edges / std::max(rows, columns);
     const double looked = static_cast<double>(sample(static_cast<std::size_t>(
-        std::clamp(kHits * cells / wanted, kSampleLeast, kSampleMost))));
+        std::clamp(hits * cells / wanted, kSampleLeast, kSampleMost))));
     const auto rank = [&](double count) {
         return static_cast<std::size_t>(std::max(0.0, count * looked / cells));
     };
@@ -225,8 +266,8 @@ typename Greedy<T, Candidate>::Thresholds Greedy<T, Candidate>::choose(std::int6
             at.low = std::nextafter(at.tied, std::numeric_limits<T>::infinity());
         }
     }
-    if (2.5 * sigma < 0.9 && rank((1 - 2.5 * sigma) * edges) < sample_.size())
-        at.high = std::max(at.low, nth(rank((1 - 2.5 * sigma) * edges)));
+    const double safe = (1 - kAbove * sigma) * edges;
+    if (safe > 0 && rank(safe) < sample_.size()) at.high = std::max(at.low, nth(rank(safe)));
     return at;
 }
 
