@@ -8,10 +8,11 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_flow
 
 from raiw.algorithms import ALGORITHMS
-from raiw.crafting import craft_layer
+from raiw.crafting import craft_layer, kernels
 from raiw.crafting.degrees import keeps_contract, share
 from raiw.crafting.randomness import Stream
 from raiw.errors import Infeasible
+from raiw.graphs import Graph
 from raiw.specs.layers import Conv
 from raiw.specs.plan import PlannedLayer
 from tests.reference import crafting as reference
@@ -47,6 +48,16 @@ def test_raiw_equals_the_reference_on_larger_graphs(problem):
     built = build("raiw", scores, edges)
     assert edge_set(built.graph) == expected
     assert built.completed == missing
+
+
+@settings(max_examples=60, deadline=None)
+@given(problems(150, list(KINDS)))
+def test_the_greedy_pass_equals_algorithm_3_on_graphs_of_many_waves(problem):
+    scores, edges = problem
+    expected, _, _ = reference.greedy(scores.tolist(), edges)
+    bits = np.zeros((scores.shape[0], -(-scores.shape[1] // 8)), np.uint8)
+    kernels.greedy(scores, bits, edges)
+    assert edge_set(Graph(scores.shape, bits)) == expected
 
 
 @settings(max_examples=60, deadline=None)

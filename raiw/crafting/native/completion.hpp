@@ -143,7 +143,7 @@ private:
     // Puts the best swaps on the heap, as many as will likely be needed; false if there are none.
     bool gather() {
         const std::size_t most =
-            static_cast<std::size_t>(std::clamp<std::int64_t>(4 * missing_, 1 << 7, 1 << 20));
+            static_cast<std::size_t>(std::clamp<std::int64_t>(64 * missing_, 1 << 7, 1 << 20));
         const auto trim = [&] {
             const auto last = heap_.begin() + static_cast<std::ptrdiff_t>(most - 1);
             std::nth_element(heap_.begin(), last, heap_.end(), better);

@@ -138,6 +138,7 @@ private:
     }
 
     void settle_bulk(const std::vector<std::int32_t>& bulk_of_column) {
+        const std::size_t listed_before = list_.size();
         std::vector<Word>& unsafe = band_row_;
         std::fill(unsafe.begin(), unsafe.end(), 0);
         std::vector<std::int32_t> accepted(bulk_of_column);
@@ -155,7 +156,7 @@ private:
                 const Word listed = unsafe_row ? bulk : bulk & unsafe[w];
                 add_word(u, w, bulk & ~listed);
                 each_bit(listed, static_cast<Vertex>(64 * w), [&](Vertex v) {
-                    list_.emplace_back(scores_(u, v), u, v);
+                    list_.emplace_back(T{0}, u, v);
                     accepted[v] -= !(unsafe[v / 64] >> v % 64 & 1);
                     --accepted_of_row;
                 });
@@ -163,6 +164,11 @@ private:
             rows_.degree[u] += accepted_of_row;
         }
         for (const Vertex v : alive_columns_) columns_.degree[v] += accepted[v];
+        // A loop of its own reads the scores, so that it waits for many of them at a time.
+        for (std::size_t k = listed_before; k < list_.size(); ++k) {
+            const Vertex u = list_[k].row(), v = list_[k].column();
+            list_[k] = Candidate(scores_(u, v), u, v);
+        }
     }
 
     void add_word(Vertex u, std::size_t w, Word edges) {
