@@ -8,7 +8,7 @@ less.
 
 import numpy as np
 
-from raiw.crafting import Built, Scores, kept_score
+from raiw.crafting import Built, Scores, as_native, kept_score
 from raiw.crafting.descent import descend
 from raiw.crafting.greedy import build as build_greedily
 from raiw.crafting.prices import reduced_scores
@@ -23,6 +23,7 @@ def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream)
     Infeasible
         Edges scored -inf leave no graph that keeps the degree contract.
     """
+    scores = as_native(scores)
     plain = build_greedily(shape, edges, scores=scores, stream=stream)
     reduced = reduced_scores(scores, descend(scores, edges))
     if not np.max(reduced) < np.inf:

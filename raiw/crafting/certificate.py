@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from raiw.crafting import Scores, kept_score
+from raiw.crafting import Scores, as_native, kept_score
 from raiw.crafting.descent import descend, likely
 from raiw.crafting.potentials import settle
 from raiw.crafting.prices import arcs_of, reduced_scores, upper_bound
@@ -41,6 +41,7 @@ def certify(graph: Graph, scores: Scores) -> Certificate | None:
     on every machine. Costs some tens of passes over the scores. None where a sum is no finite
     number.
     """
+    scores = as_native(scores)
     kept = kept_score(graph, scores)
     if kept is None:
         return None
