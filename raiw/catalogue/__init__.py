@@ -4,6 +4,7 @@ A network document holds ``layers``; a preset holds ``model`` (a network's name)
 preset's name carries its family, as in ``raiw/vgg16-d16``.
 """
 
+from copy import deepcopy
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -27,6 +28,11 @@ def names() -> tuple[str, ...]:
 
 def read(name: str) -> dict[str, Any] | None:
     """Return a name's document, a preset's network filled in; None if there is no such name."""
+    return deepcopy(_read(name))
+
+
+@cache
+def _read(name: str) -> dict[str, Any] | None:
     if name not in names():
         return None
     document: dict[str, Any] = yaml.safe_load((_FOLDER / f"{name}.yaml").read_text("utf-8"))

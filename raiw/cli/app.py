@@ -46,16 +46,23 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        Output().line(f"raiw {version('raiw')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     *,
     show_version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", is_eager=True, callback=_print_version
+        ),
     ] = False,
 ) -> None:
-    if show_version:
-        Output().line(f"raiw {version('raiw')}")
-        raise typer.Exit
+    del show_version  # its callback has done the work
 
 
 app.add_typer(crafting.commands)

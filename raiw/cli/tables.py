@@ -119,7 +119,7 @@ def _mask_cells(mask: "Mask") -> tuple[str, ...]:
 
 def _entropy_cells(stats: "LayerStatistics") -> tuple[str, ...]:
     error = f" ± {stats.entropy_error:.1g}" if stats.entropy_error is not None else ""
-    return f"{stats.entropy:.4f}{error}", f"{stats.entropy_gap:.4f}", f"{stats.components:,}"
+    return f"{stats.entropy:.4f}{error}", f"{stats.entropy_gap:z.4f}", f"{stats.components:,}"
 
 
 def _degrees(degrees: "DegreeRange") -> str:

@@ -1,11 +1,16 @@
 """What every raiw document shares: frozen, strict about unknown fields, faults told by pointer."""
 
 import difflib
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from raiw.errors import InvalidSpec
+
+UNKNOWN_FIELD = "unknown_field"
+"""Type of the fault that names a field no document has."""
 
 _UNION_TAGS = frozenset({"linear", "conv1d", "conv2d", "conv3d", "conv_transpose2d"})
 
@@ -14,6 +19,25 @@ class Document(BaseModel):
     """A frozen pydantic model that refuses unknown fields and raises :class:`InvalidSpec`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _know_every_field(cls, value: Any) -> Any:
+        """Refuse unknown fields with the nearest known one, which pydantic does not name."""
+        fields = list(cls.model_fields)
+        for name in value if isinstance(value, dict) else ():
+            if name not in fields:
+                raise PydanticCustomError(
+                    UNKNOWN_FIELD,
+                    "unknown field {shown}{hint}; there are {fields}",
+                    {
+                        "field": str(name),
+                        "shown": repr(name),
+                        "hint": nearest(str(name), fields),
+                        "fields": ", ".join(fields),
+                    },
+                )
+        return value
 
     @classmethod
     def parse(cls, value: Any) -> Self:
@@ -38,12 +62,19 @@ def invalid_spec(error: ValidationError) -> InvalidSpec:
         if isinstance(cause, InvalidSpec):
             problems.extend(cause.problems)
             continue
-        where = [part for part in fault["loc"] if part not in _UNION_TAGS]
-        problems.append({"pointer": json_pointer(where), "detail": fault["msg"]})
+        problems.append({"pointer": fault_pointer(fault, fault["loc"]), "detail": fault["msg"]})
     first = problems[0]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     at = f"{first['pointer']}: " if first["pointer"] else ""
     return InvalidSpec(f"{at}{first['detail']}{more}", pointer=first["pointer"], problems=problems)
+
+
+def fault_pointer(fault: Mapping[str, Any], path: Iterable[Any]) -> str:
+    """Return the JSON pointer of a pydantic fault found at ``path``."""
+    where = [part for part in path if part not in _UNION_TAGS]
+    if fault["type"] == UNKNOWN_FIELD:
+        where.append(fault["ctx"]["field"])
+    return json_pointer(where)
 
 
 def json_pointer(parts: list[Any] | tuple[Any, ...]) -> str:

@@ -48,14 +48,6 @@ class Spec(Document):
     def _prepare(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        unknown = [str(key) for key in value if key not in cls.model_fields]
-        if unknown:
-            fields = list(cls.model_fields)
-            raise InvalidSpec(
-                f"unknown field {unknown[0]!r}{nearest(unknown[0], fields)}; "
-                f"a spec has {', '.join(fields)}",
-                pointer=f"/{unknown[0]}",
-            )
         layers = value.get("layers", ())
         if isinstance(layers, list | tuple) and len(layers) > MAX_LAYERS:
             raise TooLarge(

@@ -48,7 +48,7 @@ def regularity(out_degrees: Degrees, in_degrees: Degrees) -> float:
     n = len(out_degrees) + len(in_degrees)
     total = int(out_degrees.sum()) + int(in_degrees.sum())
     squares = int(np.sum(out_degrees**2)) + int(np.sum(in_degrees**2))
-    return -math.sqrt(n * squares - total**2) / n
+    return 0.0 - math.sqrt(n * squares - total**2) / n  # 0 for a regular graph, not -0
 
 
 def dense_entropy(shape: tuple[int, int], groups: int = 1) -> float:

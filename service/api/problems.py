@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from raiw import errors
-from raiw.specs.document import json_pointer
+from raiw.specs.document import fault_pointer
 from service.contract import errors as service_errors
 from service.contract.problems import Fault, Problem
 
@@ -53,7 +53,6 @@ _RETRYABLE = {
 }
 _SPEC_ERRORS = (errors.InvalidSpec, errors.TooLarge)
 """Their pointers start at the spec, which a request carries in its field ``spec``."""
-_UNION_TAGS = frozenset({"linear", "conv1d", "conv2d", "conv3d", "conv_transpose2d"})
 _RETRY_SECONDS = "1"
 
 
@@ -160,8 +159,7 @@ def _validation_error(request: Request, error: Exception) -> Response:
 
 def _fault(fault: Mapping[str, Any]) -> Fault:
     where, *path = fault["loc"]
-    path = [part for part in path if part not in _UNION_TAGS]
-    pointer = json_pointer(path) if where == "body" else ".".join(map(str, path))
+    pointer = fault_pointer(fault, path) if where == "body" else ".".join(map(str, path))
     return Fault(pointer=pointer, detail=fault["msg"])
 
 

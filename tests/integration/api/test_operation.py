@@ -17,7 +17,7 @@ from service.api.problems import STATUS, status_of
 from service.contract import errors as service_errors
 from tests.integration.api.servers import assert_problem, start_server
 
-TOKEN = "a token of sixteen or more"  # noqa: S105 -- of a server that lives for a test
+TOKEN = "a token of sixteen or more"
 OPEN = {"/livez", "/readyz", "/metrics", "/openapi.json"}
 
 

@@ -1,0 +1,205 @@
+"""The command as a pipeline meets it: exit status, stdout for results, stderr for the rest."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from typer.main import get_command
+
+import raiw
+from raiw.cli.app import app
+
+LAYERS = [
+    {"name": "fc1", "kind": "linear", "in_features": 16, "out_features": 24},
+    {"name": "fc2", "kind": "linear", "in_features": 24, "out_features": 8},
+]
+SPEC = {"name": "small", "layers": LAYERS, "craft": {"degree": 4}}
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("RAIW_")}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    rng = np.random.default_rng(3)
+    scores = {"fc1": rng.random((24, 16), np.float32), "fc2": rng.random((8, 24), np.float32)}
+    save_file(scores, tmp_path / "scores.safetensors")
+    raiw.craft(SPEC).save(tmp_path / "masks.safetensors")
+    raiw.craft(SPEC | {"craft": {"degree": 4, "seed": 1}}).save(tmp_path / "other.safetensors")
+    return tmp_path
+
+
+def run(folder: Path, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "raiw", *arguments],
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        **options,
+    )
+
+
+def test_craft_prints_the_digest_and_writes_the_file(folder: Path) -> None:
+    done = run(folder, "craft", "spec.json", "-o", "new.safetensors")
+    expected = raiw.craft(SPEC)
+    assert (done.returncode, done.stdout) == (0, expected.digest + "\n")
+    assert (folder / "new.safetensors").read_bytes() == expected.to_bytes()
+
+
+def test_scores_choose_the_edges(folder: Path) -> None:
+    done = run(folder, "craft", "spec.json", "-i", "scores.safetensors", "-q")
+    assert done.stdout.strip() == raiw.craft(SPEC, folder / "scores.safetensors").digest
+    assert done.stderr == ""
+
+
+def test_a_spec_and_masks_go_through_pipes(folder: Path) -> None:
+    with (folder / "spec.json").open() as spec:
+        crafted = subprocess.run(
+            [sys.executable, "-m", "raiw", "craft", "-", "-o", "-"],
+            stdin=spec,
+            env=ENVIRONMENT,
+            capture_output=True,
+            check=True,
+        )
+    assert crafted.stdout == raiw.craft(SPEC).to_bytes()
+
+
+def test_json_is_one_document_with_the_facts(folder: Path) -> None:
+    plan = json.loads(run(folder, "plan", "spec.json", "--json").stdout)
+    assert plan["edges"] == 16 * 4 + 24 * 4
+    assert [layer["out_degree"] for layer in plan["layers"]] == [[2, 3], [12, 12]]
+    crafted = json.loads(run(folder, "craft", "spec.json", "--json").stdout)
+    assert crafted["digest"] == raiw.craft(SPEC).digest
+    assert crafted["content_key"] == plan["content_key"]
+    shown = json.loads(run(folder, "show", "masks.safetensors", "--json").stdout)
+    assert shown["statistics"]["layers"]["fc2"]["entropy"] > 3
+
+
+def test_the_key_is_that_of_the_service(folder: Path) -> None:
+    spec = raiw.Spec.parse(SPEC)
+    assert run(folder, "key", "spec.json").stdout == spec.content_key() + "\n"
+
+
+def test_set_changes_the_spec(folder: Path) -> None:
+    done = run(folder, "plan", "spec.json", "--set", "craft.degree=2", "--json")
+    assert json.loads(done.stdout)["edges"] == 80
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["diff", "masks.safetensors", "masks.safetensors"], 0, ""),
+        (["diff", "masks.safetensors", "other.safetensors"], 6, ""),
+        (["verify", "masks.safetensors", "--spec", "spec.json"], 0, ""),
+        (["verify", "masks.safetensors", "--spec", "raiw/vgg16-d16"], 6, "fc1"),
+        (["show", "spec.json"], 2, "mask file"),
+        (["show", "nothing"], 5, "nothing"),
+        (["craft", "nothing.yaml"], 5, "nothing.yaml"),
+        (["craft", "spec.json", "--set", "craft.degree=25"], 2, "24"),
+        (["craft", "spec.json", "--set", "craft.degre=2"], 2, "'degree'"),
+        (["craft", "spec.json", "--set", "nonsense"], 2, "KEY=VALUE"),
+        (["craft", "spec.json", "-o", "no/such/folder/file"], 2, "folder"),
+        (["craft", "spec.json", "-i", "masks.safetensors"], 2, "fc1"),
+        (["craft", "spec.json", "--server", "ftp://x"], 2, "http://"),
+        (["craft", "spec.json", "--server", "http://127.0.0.1:1", "--local"], 2, "--local"),
+        (["craft", "spec.json", "--timeout", "soon"], 2, "30m"),
+        (["jobs", "get", "job_x", "--server", "http://127.0.0.1:1"], 7, "127.0.0.1:1"),
+        (["export", "masks.safetensors", "--to", "pickle", "-o", "x"], 2, "npz"),
+        (["frobnicate"], 2, "frobnicate"),
+        (["craft"], 2, "SPEC"),
+    ],
+)
+def test_the_exit_status_says_what_happened(
+    folder: Path, arguments: list[str], status: int, words: str
+) -> None:
+    done = run(folder, *arguments)
+    assert done.returncode == status, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    if status not in (0, 6):
+        assert done.stdout == ""
+
+
+def test_an_error_is_json_where_json_was_asked_for(folder: Path) -> None:
+    done = run(folder, "craft", "spec.json", "--set", "craft.degree=25", "--json")
+    error = json.loads(done.stdout)["error"]
+    assert (error["code"], error["pointer"], error["nearest"]) == (
+        "impossible-target",
+        "/craft/degree",
+        24,
+    )
+
+
+@pytest.mark.parametrize("form", ["bool", "torch-prune", "npz", "csr", "json", "graphml"])
+def test_every_export_is_written(folder: Path, form: str) -> None:
+    done = run(folder, "export", "masks.safetensors", "--to", form, "-o", "out")
+    assert done.returncode == 0, done.stderr
+    assert (folder / "out").stat().st_size > 0
+
+
+def test_a_reader_that_leaves_early_is_no_error(folder: Path) -> None:
+    command = f"{sys.executable} -m raiw plan raiw/vgg16-d16 | head -1"
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, check=True, cwd=folder
+    )
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+def test_an_interrupt_ends_with_130_and_leaves_no_file(folder: Path) -> None:
+    big = {"name": "fc", "kind": "linear", "in_features": 6000, "out_features": 6000}
+    layers = [big | {"name": f"fc{i}"} for i in range(40)]
+    (folder / "big.json").write_text(json.dumps({"layers": layers, "craft": {"density": 0.5}}))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "raiw", "craft", "big.json", "-o", "big.safetensors"],
+        cwd=folder,
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert "1/40" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in rest
+    assert not (folder / "big.safetensors").exists()
+
+
+def commands() -> list[str]:
+    group = get_command(app)
+    return [name for name in group.commands if name != "jobs"]
+
+
+@pytest.mark.parametrize("name", commands())
+def test_the_examples_of_help_run(folder: Path, name: str) -> None:
+    shown = run(folder, name, "--help")
+    assert shown.returncode == 0
+    lines = re.findall(r"^\s+(raiw .*)$", shown.stdout.partition("Examples:")[2], re.MULTILINE)
+    assert lines
+    if name == "pull":  # it needs a server; the integration tests run it
+        return
+    script = f'raiw() {{ {sys.executable} -m raiw "$@"; }}\n' + "\n".join(lines)
+    done = subprocess.run(
+        ["bash", "-euc", script],
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_version_is_one_line(folder: Path) -> None:
+    assert run(folder, "--version").stdout == f"raiw {raiw.__version__}\n"
