@@ -3,7 +3,7 @@
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +63,15 @@ def as_npz(masks: MaskSet) -> Chunks:
 def as_csr(masks: MaskSet) -> Chunks:
     """``<layer>.indptr``, ``.indices`` and ``.shape`` of each layer's CSR matrix, in one npz."""
     return _npz(
-        (f"{name}.{part}", array)
-        for name, mask in masks.items()
-        for part, array in zip(
-            ("indptr", "indices", "shape"),
-            (*mask.graph.adjacency(), np.array(mask.shape)),
-            strict=True,
-        )
+        (f"{name}.{part}", array) for name, mask in masks.items() for part, array in _csr(mask)
     )
+
+
+def _csr(mask: Mask) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    indptr, indices = mask.graph.adjacency()
+    yield "indptr", indptr
+    yield "indices", indices
+    yield "shape", np.array(mask.shape)
 
 
 def as_json(masks: MaskSet) -> Chunks:

@@ -115,14 +115,17 @@ def plan_layers(layers: Sequence[Linear | Conv], craft: Craft) -> tuple[PlannedL
         A layer would have 2³¹ edges or more.
     """
     _check_rules(layers, craft.rules)
+    if craft.algorithm == "dense":
+        return tuple(
+            PlannedLayer(layer, math.prod(layer.graph_shape), "/craft/algorithm")
+            for layer in layers
+        )
     chosen = [_last_match(layer.name, craft.rules) for layer in layers]
     planned: dict[int, PlannedLayer] = {}
     for index, (layer, position) in enumerate(zip(layers, chosen, strict=True)):
         if position is not None:
             rule, pointer = craft.rules[position], f"/craft/rules/{position}"
             planned[index] = PlannedLayer(layer, *_layer_edges(layer, rule, pointer))
-        elif craft.algorithm == "dense":
-            planned[index] = PlannedLayer(layer, math.prod(layer.graph_shape), "/craft/algorithm")
         elif craft.parameters is None:
             planned[index] = PlannedLayer(layer, *_layer_edges(layer, craft, "/craft"))
     if craft.parameters is not None:

@@ -218,3 +218,9 @@ def test_the_content_key_changes_with_all_that_changes_the_bits_and_stays_otherw
     }
     assert len(keys) == 5
     assert spec(linear(), degree=2, seed=0).content_key() == base.content_key()
+
+
+def test_dense_keeps_every_edge_whatever_the_rules_say() -> None:
+    rules = [{"match": "b", "degree": 2}]
+    plan = spec(linear("a"), linear("b"), algorithm="dense", degree=1, rules=rules).plan()
+    assert plan.weights == plan.dense_weights == 64
