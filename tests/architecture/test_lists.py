@@ -5,10 +5,13 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
+from typer.main import get_command
 
 import raiw
 from raiw import errors
 from raiw.cli import exits
+from raiw.cli.app import app
 from service.api import problems
 from service.contract import errors as service_errors
 from service.contract.tasks import Task
@@ -89,3 +92,19 @@ def test_paths_that_the_readme_names_exist() -> None:
     text = (ROOT / "README.md").read_text("utf-8")
     for name in re.findall(r"^(\w+/) ", text, re.MULTILINE) + re.findall(r"\]\((\w+\.md)\)", text):
         assert (ROOT / name).exists(), name
+
+
+def test_the_spec_that_the_readme_shows_is_one() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    shown = re.search(r"```yaml\n(name:.*?)```", text, re.DOTALL)
+    assert shown is not None
+    plan = raiw.Spec.parse(yaml.safe_load(shown[1])).plan()
+    assert plan.weights < plan.dense_weights
+
+
+def test_the_commands_that_the_readme_shows_are_there() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    shown = set(re.findall(r"^(?:RAIW_\S+ )?raiw ([a-z]+)", text, re.MULTILINE))
+    group = get_command(app)
+    assert shown
+    assert all(group.get_command(None, name) for name in shown)  # type: ignore[attr-defined]
