@@ -104,7 +104,8 @@ def test_the_spec_that_the_readme_shows_is_one() -> None:
 
 def test_the_commands_that_the_readme_shows_are_there() -> None:
     text = (ROOT / "README.md").read_text("utf-8")
-    shown = set(re.findall(r"^(?:RAIW_\S+ )?raiw ([a-z]+)", text, re.MULTILINE))
+    blocks = "".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
+    shown = set(re.findall(r"\braiw ([a-z]+)", blocks))
     group = get_command(app)
     assert shown
     assert all(group.get_command(None, name) for name in shown)  # type: ignore[attr-defined]
