@@ -149,31 +149,7 @@ def plan_document(spec: "Spec", importance: Path | None = None) -> dict[str, Any
     """Return a plan as ``POST /v1/plan`` answers it; nothing is stored on this machine."""
     digest = _importance_digest(importance, spec)
     planned = spec.plan(scored=digest is not None)
-    return {
-        "algorithm": planned.algorithm,
-        "content_key": spec.content_key(digest),
-        "stored": False,
-        "layers": [
-            {
-                "name": layer.name,
-                "kind": layer.layer.kind,
-                "shape": layer.shape,
-                "groups": layer.layer.groups,
-                "edges": layer.edges,
-                "density": layer.density,
-                "dense": layer.dense,
-                "in_degree": layer.degree_range("in"),
-                "out_degree": layer.degree_range("out"),
-                "weights": layer.weights,
-                "dense_weights": layer.dense_weights,
-            }
-            for layer in planned.layers
-        ],
-        "edges": planned.edges,
-        "weights": planned.weights,
-        "dense_weights": planned.dense_weights,
-        "mask_bytes": planned.mask_bytes,
-    }
+    return {**planned.to_json(), "content_key": spec.content_key(digest), "stored": False}
 
 
 def write_masks(masks: "MaskSet", output: str) -> None:

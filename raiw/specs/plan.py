@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from raiw.errors import ImpossibleTarget, InvalidSpec, TooLarge
 from raiw.specs.crafting import MAX_EDGES, Craft, Rule
@@ -73,6 +74,22 @@ class PlannedLayer:
         fewest, most = min(self.group_edges), max(self.group_edges)
         return fewest // n, -(-most // n)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan of the layer as JSON-serialisable values."""
+        return {
+            "name": self.name,
+            "kind": self.layer.kind,
+            "shape": list(self.shape),
+            "groups": self.layer.groups,
+            "edges": self.edges,
+            "density": self.density,
+            "dense": self.dense,
+            "in_degree": list(self.degree_range("in")),
+            "out_degree": list(self.degree_range("out")),
+            "weights": self.weights,
+            "dense_weights": self.dense_weights,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -100,6 +117,17 @@ class Plan:
     def mask_bytes(self) -> int:
         """Bytes of the packed masks."""
         return sum(layer.shape[0] * -(-layer.shape[1] // 8) for layer in self.layers)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as JSON-serialisable values, layer by layer and in total."""
+        return {
+            "algorithm": self.algorithm,
+            "layers": [layer.to_json() for layer in self.layers],
+            "edges": self.edges,
+            "weights": self.weights,
+            "dense_weights": self.dense_weights,
+            "mask_bytes": self.mask_bytes,
+        }
 
 
 def plan_layers(layers: Sequence[Linear | Conv], craft: Craft) -> tuple[PlannedLayer, ...]:

@@ -8,7 +8,6 @@ from service.contract.jobs import (
     JobStatus,
     JobUrls,
     JobView,
-    PlannedLayerView,
     PlanView,
     Progress,
 )
@@ -63,28 +62,4 @@ def event_view(event: JobEvent) -> EventView:
 
 def plan_view(plan: Plan, content_key: str, *, stored: bool) -> PlanView:
     """Show a plan."""
-    return PlanView(
-        algorithm=plan.algorithm,
-        content_key=content_key,
-        stored=stored,
-        layers=[
-            PlannedLayerView(
-                name=layer.name,
-                kind=layer.layer.kind,
-                shape=layer.shape,
-                groups=layer.layer.groups,
-                edges=layer.edges,
-                density=layer.density,
-                dense=layer.dense,
-                in_degree=layer.degree_range("in"),
-                out_degree=layer.degree_range("out"),
-                weights=layer.weights,
-                dense_weights=layer.dense_weights,
-            )
-            for layer in plan.layers
-        ],
-        edges=plan.edges,
-        weights=plan.weights,
-        dense_weights=plan.dense_weights,
-        mask_bytes=plan.mask_bytes,
-    )
+    return PlanView.model_validate({**plan.to_json(), "content_key": content_key, "stored": stored})

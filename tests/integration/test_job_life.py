@@ -256,7 +256,7 @@ def test_a_flushed_broker_loses_no_job(idle_stack: Stack) -> None:
     idle_stack.broker.flush()
     idle_stack.start_worker()
     for job_id in jobs:
-        idle_stack.wait(job_id)
+        assert idle_stack.wait(job_id)["attempt"] == 1
 
 
 def test_the_database_goes_away_in_the_middle_of_a_job(stack: Stack) -> None:
@@ -271,7 +271,7 @@ def test_the_database_goes_away_in_the_middle_of_a_job(stack: Stack) -> None:
 def test_a_killed_api_keeps_every_accepted_job(stack: Stack) -> None:
     job = stack.submit(slow(4)).json()
     stack.restart_api()
-    stack.wait(job["id"], seconds=90)
+    assert stack.wait(job["id"], seconds=90)["attempt"] == 1
 
 
 def test_statistics_are_measured_when_somebody_asks(stack: Stack) -> None:
