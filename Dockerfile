@@ -6,7 +6,7 @@ RUN apt-get update \
 RUN python -m venv /venv
 ENV PATH=/venv/bin:$PATH
 WORKDIR /source
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml MANIFEST.in README.md LICENSE ./
 COPY raiw raiw
 COPY service service
 COPY worker worker
@@ -25,4 +25,6 @@ ENV PATH=/venv/bin:$PATH \
 USER raiw
 VOLUME /var/lib/raiw
 EXPOSE 8321
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s \
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8321/readyz', timeout=4)"]
 CMD ["raiw", "serve"]
