@@ -38,13 +38,15 @@ def serve(
 
 def migrate() -> None:
     """Bring the database to the newest revision; safe to repeat and to run on several hosts."""
+    from service.embedded.state import make_folder
     from service.logs import configure_logs
     from service.settings import load_settings
     from service.store.migrate import migrate as run
 
     settings = load_settings()
     configure_logs("migrate", settings.log_level)
-    settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not settings.database_url:
+        make_folder(settings.state_dir)
     run(settings)
     typer.echo("the database is at the newest revision")
 

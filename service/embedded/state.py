@@ -12,6 +12,20 @@ from service.settings import InvalidSettings
 _LOCK = "serve.lock"
 
 
+def make_folder(path: Path) -> None:
+    """Make the state folder, for its owner alone, unless it is there.
+
+    Raises
+    ------
+    InvalidSettings
+        It cannot be made.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(path, error) from None
+
+
 class StateFolder:
     """The folder held by this process between ``with`` and its end.
 
@@ -29,14 +43,11 @@ class StateFolder:
         self._lock = -1
 
     def __enter__(self) -> Self:
+        make_folder(self._path)
         try:
-            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(self._path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise InvalidSettings(
-                f"the state folder {self._path} cannot be used: {error.strerror}; choose another "
-                f"with --state-dir or RAIW_STATE_DIR"
-            ) from None
+            raise _unusable(self._path, error) from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -71,3 +82,10 @@ def _read(lock: int) -> dict[str, object]:
     except ValueError:  # met between taking the lock and writing to it
         holder = {"pid": "unknown", "url": "an address not yet known"}
     return holder
+
+
+def _unusable(path: Path, error: OSError) -> InvalidSettings:
+    return InvalidSettings(
+        f"the state folder {path} cannot be used: {error.strerror}; choose another with "
+        f"--state-dir or RAIW_STATE_DIR"
+    )

@@ -79,3 +79,29 @@ def test_a_database_that_is_away_is_named_without_its_password(tmp_path: Path) -
     assert "127.0.0.1:1" in done.stderr
     assert "secret-words" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_migrate_makes_the_database_and_may_be_repeated(tmp_path: Path, *, again: bool) -> None:
+    for _ in range(1 + again):
+        done = migrate(tmp_path / "state")
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "state" / "raiw.sqlite").exists()
+
+
+def test_migrate_names_a_folder_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = migrate(tmp_path / "file" / "state")
+    assert done.returncode == 2
+    assert "RAIW_STATE_DIR" in done.stderr
+
+
+def migrate(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*SERVE[:3], "migrate"],
+        env=PLAIN | {"RAIW_STATE_DIR": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
