@@ -19,7 +19,7 @@ from raiw.errors import Unreachable
 from service.api.app import create_app
 from service.embedded.children import Child
 from service.embedded.state import StateFolder
-from service.embedded.valkey import START_SECONDS, answers, valkey
+from service.embedded.valkey import valkey
 from service.jobs.workers import READY
 from service.settings import PREFIX, InvalidSettings, Settings
 from service.store.migrate import migrate
@@ -63,8 +63,7 @@ def serve(settings: Settings, *, with_worker: bool, on_ready: Callable[[str], No
         url = _url(listener)
         migrate(settings)
         if not settings.broker_url:
-            broker = running.enter_context(valkey(settings))
-            broker.wait_until(lambda: answers(settings.valkey_socket), START_SECONDS)
+            running.enter_context(valkey(settings))
         worker = running.enter_context(_worker(settings)) if with_worker else None
         state.announce(url)
         server = _Server(_api(settings))

