@@ -20,6 +20,7 @@ from raiw.masks import MaskSet, load
 from raiw.specs.spec import Spec
 from raiw.verification import verify
 from service.demo import SCORES
+from service.embedded.tether import tied
 
 DIGITS = {
     "name": "digits-cnn-d8",
@@ -49,6 +50,7 @@ def run(output: Path, state_dir: Path | None, *, train: bool) -> None:
     MissingExtra
         ``train`` needs PyTorch and scikit-learn.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end in order
     out = Output()
     began = time.monotonic()
     output.mkdir(parents=True, exist_ok=True)
@@ -89,7 +91,7 @@ def _train(out: Output, spec: Spec, path: Path) -> None:
 def _service(state_dir: Path) -> Iterator[str]:
     """Run ``raiw serve`` on a free port; yield its address."""
     # -P: what is installed runs, not a source tree that happens to be the current folder.
-    command = [sys.executable, "-P", "-m", "raiw", "serve", "--port", "0"]
+    command = tied(sys.executable, "-P", "-m", "raiw", "serve", "--port", "0")
     command += ["--state-dir", str(state_dir)]
     quiet = {"RAIW_LOG_LEVEL": "warning"} | os.environ
     process = subprocess.Popen(command, env=quiet, stdout=subprocess.PIPE, text=True)  # noqa: S603

@@ -5,7 +5,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +13,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from raiw.errors import Unreachable
-from service.embedded import tether
+from service.embedded.tether import tied
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ class Child:
         quiet: bool = False,
     ) -> None:
         self._name = name
-        self._command = [sys.executable, "-IS", tether.__file__, str(os.getpid()), *command]
+        self._command = tied(*command)
         self._environment = os.environ | (environment or {})
         self._grace_seconds = grace_seconds
         self._quiet = quiet

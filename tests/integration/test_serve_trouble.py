@@ -86,6 +86,25 @@ def test_a_database_that_is_away_is_named_without_its_password(tmp_path: Path) -
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_demo_that_is_stopped_takes_its_service_along(tmp_path: Path, number: int) -> None:
+    demo = subprocess.Popen(
+        [*SERVE[:3], "demo"],
+        cwd=tmp_path,
+        env=PLAIN | {"TMPDIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert demo.stderr is not None
+    assert "a service of its own runs" in demo.stderr.readline()
+    everybody = family(demo.pid)
+    assert running(demo.pid, "raiw serve")
+    demo.send_signal(number)
+    demo.communicate(timeout=30)
+    eventually(lambda: not alive(everybody))
+
+
 @pytest.mark.parametrize("again", [False, True])
 def test_migrate_makes_the_database_and_may_be_repeated(tmp_path: Path, *, again: bool) -> None:
     for _ in range(1 + again):
