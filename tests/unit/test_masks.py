@@ -146,6 +146,14 @@ def test_foreign_files_are_refused(masks, tmp_path):
         raiw.load(tmp_path / "none.safetensors")
 
 
+def test_metadata_of_the_same_meaning_in_other_bytes_is_refused(masks):
+    tiny = [replace(mask, kept_score=1e-300) for mask in masks.values()]
+    data = raiw.MaskSet(tiny, masks.origin).to_bytes()
+    assert raiw.load(data).to_bytes() == data
+    with pytest.raises(InvalidMasks, match="no canonical JSON"):
+        raiw.load(data.replace(b"1e-300", b"1E-300", 1))
+
+
 def test_tensors_of_other_layers_are_refused(masks):
     tensors = load(masks.to_bytes())
     tensors["other.bitmask"] = tensors.pop("head.bitmask")
