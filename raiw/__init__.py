@@ -8,18 +8,20 @@
 Names are imported when they are first used, so ``import raiw`` costs nothing.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from raiw.extras import load as load_module
 
 if TYPE_CHECKING:
     from raiw.client import Client
     from raiw.errors import RaiwError
     from raiw.masks import Mask, MaskSet, load
     from raiw.pipeline import craft
+    from raiw.pruning.prune import prune
     from raiw.specs.spec import Spec
     from raiw.verification import verify
 
-__all__ = ["Client", "Mask", "MaskSet", "RaiwError", "Spec", "craft", "load", "verify"]
+__all__ = ["Client", "Mask", "MaskSet", "RaiwError", "Spec", "craft", "load", "prune", "verify"]
 
 _HOMES = {
     "Client": "raiw.client",
@@ -29,6 +31,7 @@ _HOMES = {
     "Spec": "raiw.specs.spec",
     "craft": "raiw.pipeline",
     "load": "raiw.masks",
+    "prune": "raiw.pruning.prune",
     "verify": "raiw.verification",
 }
 
@@ -40,7 +43,7 @@ def __getattr__(name: str) -> Any:
         return version("raiw")
     if name not in _HOMES:
         raise AttributeError(f"module 'raiw' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    value = globals()[name] = getattr(load_module(_HOMES[name]), name)
     return value
 
 

@@ -1,0 +1,31 @@
+"""Optional dependencies: which extra installs what a module needs."""
+
+from importlib import import_module
+from types import ModuleType
+
+from raiw.errors import MissingExtra
+
+EXTRAS = {
+    "ortools": "optimal",
+    "torch": "torch",
+    "torch_pruning": "torch",
+}
+"""Extra by package."""
+
+
+def load(module: str) -> ModuleType:
+    """Import a module of raiw that may need an optional dependency.
+
+    Raises
+    ------
+    MissingExtra
+        The dependency is not installed; the message names the extra that brings it.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        raise MissingExtra(
+            f"{module} needs {error.name}: pip install 'raiw[{EXTRAS[error.name]}]'"
+        ) from None

@@ -1,0 +1,100 @@
+"""Channel masks: which filters of each layer stay, and their file.
+
+The file is safetensors: one BOOL tensor by layer name over its filters, and one metadata key
+``raiw`` with canonical JSON: the format, the method with its options, what it measured, and the
+content digest over names and bits.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from raiw.canonical import canonical_json, digest_of_json
+from raiw.errors import InvalidMasks, NotFound
+from raiw.files import write_atomically
+
+FORMAT = "raiw.channels@1"
+
+Bools = npt.NDArray[np.bool_]
+Kept = dict[str, Bools]
+"""Which filters stay, by layer name."""
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelMasks:
+    """Which filters stay, by layer name, and how they were chosen."""
+
+    kept: Kept
+    method: str
+    options: dict[str, Any]
+    facts: dict[str, dict[str, float]]
+    """What the method measured, by layer name."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of names and bits, whatever method led to them."""
+        return digest_of_json({name: bits.tolist() for name, bits in self.kept.items()})
+
+    @property
+    def channel_sparsity(self) -> float:
+        """Removed filters over all filters of the layers named."""
+        total = sum(len(filters) for filters in self.kept.values())
+        left = sum(int(filters.sum()) for filters in self.kept.values())
+        return 1 - left / total if total else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the choice as JSON-serialisable values, without the bits."""
+        return {
+            "method": self.method,
+            "options": self.options,
+            "digest": self.digest,
+            "channel_sparsity": self.channel_sparsity,
+            "layers": [
+                {"name": name, "filters": len(bits), "kept": int(bits.sum())}
+                | self.facts.get(name, {})
+                for name, bits in self.kept.items()
+            ],
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write the channel masks to a file; there is never half a file."""
+        document = {"format": FORMAT, **self.to_json(), "facts": self.facts}
+        del document["layers"]
+        write_atomically(Path(path), [save(dict(self.kept), {"raiw": canonical_json(document)})])
+
+
+def load(path: str | Path) -> ChannelMasks:
+    """Read a file of channel masks.
+
+    Raises
+    ------
+    NotFound
+        There is no such file.
+    InvalidMasks
+        It is no file of channel masks, or a damaged one.
+    """
+    if not Path(path).is_file():
+        raise NotFound(f"no file {str(path)!r}")
+    try:
+        with safe_open(path, "numpy") as file:
+            document = json.loads((file.metadata() or {})["raiw"])
+            kept = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- no mapping
+        masks = ChannelMasks(
+            _in_order(kept), document["method"], document["options"], document["facts"]
+        )
+        intact = document["format"] == FORMAT and document["digest"] == masks.digest
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise InvalidMasks(f"{str(path)!r} is no file of channel masks: {error}") from None
+    if not intact or any(bits.dtype != np.bool_ or bits.ndim != 1 for bits in kept.values()):
+        raise InvalidMasks(f"{str(path)!r} is damaged: its bits do not give the digest it states")
+    return masks
+
+
+def _in_order(kept: Kept) -> Kept:
+    return {name: kept[name] for name in sorted(kept)}

@@ -1,0 +1,126 @@
+"""Entropic sparsification: find the input channels each layer needs, and fit its weights to them.
+
+Layers are taken front to back. The inputs of a layer come from the network pruned so far, its
+targets are what the original network computes there, before the activation; the regression of
+:mod:`raiw.pruning.regression` chooses the channels and least squares fits the weights on those that
+stay. A channel is removed only where one layer makes it and one layer reads it: channels that a
+residual connection adds up are left alone.
+
+Source: Barisin and Horenko, Towards Generalized Entropic Sparsification for Convolutional Neural
+Networks, Neural Computation 2025. Sampling, order of the layers, normalisation of inputs and
+outputs and the final fit are ours.
+"""
+
+import numpy as np
+import torch
+from torch import nn
+
+from raiw.crafting.randomness import Stream
+from raiw.errors import InvalidInput
+from raiw.pruning.channels import Bools, Kept
+from raiw.pruning.groups import Group, Member
+from raiw.pruning.network import Network, Selection
+from raiw.pruning.regression import Floats, Moments, fit, refit, relative_error
+from raiw.pruning.sampling import Samples, sample
+
+
+def select(
+    network: Network, *, l2: float, entropy: float, sign: float, positions: float, seed: float
+) -> Selection:
+    """Choose the channels and change the weights of ``network.model`` to go with them.
+
+    Parameters
+    ----------
+    l2
+        Weight of the ridge on the regression's matrix: more removes more channels.
+    entropy
+        Weight of the entropy of the channels' probabilities.
+    sign
+        ``1``: the entropy is minimised, as the paper's abstract says; ``-1``: maximised, as in
+        SPARTAn's code.
+    positions
+        Output positions drawn from every image, of a convolution.
+    seed
+        Decides which.
+
+    Raises
+    ------
+    InvalidInput
+        An option is out of range, or there are no samples.
+    """
+    _check(l2, entropy, sign, positions)
+    groups = [group for group in network.prunable if _alone(group)]
+    kept: Kept = {}
+    facts: dict[str, dict[str, float]] = {}
+    for place, group in enumerate(groups, 1):
+        reader = group.inputs[0]
+        stream = Stream(int(seed), reader.name, 0)
+        samples = sample(network, reader, int(positions), stream)
+        channels, kernel, facts[group.name] = _sparsify(samples, l2, entropy, int(sign))
+        _store(reader.module, kernel, samples)
+        kept |= group.spread(channels)
+        network.on_layer(group.name, place, len(groups))
+    return Selection(kept, facts)
+
+
+def _check(l2: float, entropy: float, sign: float, positions: float) -> None:
+    if not (l2 > 0 and entropy >= 0):
+        raise InvalidInput(f"l2={l2} and entropy={entropy}: l2 must be above 0, entropy 0 or more")
+    if sign not in (1, -1):
+        raise InvalidInput(f"sign={sign}: give 1 (minimise the entropy) or -1 (maximise it)")
+    if positions < 1:
+        raise InvalidInput(f"positions={positions}: draw at least one position of every image")
+
+
+def _alone(group: Group) -> bool:
+    """Whether one layer makes the channels and one plain layer reads them, in order."""
+    if len(group.filters) != 1 or len(group.inputs) != 1:
+        return False
+    reader = group.inputs[0]
+    return isinstance(reader.module, nn.Linear | nn.Conv1d | nn.Conv2d) and _in_order(reader, group)
+
+
+def _in_order(reader: Member, group: Group) -> bool:
+    """Whether the reader's inputs are the group's channels, each the same number of times."""
+    taps, rest = divmod(len(reader.indices), group.size)
+    return rest == 0 and bool(
+        np.array_equal(reader.indices, np.arange(len(reader.indices)))
+        and np.array_equal(reader.channels, np.repeat(np.arange(group.size), taps))
+    )
+
+
+def _sparsify(
+    samples: Samples, l2: float, entropy: float, sign: int
+) -> tuple[Bools, Floats, dict[str, float]]:
+    """Return the channels that stay, the weight matrix on them, and how well it does."""
+    moments = samples.moments()
+    in_scale = np.sqrt(np.trace(moments.inputs) / len(moments.inputs))
+    out_scale = np.sqrt(moments.outputs / len(moments.cross))
+    if not (in_scale > 0 and out_scale > 0):
+        everything = np.ones(moments.channels, np.bool_)
+        return everything, refit(moments, everything), {"error": 0.0}
+    unit = Moments(
+        moments.inputs / in_scale**2,
+        moments.cross / (in_scale * out_scale),
+        moments.outputs / out_scale**2,
+        moments.taps,
+    )
+    found = fit(unit, l2=l2, entropy=entropy, sign=sign)
+    channels = found.weights > 0
+    kernel = refit(unit, channels)
+    facts = {
+        "error": relative_error(unit, kernel),
+        "sweeps": float(len(found.objective)),
+        "objective": found.objective[-1],
+    }
+    return channels, kernel * (out_scale / in_scale), facts
+
+
+@torch.no_grad()
+def _store(layer: nn.Module, kernel: Floats, samples: Samples) -> None:
+    """Write the weight matrix, and the bias that goes with it, into the layer."""
+    weight, bias = layer.weight, layer.bias
+    if isinstance(weight, torch.Tensor):
+        weight.copy_(torch.from_numpy(kernel).reshape(weight.shape))
+    if isinstance(bias, torch.Tensor):
+        bias.copy_(torch.from_numpy(samples.mean_output - kernel @ samples.mean_input))

@@ -1,0 +1,115 @@
+"""The registry of channel pruning methods.
+
+A new method is one function and one entry here; nothing heavy is imported until one is loaded.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from raiw import extras
+from raiw.errors import InvalidInput
+from raiw.specs.document import nearest
+
+Select = Callable[..., Any]
+"""``select(network, **options) -> dict[str, bools]``: which filters stay, by layer name; may
+change the weights of ``network.model``, a :class:`raiw.pruning.network.Network`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """What is known of a method without running it."""
+
+    name: str
+    summary: str
+    source: str
+    """Where it is published."""
+    module: str
+    """Module whose function ``select`` does the work."""
+    needs_data: bool = False
+    """Runs the network on samples."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Default by name of option; None where the caller must decide."""
+
+    def load(self) -> Select:
+        """Import and return the function that chooses the filters."""
+        select: Select = extras.load(self.module).select
+        return select
+
+    def complete(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Return all options, the given ones in place of the defaults.
+
+        Raises
+        ------
+        InvalidInput
+            An option is unknown, missing or of another type.
+        """
+        for name, value in given.items():
+            if name not in self.options:
+                known = ", ".join(self.options) or "none"
+                hint = nearest(name, list(self.options))
+                raise InvalidInput(
+                    f"{self.name!r} has no option {name!r}{hint}; its options: {known}"
+                )
+            wanted = str if isinstance(self.options[name], str) else (int, float)
+            if not isinstance(value, wanted) or isinstance(value, bool):
+                kind = "a word" if wanted is str else "a number"
+                raise InvalidInput(f"option {name!r} of {self.name!r} is {kind}, not {value!r}")
+        options = self.options | given
+        missing = [name for name, value in options.items() if value is None]
+        if missing:
+            raise InvalidInput(f"{self.name!r} needs the option {missing[0]!r}")
+        return options
+
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method(
+            "afie",
+            "filters by layer after the entropy of the weights' spectrum",
+            source="Entropy Induced Pruning Framework for Convolutional Neural Networks, AAAI 2024",
+            module="raiw.pruning.spectral",
+            options={"channel_sparsity": None, "within": "l1", "seed": 0},
+        ),
+        Method(
+            "entropic",
+            "input channels by sparse entropic regression, layer by layer, weights fitted anew",
+            source="Barisin and Horenko, Neural Computation 2025",
+            module="raiw.pruning.entropic",
+            needs_data=True,
+            options={"l2": 1e-2, "entropy": 1e-3, "sign": 1, "positions": 10, "seed": 0},
+        ),
+        Method(
+            "l1_filter",
+            "in every layer the filters of smallest sum of magnitudes",
+            source="Li et al., Pruning Filters for Efficient ConvNets, ICLR 2017",
+            module="raiw.pruning.l1_filter",
+            options={"channel_sparsity": None},
+        ),
+        Method(
+            "slimming",
+            "in the whole network the channels of smallest batch-norm scale",
+            source="Liu et al., Learning Efficient Convolutional Networks through Network "
+            "Slimming, ICCV 2017",
+            module="raiw.pruning.slimming",
+            options={"channel_sparsity": None},
+        ),
+    )
+}
+
+
+def method(name: str) -> Method:
+    """Return a method of the registry.
+
+    Raises
+    ------
+    InvalidInput
+        There is no method of this name; the message lists them.
+    """
+    if name not in METHODS:
+        raise InvalidInput(
+            f"no pruning method {name!r}{nearest(name, list(METHODS))}; there are "
+            f"{', '.join(METHODS)}"
+        )
+    return METHODS[name]

@@ -1,0 +1,107 @@
+"""A network as the pruning methods see it, and the choices they have in common."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from raiw.errors import InvalidInput
+from raiw.pruning.channels import Bools, Kept
+from raiw.pruning.groups import Group, Groups
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A model, its channel groups and the data to run it on."""
+
+    model: nn.Module
+    """A copy that the method may change, in evaluation mode."""
+    original: nn.Module
+    groups: Groups
+    data: Iterable[torch.Tensor]
+    """Batches of inputs; may be walked more than once."""
+    on_layer: Callable[[str, int, int], None]
+    """Called with a layer's name, its place and the number of layers, when it is done."""
+
+    @property
+    def prunable(self) -> tuple[Group, ...]:
+        """The groups whose channels may go."""
+        return self.groups.prunable
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """What a method decided."""
+
+    kept: Kept
+    """Which filters stay, by layer name."""
+    facts: dict[str, dict[str, float]]
+    """What the method measured of a layer on the way, by layer name."""
+
+
+def filter_norms(group: Group) -> Floats:
+    """Return for every channel the sum of the magnitudes of the filters that make it."""
+    norms = np.zeros(group.size)
+    for member in group.filters:
+        weight = out_first(member.module)
+        sums = np.abs(weight).reshape(len(weight), -1).sum(1)
+        np.add.at(norms, member.channels, sums[member.indices])
+    return norms
+
+
+def out_first(layer: nn.Module) -> Floats:
+    """Return a layer's weight with its outputs first, in double precision."""
+    weight = layer.weight
+    if not isinstance(weight, torch.Tensor):
+        raise TypeError(type(layer))
+    array: Floats = weight.detach().double().cpu().numpy()
+    transposed = isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d)
+    return array.swapaxes(0, 1) if transposed else array
+
+
+def remove_lowest(group: Group, scores: Floats, count: int) -> Bools:
+    """Return the channels that stay when ``count`` of lowest score go.
+
+    Equal scores: the later channel goes first. A layer's last filter always stays.
+    """
+    channels = np.ones(group.size, np.bool_)
+    owners: list[list[str]] = [[] for _ in range(group.size)]
+    left = {}
+    for member in group.filters:
+        left[member.name] = len(member.indices)
+        for channel in member.channels:
+            owners[channel].append(member.name)
+    for channel in np.lexsort((-np.arange(group.size), scores)):
+        if count == 0:
+            break
+        if all(left[name] > 1 for name in owners[channel]):
+            channels[channel] = False
+            count -= 1
+            for name in owners[channel]:
+                left[name] -= 1
+    return channels
+
+
+def spread(groups: Iterable[Group], channels: Mapping[str, Bools]) -> Kept:
+    """Return which filters stay by layer, given the channels that stay by group."""
+    kept: Kept = {}
+    for group in groups:
+        kept |= group.spread(channels[group.name])
+    return kept
+
+
+def check_sparsity(channel_sparsity: float) -> None:
+    """Require a share of channels to remove that leaves some.
+
+    Raises
+    ------
+    InvalidInput
+        It is not from 0 to 0.99.
+    """
+    if not 0 <= channel_sparsity <= 0.99:  # noqa: PLR2004 -- the limit the message names
+        raise InvalidInput(f"channel_sparsity is {channel_sparsity}: give a share from 0 to 0.99")

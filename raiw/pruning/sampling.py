@@ -1,0 +1,141 @@
+"""Samples of a layer's inputs and outputs, as the moments a regression needs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from raiw.crafting.randomness import Stream
+from raiw.errors import InvalidInput
+from raiw.pruning.groups import Member
+from raiw.pruning.network import Network
+from raiw.pruning.regression import Floats, Moments
+
+
+@dataclass(eq=False)
+class Samples:
+    """Running sums over the samples of one layer, in double precision."""
+
+    taps: int
+    centred: bool
+    """Whether the layer has a bias, which takes up the means."""
+    count: int = 0
+    input_sum: torch.Tensor | float = 0.0
+    output_sum: torch.Tensor | float = 0.0
+    input_products: torch.Tensor | float = 0.0
+    cross_products: torch.Tensor | float = 0.0
+    output_square: float = 0.0
+
+    def add(self, inputs: torch.Tensor, outputs: torch.Tensor) -> None:
+        """Add samples ``(T, n)`` and ``(T, m)``."""
+        z, y = inputs.double(), outputs.double()
+        self.count += len(z)
+        self.input_sum = self.input_sum + z.sum(0)
+        self.output_sum = self.output_sum + y.sum(0)
+        self.input_products = self.input_products + z.T @ z
+        self.cross_products = self.cross_products + y.T @ z
+        self.output_square += float((y**2).sum())
+
+    @property
+    def mean_input(self) -> Floats:
+        """Mean input, zeros for a layer without bias, ``(n,)``."""
+        return self._mean(self.input_sum)
+
+    @property
+    def mean_output(self) -> Floats:
+        """Mean output, zeros for a layer without bias, ``(m,)``."""
+        return self._mean(self.output_sum)
+
+    def moments(self) -> Moments:
+        """Return the second moments, centred where the layer has a bias."""
+        z, y = self.mean_input, self.mean_output
+        inputs = _array(self.input_products) / self.count - np.outer(z, z)
+        cross = _array(self.cross_products) / self.count - np.outer(y, z)
+        square = self.output_square / self.count - float(y @ y)
+        return Moments(inputs, cross, max(square, 0.0), self.taps)
+
+    def _mean(self, total: torch.Tensor | float) -> Floats:
+        mean = _array(total) / self.count
+        return mean if self.centred else np.zeros_like(mean)
+
+
+def _array(tensor: torch.Tensor | float) -> Floats:
+    array: Floats = torch.as_tensor(tensor).cpu().numpy()
+    return array
+
+
+@torch.no_grad()
+def sample(network: Network, reader: Member, positions: int, stream: Stream) -> Samples:
+    """Return samples of a layer: inputs from the pruned network, outputs from the original.
+
+    Raises
+    ------
+    InvalidInput
+        The data holds no batch.
+    """
+    layer = reader.module
+    original = network.original.get_submodule(reader.name)
+    taps = len(reader.indices) // (int(reader.channels.max()) + 1)
+    kernel = layer.kernel_size if isinstance(layer, nn.Conv1d | nn.Conv2d) else ()
+    samples = Samples(taps * int(np.prod(kernel)), layer.bias is not None)
+    seen: dict[str, torch.Tensor] = {}
+    watches = [
+        layer.register_forward_pre_hook(lambda _, args: seen.update(inputs=args[0])),
+        original.register_forward_hook(lambda _, __, output: seen.update(outputs=output)),
+    ]
+    random = torch.Generator().manual_seed(stream.key % (1 << 63))
+    try:
+        for batch in network.data:
+            network.model(batch)
+            network.original(batch)
+            samples.add(*_rows(layer, seen["inputs"], seen["outputs"], positions, random))
+    finally:
+        for watch in watches:
+            watch.remove()
+    if not samples.count:
+        raise InvalidInput("there are no samples: give data with at least one batch")
+    return samples
+
+
+def _rows(
+    layer: nn.Module,
+    inputs: torch.Tensor,
+    outputs: torch.Tensor,
+    positions: int,
+    random: torch.Generator,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the inputs of drawn output positions ``(T, n)``, and the outputs ``(T, m)``."""
+    if not isinstance(layer, nn.Conv1d | nn.Conv2d):
+        return inputs.reshape(-1, inputs.shape[-1]), outputs.reshape(-1, outputs.shape[-1])
+    if isinstance(layer, nn.Conv1d):
+        inputs, outputs = inputs.unsqueeze(2), outputs.unsqueeze(2)
+    images = torch.arange(len(inputs)).repeat_interleave(positions)
+    spots = torch.randint(outputs.shape[2] * outputs.shape[3], (len(images),), generator=random)
+    rows, columns = spots // outputs.shape[3], spots % outputs.shape[3]
+    return _patches(layer, inputs, images, rows, columns), outputs[images, :, rows, columns]
+
+
+def _patches(
+    layer: nn.Conv1d | nn.Conv2d,
+    inputs: torch.Tensor,
+    images: torch.Tensor,
+    rows: torch.Tensor,
+    columns: torch.Tensor,
+) -> torch.Tensor:
+    """Gather what the kernel sees at each position: ``(T, channels · taps)``."""
+    height, width = _pair(layer.kernel_size)
+    down, right = _pair(layer.stride)
+    tall, wide = _pair(layer.dilation)
+    padding = layer._reversed_padding_repeated_twice  # noqa: SLF001 -- "same" is resolved only here
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    padded = functional.pad(inputs, padding, mode=mode)
+    down_to = (rows * down)[:, None, None] + (torch.arange(height) * tall)[:, None]
+    across_to = (columns * right)[:, None, None] + torch.arange(width) * wide
+    gathered = padded[images[:, None, None], :, down_to, across_to]
+    return gathered.permute(0, 3, 1, 2).flatten(1)
+
+
+def _pair(value: tuple[int, ...]) -> tuple[int, int]:
+    return (1, value[0]) if len(value) == 1 else (value[0], value[1])

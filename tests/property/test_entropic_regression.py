@@ -1,0 +1,93 @@
+"""The regression of entropic sparsification: descent, recovery, and the group quasi-norm."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raiw.pruning.regression import Moments, fit, refit, relative_error
+
+CHANNELS, TAPS, OUTPUTS, SAMPLES = 32, 9, 16, 4000
+STRONG, ACTIVE = 8, 14
+NOISE = 0.01
+
+
+@pytest.fixture(scope="module")
+def toy() -> Moments:
+    """Fourteen channels act, six of them weakly; twelve others are noisy copies of those."""
+    random = np.random.default_rng(0)
+    z = random.normal(size=(SAMPLES, CHANNELS, TAPS))
+    z[:, ACTIVE : ACTIVE + 12] *= np.sqrt(1 - 0.9**2)
+    z[:, ACTIVE : ACTIVE + 12] += 0.9 * z[:, :12]
+    kernel = np.zeros((OUTPUTS, CHANNELS, TAPS))
+    kernel[:, :STRONG] = 0.1 * random.normal(size=(OUTPUTS, STRONG, TAPS))
+    kernel[:, STRONG:ACTIVE] = 0.03 * random.normal(size=(OUTPUTS, ACTIVE - STRONG, TAPS))
+    z = z.reshape(SAMPLES, -1)
+    y = z @ kernel.reshape(OUTPUTS, -1).T
+    y += np.sqrt(NOISE) * random.normal(size=y.shape)
+    return _moments(z, y, TAPS)
+
+
+def _moments(z: np.ndarray, y: np.ndarray, taps: int) -> Moments:
+    return Moments(z.T @ z / len(z), y.T @ z / len(z), float((y**2).sum() / len(z)), taps)
+
+
+def test_a_minimised_entropy_recovers_the_active_channels(toy: Moments) -> None:
+    found = fit(toy, l2=1e-2, entropy=1e-3)
+    assert np.flatnonzero(found.weights).tolist() == list(range(ACTIVE))
+    kernel = refit(toy, found.weights > 0)
+    assert relative_error(toy, kernel) * toy.outputs / OUTPUTS == pytest.approx(NOISE, rel=0.05)
+
+
+def test_a_small_ridge_keeps_all_that_act(toy: Moments) -> None:
+    found = fit(toy, l2=1e-4, entropy=1e-2)
+    kept = set(np.flatnonzero(found.weights))
+    assert kept >= set(range(ACTIVE))
+    assert len(kept) < CHANNELS
+
+
+def test_a_large_ridge_keeps_the_strong_only(toy: Moments) -> None:
+    assert np.flatnonzero(fit(toy, l2=1, entropy=1e-2).weights).tolist() == list(range(STRONG))
+
+
+def test_a_maximised_entropy_keeps_every_channel(toy: Moments) -> None:
+    for l2, entropy in ((1e-4, 1e-2), (1e-2, 1e-3)):
+        assert (fit(toy, l2=l2, entropy=entropy, sign=-1).weights > 0).all()
+
+
+@given(
+    st.integers(0, 1000),
+    st.sampled_from([1e-5, 1e-3, 1e-1, 10.0]),
+    st.sampled_from([0.0, 1e-4, 1e-2, 1.0]),
+    st.sampled_from([-1, 1]),
+)
+def test_the_objective_never_rises(seed: int, l2: float, entropy: float, sign: int) -> None:
+    random = np.random.default_rng(seed)
+    taps = int(random.integers(1, 4))
+    z = random.normal(size=(40, 6 * taps)) @ random.normal(size=(6 * taps, 6 * taps))
+    y = z @ random.normal(size=(6 * taps, 3)) + random.normal(size=(40, 3))
+    moments = _moments(z, y, taps)
+    found = fit(moments, l2=l2, entropy=entropy, sign=sign, sweeps=40)
+    steps = np.diff(found.objective)
+    assert (steps <= 1e-9 * abs(found.objective[0])).all()
+    assert (found.weights >= 0).all()
+    assert found.weights.sum() == pytest.approx(1, abs=1e-3)
+    assert not found.kernel.reshape(3, 6, taps)[:, found.weights == 0].any()
+
+
+def test_without_entropy_the_weights_follow_the_kernel(toy: Moments) -> None:
+    """At the minimum over w of the ridge alone, w_c is proportional to |Q_c|^(2/3)."""
+    found = fit(toy, l2=1e-2, entropy=0, sweeps=3000, tolerance=1e-14)
+    norms = np.sqrt((found.kernel.reshape(OUTPUTS, CHANNELS, TAPS) ** 2).sum((0, 2)))
+    wanted = norms ** (2 / 3) / (norms ** (2 / 3)).sum()
+    assert found.weights == pytest.approx(wanted, abs=2e-4)
+
+
+def test_refit_is_least_squares() -> None:
+    random = np.random.default_rng(5)
+    z, y = random.normal(size=(50, 8)), random.normal(size=(50, 3))
+    kept = np.array([True, False, True, True])
+    wanted = np.linalg.lstsq(z[:, np.repeat(kept, 2)], y, rcond=None)[0].T
+    kernel = refit(_moments(z, y, 2), kept)
+    assert kernel[:, np.repeat(kept, 2)] == pytest.approx(wanted, rel=1e-5)
+    assert not kernel[:, 2:4].any()

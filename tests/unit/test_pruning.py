@@ -1,0 +1,227 @@
+"""Channel pruning: what is removed, and that the smaller network computes the same."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from raiw.errors import InvalidInput, InvalidMasks
+from raiw.pruning import channels
+from raiw.pruning.methods import METHODS
+from raiw.pruning.prune import prune
+from raiw.pruning.shrink import shrink, silence
+
+OPTIONS = {
+    "afie": {"channel_sparsity": 0.4},
+    "entropic": {"positions": 4},
+    "l1_filter": {"channel_sparsity": 0.4},
+    "slimming": {"channel_sparsity": 0.4},
+}
+
+
+class Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(width)
+        self.second = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        inner = torch.relu(self.norm1(self.first(x)))
+        return torch.relu(x + self.norm2(self.second(inner)))
+
+
+class Concatenated(nn.Module):
+    def __init__(self, width: int, growth: int) -> None:
+        super().__init__()
+        self.narrow = nn.Conv2d(width, 3 * growth, 1)
+        self.norm = nn.BatchNorm2d(3 * growth)
+        self.wide = nn.Conv2d(3 * growth, growth, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([x, self.wide(torch.sigmoid(self.norm(self.narrow(x))))], 1)
+
+
+@pytest.fixture(scope="module")
+def network() -> nn.Sequential:
+    torch.manual_seed(3)
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        Residual(8),
+        nn.MaxPool2d(2),
+        Concatenated(8, 4),
+        Concatenated(12, 4),
+        nn.Conv2d(16, 16, 3, padding=1, groups=16),
+        nn.Conv2d(16, 12, 3, stride=2),
+        nn.Tanh(),
+        nn.Conv2d(12, 12, 1, groups=3),
+        nn.Flatten(),
+        nn.Linear(48, 10),
+        nn.ReLU(),
+        nn.Linear(10, 5),
+    )
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.normal_(layer.weight)
+            nn.init.normal_(layer.bias)
+            layer.running_mean.normal_()
+            layer.running_var.uniform_(0.5, 2)
+    return model.double().eval()
+
+
+@pytest.fixture(scope="module")
+def images() -> torch.Tensor:
+    return torch.randn(12, 3, 12, 12, generator=torch.Generator().manual_seed(1)).double()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_smaller_network_computes_what_the_masked_one_does(
+    method: str, network: nn.Sequential, images: torch.Tensor
+) -> None:
+    before = copy.deepcopy(network.state_dict())
+    pruned = prune(network, method, images, **OPTIONS[method])
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    assert pruned.channels.channel_sparsity > 0
+    torch.testing.assert_close(pruned.smaller(images), pruned.model(images))
+    assert _parameters(pruned.smaller) < _parameters(network)
+    for name, filters in pruned.channels.kept.items():
+        assert len(pruned.smaller.get_submodule(name).weight) == filters.sum() > 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_same_call_chooses_the_same(
+    method: str, network: nn.Sequential, images: torch.Tensor
+) -> None:
+    first, second = (prune(network, method, images, **OPTIONS[method]) for _ in range(2))
+    assert first.channels.digest == second.channels.digest
+
+
+def test_layers_that_cannot_lose_filters_say_why(
+    network: nn.Sequential, images: torch.Tensor
+) -> None:
+    pruned = prune(network, "l1_filter", images, channel_sparsity=0.5)
+    assert pruned.kept_dense.keys() == {"8", "10", "14"}
+    assert "grouped" in pruned.kept_dense["8"]
+    assert "outputs" in pruned.kept_dense["14"]
+
+
+def test_added_channels_go_together(network: nn.Sequential, images: torch.Tensor) -> None:
+    kept = prune(network, "l1_filter", images, channel_sparsity=0.5).channels.kept
+    assert np.array_equal(kept["0"], kept["3.second"])
+    different = kept | {"0": ~kept["0"]}
+    with pytest.raises(InvalidInput, match="must keep the same ones"):
+        shrink(network, different, images)
+
+
+def test_l1_removes_the_smallest_filters(images: torch.Tensor) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 2, 3)).double()
+    with torch.no_grad():
+        model[0].weight.copy_(
+            torch.tensor([5, -1, 3, 2, 1, 4]).double()[:, None, None, None].expand(6, 3, 3, 3)
+        )
+    kept = prune(model, "l1_filter", images, channel_sparsity=0.5).channels.kept
+    assert kept["0"].tolist() == [True, False, True, False, False, True]
+
+
+def test_slimming_has_one_threshold_for_the_network(images: torch.Tensor) -> None:
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 1),
+        nn.BatchNorm2d(4),
+        nn.Conv2d(4, 4, 1),
+        nn.BatchNorm2d(4),
+        nn.Conv2d(4, 1, 1),
+    ).double()
+    with torch.no_grad():
+        model[1].weight.copy_(torch.tensor([0.1, -0.2, 0.9, 0.3]))
+        model[3].weight.copy_(torch.tensor([-0.8, 0.7, 0.25, 0.6]))
+    kept = prune(model, "slimming", images, channel_sparsity=0.5).channels.kept
+    assert kept["0"].tolist() == [False, False, True, False]
+    assert kept["2"].tolist() == [True, True, False, True]
+
+
+def test_slimming_needs_batch_norms(images: torch.Tensor) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 1, 1)).double()
+    with pytest.raises(InvalidInput, match="batch normalisation"):
+        prune(model, "slimming", images, channel_sparsity=0.5)
+
+
+def test_entropic_finds_channels_that_copy_others() -> None:
+    """Half of the hidden channels double others; the outputs need one of each pair."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(2, 12, 3), nn.ReLU(), nn.Conv2d(12, 8, 3, stride=2, padding=1), nn.ReLU(),
+        nn.Flatten(), nn.Linear(8 * 25, 3),
+    ).double()  # fmt: skip
+    with torch.no_grad():
+        model[0].weight[6:] = model[0].weight[:6]
+        model[0].bias[6:] = model[0].bias[:6]
+    images = torch.randn(300, 2, 12, 12).double()
+    pruned = prune(model, "entropic", images, entropy=1e-2)
+    kept = pruned.channels.kept["0"]
+    assert (kept[:6] ^ kept[6:]).all()
+    outputs, wanted = pruned.smaller(images), model(images)
+    assert ((outputs - wanted) ** 2).mean() < 0.02 * wanted.var()
+
+
+def test_channel_masks_in_a_file(
+    network: nn.Sequential, images: torch.Tensor, tmp_path: Path
+) -> None:
+    pruned = prune(network, "afie", images, channel_sparsity=0.3)
+    path = tmp_path / "channels.safetensors"
+    pruned.channels.save(path)
+    read = channels.load(path)
+    assert read.digest == pruned.channels.digest
+    assert read.to_json()["method"] == "afie"
+    smaller = shrink(pruned.model, read.kept, images)
+    torch.testing.assert_close(smaller(images), pruned.smaller(images))
+    path.write_bytes(path.read_bytes()[:-1] + b"\x00\x00")
+    with pytest.raises(InvalidMasks):
+        channels.load(path)
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "words"),
+    [
+        ("l1_filters", {}, "did you mean 'l1_filter'"),
+        ("afie", {}, "needs the option 'channel_sparsity'"),
+        ("afie", {"channel_sparsity": 1.0}, r"0 to 0\.99"),
+        ("afie", {"channel_sparsity": 0.5, "within": "l2"}, "'l1' or 'random'"),
+        ("afie", {"sparsity": 0.5}, "did you mean 'channel_sparsity'"),
+        ("entropic", {"sign": 2}, "1 .minimise"),
+        ("entropic", {"l2": 0}, "above 0"),
+        ("entropic", {"positions": 0}, "at least one position"),
+        ("entropic", {"l2": "much"}, "a number"),
+    ],
+)
+def test_bad_options(
+    method: str,
+    options: dict[str, object],
+    words: str,
+    network: nn.Sequential,
+    images: torch.Tensor,
+) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        prune(network, method, images, **options)
+
+
+def test_networks_that_cannot_be_pruned(network: nn.Sequential, images: torch.Tensor) -> None:
+    with pytest.raises(InvalidInput, match="outputs"):
+        prune(nn.Linear(4, 4), "l1_filter", torch.ones(1, 4), channel_sparsity=0.5)
+    with pytest.raises(InvalidInput, match=r"cannot run on inputs of shape \(12, 2"):
+        prune(network, "l1_filter", images[:, :2], channel_sparsity=0.5)
+    with pytest.raises(InvalidInput, match="no samples"):
+        prune(network, "entropic", images, data=[])
+    with pytest.raises(InvalidInput, match="no such layer"):
+        silence(network, {"nowhere": np.ones(3, np.bool_)}, images)
+    with pytest.raises(InvalidInput, match="lose all filters"):
+        silence(network, {"12": np.zeros(10, np.bool_)}, images)
+
+
+def _parameters(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
