@@ -6,12 +6,11 @@ Comparisons, differences and halves only: the same bits on every machine.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from raiw.crafting import Scores
-from raiw.crafting.compiled import kernel
+from raiw.crafting import Scores, kernels
 from raiw.crafting.degrees import Share, share
 from raiw.crafting.prices import Floats, Prices, upper_bound
 from raiw.graphs import Bools
@@ -40,8 +39,8 @@ def descend(scores: Scores, edges: int) -> Prices:
     best = prices = Prices(np.zeros(out), np.zeros(n_in))
     best_bound = math.inf
     for _ in range(SWEEPS):
-        outs = _best_prices(Ranked(*_rank_rows(scores, prices.ins, out_share.floor)), out_share)
-        ins = _best_prices(Ranked(*_rank_columns(scores, outs, in_share.floor)), in_share)
+        outs = _best_prices(_rank(scores, prices.ins, out_share.floor, rows=True), out_share)
+        ins = _best_prices(_rank(scores, outs, in_share.floor, rows=False), in_share)
         prices = Prices(outs, ins)
         bound = upper_bound(scores, edges, prices)
         settled = bound >= best_bound - _ENOUGH * abs(best_bound)
@@ -59,76 +58,18 @@ def likely(scores: Scores, prices: Prices, edges: int) -> Bools:
     """
     out, n_in = scores.shape
     wanted = [2 * share(edges, side).floor + _SPARE_EDGES for side in (out, n_in)]
-    out_lines, _, _ = _rank_rows(scores, prices.ins, min(wanted[0], n_in))
-    in_lines, _, _ = _rank_columns(scores, prices.out, min(wanted[1], out))
+    out_lines = _rank(scores, prices.ins, min(wanted[0], n_in), rows=True).above
+    in_lines = _rank(scores, prices.out, min(wanted[1], out), rows=False).above
     chosen = scores - prices.ins >= out_lines[:, None]
     chosen |= scores - prices.out[:, None] >= in_lines
     return np.asarray(chosen & (scores > -np.inf))
 
 
-@kernel
-def _rank_rows(scores: Any, others: Any, k: int) -> Any:
-    """Rank every row of ``scores - others``."""
-    rows, columns = scores.shape
-    ranked = np.empty((3, rows))
-    best = np.empty(_room(k))
-    for row in range(rows):
-        count, line = 0, -np.inf
-        for column in range(columns):
-            value = scores[row, column] - others[column]
-            if value > line:
-                best[count] = value
-                count += 1
-                if count == len(best):
-                    line = _keep_best(best, k + 2)
-                    count = k + 2
-        _rank(best[:count], k, ranked[:, row])
-    return ranked
-
-
-@kernel
-def _rank_columns(scores: Any, others: Any, k: int) -> Any:
-    """Rank every column of ``scores - others[:, None]``, reading by row."""
-    rows, columns = scores.shape
-    ranked = np.empty((3, columns))
-    best = np.empty((columns, _room(k)))
-    counts, lines = np.zeros(columns, np.int64), np.full(columns, -np.inf)
-    for row in range(rows):
-        for column in range(columns):
-            value = scores[row, column] - others[row]
-            if value > lines[column]:
-                best[column, counts[column]] = value
-                counts[column] += 1
-                if counts[column] == best.shape[1]:
-                    lines[column] = _keep_best(best[column], k + 2)
-                    counts[column] = k + 2
-    for column in range(columns):
-        _rank(best[column, : counts[column]], k, ranked[:, column])
-    return ranked
-
-
-@kernel
-def _room(k: int) -> int:
-    """Return how many values a vertex holds before all but the best k + 2 are dropped."""
-    return k + k // 2 + 64
-
-
-@kernel
-def _keep_best(values: Any, count: int) -> float:
-    """Move the ``count`` largest values to the front; return the least of them."""
-    cut = len(values) - count
-    parted = np.partition(values, cut)
-    values[:count] = parted[cut:]
-    return float(parted[cut])
-
-
-@kernel
-def _rank(values: Any, k: int, ranked: Any) -> None:
-    values.sort()
-    place = len(values) - k
-    ranked[0] = np.inf if k == 0 else values[place] if place >= 0 else -np.inf
-    ranked[1] = values[place - 1] if place > 0 else -np.inf
-    ranked[2] = values[place - 2] if place > 1 else -np.inf
+def _rank(scores: Scores, others: Floats, k: int, *, rows: bool) -> Ranked:
+    """Rank every row of ``scores - others``, or every column of ``scores - others[:, None]``."""
+    ranked = np.empty((3, scores.shape[0 if rows else 1]))
+    (kernels.rank_rows if rows else kernels.rank_columns)(scores, others, k, ranked)
+    return Ranked(*ranked)
 
 
 def _best_prices(ranked: Ranked, side: Share) -> Floats:

@@ -72,4 +72,5 @@ def arcs_of(chosen: Bools, scores: Scores) -> Arcs:
     """Return the chosen edges as arcs."""
     indptr = np.zeros(len(chosen) + 1, np.int64)
     np.cumsum(chosen.sum(axis=1), out=indptr[1:])
-    return Arcs(indptr, np.nonzero(chosen)[1], scores[chosen].astype(np.float64))
+    columns = np.ascontiguousarray(np.nonzero(chosen)[1])
+    return Arcs(indptr, columns, scores[chosen].astype(np.float64))

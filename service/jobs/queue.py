@@ -58,7 +58,7 @@ def celery_app(settings: Settings) -> Celery:
         worker_send_task_events=False,
         task_send_sent_event=False,
         worker_hijack_root_logger=False,
-        # Importing numba in a fresh pool process takes longer than the 4 s Celery allows.
+        # On a busy machine a fresh pool process may import for longer than the 4 s Celery allows.
         worker_proc_alive_timeout=60,
         # A fresh process now and then bounds what a leak in a library can cost.
         worker_max_tasks_per_child=1000,

@@ -10,6 +10,8 @@
 #include "completion.hpp"
 #include "greedy.hpp"
 #include "random_graphs.hpp"
+#include "ranking.hpp"
+#include "settling.hpp"
 #include "sums.hpp"
 
 namespace {
@@ -21,6 +23,10 @@ public:
     ~Buffer() { PyBuffer_Release(&view); }
     Py_buffer view{};
 
+    template <class T>
+    T* cells() const {
+        return static_cast<T*>(view.buf);
+    }
     bool is_double() const { return view.itemsize == sizeof(double); }
     template <class T>
     Scores<T> scores() const {
@@ -139,12 +145,71 @@ PyObject* py_add_kept(PyObject*, PyObject* args) {
     return done ? Py_NewRef(Py_None) : nullptr;
 }
 
+PyObject* py_rank(PyObject* args, bool by_row) {
+    Buffer scores, prices, ranked;
+    PyObject *scores_array, *prices_array, *ranked_array;
+    Py_ssize_t k;
+    if (!PyArg_ParseTuple(args, "OOnO", &scores_array, &prices_array, &k, &ranked_array) ||
+        PyObject_GetBuffer(scores_array, &scores.view, kRead) < 0 ||
+        PyObject_GetBuffer(prices_array, &prices.view, kRead) < 0 ||
+        PyObject_GetBuffer(ranked_array, &ranked.view, kWrite) < 0)
+        return nullptr;
+    const auto rank = [&](auto cells) {
+        const auto best = static_cast<std::size_t>(k);
+        by_row ? rank_rows(cells, prices.cells<double>(), best, ranked.cells<double>())
+               : rank_columns(cells, prices.cells<double>(), best, ranked.cells<double>());
+    };
+    const bool done = run([&] {
+        scores.is_double() ? rank(scores.scores<double>()) : rank(scores.scores<float>());
+    });
+    return done ? Py_NewRef(Py_None) : nullptr;
+}
+
+PyObject* py_rank_rows(PyObject*, PyObject* args) { return py_rank(args, true); }
+
+PyObject* py_rank_columns(PyObject*, PyObject* args) { return py_rank(args, false); }
+
+PyObject* py_settle(PyObject*, PyObject* args) {
+    Buffer starts, columns, scores, kept, out_above, in_above, out_prices, in_prices;
+    PyObject* arrays[8];
+    double tolerance;
+    long long rounds;
+    if (!PyArg_ParseTuple(args, "OOOOOOOOdL", &arrays[0], &arrays[1], &arrays[2], &arrays[3],
+                          &arrays[4], &arrays[5], &arrays[6], &arrays[7], &tolerance, &rounds) ||
+        PyObject_GetBuffer(arrays[0], &starts.view, kRead) < 0 ||
+        PyObject_GetBuffer(arrays[1], &columns.view, kRead) < 0 ||
+        PyObject_GetBuffer(arrays[2], &scores.view, kRead) < 0 ||
+        PyObject_GetBuffer(arrays[3], &kept.view, kRead) < 0 ||
+        PyObject_GetBuffer(arrays[4], &out_above.view, kRead) < 0 ||
+        PyObject_GetBuffer(arrays[5], &in_above.view, kRead) < 0 ||
+        PyObject_GetBuffer(arrays[6], &out_prices.view, kWrite) < 0 ||
+        PyObject_GetBuffer(arrays[7], &in_prices.view, kWrite) < 0)
+        return nullptr;
+    const PricedArcs arcs{starts.cells<std::int64_t>(),
+                          columns.cells<std::int64_t>(),
+                          scores.cells<double>(),
+                          kept.cells<std::uint8_t>(),
+                          static_cast<std::size_t>(out_prices.view.shape[0]),
+                          static_cast<std::size_t>(in_prices.view.shape[0]),
+                          out_above.cells<std::uint8_t>(),
+                          in_above.cells<std::uint8_t>(),
+                          out_prices.cells<double>(),
+                          in_prices.cells<double>(),
+                          tolerance};
+    bool settled = false;
+    const bool done = run([&] { settled = arcs.settle(rounds); });
+    return done ? PyBool_FromLong(settled) : nullptr;
+}
+
 PyMethodDef kMethods[] = {
     {"greedy", py_greedy, METH_VARARGS, nullptr},
     {"complete", py_complete, METH_VARARGS, nullptr},
     {"regular", py_regular, METH_VARARGS, nullptr},
     {"uniform", py_uniform, METH_VARARGS, nullptr},
     {"add_kept", py_add_kept, METH_VARARGS, nullptr},
+    {"rank_rows", py_rank_rows, METH_VARARGS, nullptr},
+    {"rank_columns", py_rank_columns, METH_VARARGS, nullptr},
+    {"settle", py_settle, METH_VARARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 

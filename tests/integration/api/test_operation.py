@@ -195,7 +195,7 @@ def test_a_stopping_server_lets_waiting_clients_go(tmp_path, path):
 def test_the_web_process_stays_light():
     code = (
         "import sys, service.api.app; "
-        "print([m for m in ('torch', 'numba', 'scipy', 'worker') if m in sys.modules])"
+        "print([m for m in ('torch', 'scipy', 'worker') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
