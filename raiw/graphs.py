@@ -47,6 +47,21 @@ class Graph:
         out, n_in = kept.shape
         return cls((out, n_in), np.packbits(kept, axis=1, bitorder="little"))
 
+    def union(self, other: "Graph") -> "Graph":
+        """Return the graph of the edges that either has."""
+        return Graph(self.shape, self.bits | other.bits)
+
+    def among(self, larger: "Graph") -> Bools:
+        """Tell of each edge of a larger graph, by flat index, whether this one has it."""
+        blocks = zip(_row_blocks(self), _row_blocks(larger), strict=True)
+        return np.concatenate([own[every] for own, every in blocks])
+
+    def pick(self, kept: Bools) -> "Graph":
+        """Return the graph of some of the edges, told by flat index; undoes :meth:`among`."""
+        chosen = self.to_bool()
+        chosen[chosen] = kept
+        return Graph.from_bool(chosen)
+
     def to_bool(self) -> Bools:
         """Return the ``(out, in)`` boolean array; costs one byte an edge of the dense layer."""
         unpacked = np.unpackbits(self.bits, axis=1, count=self.shape[1], bitorder="little")

@@ -10,15 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from raiw.algorithms import ALGORITHMS
-from raiw.crafting import kernels
+from raiw.crafting.exact import ExactSum
 from raiw.crafting.randomness import Stream
 from raiw.errors import Infeasible
 from raiw.graphs import Graph
 from raiw.specs.plan import PlannedLayer
 
 Scores = npt.NDArray[np.floating]
-
-_EXPONENTS = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +88,10 @@ def kept_score(graph: Graph, scores: Scores) -> float | None:
 
     The sum is exact and rounded once to float64, so no order of addition can change it.
     """
-    sums = np.zeros((2, _EXPONENTS), np.int64)
-    kernels.add_kept(as_native(scores), graph.bits, sums)
-    if sums[:, -1].any():
-        return None
-    units = sum((low + (high << 26)) << max(e, 1) for e, (low, high) in enumerate(sums.T.tolist()))
+    total = ExactSum()
+    total.add_kept(as_native(scores), graph.bits)
     try:
-        return units / (1 << 1075)
+        return total.total()
     except OverflowError:
         return None
 

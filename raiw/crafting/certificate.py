@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from raiw.crafting import Scores, as_native, kept_score
 from raiw.crafting.descent import descend, likely
 from raiw.crafting.potentials import settle
-from raiw.crafting.prices import arcs_of, reduced_scores, upper_bound
+from raiw.crafting.prices import arcs_of, underpriced, upper_bound
 from raiw.graphs import Graph
 
 _PASSES = 16
@@ -58,12 +58,11 @@ def _bound(graph: Graph, scores: Scores, kept: float) -> float:
     bound = upper_bound(scores, edges, prices)
     if edges > _LARGE and bound - kept > _NEAR * abs(bound):
         return bound
-    own = graph.to_bool()
-    chosen = own | likely(scores, prices, edges)
+    chosen = graph.union(likely(scores, prices, edges))
     for _ in range(_PASSES):
-        prices, settled = settle(prices, arcs_of(chosen, scores), own[chosen])
-        missed = (reduced_scores(scores, prices) > 0) & ~chosen
-        if not (settled and missed.any()):
+        prices, settled = settle(prices, arcs_of(chosen, scores), graph.among(chosen))
+        more = underpriced(scores, prices, 0, chosen) if settled else None
+        if more is None:
             break
-        chosen |= missed
+        chosen = more
     return min(bound, upper_bound(scores, edges, prices))

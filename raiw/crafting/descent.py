@@ -12,38 +12,46 @@ import numpy as np
 
 from raiw.crafting import Scores, kernels
 from raiw.crafting.degrees import Share, share
-from raiw.crafting.prices import Floats, Prices, upper_bound
-from raiw.graphs import Bools
+from raiw.crafting.exact import Floats
+from raiw.crafting.prices import Prices
+from raiw.graphs import Graph
 
 SWEEPS = 24
 _ENOUGH = 2e-5
 _SPARE_EDGES = 8
+_MOST = 0.9
+_SAMPLE = 256
 
 
 class Ranked(NamedTuple):
-    """The k-th, (k+1)-th and (k+2)-th largest value of every vertex of a side; ±inf outside."""
+    """What the k best cells of every vertex of a side are worth, net of the other side's prices."""
 
     above: Floats
+    """The k-th best; ±inf where there is none, as in the next two."""
     at: Floats
+    """The (k+1)-th best."""
     below: Floats
+    """The (k+2)-th best."""
+    total: Floats
+    """The sum of the k best."""
 
 
 def descend(scores: Scores, edges: int) -> Prices:
     """Return prices whose bound is within about a thousandth of the optimum.
 
-    Costs up to ``SWEEPS`` times three passes over the ``(out, in)`` scores, of which no copy is
+    Costs up to ``SWEEPS`` times two passes over the ``(out, in)`` scores, of which no copy is
     made.
     """
     out, n_in = scores.shape
-    out_share, in_share = share(edges, out), share(edges, n_in)
-    best = prices = Prices(np.zeros(out), np.zeros(n_in))
-    best_bound = math.inf
+    rows, columns = Side(scores, edges, rows=True), Side(scores, edges, rows=False)
+    prices = Prices(np.zeros(out), np.zeros(n_in))
+    best, best_bound = prices, math.inf
     for _ in range(SWEEPS):
-        outs = _best_prices(_rank(scores, prices.ins, out_share.floor, rows=True), out_share)
-        ins = _best_prices(_rank(scores, outs, in_share.floor, rows=False), in_share)
-        prices = Prices(outs, ins)
-        bound = upper_bound(scores, edges, prices)
-        settled = bound >= best_bound - _ENOUGH * abs(best_bound)
+        outs = _best_prices(rows.rank(prices.ins), rows.share)
+        ranked = columns.rank(outs)
+        prices = Prices(outs, _best_prices(ranked, columns.share))
+        bound = spent(outs, rows.share) + earned(ranked, columns.share)
+        settled = bound >= best_bound - _ENOUGH * abs(bound)
         if bound < best_bound:
             best, best_bound = prices, bound
         if settled:
@@ -51,25 +59,65 @@ def descend(scores: Scores, edges: int) -> Prices:
     return best
 
 
-def likely(scores: Scores, prices: Prices, edges: int) -> Bools:
-    """Tell which edges are the best of a vertex net of prices: twice as many as it keeps, and more.
+class Side:
+    """One side of the graph, which remembers where its vertices' best cells ended last."""
+
+    def __init__(self, scores: Scores, edges: int, *, rows: bool) -> None:
+        self.share = share(edges, scores.shape[0 if rows else 1])
+        self._scores = scores
+        self._lines = scores if rows else scores.T
+        self._kernel = kernels.rank_rows if rows else kernels.rank_columns
+        self._last: tuple[Floats, Ranked] | None = None
+
+    def rank(self, others: Floats, k: int | None = None) -> Ranked:
+        """Rank the ``k`` best cells of every vertex, as many as it keeps if left out."""
+        wanted = self.share.floor if k is None else k
+        ranked = np.empty((4, len(self._lines)))
+        self._kernel(self._scores, others, self._hints(others, wanted), wanted, ranked)
+        self._last = others, Ranked(*ranked)
+        return self._last[1]
+
+    def _hints(self, others: Floats, wanted: int) -> Floats:
+        """Return about where the best end; a vertex for which that is too high is read again."""
+        if self._last is not None:
+            others_then, ranked = self._last
+            rise = np.quantile(np.maximum(others - others_then, 0), _MOST)
+            lower: Floats = np.nextafter(ranked.below - rise, -np.inf)
+            return lower
+        step = max(1, self._lines.shape[1] // _SAMPLE)
+        sample = self._lines[:, ::step] - others[::step]
+        place = sample.shape[1] - (wanted * 3 // 2 // step + _SPARE_EDGES)
+        if place < 0:
+            return np.full(len(sample), -np.inf)
+        hints: Floats = np.partition(sample, place, axis=1)[:, place].astype(np.float64)
+        return hints
+
+
+def spent(prices: Floats, side: Share) -> float:
+    """Return what the vertices of a side pay at least, as every graph under the contract does."""
+    dearest = np.sort(prices)[len(prices) - side.spare :]
+    return side.floor * math.fsum(prices) + math.fsum(dearest)
+
+
+def earned(ranked: Ranked, side: Share) -> float:
+    """Return the most that a side can keep, net of the other side's prices."""
+    spare = np.sort(ranked.at)[len(ranked.at) - side.spare :]
+    return math.fsum(ranked.total) + math.fsum(spare)
+
+
+def likely(scores: Scores, prices: Prices, edges: int) -> Graph:
+    """Return the edges that are the best of a vertex net of prices: twice what it keeps, and more.
 
     An optimal graph keeps few others. Edges scored -inf are not among them.
     """
     out, n_in = scores.shape
     wanted = [2 * share(edges, side).floor + _SPARE_EDGES for side in (out, n_in)]
-    out_lines = _rank(scores, prices.ins, min(wanted[0], n_in), rows=True).above
-    in_lines = _rank(scores, prices.out, min(wanted[1], out), rows=False).above
-    chosen = scores - prices.ins >= out_lines[:, None]
-    chosen |= scores - prices.out[:, None] >= in_lines
-    return np.asarray(chosen & (scores > -np.inf))
-
-
-def _rank(scores: Scores, others: Floats, k: int, *, rows: bool) -> Ranked:
-    """Rank every row of ``scores - others``, or every column of ``scores - others[:, None]``."""
-    ranked = np.empty((3, scores.shape[0 if rows else 1]))
-    (kernels.rank_rows if rows else kernels.rank_columns)(scores, others, k, ranked)
-    return Ranked(*ranked)
+    rows, columns = Side(scores, edges, rows=True), Side(scores, edges, rows=False)
+    out_lines = rows.rank(prices.ins, min(wanted[0], n_in)).above
+    in_lines = columns.rank(prices.out, min(wanted[1], out)).above
+    bits = np.zeros((out, -(-n_in // 8)), np.uint8)
+    kernels.mark_best(scores, prices.out, prices.ins, out_lines, in_lines, bits)
+    return Graph(scores.shape, bits)
 
 
 def _best_prices(ranked: Ranked, side: Share) -> Floats:
@@ -79,7 +127,7 @@ def _best_prices(ranked: Ranked, side: Share) -> Floats:
     whose (floor+1)-th score is largest go above the floor; their prices lie above those of the
     others.
     """
-    above, at, below = ranked
+    above, at, below, _ = ranked
     if side.spare == 0:
         return _middle(at, above)
     order = np.argsort(-at, kind="stable")

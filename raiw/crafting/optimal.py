@@ -11,15 +11,15 @@ Solver: cost-scaling push-relabel (Goldberg, J. Algorithms 22, 1997) of OR-tools
 
 import numpy as np
 
-from raiw.crafting import Built, Scores
+from raiw.crafting import Built, Scores, as_native
 from raiw.crafting.degrees import share
 from raiw.crafting.descent import descend, likely
 from raiw.crafting.greedy import build as build_greedily
 from raiw.crafting.potentials import settle
-from raiw.crafting.prices import Arcs, arcs_of, reduced_scores
+from raiw.crafting.prices import Arcs, arcs_of, largest_magnitude, underpriced
 from raiw.crafting.randomness import Stream
 from raiw.errors import MissingExtra
-from raiw.graphs import Bools, Graph
+from raiw.graphs import Bools
 
 _RESOLUTION = 2.0**40
 _PRECISION = 2.0**-36
@@ -35,28 +35,24 @@ def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream)
     MissingExtra
         OR-tools is not installed.
     """
-    largest = float(np.max(np.abs(scores), where=np.isfinite(scores), initial=0.0)) or 1.0
-    scaled = scores / np.float64(largest)
-    prices = descend(scaled, edges)
-    reduced = reduced_scores(scaled, prices)
-    start = build_greedily(shape, edges, scores=reduced, stream=stream)
+    scores = as_native(scores)
+    start = build_greedily(shape, edges, scores=scores, stream=stream)
     if edges in (0, scores.size):
         return start
-    chosen = start.graph.to_bool() | likely(scaled, prices, edges)
+    prices = descend(scores, edges)
+    largest = largest_magnitude(scores) or 1.0
+    chosen = start.graph.union(likely(scores, prices, edges))
     while True:
-        arcs = arcs_of(chosen, scaled)
-        kept = _solve(arcs, shape, edges)
+        arcs = arcs_of(chosen, scores)
+        kept = _solve(arcs, shape, edges, largest)
         prices, _ = settle(prices, arcs, kept)
-        better = (reduced_scores(scaled, prices) > _PRECISION) & ~chosen
-        if not better.any():
-            break
-        chosen |= better
-    graph = np.zeros(shape, np.bool_)
-    graph[chosen] = kept
-    return Built(Graph.from_bool(graph))
+        more = underpriced(scores, prices, largest * _PRECISION, chosen)
+        if more is None:
+            return Built(chosen.pick(kept))
+        chosen = more
 
 
-def _solve(arcs: Arcs, shape: tuple[int, int], edges: int) -> Bools:
+def _solve(arcs: Arcs, shape: tuple[int, int], edges: int, largest: float) -> Bools:
     """Return which arcs the best graph keeps; the arcs hold some graph that keeps the contract."""
     try:
         from ortools.graph.python.min_cost_flow import SimpleMinCostFlow
@@ -71,7 +67,7 @@ def _solve(arcs: Arcs, shape: tuple[int, int], edges: int) -> Bools:
 
     flow = SimpleMinCostFlow()
     tails = np.repeat(outs, np.diff(arcs.indptr))
-    costs = -np.rint(arcs.scores * _RESOLUTION).astype(np.int64)
+    costs = -np.rint(arcs.scores / largest * _RESOLUTION).astype(np.int64)
     own = flow.add_arcs_with_capacity_and_unit_cost(
         tails, out + arcs.indices, np.ones(len(tails), np.int64), costs
     )

@@ -10,20 +10,17 @@ This is linear-programming duality for the transportation polytope: any prices g
 the best give the optimum itself.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from raiw.crafting import Scores
+from raiw.crafting import Scores, kernels
 from raiw.crafting.degrees import share
-from raiw.graphs import Bools
-
-Floats = npt.NDArray[np.float64]
+from raiw.crafting.exact import ExactSum, Floats
+from raiw.graphs import Graph
 
 _ROUNDING = 2.0**-50
-_BLOCK_CELLS = 1 << 20
 
 
 class Prices(NamedTuple):
@@ -39,25 +36,34 @@ def upper_bound(scores: Scores, edges: int, prices: Prices) -> float:
     The terms are rounded differences, summed exactly; the margin covers what rounding can take
     from the ``edges`` edges that a graph keeps.
     """
-    out, n_in = scores.shape
-    largest = float(np.max(np.abs(scores), where=np.isfinite(scores), initial=0.0))
-    largest += sum(float(np.max(np.abs(side))) for side in prices)
-    rows = max(1, _BLOCK_CELLS // n_in)
-    terms = [edges * largest * _ROUNDING]
-    for start in range(0, out, rows):
-        reduced = reduced_scores(scores, prices, slice(start, start + rows))
-        terms += reduced[reduced > 0].tolist()
+    largest = largest_magnitude(scores) + sum(float(np.max(np.abs(side))) for side in prices)
+    sums = ExactSum()
+    sums.add_reduced(scores, *prices)
+    sums.add([edges * largest * _ROUNDING])
     for side in prices:
         floor, spare = share(edges, len(side))
-        terms += (floor * side).tolist()
-        terms += np.sort(side)[len(side) - spare :].tolist()
-    return math.fsum(terms)
+        sums.add(floor * side)
+        sums.add(np.sort(side)[len(side) - spare :])
+    return sums.total()
 
 
-def reduced_scores(scores: Scores, prices: Prices, rows: slice = slice(None)) -> Floats:
-    """Return ``s - α_u - β_v`` of some rows."""
-    reduced: Floats = scores[rows] - prices.out[rows, None] - prices.ins
+def largest_magnitude(scores: Scores) -> float:
+    """Return the largest magnitude of a finite score."""
+    lowest, highest = kernels.finite_range(scores)
+    return max(abs(lowest), abs(highest))
+
+
+def reduced_scores(scores: Scores, prices: Prices) -> Floats:
+    """Return ``s - α_u - β_v``, in double precision."""
+    reduced: Floats = scores - prices.out[:, None] - prices.ins
     return reduced
+
+
+def underpriced(scores: Scores, prices: Prices, line: float, known: Graph) -> Graph | None:
+    """Return ``known`` with the edges above ``line`` net of prices, None if there are no others."""
+    bits = known.bits.copy()
+    found = kernels.mark_above(scores, prices.out, prices.ins, line, bits)
+    return Graph(known.shape, bits) if found else None
 
 
 class Arcs(NamedTuple):
@@ -68,9 +74,8 @@ class Arcs(NamedTuple):
     scores: Floats
 
 
-def arcs_of(chosen: Bools, scores: Scores) -> Arcs:
+def arcs_of(chosen: Graph, scores: Scores) -> Arcs:
     """Return the chosen edges as arcs."""
-    indptr = np.zeros(len(chosen) + 1, np.int64)
-    np.cumsum(chosen.sum(axis=1), out=indptr[1:])
-    columns = np.ascontiguousarray(np.nonzero(chosen)[1])
-    return Arcs(indptr, columns, scores[chosen].astype(np.float64))
+    indptr, indices = (np.asarray(part, np.int64) for part in chosen.adjacency())
+    rows = np.repeat(np.arange(len(scores)), np.diff(indptr))
+    return Arcs(indptr, indices, scores[rows, indices].astype(np.float64))

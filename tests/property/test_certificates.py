@@ -80,8 +80,9 @@ def test_any_prices_prove_a_bound(instance: tuple[Scores, int], seed: int) -> No
     rng = np.random.default_rng(seed)
     prices = Prices(*(rng.standard_normal(n) * np.abs(scores).max() for n in scores.shape))
     kept = kept_score(build("optimal", scores, edges), scores) or 0.0
-    assert upper_bound(scores, edges, prices) >= kept
-    assert upper_bound(scores, edges, descend(as_native(scores), edges)) >= kept
+    assert upper_bound(as_native(scores), edges, prices) >= kept
+    native = as_native(scores)
+    assert upper_bound(native, edges, descend(native, edges)) >= kept
 
 
 @given(instances(largest=3))

@@ -42,6 +42,8 @@ struct Bits {
     }
 };
 
+constexpr std::size_t kGlance = 16;  // cells judged at once
+
 // Calls visit(v) for the ascending columns whose bit is set in a word that starts at `first`.
 template <class Visit>
 inline void each_bit(Word word, Vertex first, Visit visit) {

@@ -9,6 +9,7 @@
 
 #include "completion.hpp"
 #include "greedy.hpp"
+#include "pricing.hpp"
 #include "random_graphs.hpp"
 #include "ranking.hpp"
 #include "settling.hpp"
@@ -145,19 +146,95 @@ PyObject* py_add_kept(PyObject*, PyObject* args) {
     return done ? Py_NewRef(Py_None) : nullptr;
 }
 
+// Calls kernel(PricedScores) without the GIL, with scores of the type the buffer holds.
+template <class Kernel>
+bool run_priced(const Buffer& scores, const Buffer& out, const Buffer& ins, Kernel kernel) {
+    return run([&] {
+        const double *out_prices = out.cells<double>(), *in_prices = ins.cells<double>();
+        scores.is_double()
+            ? kernel(PricedScores<double>{scores.scores<double>(), out_prices, in_prices})
+            : kernel(PricedScores<float>{scores.scores<float>(), out_prices, in_prices});
+    });
+}
+
+PyObject* py_add_reduced(PyObject*, PyObject* args) {
+    Buffer scores, out, ins, bins;
+    PyObject* arrays[4];
+    if (!PyArg_ParseTuple(args, "OOOO", &arrays[0], &arrays[1], &arrays[2], &arrays[3]) ||
+        PyObject_GetBuffer(arrays[0], &scores.view, kRead) < 0 ||
+        PyObject_GetBuffer(arrays[1], &out.view, kRead) < 0 ||
+        PyObject_GetBuffer(arrays[2], &ins.view, kRead) < 0 ||
+        PyObject_GetBuffer(arrays[3], &bins.view, kWrite) < 0)
+        return nullptr;
+    auto* sums = bins.cells<std::int64_t>();
+    const bool done = run_priced(scores, out, ins, [&](auto priced) { add_reduced(priced, sums); });
+    return done ? Py_NewRef(Py_None) : nullptr;
+}
+
+PyObject* py_mark_above(PyObject*, PyObject* args) {
+    Buffer scores, out, ins, bits;
+    PyObject* arrays[4];
+    double line;
+    if (!PyArg_ParseTuple(args, "OOOdO", &arrays[0], &arrays[1], &arrays[2], &line, &arrays[3]) ||
+        PyObject_GetBuffer(arrays[0], &scores.view, kRead) < 0 ||
+        PyObject_GetBuffer(arrays[1], &out.view, kRead) < 0 ||
+        PyObject_GetBuffer(arrays[2], &ins.view, kRead) < 0 ||
+        PyObject_GetBuffer(arrays[3], &bits.view, kWrite) < 0)
+        return nullptr;
+    const Bits graph = bits.bits(scores.view.shape[1]);
+    std::int64_t found = 0;
+    const bool done = run_priced(scores, out, ins,
+                                 [&](auto priced) { found = mark_above(priced, line, graph); });
+    return done ? PyLong_FromLongLong(found) : nullptr;
+}
+
+PyObject* py_mark_best(PyObject*, PyObject* args) {
+    Buffer scores, out, ins, out_lines, in_lines, bits;
+    PyObject* arrays[6];
+    if (!PyArg_ParseTuple(args, "OOOOOO", &arrays[0], &arrays[1], &arrays[2], &arrays[3],
+                          &arrays[4], &arrays[5]) ||
+        PyObject_GetBuffer(arrays[0], &scores.view, kRead) < 0 ||
+        PyObject_GetBuffer(arrays[1], &out.view, kRead) < 0 ||
+        PyObject_GetBuffer(arrays[2], &ins.view, kRead) < 0 ||
+        PyObject_GetBuffer(arrays[3], &out_lines.view, kRead) < 0 ||
+        PyObject_GetBuffer(arrays[4], &in_lines.view, kRead) < 0 ||
+        PyObject_GetBuffer(arrays[5], &bits.view, kWrite) < 0)
+        return nullptr;
+    const Bits graph = bits.bits(scores.view.shape[1]);
+    const bool done = run_priced(scores, out, ins, [&](auto priced) {
+        mark_best(priced, out_lines.cells<double>(), in_lines.cells<double>(), graph);
+    });
+    return done ? Py_NewRef(Py_None) : nullptr;
+}
+
+PyObject* py_finite_range(PyObject*, PyObject* scores_array) {
+    Buffer scores;
+    if (PyObject_GetBuffer(scores_array, &scores.view, kRead) < 0) return nullptr;
+    double lowest = 0, highest = 0;
+    const bool done = run([&] {
+        scores.is_double() ? finite_range(scores.scores<double>(), &lowest, &highest)
+                           : finite_range(scores.scores<float>(), &lowest, &highest);
+    });
+    return done ? Py_BuildValue("dd", lowest, highest) : nullptr;
+}
+
 PyObject* py_rank(PyObject* args, bool by_row) {
-    Buffer scores, prices, ranked;
-    PyObject *scores_array, *prices_array, *ranked_array;
+    Buffer scores, prices, hints, ranked;
+    PyObject *scores_array, *prices_array, *hints_array, *ranked_array;
     Py_ssize_t k;
-    if (!PyArg_ParseTuple(args, "OOnO", &scores_array, &prices_array, &k, &ranked_array) ||
+    if (!PyArg_ParseTuple(args, "OOOnO", &scores_array, &prices_array, &hints_array, &k,
+                          &ranked_array) ||
         PyObject_GetBuffer(scores_array, &scores.view, kRead) < 0 ||
         PyObject_GetBuffer(prices_array, &prices.view, kRead) < 0 ||
+        PyObject_GetBuffer(hints_array, &hints.view, kRead) < 0 ||
         PyObject_GetBuffer(ranked_array, &ranked.view, kWrite) < 0)
         return nullptr;
+    const Ranking ranking{static_cast<std::size_t>(k),
+                          static_cast<std::size_t>(ranked.view.shape[1]), hints.cells<double>(),
+                          ranked.cells<double>()};
     const auto rank = [&](auto cells) {
-        const auto best = static_cast<std::size_t>(k);
-        by_row ? rank_rows(cells, prices.cells<double>(), best, ranked.cells<double>())
-               : rank_columns(cells, prices.cells<double>(), best, ranked.cells<double>());
+        by_row ? rank_rows(cells, prices.cells<double>(), ranking)
+               : rank_columns(cells, prices.cells<double>(), ranking);
     };
     const bool done = run([&] {
         scores.is_double() ? rank(scores.scores<double>()) : rank(scores.scores<float>());
@@ -207,6 +284,10 @@ PyMethodDef kMethods[] = {
     {"regular", py_regular, METH_VARARGS, nullptr},
     {"uniform", py_uniform, METH_VARARGS, nullptr},
     {"add_kept", py_add_kept, METH_VARARGS, nullptr},
+    {"add_reduced", py_add_reduced, METH_VARARGS, nullptr},
+    {"mark_above", py_mark_above, METH_VARARGS, nullptr},
+    {"mark_best", py_mark_best, METH_VARARGS, nullptr},
+    {"finite_range", py_finite_range, METH_O, nullptr},
     {"rank_rows", py_rank_rows, METH_VARARGS, nullptr},
     {"rank_columns", py_rank_columns, METH_VARARGS, nullptr},
     {"settle", py_settle, METH_VARARGS, nullptr},

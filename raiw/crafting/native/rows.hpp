@@ -82,6 +82,17 @@ inline std::int64_t count_bits(const Word* row, std::size_t words) {
     return baseline::count_bits(row, words);
 }
 
+// Returns the first column from v on whose glance may hold a cell above its line net of its price:
+// one line for a row of prices, or one price for a row of lines.
+template <class T, class Prices, class Lines>
+inline std::size_t skip_row(const T* row, std::size_t v, std::size_t n, Prices prices,
+                            Lines lines) {
+#if defined(__x86_64__)
+    if (has_avx2()) return avx2::skip_row(row, v, n, prices, lines);
+#endif
+    return baseline::skip_row(row, v, n, prices, lines);
+}
+
 // Adds a row of bits to the counters of its columns.
 inline void count_row(const Word* row, std::size_t words, Word* planes) {
 #if defined(__x86_64__)

@@ -7,27 +7,27 @@ namespace raiw {
 
 constexpr std::size_t kExponents = 2048;
 
-// Adds the 53-bit mantissas of the kept scores to one pair of sums for each binary exponent:
-// sums[e] of their low 26 bits, sums[kExponents + e] of the rest. No addition rounds, so their
-// order changes nothing. The last pair counts what is not finite.
+// Adds the 53-bit mantissa of a number to one pair of sums for each binary exponent: sums[e] of its
+// low 26 bits, sums[kExponents + e] of the rest. No addition rounds, so their order changes nothing.
+// The last pair counts what is not finite.
+inline void add_exactly(double value, std::int64_t* sums) {
+    std::uint64_t bits;
+    __builtin_memcpy(&bits, &value, sizeof bits);
+    const std::size_t exponent = bits >> 52 & 0x7FF;
+    const std::uint64_t implied = std::uint64_t{exponent > 0} << 52;
+    const std::uint64_t mantissa = (bits & 0xFFFFFFFFFFFFFu) | implied;
+    const std::int64_t sign = bits >> 63 ? -1 : 1;
+    sums[exponent] += sign * static_cast<std::int64_t>(mantissa & 0x3FFFFFF);
+    sums[kExponents + exponent] += sign * static_cast<std::int64_t>(mantissa >> 26);
+}
+
 template <class T>
 void add_kept(Scores<T> scores, Bits graph, std::int64_t* sums) {
     for (Vertex u = 0; u < graph.rows; ++u) {
         const T* row = scores.row(u);
         for (std::size_t w = 0; 8 * w < graph.stride; ++w)
             each_bit(load_word(graph.row(u), graph.stride, w), static_cast<Vertex>(64 * w),
-                     [&](Vertex v) {
-                         const double score = row[v];
-                         std::uint64_t bits;
-                         __builtin_memcpy(&bits, &score, sizeof bits);
-                         const std::size_t exponent = bits >> 52 & 0x7FF;
-                         const std::uint64_t implied = std::uint64_t{exponent > 0} << 52;
-                         const std::uint64_t mantissa = (bits & 0xFFFFFFFFFFFFFu) | implied;
-                         const std::int64_t sign = bits >> 63 ? -1 : 1;
-                         sums[exponent] += sign * static_cast<std::int64_t>(mantissa & 0x3FFFFFF);
-                         sums[kExponents + exponent] +=
-                             sign * static_cast<std::int64_t>(mantissa >> 26);
-                     });
+                     [&](Vertex v) { add_exactly(row[v], sums); });
     }
 }
 

@@ -1,0 +1,83 @@
+// Passes over the scores net of the prices of both sides.
+#pragma once
+
+#include <algorithm>
+
+#include "graph.hpp"
+#include "sums.hpp"
+
+namespace raiw {
+
+template <class T>
+struct PricedScores {
+    Scores<T> scores;
+    const double *out, *ins;
+
+    // Calls visit(u, v, value) for the cells worth more than `line`, row by row.
+    template <class Visit>
+    void each_above(double line, Visit visit) const {
+        const std::size_t columns = scores.columns;
+        for (Vertex u = 0; u < scores.rows; ++u) {
+            const T* row = scores.row(u);
+            const double price = out[u];
+            for (std::size_t start = 0; start < columns; start += kGlance) {
+                const std::size_t end = std::min(start + kGlance, columns);
+                unsigned above = end - start < kGlance;
+                if (!above)
+                    for (std::size_t v = start; v < start + kGlance; ++v)
+                        above |= row[v] - price - ins[v] > line;
+                if (!above) continue;
+                for (std::size_t v = start; v < end; ++v) {
+                    const double value = row[v] - price - ins[v];
+                    if (value > line) visit(u, static_cast<Vertex>(v), value);
+                }
+            }
+        }
+    }
+};
+
+// Adds what is above zero to exact sums.
+template <class T>
+void add_reduced(PricedScores<T> priced, std::int64_t* sums) {
+    priced.each_above(0, [&](Vertex, Vertex, double value) { add_exactly(value, sums); });
+}
+
+// Adds the edges above `line` to the graph; returns how many it did not have.
+template <class T>
+std::int64_t mark_above(PricedScores<T> priced, double line, Bits graph) {
+    std::int64_t found = 0;
+    priced.each_above(line, [&](Vertex u, Vertex v, double) {
+        found += !graph.has(u, v);
+        graph.add(u, v);
+    });
+    return found;
+}
+
+// Adds the edges that reach the line of their row net of the column's price, or that of their
+// column net of the row's.
+template <class T>
+void mark_best(PricedScores<T> priced, const double* out_lines, const double* in_lines,
+               Bits graph) {
+    for (Vertex u = 0; u < graph.rows; ++u) {
+        const T* row = priced.scores.row(u);
+        for (Vertex v = 0; v < graph.columns; ++v)
+            if ((row[v] - priced.ins[v] >= out_lines[u] || row[v] - priced.out[u] >= in_lines[v]) &&
+                row[v] >= kLowest<T>)
+                graph.add(u, v);
+    }
+}
+
+// The lowest and the highest finite score; zeros where there is none.
+template <class T>
+void finite_range(Scores<T> scores, double* lowest, double* highest) {
+    T low = std::numeric_limits<T>::infinity(), high = -low;
+    for (std::size_t cell = 0; cell < scores.rows * scores.columns; ++cell) {
+        const T score = scores.cells[cell];
+        low = score >= kLowest<T> && score < low ? score : low;
+        high = score > high ? score : high;
+    }
+    *lowest = low <= high ? low : 0;
+    *highest = low <= high ? high : 0;
+}
+
+}  // namespace raiw
