@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from raiw.extras import load as load_module
 
 if TYPE_CHECKING:
+    from raiw.applying.apply import applied, apply
     from raiw.client import Client
     from raiw.errors import RaiwError
     from raiw.masks import Mask, MaskSet, load
@@ -21,7 +22,19 @@ if TYPE_CHECKING:
     from raiw.specs.spec import Spec
     from raiw.verification import verify
 
-__all__ = ["Client", "Mask", "MaskSet", "RaiwError", "Spec", "craft", "load", "prune", "verify"]
+__all__ = [
+    "Client",
+    "Mask",
+    "MaskSet",
+    "RaiwError",
+    "Spec",
+    "applied",
+    "apply",
+    "craft",
+    "load",
+    "prune",
+    "verify",
+]
 
 _HOMES = {
     "Client": "raiw.client",
@@ -29,6 +42,8 @@ _HOMES = {
     "MaskSet": "raiw.masks",
     "RaiwError": "raiw.errors",
     "Spec": "raiw.specs.spec",
+    "applied": "raiw.applying.apply",
+    "apply": "raiw.applying.apply",
     "craft": "raiw.pipeline",
     "load": "raiw.masks",
     "prune": "raiw.pruning.prune",

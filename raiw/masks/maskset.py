@@ -151,7 +151,9 @@ def load(source: str | Path | bytes) -> MaskSet:
     if not isinstance(source, bytes):
         path = Path(source)
         if not path.is_file():
-            raise NotFound(f"no mask file {str(source)!r}")
+            digest = str(source).startswith("sha256:")
+            hint = "; raiw.Client().masks(digest) fetches it from a server" if digest else ""
+            raise NotFound(f"no mask file {str(source)!r}{hint}")
         content = decode(map_file(path))
     else:
         content = decode(source)

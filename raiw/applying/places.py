@@ -1,0 +1,113 @@
+"""Where the masks of a set belong in a PyTorch model, with every reason why one does not fit."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from raiw.applying.names import match_names
+from raiw.errors import InvalidInput
+from raiw.graphs import Bools
+from raiw.masks import Mask, MaskSet
+
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One layer's parameter, and its mask in the layout of the weight."""
+
+    layer: str
+    module: nn.Module
+    attribute: str
+    kept: Bools
+    """Broadcasts to the parameter: kernel axes have size 1."""
+
+    @property
+    def weight(self) -> nn.Parameter:
+        """The parameter."""
+        parameter: nn.Parameter = getattr(self.module, self.attribute)
+        return parameter
+
+
+def find_places(model: nn.Module, masks: MaskSet, *, strict: bool) -> list[Place]:
+    """Find the parameter of every mask and check that they fit.
+
+    Raises
+    ------
+    InvalidInput
+        A layer is unknown, computed from other parameters, of another shape or kind, or shares
+        its weight with a layer of another mask.
+    """
+    owners = {
+        f"{path}.{attribute}".removeprefix("."): (module, attribute)
+        for path, module in model.named_modules(remove_duplicate=False)
+        for attribute, _ in module.named_parameters(recurse=False, remove_duplicate=False)
+    }
+    _refuse_computed(masks, owners)
+    places: list[Place] = []
+    for layer, name in match_names(masks, owners, ("weight",), strict=strict).items():
+        module, attribute = owners[name]
+        places.append(Place(layer, module, attribute, _fit(masks[layer], module, attribute, name)))
+    _refuse_contradictions(places)
+    return places
+
+
+def _refuse_computed(masks: MaskSet, names: dict[str, tuple[nn.Module, str]]) -> None:
+    """Refuse layers whose weight is no parameter but computed from others."""
+    makers = {"weight_orig": "torch.nn.utils.prune", "parametrizations.weight": "a parametrization"}
+    for layer in masks:
+        for inside, maker in makers.items():
+            if any(name.startswith(f"{layer}.{inside}") for name in names):
+                raise InvalidInput(
+                    f"layer {layer!r}: the weight is computed by {maker}; remove that, then apply "
+                    f"the masks",
+                    layer=layer,
+                )
+
+
+def _fit(mask: Mask, module: nn.Module, attribute: str, name: str) -> Bools:
+    """Return the mask in the layout of the weight, once kind and shape agree."""
+    weight = getattr(module, attribute)
+    if is_lazy(weight):
+        raise InvalidInput(
+            f"layer {mask.name!r}: parameter {name!r} has no shape yet; run one forward pass first",
+            layer=mask.name,
+        )
+    transposed = mask.layer.kind == "conv_transpose2d"
+    if transposed != isinstance(module, _TRANSPOSED):
+        raise InvalidInput(
+            f"layer {mask.name!r} is {mask.layer.kind} in the spec, but {type(module).__name__} in "
+            f"the model, which stores its weight the other way round: set its kind to "
+            f"{'conv2d or linear' if transposed else 'conv_transpose2d'}",
+            layer=mask.name,
+        )
+    kept = mask.for_weight()
+    if weight.shape[:2] != kept.shape[:2]:
+        raise InvalidInput(_misfit(mask, kept, weight, name), layer=mask.name)
+    return kept.reshape(kept.shape[:2] + (1,) * (weight.dim() - 2))
+
+
+def _misfit(mask: Mask, kept: Bools, weight: torch.Tensor, name: str) -> str:
+    sides = "(in, out/groups)" if mask.layer.kind == "conv_transpose2d" else "(out, in/groups)"
+    fault = (
+        f"layer {mask.name!r}: the mask is {sides} = {kept.shape[:2]}, parameter {name!r} is "
+        f"{tuple(weight.shape)}"
+    )
+    if tuple(weight.shape[:2]) == kept.shape[1::-1]:
+        return f"{fault}: it is transposed; the spec names inputs and outputs the other way round"
+    return f"{fault}: craft the masks for this network's shapes"
+
+
+def _refuse_contradictions(places: list[Place]) -> None:
+    first: dict[int, Place] = {}
+    for place in places:
+        other = first.setdefault(id(place.weight), place)
+        if not np.array_equal(other.kept, place.kept):
+            raise InvalidInput(
+                f"layers {other.layer!r} and {place.layer!r} share one weight but have different "
+                f"masks: leave one of them out of the spec",
+                layer=place.layer,
+            )
