@@ -6,10 +6,12 @@ from typing import Any
 
 from raiw.algorithms import ALGORITHMS
 from raiw.crafting import craft_layer
+from raiw.crafting.certificate import certify_layer
 from raiw.importance.reading import Importance, open_importance
 from raiw.masks.file import Origin
 from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet
+from raiw.specs.crafting import Craft
 from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
 from raiw.statistics import describe
@@ -71,24 +73,27 @@ def craft(
     for planned in plan.layers:
         if should_stop is not None and should_stop():
             raise Stopped
-        masks.append(craft_mask(planned, plan.algorithm, spec.craft.seed, scores))
+        masks.append(craft_mask(planned, plan.algorithm, spec.craft, scores))
         if on_layer is not None:
             on_layer(len(masks), len(plan.layers), masks[-1])
     return MaskSet(masks, origin_of(spec, scores))
 
 
 def craft_mask(
-    planned: PlannedLayer, algorithm: str, seed: int, importance: Importance | None
+    planned: PlannedLayer, algorithm: str, craft: Craft, importance: Importance | None
 ) -> Mask:
-    """Craft one layer of a plan: its scores, its graph and its facts."""
+    """Craft one layer of a plan: its scores, its graph, its certificate and its facts."""
     scores = None if importance is None else importance.scores(planned)
-    crafted = craft_layer(planned, algorithm, seed, scores)
+    crafted = craft_layer(planned, algorithm, craft.seed, scores)
+    bounded = craft.certify and ALGORITHMS[algorithm].regular
+    certificate = certify_layer(planned, crafted.graph, scores) if bounded else None
     return Mask(
         layer=planned.layer,
         graph=crafted.graph,
         requested=planned.edges,
         completed=crafted.completed,
         kept_score=crafted.kept_score,
+        upper_bound=None if certificate is None else certificate.upper_bound,
         facts=describe(crafted.graph, planned.layer.groups),
     )
 

@@ -5,13 +5,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from raiw.algorithms import ALGORITHMS
-from raiw.crafting import kept_score
+from raiw.crafting import group_graphs, kept_score
+from raiw.crafting.certificate import certify_layer
 from raiw.errors import GateFailed
-from raiw.graphs import Degrees
+from raiw.graphs import Degrees, Graph
 from raiw.importance.reading import Importance, open_importance
 from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet, load
+from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
 from raiw.statistics import describe
 
@@ -70,7 +74,9 @@ def verify(
     in the file are the bits' own; ``edges``, every layer has the edges asked for; ``degrees``, for
     an algorithm that promises them, every degree is the floor or the ceiling of its side's mean,
     in every group; ``spec``, layers, edges, algorithm and seed are the given spec's;
-    ``importance``, the scores are those the masks were crafted from and the kept scores agree.
+    ``importance``, the scores are those the masks were crafted from, and what the layers keep of
+    them is what the masks say; ``certificates``, so is the bound that no graph can exceed, found
+    anew from the scores.
 
     Raises
     ------
@@ -95,12 +101,13 @@ def verify(
         _over_layers("edges", masks, _edges_fault),
     ]
     if masks.algorithm in ALGORITHMS and ALGORITHMS[masks.algorithm].regular:
-        checks.append(_over_layers("degrees", masks, _degrees_fault))
+        checks.append(Check("degrees", tuple(_degrees_faults(masks))))
     if spec is not None:
         checks.append(Check("spec", tuple(_spec_faults(masks, Spec.of(spec)))))
     if importance is not None:
         opened = open_importance(importance, masks.spec)
         checks.append(Check("importance", tuple(_importance_faults(masks, opened))))
+        checks.append(Check("certificates", tuple(_certificate_faults(masks, opened))))
     return Report(masks.digest, tuple(checks))
 
 
@@ -121,8 +128,18 @@ def _edges_fault(mask: Mask) -> str | None:
     return None if edges == mask.requested else f"{edges} edges, {mask.requested} were asked for"
 
 
-def _degrees_fault(mask: Mask) -> str | None:
-    for group, graph in enumerate(mask.group_graphs()):
+def _degrees_faults(masks: MaskSet) -> Iterator[str]:
+    for planned in masks.spec.plan(scored=masks.importance is not None).layers:
+        fault = _degrees_fault(planned, masks[planned.name].graph)
+        if fault:
+            yield f"layer {planned.name!r}: {fault}"
+
+
+def _degrees_fault(planned: PlannedLayer, layer: Graph) -> str | None:
+    outputs = planned.group_outputs
+    if not np.array_equal(np.repeat(layer.bits[::outputs], outputs, axis=0), layer.bits):
+        return f"groups of {outputs} outputs do not share their inputs"
+    for group, graph in enumerate(group_graphs(planned, layer)):
         for side, degrees in (("input", graph.in_degrees()), ("output", graph.out_degrees())):
             if not _even(degrees):
                 return (
@@ -165,3 +182,17 @@ def _importance_faults(masks: MaskSet, importance: Importance) -> Iterator[str]:
         kept = None if scores is None else kept_score(mask.graph, scores)
         if kept != mask.kept_score:
             yield f"layer {mask.name!r}: keeps a score of {kept}, the masks say {mask.kept_score}"
+
+
+def _certificate_faults(masks: MaskSet, importance: Importance) -> Iterator[str]:
+    if not (masks.spec.craft.certify and ALGORITHMS[masks.algorithm].regular):
+        return
+    for planned in masks.spec.plan(scored=True).layers:
+        mask = masks[planned.name]
+        found = certify_layer(planned, mask.graph, importance.scores(planned))
+        bound = None if found is None else found.upper_bound
+        if bound != mask.upper_bound:
+            yield (
+                f"layer {mask.name!r}: graphs can keep a score of {bound} by these scores, of "
+                f"{mask.upper_bound} by the masks"
+            )

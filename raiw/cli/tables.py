@@ -18,20 +18,24 @@ _ID_LENGTH = 19
 def layer_table(masks: "MaskSet", stats: "Mapping[str, LayerStatistics]") -> Table:
     """Return one row a layer, and the totals.
 
-    Entropies are in nats; the gap is what is missing to the dense layer of that shape. ``stats``
+    Entropies are in nats; the gap is what is missing to the dense layer of that shape. The score
+    gap is how far at most the kept score is from the best any graph could keep. ``stats``
     are those of :meth:`raiw.MaskSet.stats`.
     """
+    certified = any(mask.gap is not None for mask in masks.values())
     table = _table(
         "layer",
         right=(
             *("shape", "edges", "in degree", "out degree", "density"),
             *("entropy", "gap to dense", "components"),
+            *(("score gap",) if certified else ()),
         ),
     )
     for name, mask in masks.items():
-        table.add_row(name, *_mask_cells(mask), *_entropy_cells(stats[name]))
+        cells = *_mask_cells(mask), *_entropy_cells(stats[name]), *_score_gap(mask)
+        table.add_row(name, *cells[: len(table.columns) - 1])
     table.add_section()
-    table.add_row("total", "", f"{masks.edges:,}", "", "", "", "", "", "")
+    table.add_row("total", "", f"{masks.edges:,}")
     table.caption = (
         f"{_kept(masks.weights, masks.dense_weights)}, {masks.algorithm}, "
         f"shapes are out × in/groups, entropies in nats"
@@ -120,6 +124,10 @@ def _mask_cells(mask: "Mask") -> tuple[str, ...]:
 def _entropy_cells(stats: "LayerStatistics") -> tuple[str, ...]:
     error = f" ± {stats.entropy_error:.1g}" if stats.entropy_error is not None else ""
     return f"{stats.entropy:.4f}{error}", f"{stats.entropy_gap:z.4f}", f"{stats.components:,}"
+
+
+def _score_gap(mask: "Mask") -> tuple[str]:
+    return ("" if mask.gap is None else f"≤ {100 * mask.gap:.2g} %",)
 
 
 def _degrees(degrees: "DegreeRange") -> str:

@@ -4,6 +4,7 @@ An algorithm is a function ``build(shape, edges, *, scores, stream) -> Built`` f
 graph; :func:`craft_layer` runs it for every group of a layer and stacks the graphs by output.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from raiw.algorithms import ALGORITHMS
 from raiw.crafting.exact import ExactSum
 from raiw.crafting.randomness import Stream
-from raiw.errors import Infeasible
+from raiw.errors import Infeasible, InvalidImportance
 from raiw.graphs import Graph
 from raiw.specs.plan import PlannedLayer
 
@@ -63,24 +64,63 @@ def craft_layer(
     ------
     Infeasible
         Forbidden edges leave no graph that keeps the degree contract.
+    InvalidImportance
+        The scores of outputs that share their inputs sum to infinity.
     """
     if planned.dense and scores is None:
         algorithm = "dense"
     build = ALGORITHMS[algorithm].load()
-    rows, n_in = planned.group_shape
     built: list[Built] = []
     for group, edges in enumerate(planned.group_edges):
-        own_scores = None if scores is None else scores[group * rows : (group + 1) * rows]
+        own = None if scores is None else group_scores(planned, group, scores)
         stream = Stream(seed, planned.name, group)
         try:
-            built.append(build((rows, n_in), edges, scores=own_scores, stream=stream))
+            built.append(build(planned.group_shape, edges, scores=own, stream=stream))
         except Infeasible as error:
             raise Infeasible(
                 f"layer {planned.name!r}: {error.message}", layer=planned.name, **error.details
             ) from None
-    graph = Graph(planned.shape, np.concatenate([one.graph.bits for one in built]))
+    bits = np.concatenate([one.graph.bits for one in built])
+    graph = Graph(planned.shape, np.repeat(bits, planned.group_outputs, axis=0))
     kept = None if scores is None else kept_score(graph, scores)
     return CraftedLayer(graph, sum(one.completed for one in built), kept)
+
+
+def group_scores(planned: PlannedLayer, group: int, scores: Scores) -> Scores:
+    """Return the scores of the graph crafted for one group, of shape ``planned.group_shape``.
+
+    Outputs that share their inputs are one vertex: their scores are added in float64, one after
+    the other, which fixes the rounding on every machine.
+
+    Raises
+    ------
+    InvalidImportance
+        A sum is infinite.
+    """
+    rows, n_in = planned.group_shape
+    outputs = planned.group_outputs
+    own = scores[group * rows * outputs : (group + 1) * rows * outputs]
+    if outputs == 1:
+        return own
+    total = np.zeros((rows, n_in))
+    with np.errstate(over="ignore"):
+        for output in range(outputs):
+            total += own[output::outputs]
+    if not total.max() < np.inf:
+        raise InvalidImportance(
+            f"layer {planned.name!r}: the scores of {outputs} outputs sum to infinity: scale them "
+            f"down",
+            layer=planned.name,
+        )
+    return total
+
+
+def group_graphs(planned: PlannedLayer, graph: Graph) -> Iterator[Graph]:
+    """Yield the graph crafted for each group, of shape ``planned.group_shape``."""
+    rows, _ = planned.group_shape
+    bits = graph.bits[:: planned.group_outputs]
+    for start in range(0, len(bits), rows):
+        yield Graph(planned.group_shape, np.ascontiguousarray(bits[start : start + rows]))
 
 
 def kept_score(graph: Graph, scores: Scores) -> float | None:

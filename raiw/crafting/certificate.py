@@ -3,11 +3,13 @@
 import math
 from dataclasses import dataclass
 
-from raiw.crafting import Scores, as_native, kept_score
+from raiw.crafting import Scores, as_native, group_graphs, group_scores, kept_score
 from raiw.crafting.descent import descend, likely
+from raiw.crafting.exact import ExactSum
 from raiw.crafting.potentials import settle
 from raiw.crafting.prices import arcs_of, underpriced, upper_bound
 from raiw.graphs import Graph
+from raiw.specs.plan import PlannedLayer
 
 _PASSES = 16
 _LARGE = 1 << 14
@@ -31,6 +33,23 @@ class Certificate:
         """
         missing = self.upper_bound - self.kept_score
         return missing / abs(self.upper_bound) if missing else 0.0
+
+
+def certify_layer(planned: PlannedLayer, graph: Graph, scores: Scores | None) -> Certificate | None:
+    """Return the certificate of a layer: that of its groups' graphs, added up.
+
+    The graph keeps the degree contract. None where there are no scores, or where a sum is no
+    finite number.
+    """
+    if scores is None or (kept := kept_score(graph, scores)) is None:
+        return None
+    bound = ExactSum()
+    for group, own in enumerate(group_graphs(planned, graph)):
+        certificate = certify(own, group_scores(planned, group, scores))
+        if certificate is None:
+            return None
+        bound.add([certificate.upper_bound])
+    return Certificate(kept, bound.total())
 
 
 def certify(graph: Graph, scores: Scores) -> Certificate | None:

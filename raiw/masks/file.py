@@ -12,8 +12,9 @@ keys has no fixed byte order:
 ``spec``, ``algorithm``, ``revision``, ``seed``, ``importance``
     Canonical spec, the algorithm with its revision, seed, digest of the importance file or null.
 ``layers``
-    In the spec's order: ``name``, ``requested`` edges, ``completed`` edges, ``kept_score`` and the
-    exact ``facts`` (:class:`raiw.statistics.LayerFacts`).
+    In the spec's order: ``name``, ``requested`` edges, ``completed`` edges, ``kept_score``,
+    ``upper_bound`` of the score any graph could keep, and the exact ``facts``
+    (:class:`raiw.statistics.LayerFacts`).
 ``checksum``
     sha256 of the canonical JSON of all the rest, so no bit of the metadata can change unseen.
 
@@ -63,6 +64,7 @@ class _Layer(BaseModel):
     requested: Count
     completed: Count
     kept_score: float | None
+    upper_bound: float | None
     facts: LayerFacts
 
 
@@ -109,6 +111,7 @@ def describe_masks(origin: Origin, masks: Iterable[Mask], digest: str) -> dict[s
                 "requested": mask.requested,
                 "completed": mask.completed,
                 "kept_score": mask.kept_score,
+                "upper_bound": mask.upper_bound,
                 "facts": mask.facts.to_json(),
             }
             for mask in masks
@@ -169,6 +172,7 @@ def decode(data: mmap | bytes) -> Content:
             requested=record.requested,
             completed=record.completed,
             kept_score=record.kept_score,
+            upper_bound=record.upper_bound,
             facts=record.facts,
         )
         for layer, record in zip(layers, certificate.layers, strict=True)

@@ -36,6 +36,8 @@ class Mask:
     """Edges the greedy pass could not place and the completion did."""
     kept_score: float | None = None
     """Sum of the kept scores; None without scores."""
+    upper_bound: float | None = None
+    """What no graph under the layer's contract can keep more than; None if not certified."""
     facts: LayerFacts
     """Exact statistics, as they stand in the mask file."""
 
@@ -63,6 +65,14 @@ class Mask:
     def density(self) -> float:
         """Kept edges over all edges."""
         return self.facts.density
+
+    @property
+    def gap(self) -> float | None:
+        """How far at most the kept score is from the best: ``(bound - kept)/|bound|``."""
+        if self.upper_bound is None or self.kept_score is None:
+            return None
+        missing = self.upper_bound - self.kept_score
+        return missing / abs(self.upper_bound) if missing else 0.0
 
     @property
     def weights(self) -> int:

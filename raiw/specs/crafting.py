@@ -13,12 +13,13 @@ Degree = Annotated[int, Field(ge=0, strict=True)]
 Density = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Edges = Annotated[int, Field(ge=0, strict=True)]
 Parameters = Annotated[int, Field(ge=0, strict=True)]
+GroupOutputs = Annotated[int, Field(ge=1, le=1 << 16, strict=True)]
 
 LAYER_TARGETS = ("degree", "density", "edges", "dense")
 
 
 class Rule(Document):
-    """One target for the layers whose name matches a glob; the last matching rule wins."""
+    """A target for the layers whose name matches a glob; the last matching rule wins."""
 
     match: Annotated[str, Field(min_length=1, max_length=200)]
     """Glob over layer names: ``features.*``, ``conv[1-3]``, ``fc?``; case counts."""
@@ -30,16 +31,23 @@ class Rule(Document):
     """Edges of the layer, all its groups together."""
     dense: Literal[True] | None = None
     """Keep every edge."""
+    group_outputs: GroupOutputs | None = None
+    """As in ``craft``, for these layers; may stand without a target."""
 
     @model_validator(mode="after")
     def _one_target(self) -> "Rule":
         given = [target for target in LAYER_TARGETS if getattr(self, target) is not None]
-        if len(given) != 1:
+        if len(given) > 1 or not (given or self.group_outputs):
             got = " and ".join(given) if given else "none"
             raise ValueError(
                 f"a rule needs exactly one of {', '.join(LAYER_TARGETS)}; this one has {got}"
             )
         return self
+
+    @property
+    def has_target(self) -> bool:
+        """Whether the rule decides the edges of its layers."""
+        return any(getattr(self, target) is not None for target in LAYER_TARGETS)
 
 
 class Craft(Document):
@@ -57,6 +65,12 @@ class Craft(Document):
     """Edges of every layer."""
     parameters: Parameters | None = None
     """Weights kept in the whole network, rules and dense layers included."""
+    group_outputs: GroupOutputs = 1
+    """So many consecutive outputs share one set of inputs: they are one vertex of the graph that
+    is crafted, whose score is the sum of theirs. Targets still count edges of single outputs."""
+    certify: bool = True
+    """Bound the score that any graph could keep, so that the masks tell how good they are. Costs
+    some tens of reads of the scores, many times the crafting itself."""
     rules: tuple[Rule, ...] = ()
     """Exceptions by layer name."""
 

@@ -20,6 +20,8 @@ class PlannedLayer:
     edges: int
     pointer: str
     """Where in the document the target stands."""
+    group_outputs: int = 1
+    """Consecutive outputs that share one set of inputs: one output vertex of what is crafted."""
 
     @property
     def name(self) -> str:
@@ -38,14 +40,14 @@ class PlannedLayer:
 
     @property
     def group_shape(self) -> tuple[int, int]:
-        """Shape ``(out/groups, in/groups)`` of one group's graph."""
+        """Shape ``(out/groups/group_outputs, in/groups)`` of the graph crafted for one group."""
         out, n_in = self.shape
-        return out // self.layer.groups, n_in
+        return out // self.layer.groups // self.group_outputs, n_in
 
     @property
     def group_edges(self) -> tuple[int, ...]:
-        """Edges of each group's graph: equal, the first ones one more where they do not divide."""
-        share, rest = divmod(self.edges, self.layer.groups)
+        """Edges crafted for each group: equal, the first ones one more where they do not divide."""
+        share, rest = divmod(self.edges // self.group_outputs, self.layer.groups)
         return tuple(share + (group < rest) for group in range(self.layer.groups))
 
     @property
@@ -72,7 +74,8 @@ class PlannedLayer:
         """Return the smallest and largest degree the contract allows on side ``in`` or ``out``."""
         n = self.group_shape[0 if side == "out" else 1]
         fewest, most = min(self.group_edges), max(self.group_edges)
-        return fewest // n, -(-most // n)
+        outputs = self.group_outputs if side == "in" else 1
+        return outputs * (fewest // n), outputs * -(-most // n)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan of the layer as JSON-serialisable values."""
@@ -81,6 +84,7 @@ class PlannedLayer:
             "kind": self.layer.kind,
             "shape": list(self.shape),
             "groups": self.layer.groups,
+            "group_outputs": self.group_outputs,
             "edges": self.edges,
             "density": self.density,
             "dense": self.dense,
@@ -148,20 +152,25 @@ def plan_layers(layers: Sequence[Linear | Conv], craft: Craft) -> tuple[PlannedL
             PlannedLayer(layer, math.prod(layer.graph_shape), "/craft/algorithm")
             for layer in layers
         )
-    chosen = [_last_match(layer.name, craft.rules) for layer in layers]
+    shared = [_group_outputs(layer, craft) for layer in layers]
     planned: dict[int, PlannedLayer] = {}
-    for index, (layer, position) in enumerate(zip(layers, chosen, strict=True)):
+    for index, (layer, outputs) in enumerate(zip(layers, shared, strict=True)):
+        position = _last_match(layer.name, craft.rules, with_target=True)
         if position is not None:
             rule, pointer = craft.rules[position], f"/craft/rules/{position}"
-            planned[index] = PlannedLayer(layer, *_layer_edges(layer, rule, pointer))
+            edges, pointer = _layer_edges(layer, rule, pointer, outputs)
+            planned[index] = PlannedLayer(layer, edges, pointer, 1 if rule.dense else outputs)
         elif craft.parameters is None:
-            planned[index] = PlannedLayer(layer, *_layer_edges(layer, craft, "/craft"))
+            planned[index] = PlannedLayer(
+                layer, *_layer_edges(layer, craft, "/craft", outputs), outputs
+            )
     if craft.parameters is not None:
-        free = [index for index in range(len(layers)) if index not in planned]
+        free = [(layers[i], shared[i]) for i in range(len(layers)) if i not in planned]
         fixed = sum(layer.weights for layer in planned.values())
-        split = _split_parameters([layers[i] for i in free], craft.parameters, fixed)
-        for index, edges in zip(free, split, strict=True):
-            planned[index] = PlannedLayer(layers[index], edges, "/craft/parameters")
+        split = iter(_split_parameters(free, craft.parameters, fixed))
+        for index, (layer, outputs) in enumerate(zip(layers, shared, strict=True)):
+            if index not in planned:
+                planned[index] = PlannedLayer(layer, next(split), "/craft/parameters", outputs)
     for layer_plan in planned.values():
         _check_size(layer_plan)
     return tuple(planned[index] for index in range(len(layers)))
@@ -178,16 +187,56 @@ def _check_rules(layers: Sequence[Linear | Conv], rules: Sequence[Rule]) -> None
             )
 
 
-def _last_match(name: str, rules: Sequence[Rule]) -> int | None:
+def _last_match(name: str, rules: Sequence[Rule], *, with_target: bool) -> int | None:
+    """Return the last rule for a layer that gives a target, or that gives group_outputs."""
     matching = (
         position
         for position in reversed(range(len(rules)))
         if fnmatch.fnmatchcase(name, rules[position].match)
+        and (rules[position].has_target if with_target else rules[position].group_outputs)
     )
     return next(matching, None)
 
 
-def _layer_edges(layer: Linear | Conv, target: Rule | Craft, at: str) -> tuple[int, str]:
+def _group_outputs(layer: Linear | Conv, craft: Craft) -> int:
+    """Return how many outputs of a layer share their inputs; 1 where a rule makes it dense."""
+    target = _last_match(layer.name, craft.rules, with_target=True)
+    if target is not None and craft.rules[target].dense:
+        return 1
+    position = _last_match(layer.name, craft.rules, with_target=False)
+    own = None if position is None else craft.rules[position].group_outputs
+    outputs = craft.group_outputs if own is None else own
+    group_out = layer.graph_shape[0] // layer.groups
+    if group_out % outputs:
+        per_group = " of a group" if layer.groups > 1 else ""
+        raise ImpossibleTarget(
+            f"layer {layer.name!r}: group_outputs={outputs} does not divide its {group_out} "
+            f"outputs{per_group}; the nearest that does is {math.gcd(outputs, group_out)}: give "
+            f"the layer a rule with it, or make it dense",
+            pointer="/craft/group_outputs" if own is None else f"/craft/rules/{position}",
+            layer=layer.name,
+            nearest=math.gcd(outputs, group_out),
+        )
+    return outputs
+
+
+def _whole_groups(layer: Linear | Conv, edges: int, outputs: int, pointer: str) -> int:
+    """Require edges that ``outputs`` consecutive outputs can share evenly."""
+    if edges % outputs == 0:
+        return edges
+    nearest = min((edges + outputs // 2) // outputs * outputs, math.prod(layer.graph_shape))
+    raise ImpossibleTarget(
+        f"layer {layer.name!r}: {edges} edges cannot be shared by {outputs} outputs each; the "
+        f"nearest feasible number is {nearest} edges",
+        pointer=pointer,
+        layer=layer.name,
+        nearest=nearest,
+    )
+
+
+def _layer_edges(
+    layer: Linear | Conv, target: Rule | Craft, at: str, outputs: int
+) -> tuple[int, str]:
     """Return the edges a target asks of a layer, and the pointer of that target."""
     out, n_in = layer.graph_shape
     cells = out * n_in
@@ -205,9 +254,11 @@ def _layer_edges(layer: Linear | Conv, target: Rule | Craft, at: str) -> tuple[i
                 layer=layer.name,
                 nearest=group_out,
             )
-        return target.degree * n_in * layer.groups, f"{at}/degree"
+        edges = target.degree * n_in * layer.groups
+        return _whole_groups(layer, edges, outputs, f"{at}/degree"), f"{at}/degree"
     if target.density is not None:
-        return math.floor(Fraction(target.density) * cells + Fraction(1, 2)), f"{at}/density"
+        shared = Fraction(target.density) * (cells // outputs)
+        return math.floor(shared + Fraction(1, 2)) * outputs, f"{at}/density"
     if target.edges is not None:
         if target.edges > cells:
             raise ImpossibleTarget(
@@ -217,7 +268,7 @@ def _layer_edges(layer: Linear | Conv, target: Rule | Craft, at: str) -> tuple[i
                 layer=layer.name,
                 nearest=cells,
             )
-        return target.edges, f"{at}/edges"
+        return _whole_groups(layer, target.edges, outputs, f"{at}/edges"), f"{at}/edges"
     raise InvalidSpec(
         f"layer {layer.name!r} has no target: give craft one of degree, density, edges or "
         f"parameters, or a rule that matches the layer",
@@ -225,14 +276,19 @@ def _layer_edges(layer: Linear | Conv, target: Rule | Craft, at: str) -> tuple[i
     )
 
 
-def _split_parameters(layers: Sequence[Linear | Conv], parameters: int, fixed: int) -> list[int]:
-    """Split a weight budget over layers at one density, by largest remainder.
+def _split_parameters(
+    layers: Sequence[tuple[Linear | Conv, int]], parameters: int, fixed: int
+) -> list[int]:
+    """Split a weight budget over layers and their group_outputs at one density.
+
+    Largest remainders are rounded up.
 
     The total is the largest that does not exceed the budget up to one filter of the smallest
     kernel, and equals it whenever some layer has one weight an edge.
     """
-    cells = [math.prod(layer.graph_shape) for layer in layers]
-    total = sum(count * layer.taps for count, layer in zip(cells, layers, strict=True))
+    cells = [math.prod(layer.graph_shape) // outputs for layer, outputs in layers]
+    weights = [layer.taps * outputs for layer, outputs in layers]
+    total = sum(count * weight for count, weight in zip(cells, weights, strict=True))
     if not fixed <= parameters <= fixed + total:
         nearest = fixed if parameters < fixed else fixed + total
         raise ImpossibleTarget(
@@ -243,17 +299,17 @@ def _split_parameters(layers: Sequence[Linear | Conv], parameters: int, fixed: i
         )
     density = Fraction(parameters - fixed, total) if total else Fraction(0)
     edges = [math.floor(density * count) for count in cells]
-    left = parameters - fixed - sum(e * y.taps for e, y in zip(edges, layers, strict=True))
+    left = parameters - fixed - sum(e * w for e, w in zip(edges, weights, strict=True))
     by_remainder = sorted(range(len(layers)), key=lambda i: (edges[i] - density * cells[i], i))
     for index in by_remainder:
-        if layers[index].taps <= left and edges[index] < cells[index]:
+        if weights[index] <= left and edges[index] < cells[index]:
             edges[index] += 1
-            left -= layers[index].taps
-    for index in sorted(range(len(layers)), key=lambda i: (-layers[i].taps, i)):
-        more = min(left // layers[index].taps, cells[index] - edges[index])
+            left -= weights[index]
+    for index in sorted(range(len(layers)), key=lambda i: (-weights[i], i)):
+        more = min(left // weights[index], cells[index] - edges[index])
         edges[index] += more
-        left -= more * layers[index].taps
-    return edges
+        left -= more * weights[index]
+    return [count * outputs for count, (_, outputs) in zip(edges, layers, strict=True)]
 
 
 def _check_size(planned: PlannedLayer) -> None:

@@ -143,6 +143,7 @@ class PlannedLayerView(View):
     kind: str
     shape: tuple[int, int]
     groups: int
+    group_outputs: int
     edges: int
     density: float
     dense: bool

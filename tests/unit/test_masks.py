@@ -172,6 +172,7 @@ def test_verify_holds_for_what_was_crafted(tmp_path):
         "degrees",
         "spec",
         "importance",
+        "certificates",
     ]
     report.require()
     json.dumps(report.to_json())
@@ -203,10 +204,33 @@ def test_verify_sees_another_spec_and_other_scores():
     fewer = DOCUMENT | {"layers": DOCUMENT["layers"][1:]}
     assert "layer 'fc' is in the masks only" in raiw.verify(masks, spec=fewer).faults
     louder = {name: 2 * array for name, array in scores().items()}
-    faults = raiw.verify(masks, importance=louder).faults
-    assert len(faults) == 3
+    failed = [check for check in raiw.verify(masks, importance=louder).checks if not check.ok]
+    assert [(check.name, len(check.faults)) for check in failed] == [
+        ("importance", 3),
+        ("certificates", 2),
+    ]
     seeded = DOCUMENT | {"craft": DOCUMENT["craft"] | {"seed": 5}}
     assert "with seed 0, the spec asks for 5" in raiw.verify(craft(DOCUMENT), seeded).faults[0]
+
+
+def test_a_certificate_is_stored_and_cannot_be_invented(tmp_path):
+    masks = craft(DOCUMENT, scores())
+    masks.save(tmp_path / "m.safetensors")
+    fc = raiw.load(tmp_path / "m.safetensors")["fc"]
+    assert fc.upper_bound == masks["fc"].upper_bound >= fc.kept_score
+    assert 0 <= fc.gap < 0.1
+    boast = [replace(mask, upper_bound=mask.kept_score) for mask in masks.values()]
+    report = raiw.verify(raiw.MaskSet(boast, masks.origin), importance=scores())
+    assert [check.name for check in report.checks if not check.ok] == ["certificates"]
+
+
+def test_masks_are_certified_only_where_that_means_something(masks):
+    assert masks["fc"].upper_bound is None is masks["fc"].gap
+    for craft_section in ({"algorithm": "random", "degree": 3}, {"degree": 3, "certify": False}):
+        other = craft({"layers": DOCUMENT["layers"][:1], "craft": craft_section}, scores())
+        assert other["fc"].kept_score is not None
+        assert other["fc"].upper_bound is None
+        assert raiw.verify(other, importance=scores()).ok
 
 
 def test_a_difference_counts_edges(masks):
@@ -254,7 +278,7 @@ def test_progress_and_stopping():
 def test_layers_crafted_apart_make_the_same_masks(masks):
     spec = Spec.parse(DOCUMENT)
     plan = spec.plan()
-    apart = [craft_mask(layer, plan.algorithm, 0, None) for layer in reversed(plan.layers)]
+    apart = [craft_mask(layer, plan.algorithm, spec.craft, None) for layer in reversed(plan.layers)]
     assert raiw.MaskSet(apart, origin_of(spec, None)) == masks
     assert raiw.MaskSet(reversed(apart), origin_of(spec, None)).to_bytes() == masks.to_bytes()
     assert all(mask.facts == describe(mask.graph, mask.groups) for mask in apart)
