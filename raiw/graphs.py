@@ -16,7 +16,7 @@ Bools = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int32]
 Degrees = npt.NDArray[np.int64]
 
-_BLOCK_CELLS = 1 << 22
+_BLOCK_CELLS = 1 << 20
 
 
 @dataclass(frozen=True, eq=False, slots=True)

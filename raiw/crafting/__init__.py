@@ -8,16 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from raiw.algorithms import ALGORITHMS
 from raiw.crafting.exact import ExactSum
 from raiw.crafting.randomness import Stream
+from raiw.crafting.scores import Scores, as_native
 from raiw.errors import Infeasible, InvalidImportance
 from raiw.graphs import Graph
 from raiw.specs.plan import PlannedLayer
-
-Scores = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +78,12 @@ def craft_layer(
             raise Infeasible(
                 f"layer {planned.name!r}: {error.message}", layer=planned.name, **error.details
             ) from None
-    bits = np.concatenate([one.graph.bits for one in built])
-    graph = Graph(planned.shape, np.repeat(bits, planned.group_outputs, axis=0))
+    bits = built[0].graph.bits
+    if len(built) > 1:
+        bits = np.concatenate([one.graph.bits for one in built])
+    if planned.group_outputs > 1:
+        bits = np.repeat(bits, planned.group_outputs, axis=0)
+    graph = Graph(planned.shape, bits)
     kept = None if scores is None else kept_score(graph, scores)
     return CraftedLayer(graph, sum(one.completed for one in built), kept)
 
@@ -134,9 +136,3 @@ def kept_score(graph: Graph, scores: Scores) -> float | None:
         return total.total()
     except OverflowError:
         return None
-
-
-def as_native(scores: Scores) -> Scores:
-    """Return the scores as the kernels read them: float32 or float64, contiguous by rows."""
-    wide = scores.dtype.itemsize > np.float32().itemsize
-    return np.ascontiguousarray(scores, np.float64 if wide else np.float32)

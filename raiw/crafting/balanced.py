@@ -8,11 +8,12 @@ less.
 
 import numpy as np
 
-from raiw.crafting import Built, Scores, as_native, kept_score
+from raiw.crafting import Built, kept_score
 from raiw.crafting.descent import descend
 from raiw.crafting.greedy import build as build_greedily
 from raiw.crafting.prices import reduced_scores
 from raiw.crafting.randomness import Stream
+from raiw.crafting.scores import Scores, as_native
 
 
 def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream) -> Built:

@@ -3,11 +3,12 @@
 import math
 from dataclasses import dataclass
 
-from raiw.crafting import Scores, as_native, group_graphs, group_scores, kept_score
+from raiw.crafting import group_graphs, group_scores, kept_score
 from raiw.crafting.descent import descend, likely
 from raiw.crafting.exact import ExactSum
 from raiw.crafting.potentials import settle
 from raiw.crafting.prices import arcs_of, underpriced, upper_bound
+from raiw.crafting.scores import Scores, as_native
 from raiw.graphs import Graph
 from raiw.specs.plan import PlannedLayer
 

@@ -28,8 +28,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raiw.crafting import Scores, kernels
+from raiw.crafting import kernels
 from raiw.crafting.degrees import may_take, share
+from raiw.crafting.scores import Scores, cells
 from raiw.errors import Infeasible
 from raiw.graphs import Bits, Bools
 
@@ -44,7 +45,7 @@ def complete(scores: Scores, bits: Bits, edges: int) -> int:
     """
     missing = left = edges - int(np.bitwise_count(bits).sum())
     while left:
-        left -= kernels.complete(scores, bits, edges)
+        left -= kernels.complete(cells(scores), bits, edges)
         if left and not _augment(bits, scores, edges):
             out, n_in = scores.shape
             raise Infeasible(

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from raiw.crafting import Built, Scores
+from raiw.crafting import Built
 from raiw.crafting.randomness import Stream
+from raiw.crafting.scores import Scores
 from raiw.graphs import Graph
 
 

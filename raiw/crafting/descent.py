@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from raiw.crafting import Scores, kernels
+from raiw.crafting import kernels
 from raiw.crafting.degrees import Share, share
 from raiw.crafting.exact import Floats
 from raiw.crafting.prices import Prices
+from raiw.crafting.scores import Scores, cells
 from raiw.graphs import Graph
 
 SWEEPS = 24
@@ -73,7 +74,7 @@ class Side:
         """Rank the ``k`` best cells of every vertex, as many as it keeps if left out."""
         wanted = self.share.floor if k is None else k
         ranked = np.empty((4, len(self._lines)))
-        self._kernel(self._scores, others, self._hints(others, wanted), wanted, ranked)
+        self._kernel(cells(self._scores), others, self._hints(others, wanted), wanted, ranked)
         self._last = others, Ranked(*ranked)
         return self._last[1]
 
@@ -116,7 +117,7 @@ def likely(scores: Scores, prices: Prices, edges: int) -> Graph:
     out_lines = rows.rank(prices.ins, min(wanted[0], n_in)).above
     in_lines = columns.rank(prices.out, min(wanted[1], out)).above
     bits = np.zeros((out, -(-n_in // 8)), np.uint8)
-    kernels.mark_best(scores, prices.out, prices.ins, out_lines, in_lines, bits)
+    kernels.mark_best(cells(scores), prices.out, prices.ins, out_lines, in_lines, bits)
     return Graph(scores.shape, bits)
 
 

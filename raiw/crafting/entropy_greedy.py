@@ -15,8 +15,9 @@ Source: Dong et al., Crafting Efficient Neural Graph of Large Entropy, IJCAI 201
 import numpy as np
 import numpy.typing as npt
 
-from raiw.crafting import Built, Scores
+from raiw.crafting import Built
 from raiw.crafting.randomness import Stream
+from raiw.crafting.scores import Scores
 from raiw.errors import TooLarge
 from raiw.graphs import Graph
 

@@ -4,9 +4,10 @@ It ends in one dense block and vertices that no edge reaches: the counterexample
 compare with. The step is that of :mod:`raiw.crafting.entropy_greedy`.
 """
 
-from raiw.crafting import Built, Scores
+from raiw.crafting import Built
 from raiw.crafting.entropy_greedy import grow
 from raiw.crafting.randomness import Stream
+from raiw.crafting.scores import Scores
 
 
 def build(shape: tuple[int, int], edges: int, *, scores: Scores | None, stream: Stream) -> Built:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raiw.crafting import kernels
+from raiw.crafting.scores import Scores, cells
 from raiw.graphs import Bits
 
 Floats = npt.NDArray[np.float64]
@@ -34,15 +35,13 @@ class ExactSum:
             numerator, denominator = float(value).as_integer_ratio()
             self._units += numerator * (_UNIT // denominator)
 
-    def add_kept(self, scores: npt.NDArray[np.floating], bits: Bits) -> None:
+    def add_kept(self, scores: Scores, bits: Bits) -> None:
         """Add the scores of a graph's edges."""
-        kernels.add_kept(scores, bits, self._bins)
+        kernels.add_kept(cells(scores), bits, self._bins)
 
-    def add_reduced(
-        self, scores: npt.NDArray[np.floating], out_prices: Floats, in_prices: Floats
-    ) -> None:
+    def add_reduced(self, scores: Scores, out_prices: Floats, in_prices: Floats) -> None:
         """Add ``max(s - α_u - β_v, 0)`` over all cells."""
-        kernels.add_reduced(scores, out_prices, in_prices, self._bins)
+        kernels.add_reduced(cells(scores), out_prices, in_prices, self._bins)
 
     def total(self) -> float:
         """Return the sum, rounded to the nearest float64.

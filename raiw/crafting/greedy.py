@@ -16,9 +16,10 @@ Source: Dong et al., Crafting Efficient Neural Graph of Large Entropy, IJCAI 201
 
 import numpy as np
 
-from raiw.crafting import Built, Scores, as_native, kernels
+from raiw.crafting import Built, kernels
 from raiw.crafting.completion import complete
 from raiw.crafting.randomness import Stream
+from raiw.crafting.scores import Scores, as_native, cells
 from raiw.graphs import Graph
 
 
@@ -32,6 +33,6 @@ def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream)
     """
     scores = as_native(scores)
     bits = np.zeros((shape[0], -(-shape[1] // 8)), np.uint8)
-    kernels.greedy(scores, bits, edges)
+    kernels.greedy(cells(scores), bits, edges)
     completed = complete(scores, bits, edges)
     return Built(Graph(shape, bits), completed)

@@ -11,13 +11,14 @@ Solver: cost-scaling push-relabel (Goldberg, J. Algorithms 22, 1997) of OR-tools
 
 import numpy as np
 
-from raiw.crafting import Built, Scores, as_native
+from raiw.crafting import Built
 from raiw.crafting.degrees import share
 from raiw.crafting.descent import descend, likely
 from raiw.crafting.greedy import build as build_greedily
 from raiw.crafting.potentials import settle
 from raiw.crafting.prices import Arcs, arcs_of, largest_magnitude, underpriced
 from raiw.crafting.randomness import Stream
+from raiw.crafting.scores import Scores, as_native
 from raiw.errors import MissingExtra
 from raiw.graphs import Bools
 

@@ -15,9 +15,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from raiw.crafting import Scores, kernels
+from raiw.crafting import kernels
 from raiw.crafting.degrees import share
 from raiw.crafting.exact import ExactSum, Floats
+from raiw.crafting.scores import Scores, cells
 from raiw.graphs import Graph
 
 _ROUNDING = 2.0**-50
@@ -49,7 +50,7 @@ def upper_bound(scores: Scores, edges: int, prices: Prices) -> float:
 
 def largest_magnitude(scores: Scores) -> float:
     """Return the largest magnitude of a finite score."""
-    lowest, highest = kernels.finite_range(scores)
+    lowest, highest = kernels.finite_range(cells(scores))
     return max(abs(lowest), abs(highest))
 
 
@@ -62,7 +63,7 @@ def reduced_scores(scores: Scores, prices: Prices) -> Floats:
 def underpriced(scores: Scores, prices: Prices, line: float, known: Graph) -> Graph | None:
     """Return ``known`` with the edges above ``line`` net of prices, None if there are no others."""
     bits = known.bits.copy()
-    found = kernels.mark_above(scores, prices.out, prices.ins, line, bits)
+    found = kernels.mark_above(cells(scores), prices.out, prices.ins, line, bits)
     return Graph(known.shape, bits) if found else None
 
 

@@ -12,8 +12,9 @@ Source: Dong et al., Crafting Efficient Neural Graph of Large Entropy, IJCAI 201
 
 import numpy as np
 
-from raiw.crafting import Built, Scores, kernels
+from raiw.crafting import Built, kernels
 from raiw.crafting.randomness import Stream
+from raiw.crafting.scores import Scores
 from raiw.graphs import Graph
 
 

@@ -5,8 +5,9 @@ Source: Dong et al., IJCAI 2019, the random baseline of Figure 1a.
 
 import numpy as np
 
-from raiw.crafting import Built, Scores, kernels
+from raiw.crafting import Built, kernels
 from raiw.crafting.randomness import Stream
+from raiw.crafting.scores import Scores
 from raiw.graphs import Graph
 
 

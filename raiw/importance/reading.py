@@ -5,10 +5,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
 from raiw.canonical import digest_of_chunks, digest_of_file
+from raiw.crafting import kernels
+from raiw.crafting.scores import Scores, as_native, cells
 from raiw.errors import InvalidImportance, NotFound
 from raiw.files import map_file, write_atomically
 from raiw.importance.fit import check_header
@@ -17,10 +20,8 @@ from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
 from raiw.tensors import Header, Tensor, read_header, write_header
 
-Scores = npt.NDArray[np.floating]
-
 _STORED = {"F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8"}
-_CODES = {"float16": "F16", "bfloat16": "F32", "float32": "F32", "float64": "F64"}
+_CODES = {"float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64"}
 
 
 class Importance:
@@ -83,7 +84,7 @@ class Source(Protocol):
         """Digest of the source as a file."""
 
     def read(self, tensor: Tensor) -> Scores:
-        """Return a tensor in its own shape, as float32 or float64."""
+        """Return a tensor in its own shape and type."""
 
 
 class ScoreFile:
@@ -103,13 +104,11 @@ class ScoreFile:
         return self._digest or digest_of_file(self._path)
 
     def read(self, tensor: Tensor) -> Scores:
-        """Return a tensor; F32 and F64 without a copy."""
+        """Return a tensor without a copy: its values are read from the file when they are used."""
         stored = np.dtype(_STORED[tensor.dtype])
         count = (tensor.end - tensor.start) // stored.itemsize
         values = np.frombuffer(self._data, stored, count, tensor.start).reshape(tensor.shape)
-        if tensor.dtype == "BF16":
-            return (values.astype(np.uint32) << 16).view(np.float32)
-        return values.astype(np.float32) if tensor.dtype == "F16" else values
+        return values.view(ml_dtypes.bfloat16) if tensor.dtype == "BF16" else values
 
 
 class ScoreArrays:
@@ -131,13 +130,12 @@ class ScoreArrays:
         """Yield the one safetensors file of these tensors: no metadata, types kept."""
         yield self._start
         for tensor in self.header.tensors.values():
-            array = _as_numpy(self._arrays[tensor.name])
-            yield array.astype(_STORED[tensor.dtype], order="C").reshape(-1).view(np.uint8).data
+            array = np.ascontiguousarray(_as_numpy(self._arrays[tensor.name]))
+            yield array.reshape(-1).view(np.uint8).data
 
     def read(self, tensor: Tensor) -> Scores:
-        """Return an array as float32 or float64."""
-        array = _as_numpy(self._arrays[tensor.name])
-        return array.astype(np.float64 if tensor.dtype == "F64" else np.float32, copy=False)
+        """Return an array."""
+        return _as_numpy(self._arrays[tensor.name])
 
 
 def open_importance(
@@ -192,22 +190,24 @@ def _describe(name: str, array: Any) -> Tensor:
 
 
 def _as_numpy(array: Any) -> npt.NDArray[Any]:
-    """Return a numpy array of a numpy or torch one; bfloat16, which numpy lacks, as float32."""
-    if hasattr(array, "detach"):
-        array = array.detach().cpu()
-        return np.asarray((array.float() if "bfloat16" in str(array.dtype) else array).numpy())
-    if "bfloat16" in str(array.dtype):
-        return np.asarray(array, np.float32)
-    return np.asarray(array)
+    """Return a little-endian numpy array of a numpy or torch one; bfloat16 as in ml_dtypes."""
+    if not hasattr(array, "detach"):
+        plain = np.asarray(array)
+        return plain.astype(plain.dtype.newbyteorder("<"), copy=False)
+    array = array.detach().cpu()
+    if "bfloat16" not in str(array.dtype):
+        return np.asarray(array.numpy())
+    import torch
+
+    return np.asarray(array.contiguous().view(torch.uint16).numpy().view(ml_dtypes.bfloat16))
 
 
 def _check_values(values: Scores, layer: str, tensor: str, *, weights: bool) -> None:
-    with np.errstate(invalid="ignore"):
-        good = bool(values.max() < np.inf and (not weights or values.min() > -np.inf))
-    if good:
+    by_row = as_native(values).reshape(len(values), -1)
+    bad = kernels.find_bad(cells(by_row), weights)
+    if bad < 0:
         return
-    bad = ~np.isfinite(values) if weights else np.isnan(values) | np.isposinf(values)
-    position = tuple(int(i) for i in np.unravel_index(int(bad.argmax()), values.shape))
+    position = tuple(int(i) for i in np.unravel_index(bad, values.shape))
     allowed = (
         "weights must be finite" if weights else "scores must be numbers; -inf forbids an edge"
     )

@@ -13,9 +13,10 @@ os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS
 import numpy as np
 
 from raiw.algorithms import ALGORITHMS
-from raiw.crafting import Scores, kept_score
+from raiw.crafting import kept_score
 from raiw.crafting.certificate import certify
 from raiw.crafting.randomness import Stream
+from raiw.crafting.scores import Scores
 from raiw.graphs import Graph
 
 ALGORITHM_NAMES = ("raiw", "balanced", "optimal")

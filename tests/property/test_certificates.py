@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raiw.algorithms import ALGORITHMS
-from raiw.crafting import Scores, as_native, kept_score
+from raiw.crafting import kept_score
 from raiw.crafting.certificate import Certificate, certify
 from raiw.crafting.degrees import keeps_contract
 from raiw.crafting.descent import descend
 from raiw.crafting.prices import Prices, upper_bound
 from raiw.crafting.randomness import Stream
+from raiw.crafting.scores import Scores, as_native
 from raiw.graphs import Graph
 
 STREAM = Stream(0, "layer", 0)

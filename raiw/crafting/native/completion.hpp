@@ -183,11 +183,10 @@ private:
     // Lists the inputs of output x.
     void list_row(Vertex x, std::vector<Vertex>& columns) {
         columns.clear();
-        const T* row = scores_.row(x);
         for (std::size_t w = 0; 8 * w < graph_.stride; ++w)
             each_bit(load_word(graph_.row(x), graph_.stride, w), static_cast<Vertex>(64 * w),
                      [&](Vertex y) {
-                         __builtin_prefetch(row + y);
+                         scores_.prefetch(x, y);
                          columns.push_back(y);
                      });
     }

@@ -13,14 +13,68 @@ using Word = std::uint64_t;
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "rows of bits are read as words");
 
-// Rows are outputs, columns inputs; row-major.
+// How scores lie in memory; 16-bit ones are widened to float where they are read.
+enum class Stored { own_type, half, brain };
+
+// IEEE binary16, exactly.
+inline float widen_half(std::uint16_t bits) {
+    const std::uint32_t sign = std::uint32_t{bits & 0x8000u} << 16, magnitude = bits & 0x7FFFu;
+    std::uint32_t wide = magnitude << 13;
+    if (magnitude >= 0x7C00u)
+        wide += 0x70000000u;  // infinity or NaN
+    else
+        wide += 0x38000000u;
+    float value;
+    if (magnitude < 0x0400u) {
+        value = static_cast<float>(magnitude) * 0x1p-24f;
+        __builtin_memcpy(&wide, &value, sizeof wide);
+    }
+    wide |= sign;
+    __builtin_memcpy(&value, &wide, sizeof value);
+    return value;
+}
+
+// bfloat16: the upper half of a float.
+inline float widen_brain(std::uint16_t bits) {
+    const std::uint32_t wide = std::uint32_t{bits} << 16;
+    float value;
+    __builtin_memcpy(&value, &wide, sizeof value);
+    return value;
+}
+
+void widen(const std::uint16_t* from, std::size_t n, Stored stored, float* to);  // in rows.hpp
+
+// Rows are outputs, columns inputs; row-major. Of 16-bit scores one row at a time is at hand, in
+// `wide`, which holds `columns` floats.
 template <class T>
 struct Scores {
-    const T* cells;
+    const void* cells;
     std::size_t rows, columns;
+    Stored stored;
+    float* wide;
 
-    const T* row(Vertex u) const { return cells + u * columns; }
-    T operator()(Vertex u, Vertex v) const { return cells[u * columns + v]; }
+    const T* row(Vertex u) const {
+        if constexpr (sizeof(T) == sizeof(float))
+            if (stored != Stored::own_type) {
+                widen(halves() + u * columns, columns, stored, wide);
+                return wide;
+            }
+        return own() + u * columns;
+    }
+    T operator()(Vertex u, Vertex v) const {
+        const std::size_t cell = u * columns + v;
+        if (stored == Stored::own_type) return own()[cell];
+        return stored == Stored::half ? widen_half(halves()[cell]) : widen_brain(halves()[cell]);
+    }
+    void prefetch(Vertex u, Vertex v) const {
+        const std::size_t cell = u * columns + v;
+        __builtin_prefetch(stored == Stored::own_type ? static_cast<const void*>(own() + cell)
+                                                      : halves() + cell);
+    }
+
+private:
+    const T* own() const { return static_cast<const T*>(cells); }
+    const std::uint16_t* halves() const { return static_cast<const std::uint16_t*>(cells); }
 };
 
 // The smallest finite score: everything below is -inf, which means never.

@@ -227,11 +227,11 @@ std::size_t Greedy<T, Candidate>::sample(std::size_t wanted) {
     for (std::size_t looked = 0; looked < wanted; looked += run) {
         state = (state + 0x9E3779B97F4A7C15u) * 0xBF58476D1CE4E5B9u;
         const std::uint64_t bits = state ^ state >> 29;
-        const T* row = scores_.row(alive_rows_[(bits >> 32) * alive_rows_.size() >> 32]);
+        const Vertex u = alive_rows_[(bits >> 32) * alive_rows_.size() >> 32];
         const std::size_t starts = alive_columns_.size() - run + 1;
         const Vertex* columns = &alive_columns_[(bits & 0xFFFFFFFF) * starts >> 32];
         for (std::size_t j = 0; j < run; ++j) {
-            const T score = row[columns[j]];
+            const T score = scores_(u, columns[j]);
             if (score < done_ && score >= kLowest<T>) sample_.push_back(score);
         }
     }

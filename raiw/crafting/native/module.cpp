@@ -29,9 +29,16 @@ public:
         return static_cast<T*>(view.buf);
     }
     bool is_double() const { return view.itemsize == sizeof(double); }
+    // Scores of 16 bits are read as float: format `e` is binary16, `H` holds bfloat16.
     template <class T>
-    Scores<T> scores() const {
-        return {static_cast<const T*>(view.buf), rows(), static_cast<std::size_t>(view.shape[1])};
+    Scores<T> scores() {
+        const auto columns = static_cast<std::size_t>(view.shape[1]);
+        Stored stored = Stored::own_type;
+        if (view.itemsize == sizeof(std::uint16_t)) {
+            stored = *view.format == 'e' ? Stored::half : Stored::brain;
+            wide_.resize(columns);
+        }
+        return {view.buf, rows(), columns, stored, wide_.data()};
     }
     Bits bits(Py_ssize_t columns) const {
         return {static_cast<std::uint8_t*>(view.buf), rows(), static_cast<std::size_t>(columns),
@@ -40,6 +47,7 @@ public:
 
 private:
     std::size_t rows() const { return static_cast<std::size_t>(view.shape[0]); }
+    std::vector<float> wide_;
 };
 
 // Runs a kernel without the GIL; returns whether it ended well, else sets a Python error.
@@ -148,7 +156,7 @@ PyObject* py_add_kept(PyObject*, PyObject* args) {
 
 // Calls kernel(PricedScores) without the GIL, with scores of the type the buffer holds.
 template <class Kernel>
-bool run_priced(const Buffer& scores, const Buffer& out, const Buffer& ins, Kernel kernel) {
+bool run_priced(Buffer& scores, const Buffer& out, const Buffer& ins, Kernel kernel) {
     return run([&] {
         const double *out_prices = out.cells<double>(), *in_prices = ins.cells<double>();
         scores.is_double()
@@ -216,6 +224,21 @@ PyObject* py_finite_range(PyObject*, PyObject* scores_array) {
                            : finite_range(scores.scores<float>(), &lowest, &highest);
     });
     return done ? Py_BuildValue("dd", lowest, highest) : nullptr;
+}
+
+PyObject* py_find_bad(PyObject*, PyObject* args) {
+    Buffer scores;
+    PyObject* scores_array;
+    int finite;
+    if (!PyArg_ParseTuple(args, "Op", &scores_array, &finite) ||
+        PyObject_GetBuffer(scores_array, &scores.view, kRead) < 0)
+        return nullptr;
+    std::int64_t place = -1;
+    const bool done = run([&] {
+        place = scores.is_double() ? find_bad(scores.scores<double>(), finite)
+                                   : find_bad(scores.scores<float>(), finite);
+    });
+    return done ? PyLong_FromLongLong(place) : nullptr;
 }
 
 PyObject* py_rank(PyObject* args, bool by_row) {
@@ -287,6 +310,7 @@ PyMethodDef kMethods[] = {
     {"add_reduced", py_add_reduced, METH_VARARGS, nullptr},
     {"mark_above", py_mark_above, METH_VARARGS, nullptr},
     {"mark_best", py_mark_best, METH_VARARGS, nullptr},
+    {"find_bad", py_find_bad, METH_VARARGS, nullptr},
     {"finite_range", py_finite_range, METH_O, nullptr},
     {"rank_rows", py_rank_rows, METH_VARARGS, nullptr},
     {"rank_columns", py_rank_columns, METH_VARARGS, nullptr},

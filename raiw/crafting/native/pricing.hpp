@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "graph.hpp"
+#include "rows.hpp"
 #include "sums.hpp"
 
 namespace raiw {
@@ -71,13 +71,32 @@ void mark_best(PricedScores<T> priced, const double* out_lines, const double* in
 template <class T>
 void finite_range(Scores<T> scores, double* lowest, double* highest) {
     T low = std::numeric_limits<T>::infinity(), high = -low;
-    for (std::size_t cell = 0; cell < scores.rows * scores.columns; ++cell) {
-        const T score = scores.cells[cell];
-        low = score >= kLowest<T> && score < low ? score : low;
-        high = score > high ? score : high;
+    for (Vertex u = 0; u < scores.rows; ++u) {
+        const T* row = scores.row(u);
+        for (std::size_t v = 0; v < scores.columns; ++v) {
+            low = row[v] >= kLowest<T> && row[v] < low ? row[v] : low;
+            high = row[v] > high ? row[v] : high;
+        }
     }
     *lowest = low <= high ? low : 0;
     *highest = low <= high ? high : 0;
+}
+
+// The flat index of the first cell that is no score (NaN or +inf; -inf too where `finite` is
+// asked), -1 if all are.
+template <class T>
+std::int64_t find_bad(Scores<T> scores, bool finite) {
+    const T least = finite ? kLowest<T> : -std::numeric_limits<T>::infinity();
+    const T most = std::numeric_limits<T>::max();
+    for (Vertex u = 0; u < scores.rows; ++u) {
+        const T* row = scores.row(u);
+        unsigned good = 1;
+        for (std::size_t v = 0; v < scores.columns; ++v) good &= (row[v] >= least) & (row[v] <= most);
+        for (std::size_t v = 0; !good; ++v)
+            if (!(row[v] >= least && row[v] <= most))
+                return static_cast<std::int64_t>(u * scores.columns + v);
+    }
+    return -1;
 }
 
 }  // namespace raiw

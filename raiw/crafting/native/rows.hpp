@@ -32,10 +32,10 @@ namespace raiw {
 #define RAIW_ISA avx2
 #define RAIW_AVX2
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,popcnt,bmi"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,popcnt,bmi,f16c"))), apply_to = function)
 #else
 #pragma GCC push_options
-#pragma GCC target("avx2,popcnt,bmi")
+#pragma GCC target("avx2,popcnt,bmi,f16c")
 #endif
 namespace raiw {
 #include "rows.inc"
@@ -53,11 +53,19 @@ namespace raiw {
 
 inline bool has_avx2() {
 #if defined(__x86_64__)
-    static const bool found = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt");
+    static const bool found = __builtin_cpu_supports("avx2") &&
+                              __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("f16c");
     return found;
 #else
     return false;
 #endif
+}
+
+inline void widen(const std::uint16_t* from, std::size_t n, Stored stored, float* to) {
+#if defined(__x86_64__)
+    if (has_avx2()) return avx2::widen(from, n, stored, to);
+#endif
+    baseline::widen(from, n, stored, to);
 }
 
 // Splits the alive cells of a row into those of the bulk and those of the band, as bits; returns

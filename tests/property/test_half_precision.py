@@ -1,0 +1,69 @@
+"""Scores of 16 bits give what the same values in float32 give, and are never widened as a whole."""
+
+import tracemalloc
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
+
+import raiw
+from raiw.algorithms import ALGORITHMS
+from raiw.crafting import kept_score
+from raiw.crafting.certificate import certify
+from raiw.crafting.randomness import Stream
+from raiw.crafting.scores import Scores
+from raiw.importance.reading import open_importance
+from raiw.specs.spec import Spec
+
+HALVES = [np.float16, ml_dtypes.bfloat16]
+
+
+@st.composite
+def halves(draw: st.DrawFn) -> tuple[Scores, int]:
+    """Any bits that are a score, -inf and subnormal numbers among them."""
+    out, n_in = draw(st.integers(1, 70)), draw(st.integers(1, 70))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    bits = rng.integers(0, 1 << 16, (out, n_in)).astype(np.uint16)
+    scores = bits.view(draw(st.sampled_from(HALVES)))
+    wide = scores.astype(np.float32)
+    scores[~(wide < np.inf)] = 1
+    if not draw(st.booleans()):
+        scores[scores.astype(np.float32) == -np.inf] = -1
+    return scores, draw(st.integers(0, out * n_in))
+
+
+@given(halves(), st.sampled_from(["raiw", "balanced", "optimal"]))
+@settings(max_examples=150, deadline=None)
+def test_every_value_is_read_exactly(instance: tuple[Scores, int], algorithm: str) -> None:
+    scores, edges = instance
+    results = []
+    for values in (scores, scores.astype(np.float32)):
+        build = ALGORITHMS[algorithm].load()
+        try:
+            built = build(values.shape, edges, scores=values, stream=Stream(0, "layer", 0))
+        except raiw.RaiwError as error:
+            results.append(error.code)
+            continue
+        certificate = certify(built.graph, values)
+        results.append((built.graph.bits.tobytes(), kept_score(built.graph, values), certificate))
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_a_layer_is_crafted_without_a_copy_of_its_scores(dtype: type, tmp_path: Path) -> None:
+    side = 4096  # large enough that what is needed for any layer does not count
+    scores = np.random.default_rng(0).standard_normal((side, side), np.float32).astype(dtype)
+    path = tmp_path / "scores.safetensors"
+    save_file({"fc": scores}, path)
+    layer = {"name": "fc", "kind": "linear", "in_features": side, "out_features": side}
+    spec = Spec.parse({"layers": [layer], "craft": {"degree": 32, "certify": False}})
+    importance = open_importance(path, spec, digest=f"sha256:{0:064}")
+    tracemalloc.start()
+    raiw.craft(spec, importance)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak <= scores.nbytes / 4
