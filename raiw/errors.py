@@ -9,6 +9,7 @@
     │   ├── InvalidTensors        a safetensors file is malformed or holds the wrong tensors
     │   │   └── InvalidImportance scores do not fit the spec, or hold NaN or +inf
     │   ├── InvalidMasks          a mask file is damaged or not a mask file
+    │   ├── InvalidData           a data set is damaged, or does not fit the network
     │   └── TooLarge              a limit is exceeded
     ├── Infeasible                forbidden (-inf) edges leave no graph that keeps the contract
     ├── NotFound                  no such job, mask, file or layer
@@ -119,6 +120,13 @@ class InvalidMasks(InvalidInput):
 
     code = "invalid-masks"
     title = "The mask file is invalid"
+
+
+class InvalidData(InvalidInput):
+    """A data set's files are missing, damaged or contradict each other, or do not fit a network."""
+
+    code = "invalid-data"
+    title = "The data set is invalid"
 
 
 class TooLarge(InvalidInput):

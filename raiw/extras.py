@@ -6,7 +6,9 @@ from types import ModuleType
 from raiw.errors import MissingExtra
 
 EXTRAS = {
+    "PIL": "data",
     "ortools": "optimal",
+    "sklearn": "data",
     "torch": "torch",
     "torch_pruning": "torch",
 }

@@ -1,0 +1,1 @@
+"""Training networks with their masks held."""
