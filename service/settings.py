@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
     job_timeout_seconds: Seconds = 6 * 3600
     """Run time of a job that names none."""
+    unit_cells: Annotated[int, Field(ge=1)] = 1 << 27
+    """Layers of so many possible edges together are one worker's share of a job; a job of more is
+    shared by all workers that are free. All workers must agree on it."""
     janitor_seconds: Seconds = 1.0
     """Pause between two rounds of the janitor."""
     republish_seconds: Seconds = 30
@@ -79,7 +82,7 @@ class Settings(BaseSettings):
     keep_jobs_seconds: Annotated[float, Field(gt=0)] = 30 * 86400
     """Ended jobs are removed after this time; masks stay."""
     keep_uploads_seconds: Annotated[float, Field(gt=0)] = 86400
-    """Unfinished uploads are removed after this time without a byte."""
+    """Unfinished uploads, and shares of jobs that did not end, are removed after this time."""
 
     worker_concurrency: Annotated[int, Field(ge=1, le=1024)] = Field(
         default_factory=lambda: os.cpu_count() or 1

@@ -10,11 +10,11 @@ from service.contract.tasks import Task
 from service.jobs.queue import celery_app
 from service.jobs.services import Services
 from service.settings import Settings
-from worker.runner import measure_masks, run_job
+from worker.runner import assist_job, measure_masks, run_job
 
 
 def create_worker(settings: Settings) -> Celery:
-    """Return the application with both tasks registered.
+    """Return the application with all tasks registered.
 
     Each pool process opens its own connections after the fork; none is inherited.
     """
@@ -38,6 +38,10 @@ def create_worker(settings: Settings) -> Celery:
     @app.task(name=Task.RUN_JOB.value)
     def _run_job(job_id: str) -> None:
         run_job(process["services"], job_id, stopping.is_set)
+
+    @app.task(name=Task.ASSIST_JOB.value)
+    def _assist_job(job_id: str) -> None:
+        assist_job(process["services"], job_id, stopping.is_set)
 
     @app.task(name=Task.MEASURE_MASKS.value)
     def _measure_masks(digest: str) -> None:

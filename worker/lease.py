@@ -4,16 +4,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from raiw.errors import RaiwError
-from service.contract.jobs import JobStatus
+from service.contract.jobs import ENDED, JobStatus
 from service.jobs.services import Services
-from service.store import jobs
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +56,12 @@ class ShuttingDown(Stopped):
     title = "The worker is shutting down"
 
 
+Renew = Callable[[Session, timedelta, datetime], str | None]
+"""Extends a lease from now on; returns the job's status, None when the work was taken away."""
+
+
 class Lease:
-    """A context in which a claimed job is kept alive and watched.
+    """A context in which claimed work is kept alive and watched.
 
     ``stopping`` tells whether this worker has been asked to end.
     """
@@ -65,12 +69,12 @@ class Lease:
     def __init__(
         self,
         services: Services,
-        attempt: jobs.Attempt,
+        renew: Renew,
         timeout_seconds: float,
         stopping: Callable[[], bool],
     ) -> None:
         self._services = services
-        self._attempt = attempt
+        self._renew = renew
         self._stopping = stopping
         self._ends = time.monotonic() + timeout_seconds
         self._timeout_seconds = timeout_seconds
@@ -112,8 +116,8 @@ class Lease:
         """Learn from what a write found out about the job."""
         if status is None:
             self._stop = Lost("the lease ran out and the job was taken away")
-        elif status == JobStatus.CANCELING:
-            self._stop = Canceled("the job was canceled")
+        elif status == JobStatus.CANCELING or status in ENDED:
+            self._stop = Canceled("the job was canceled, or has ended without this work")
 
     def _beat(self) -> None:
         lease = self._services.settings.lease_seconds
@@ -123,6 +127,6 @@ class Lease:
             try:
                 with self._services.database.write() as session:
                     now = self._services.database.now(session)
-                    self.observe(jobs.renew(session, self._attempt, timedelta(seconds=lease), now))
+                    self.observe(self._renew(session, timedelta(seconds=lease), now))
             except SQLAlchemyError as error:
                 logger.warning("the lease could not be renewed, trying again: %s", error)

@@ -5,20 +5,22 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from raiw.errors import RaiwError
-from raiw.importance.reading import open_importance
 from raiw.masks import Mask, MaskSet, load
 from raiw.pipeline import craft
-from raiw.specs.spec import Spec
+from raiw.specs.plan import PlannedLayer
 from raiw.statistics import measure
 from service.contract.jobs import JobStatus
 from service.jobs.services import Services
 from service.store import jobs, masks
 from service.store.tables import Job
 from worker.lease import Canceled, Lease, Lost, ShuttingDown
+from worker.units import SharedJob
 
 logger = logging.getLogger(__name__)
 
@@ -46,13 +48,32 @@ def run_job(services: Services, job_id: str, stopping: Callable[[], bool]) -> No
         return
     attempt = jobs.Attempt(job.id, job.attempt)
     logger.info("job %s, attempt %d: %d layers", job.id, job.attempt, job.total)
-    with Lease(services, attempt, job.timeout_seconds, stopping) as lease:
-        _run_attempt(services, job, attempt, lease)
+
+    def renew(session: Session, extension: timedelta, now: datetime) -> str | None:
+        return jobs.renew(session, attempt, extension, now)
+
+    with Lease(services, renew, job.timeout_seconds, stopping) as lease:
+        _run_attempt(services, job, attempt, lease, stopping)
 
 
-def _run_attempt(services: Services, job: Job, attempt: jobs.Attempt, lease: Lease) -> None:
+def assist_job(services: Services, job_id: str, stopping: Callable[[], bool]) -> None:
+    """Help the worker that runs a large job; do nothing when it is over."""
+    with services.database.read() as session:
+        job = jobs.find(session, job_id)
+    if job is not None and job.status == JobStatus.RUNNING:
+        SharedJob.of(services, job, stopping).assist()
+
+
+def _run_attempt(
+    services: Services,
+    job: Job,
+    attempt: jobs.Attempt,
+    lease: Lease,
+    stopping: Callable[[], bool],
+) -> None:
     try:
-        crafted = _craft(services, job, Reporter(services, attempt, lease))
+        shared = SharedJob.of(services, job, stopping)
+        crafted = _craft(shared, Reporter(services, attempt, lease, job.total))
         _store(services, attempt, crafted)
     except Lost:
         logger.warning("job %s was taken away; attempt %d writes nothing", job.id, attempt.number)
@@ -72,23 +93,28 @@ def _run_attempt(services: Services, job: Job, attempt: jobs.Attempt, lease: Lea
         _end(services, attempt, JobStatus.FAILED, _INTERNAL)
 
 
-def _craft(services: Services, job: Job, reporter: "Reporter") -> MaskSet:
-    spec = Spec.parse(job.spec)
-    importance = None
-    if job.importance is not None:
-        importance = open_importance(services.artifacts.path(job.importance), spec)
-    return craft(spec, importance, on_layer=reporter.layer_done, should_stop=reporter.should_stop)
+def _craft(job: SharedJob, reporter: "Reporter") -> MaskSet:
+    if len(job.units) > 1:
+        return job.craft(reporter.check, reporter.layers_done)
+    return craft(
+        job.spec, job.importance, on_layer=reporter.layer_done, should_stop=reporter.should_stop
+    )
 
 
 class Reporter:
     """Tells the database of finished layers, now and then, and the work of a wish to stop it."""
 
-    def __init__(self, services: Services, attempt: jobs.Attempt, lease: Lease) -> None:
+    def __init__(self, services: Services, attempt: jobs.Attempt, lease: Lease, total: int) -> None:
         self._services = services
+        self._total = total
         self._attempt = attempt
         self._lease = lease
         self._layers: list[dict[str, Any]] = []
         self._reported = time.monotonic()
+
+    def check(self) -> None:
+        """Raise when the work must stop."""
+        self._lease.check()
 
     def should_stop(self) -> bool:
         """Raise when the work must stop; the pipeline asks before every layer."""
@@ -96,17 +122,26 @@ class Reporter:
         return False
 
     def layer_done(self, completed: int, total: int, mask: Mask) -> None:
-        """Take note of a finished layer."""
+        """Take note of a layer crafted here."""
         layer = {"name": mask.name, "shape": list(mask.shape), "edges": mask.edges}
         self._layers.append(layer | {"completed": mask.completed})
-        if completed < total and time.monotonic() - self._reported < _REPORT_SECONDS:
-            return
-        data = {"phase": "crafting", "completed": completed, "total": total, "layers": self._layers}
+        if completed == total or time.monotonic() - self._reported >= _REPORT_SECONDS:
+            self._report(completed)
+
+    def layers_done(self, completed: int, layers: list[PlannedLayer]) -> None:
+        """Take note of layers that workers have finished together."""
+        self._layers = [
+            {"name": layer.name, "shape": list(layer.shape), "edges": layer.edges}
+            for layer in layers
+        ]
+        self._report(completed)
+
+    def _report(self, completed: int) -> None:
+        phase, total = "crafting", self._total
+        data = {"phase": phase, "completed": completed, "total": total, "layers": self._layers}
         with self._services.database.write() as session:
             now = self._services.database.now(session)
-            self._lease.observe(
-                jobs.report(session, self._attempt, "crafting", completed, data, now)
-            )
+            self._lease.observe(jobs.report(session, self._attempt, phase, completed, data, now))
         self._layers, self._reported = [], time.monotonic()
 
 

@@ -1,9 +1,12 @@
 """Named networks and presets, kept as YAML documents beside this file.
 
 A network document holds ``layers``; a preset holds ``model`` (a network's name) and ``craft``. A
-preset's name carries its family, as in ``raiw/vgg16-d16``.
+preset's name carries its family, as in ``raiw/vgg16-d16``. Among ``layers``, an entry of ``repeat``
+and ``layers`` stands for so many copies of its own layers, ``{}`` in their names being the number
+of the copy.
 """
 
+from collections.abc import Iterator
 from copy import deepcopy
 from functools import cache
 from importlib.resources import files
@@ -41,4 +44,15 @@ def _read(name: str) -> dict[str, Any] | None:
         document["layers"] = yaml.safe_load((_FOLDER / f"{network}.yaml").read_text("utf-8"))[
             "layers"
         ]
+    document["layers"] = list(_unroll(document["layers"]))
     return document
+
+
+def _unroll(entries: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for entry in entries:
+        if "repeat" not in entry:
+            yield entry
+            continue
+        for copy in range(entry["repeat"]):
+            for layer in entry["layers"]:
+                yield layer | {"name": layer["name"].format(copy)}

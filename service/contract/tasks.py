@@ -1,4 +1,4 @@
-"""The whole agreement with the worker: two task names, each with one string argument."""
+"""The whole agreement with the worker: three task names, each with one string argument."""
 
 from enum import StrEnum
 
@@ -8,6 +8,8 @@ class Task(StrEnum):
 
     RUN_JOB = "raiw.run_job"
     """Argument: a job id."""
+    ASSIST_JOB = "raiw.assist_job"
+    """Argument: the id of a running job whose units other workers may craft too."""
     MEASURE_MASKS = "raiw.measure_masks"
     """Argument: a content digest whose statistics are wanted."""
 

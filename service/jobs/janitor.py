@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.jobs import uploads
 from service.jobs.services import Services
-from service.store import jobs, outbox
+from service.store import jobs, masks, outbox, units
 from service.store.tables import Outbox
 
 logger = logging.getLogger(__name__)
@@ -89,9 +89,12 @@ class Janitor:
         """Remove what has outlived its time."""
         settings, database = self._services.settings, self._services.database
         with database.write() as session:
-            jobs.forget(
-                session, database.now(session) - timedelta(seconds=settings.keep_jobs_seconds)
-            )
+            now = database.now(session)
+            jobs.forget(session, now - timedelta(seconds=settings.keep_jobs_seconds))
+            left = units.forget(session, now - timedelta(seconds=settings.keep_uploads_seconds))
+            left = [digest for digest in left if not masks.uses(session, digest)]
+        for digest in left:
+            self._services.artifacts.delete(digest)
         uploads.remove_expired(self._services)
 
     def _send(self, messages: Sequence[Outbox]) -> int:

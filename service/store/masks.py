@@ -58,6 +58,12 @@ def add(
         session.add(MaskChunk(digest=digest, number=number, data=data))
 
 
+def uses(session: Session, artifact: str) -> bool:
+    """Whether a stored set of masks is kept in this artifact."""
+    found = select(Masks.digest).where(Masks.file_sha256 == artifact, Masks.chunks == 0).limit(1)
+    return session.scalar(found) is not None
+
+
 def ask_to_measure(session: Session, digest: str) -> bool:
     """Note that somebody wants the statistics; True for the first who does."""
     asked = session.scalar(

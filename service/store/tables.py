@@ -177,6 +177,23 @@ class Result(Table):
     created_at: Mapped[datetime]
 
 
+class Unit(Table):
+    """Some layers of a large job, crafted by one worker while others craft the rest.
+
+    Its key says what is crafted and for nobody in particular, so that a second attempt, or another
+    job, takes up what was finished.
+    """
+
+    __tablename__ = "units"
+
+    key: Mapped[str] = mapped_column(String(71), primary_key=True)
+    artifact: Mapped[str | None] = mapped_column(String(71))
+    """Digest of the mask file of these layers; None while they are not finished."""
+    attempt: Mapped[int]
+    lease_expires_at: Mapped[datetime]
+    touched_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class Blob(Table):
     """An uploaded file, kept as an artifact under its digest."""
 

@@ -26,6 +26,7 @@ from service.embedded.tether import tied
 T = TypeVar("T")
 
 SETTINGS = {
+    "RAIW_UNIT_CELLS": str(1 << 40),  # one worker a job; test_units.py lets several share one
     # Everything that waits for a time-out in production waits seconds here.
     "RAIW_LEASE_SECONDS": "2",
     "RAIW_JANITOR_SECONDS": "0.2",
@@ -216,8 +217,8 @@ class Stack:
         assert self._api.stdout is not None
         assert "raiw is ready" in self._api.stdout.readline(), self.log.read_text()
 
-    def start_worker(self) -> Worker:
-        self.workers.append(Worker(self.environment, self.log))
+    def start_worker(self, **settings: str) -> Worker:
+        self.workers.append(Worker(self.environment | settings, self.log))
         return self.workers[-1]
 
     def kill_api(self) -> None:

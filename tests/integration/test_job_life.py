@@ -38,7 +38,7 @@ def slow(layers: int = 60) -> dict:
             {"name": f"fc{i}", "kind": "linear", "in_features": side, "out_features": side}
             for i in range(layers)
         ],
-        "craft": {"density": 0.5},
+        "craft": {"density": 0.5, "seed": next(_numbers)},
     }
 
 
