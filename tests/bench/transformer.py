@@ -98,16 +98,14 @@ def service(blocks: int) -> None:
             file.writelines(chunks(plan.layers, source))
         stack = Stack("sqlite")
         try:
-            digest = stack.client.upload(path)
             for workers, spec in enumerate(specs, 1):
                 # Another seed changes no mask, but the names of the units: none is taken up.
                 document = spec.canonical() | {"craft": craft | {"seed": workers}}
                 for _ in range(workers - len(stack.workers)):
                     stack.start_worker(RAIW_UNIT_CELLS=str(1 << 27), RAIW_LEASE_SECONDS="60")
-                job = stack.submit(document, importance=digest).json()
-                done = stack.wait(job["id"], "succeeded", "failed", seconds=900)
-                assert done["status"] == "succeeded", done["error"]
-                taken.append(seconds_of(stack, job["id"]))
+                job = stack.client.craft(Spec.parse(document), path)
+                job.wait(timeout=900)
+                taken.append(seconds_of(stack, job.id))
                 print(f"service, {workers} worker(s): {len(layers)} layers, {taken[-1]:.1f} s")
         finally:
             stack.stop()
