@@ -18,10 +18,13 @@ from tests.integration.survival.network import (
     train,
 )
 
+OWN_WARNINGS = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+"""Torch's compiler imports what torch deprecates."""
 
+
+@OWN_WARNINGS
 @pytest.mark.parametrize("first", ["apply", "compile"])
 def test_compile_to_one_graph(model, first):
-    compiled = model
     if first == "apply":
         raiw.apply(model, MASKS)
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
@@ -32,16 +35,23 @@ def test_compile_to_one_graph(model, first):
     assert loose_gradients(model) == 0
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # of torch's own compiler
-def test_a_compiled_step(masked):
-    optimizer = adamw(masked)
-    step = torch.compile(optimizer.step, backend="aot_eager")
-    train(masked, optimizer, 1)
-    for _ in range(2):
+@OWN_WARNINGS
+def test_model_and_step_both_in_machine_code():
+    layers = [{"name": "0", "kind": "linear", "in_features": 16, "out_features": 12}]
+    masks = raiw.craft({"layers": layers, "craft": {"degree": 3}})
+    model = nn.Sequential(nn.Linear(16, 12), nn.Tanh(), nn.Linear(12, 3))
+    compiled, optimizer = torch.compile(model, fullgraph=True), adamw(model)
+    step = torch.compile(optimizer.step)
+    for turn in range(6):
+        if turn == 3:
+            handle = raiw.apply(model, masks)
+            before = model[0].weight.detach().clone()
         optimizer.zero_grad()
-        backward(masked)
+        compiled(torch.ones(4, 16)).square().mean().backward()
         step()
-        assert revived(masked) == 0
+    handle.check()
+    assert int(model[0].weight.count_nonzero()) == masks.weights
+    assert int((model[0].weight != before).sum()) == masks.weights
 
 
 def test_export(masked):
