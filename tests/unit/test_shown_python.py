@@ -1,0 +1,58 @@
+"""The Python that README and docs show for models and data runs as it stands."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import raiw
+
+ROOT = Path(__file__).parents[2]
+LAYERS = [{"name": "fc", "kind": "linear", "in_features": 6, "out_features": 4}]
+
+
+def blocks(file, word):
+    text = (ROOT / file).read_text("utf-8")
+    return [block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if word in block]
+
+
+def run(block, **names):
+    exec(compile(block, "<shown>", "exec"), names)  # noqa: S102 -- our own pages, run as shown
+    return names
+
+
+@pytest.mark.parametrize("file", ["README.md", "docs/apply.md"])
+def test_masks_on_a_model(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    masks = raiw.craft({"layers": LAYERS, "craft": {"degree": 2}})
+    masks.save("masks.safetensors")
+    model = nn.ModuleDict({"fc": nn.Linear(6, 4)})
+
+    def train(model):
+        optimizer = torch.optim.AdamW(model.parameters())
+        model["fc"](torch.ones(2, 6)).sum().backward()
+        optimizer.step()
+
+    (block,) = blocks(file, "raiw.apply(model, ")
+    names = run(block, raiw=raiw, model=model, train=train)
+    assert names["handle"].layers == ("fc",)
+    assert int(model["fc"].weight.count_nonzero()) == masks.weights
+
+
+def test_masks_in_jax():
+    (block,) = blocks("docs/apply.md", "kept_tree")
+    masks = raiw.craft({"layers": LAYERS, "craft": {"degree": 2}})
+    optax, jnp = pytest.importorskip("optax"), pytest.importorskip("jax.numpy")
+    params = {"fc": {"kernel": jnp.ones((6, 4))}}
+    pruned = run(block, masks=masks, params=params, optax=optax)["params"]["fc"]["kernel"]
+    assert np.array_equal(pruned, masks["fc"].numpy().T)
+
+
+def test_data_sets():
+    (block,) = blocks("docs/data.md", "open_dataset")
+    names = run(block)
+    assert names["images"].shape[1:] == (1, 8, 8)
+    assert len(names["images"]) == len(names["labels"])
