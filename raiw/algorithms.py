@@ -7,13 +7,33 @@ Nothing heavy is imported until an algorithm is loaded, so the web process can r
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 Build = Callable[..., Any]
 """``build(shape, edges, *, scores, stream) -> raiw.crafting.Built``, one bipartite graph:
 ``scores`` is None or an ``(out, in)`` float array, ``stream`` a
-:class:`raiw.crafting.randomness.Stream`."""
+:class:`raiw.crafting.randomness.Stream`; the options that the entry names come by keyword."""
+
+
+class Contract(StrEnum):
+    """What an algorithm promises of every graph, besides its exact number of edges."""
+
+    REGULAR = "regular"
+    """Every degree is the floor or the ceiling of its side's mean, on both sides."""
+    FAN_IN = "fan-in"
+    """So are the degrees of the outputs."""
+    ONE_SIDED = "one-sided"
+    """So are the degrees of the outputs if there are more inputs, else those of the inputs."""
+    NM = "N:M"
+    """Every output has N of each M consecutive inputs."""
+    TRANSPOSABLE_NM = "transposable N:M"
+    """So it has, and every input has N of each M consecutive outputs."""
+    RADIX = "radix"
+    """All degrees of a side are equal; the density is 1/q for a divisor q of both sides."""
+    EDGES = "edges"
+    """Nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +44,25 @@ class Algorithm:
     summary: str
     revision: int
     """Raised only when the same input would give other bits; part of every content key."""
-    scored: bool
-    """Needs importance scores."""
+    contract: Contract
+    """What it promises of every graph."""
+    scores: Literal["needed", "used", "ignored"]
+    """What it does with importance scores; one that only uses them draws at random without."""
     seeded: bool
     """Draws at random."""
-    regular: bool
-    """Keeps the degree contract: every degree floor or ceiling of its side's mean."""
     source: str
     """Where it is published."""
     module: str
     """Module whose function ``build`` does the work."""
+    options: tuple[str, ...] = ()
+    """Fields of :class:`raiw.specs.plan.PlannedLayer` that ``build`` takes besides."""
+    by_group: bool = True
+    """Builds a graph for each group of a convolution; else the edges may fall unevenly on them."""
+
+    @property
+    def regular(self) -> bool:
+        """Whether it keeps the degree contract on both sides, which certificates bound."""
+        return self.contract is Contract.REGULAR
 
     def load(self) -> Build:
         """Import and return the function that builds one graph."""
@@ -50,9 +79,9 @@ ALGORITHMS: dict[str, Algorithm] = {
             "raiw",
             "most important edges first under exact degrees",
             revision=1,
-            scored=True,
+            contract=Contract.REGULAR,
+            scores="needed",
             seeded=False,
-            regular=True,
             source=f"{RAIW}, Algorithm 3, with completion",
             module="raiw.crafting.greedy",
         ),
@@ -60,9 +89,9 @@ ALGORITHMS: dict[str, Algorithm] = {
             "balanced",
             "more of the importance kept, by greedy choice net of dual prices",
             revision=1,
-            scored=True,
+            contract=Contract.REGULAR,
+            scores="needed",
             seeded=False,
-            regular=True,
             source="linear-programming duality of the transportation polytope",
             module="raiw.crafting.balanced",
         ),
@@ -70,9 +99,9 @@ ALGORITHMS: dict[str, Algorithm] = {
             "optimal",
             "the most importance any graph with exact degrees can keep, proven",
             revision=1,
-            scored=True,
+            contract=Contract.REGULAR,
+            scores="needed",
             seeded=False,
-            regular=True,
             source="minimum-cost flow; Goldberg, J. Algorithms 22, 1997",
             module="raiw.crafting.optimal",
         ),
@@ -80,9 +109,9 @@ ALGORITHMS: dict[str, Algorithm] = {
             "regular",
             "random edges between vertices of least degree",
             revision=1,
-            scored=False,
+            contract=Contract.REGULAR,
+            scores="ignored",
             seeded=True,
-            regular=True,
             source=f"{RAIW}, Algorithm 2, with repair",
             module="raiw.crafting.regular",
         ),
@@ -90,9 +119,9 @@ ALGORITHMS: dict[str, Algorithm] = {
             "random",
             "edges drawn uniformly, degrees left to chance",
             revision=1,
-            scored=False,
+            contract=Contract.EDGES,
+            scores="ignored",
             seeded=True,
-            regular=False,
             source=f"{RAIW}, the baseline of Figure 1a",
             module="raiw.crafting.uniform",
         ),
@@ -100,9 +129,9 @@ ALGORITHMS: dict[str, Algorithm] = {
             "greedy",
             "each edge the one of largest entropy, for graphs of some tens of vertices",
             revision=1,
-            scored=False,
+            contract=Contract.EDGES,
+            scores="ignored",
             seeded=False,
-            regular=False,
             source=f"{RAIW}, Algorithm 1",
             module="raiw.crafting.entropy_greedy",
         ),
@@ -110,19 +139,83 @@ ALGORITHMS: dict[str, Algorithm] = {
             "greedy_min",
             "each edge the one of smallest entropy, to compare with",
             revision=1,
-            scored=False,
+            contract=Contract.EDGES,
+            scores="ignored",
             seeded=False,
-            regular=False,
             source=f"{RAIW}, Figure 2a",
             module="raiw.crafting.entropy_greedy_min",
+        ),
+        Algorithm(
+            "magnitude",
+            "the most important edges of the layer, degrees left to the scores",
+            revision=1,
+            contract=Contract.EDGES,
+            scores="needed",
+            seeded=False,
+            source="Han et al., Learning both Weights and Connections, NeurIPS 2015",
+            module="raiw.crafting.magnitude",
+            by_group=False,
+        ),
+        Algorithm(
+            "constant_fan_in",
+            "every output its most important inputs, or so many random ones",
+            revision=1,
+            contract=Contract.FAN_IN,
+            scores="used",
+            seeded=True,
+            source="Lasby et al., Dynamic Sparse Training with Structured Sparsity, ICLR 2024",
+            module="raiw.crafting.fan_in",
+        ),
+        Algorithm(
+            "expander",
+            "each vertex of the smaller side draws its neighbours",
+            revision=1,
+            contract=Contract.ONE_SIDED,
+            scores="ignored",
+            seeded=True,
+            source="Prabhu et al., Deep Expander Networks, ECCV 2018",
+            module="raiw.crafting.expander",
+        ),
+        Algorithm(
+            "radix",
+            "cyclic shifts of mixed radix, blown up to the widths of the layer",
+            revision=1,
+            contract=Contract.RADIX,
+            scores="ignored",
+            seeded=False,
+            source="Kepner and Robinett, RadiX-Net, IPDPSW 2019",
+            module="raiw.crafting.radix",
+            options=("position",),
+        ),
+        Algorithm(
+            "nm",
+            "the best N of each M consecutive inputs, or random ones",
+            revision=1,
+            contract=Contract.NM,
+            scores="used",
+            seeded=True,
+            source="Zhou et al., Learning N:M Fine-grained Structured Sparse Networks, ICLR 2021",
+            module="raiw.crafting.nm",
+            options=("m",),
+        ),
+        Algorithm(
+            "transposable_nm",
+            "the best N:M pattern along inputs and outputs at once",
+            revision=1,
+            contract=Contract.TRANSPOSABLE_NM,
+            scores="used",
+            seeded=True,
+            source="Hubara et al., Accelerated Sparse Neural Training, NeurIPS 2021",
+            module="raiw.crafting.transposable_nm",
+            options=("m",),
         ),
         Algorithm(
             "dense",
             "every edge, whatever the target of the network",
             revision=1,
-            scored=False,
+            contract=Contract.REGULAR,
+            scores="ignored",
             seeded=False,
-            regular=True,
             source="the complete bipartite graph",
             module="raiw.crafting.dense",
         ),

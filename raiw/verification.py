@@ -10,8 +10,9 @@ import numpy as np
 from raiw.algorithms import ALGORITHMS
 from raiw.crafting import group_graphs, kept_score
 from raiw.crafting.certificate import certify_layer
+from raiw.crafting.contracts import breach
 from raiw.errors import GateFailed
-from raiw.graphs import Degrees, Graph
+from raiw.graphs import Graph
 from raiw.importance.reading import Importance, open_importance
 from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet, load
@@ -71,9 +72,9 @@ def verify(
     """Check masks against their own claims, and against a spec and scores where given.
 
     The checks are: ``digest``, the bits are those that were digested; ``facts``, the statistics
-    in the file are the bits' own; ``edges``, every layer has the edges asked for; ``degrees``, for
-    an algorithm that promises them, every degree is the floor or the ceiling of its side's mean,
-    in every group; ``spec``, layers, edges, algorithm and seed are the given spec's;
+    in the file are the bits' own; ``edges``, every layer has the edges asked for; ``contract``,
+    every group's graph is what its algorithm promises (:class:`raiw.algorithms.Contract`);
+    ``spec``, layers, edges, algorithm and seed are the given spec's;
     ``importance``, the scores are those the masks were crafted from, and what the layers keep of
     them is what the masks say; ``certificates``, so is the bound that no graph can exceed, found
     anew from the scores.
@@ -100,8 +101,8 @@ def verify(
         _over_layers("facts", masks, _facts_fault),
         _over_layers("edges", masks, _edges_fault),
     ]
-    if masks.algorithm in ALGORITHMS and ALGORITHMS[masks.algorithm].regular:
-        checks.append(Check("degrees", tuple(_degrees_faults(masks))))
+    if masks.algorithm in ALGORITHMS:
+        checks.append(Check("contract", tuple(_contract_faults(masks))))
     if spec is not None:
         checks.append(Check("spec", tuple(_spec_faults(masks, Spec.of(spec)))))
     if importance is not None:
@@ -128,31 +129,22 @@ def _edges_fault(mask: Mask) -> str | None:
     return None if edges == mask.requested else f"{edges} edges, {mask.requested} were asked for"
 
 
-def _degrees_faults(masks: MaskSet) -> Iterator[str]:
+def _contract_faults(masks: MaskSet) -> Iterator[str]:
     for planned in masks.spec.plan(scored=masks.importance is not None).layers:
-        fault = _degrees_fault(planned, masks[planned.name].graph)
+        fault = _contract_fault(planned, masks[planned.name].graph)
         if fault:
             yield f"layer {planned.name!r}: {fault}"
 
 
-def _degrees_fault(planned: PlannedLayer, layer: Graph) -> str | None:
+def _contract_fault(planned: PlannedLayer, layer: Graph) -> str | None:
     outputs = planned.group_outputs
     if not np.array_equal(np.repeat(layer.bits[::outputs], outputs, axis=0), layer.bits):
         return f"groups of {outputs} outputs do not share their inputs"
     for group, graph in enumerate(group_graphs(planned, layer)):
-        for side, degrees in (("input", graph.in_degrees()), ("output", graph.out_degrees())):
-            if not _even(degrees):
-                return (
-                    f"{side} degrees of group {group} run from {degrees.min()} to "
-                    f"{degrees.max()}, their mean is {degrees.mean():.6g}"
-                )
+        fault = breach(planned.contract, graph, planned.m)
+        if fault is not None:
+            return f"group {group}: {fault}"
     return None
-
-
-def _even(degrees: Degrees) -> bool:
-    """Whether every degree is the floor or the ceiling of the mean."""
-    floor, rest = divmod(int(degrees.sum()), len(degrees))
-    return int(degrees.min()) >= floor and int(degrees.max()) <= floor + (rest > 0)
 
 
 def _spec_faults(masks: MaskSet, spec: Spec) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Crafting: one bipartite neural graph for every layer, with exact degrees.
 
 An algorithm is a function ``build(shape, edges, *, scores, stream) -> Built`` for one bipartite
-graph; :func:`craft_layer` runs it for every group of a layer and stacks the graphs by output.
+graph, with the options that its registry entry names; :func:`craft_layer` runs it for every group
+of a layer and stacks the graphs by output.
 """
 
 from collections.abc import Iterator
@@ -67,13 +68,15 @@ def craft_layer(
     """
     if planned.dense and scores is None:
         algorithm = "dense"
-    build = ALGORITHMS[algorithm].load()
+    entry = ALGORITHMS[algorithm]
+    build = entry.load()
+    options = {name: getattr(planned, name) for name in entry.options}
     built: list[Built] = []
     for group, edges in enumerate(planned.group_edges):
         own = None if scores is None else group_scores(planned, group, scores)
         stream = Stream(seed, planned.name, group)
         try:
-            built.append(build(planned.group_shape, edges, scores=own, stream=stream))
+            built.append(build(planned.group_shape, edges, scores=own, stream=stream, **options))
         except Infeasible as error:
             raise Infeasible(
                 f"layer {planned.name!r}: {error.message}", layer=planned.name, **error.details

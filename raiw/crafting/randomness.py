@@ -30,5 +30,13 @@ class Stream:
     @property
     def key(self) -> int:
         """The 64-bit Philox key."""
-        text = canonical_json([self.seed, self.layer, self.group])
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+        return _key(self.seed, self.layer, self.group)
+
+    def part(self, index: int) -> int:
+        """Return the key of one part of the stream, such as one vertex's own."""
+        return _key(self.seed, self.layer, self.group, index)
+
+
+def _key(*words: int | str) -> int:
+    text = canonical_json(list(words))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")

@@ -16,6 +16,12 @@ def as_native(scores: Scores) -> Scores:
     return np.ascontiguousarray(scores, own if own in _NATIVE else np.float64)
 
 
+def as_wide(scores: Scores) -> Scores:
+    """Return the scores as float32 or float64, contiguous by rows; 16-bit ones are copied."""
+    native = as_native(scores)
+    return native.astype(np.float32) if native.itemsize == np.float16().itemsize else native
+
+
 def cells(scores: Scores) -> npt.NDArray[np.generic]:
     """Return native scores as a buffer for the kernels: bfloat16, which buffers lack, as uint16."""
     return scores.view(np.uint16) if scores.dtype == ml_dtypes.bfloat16 else scores

@@ -9,13 +9,17 @@ from raiw.specs.document import Document
 MAX_EDGES = (1 << 31) - 1
 """Most edges of one layer: vertex and edge numbers stay 32-bit."""
 
+MAX_M = 32
+"""Most consecutive vertices of an N:M pattern."""
+
 Degree = Annotated[int, Field(ge=0, strict=True)]
 Density = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Edges = Annotated[int, Field(ge=0, strict=True)]
 Parameters = Annotated[int, Field(ge=0, strict=True)]
+Kept = Annotated[int, Field(ge=0, le=MAX_M, strict=True)]
 GroupOutputs = Annotated[int, Field(ge=1, le=1 << 16, strict=True)]
 
-LAYER_TARGETS = ("degree", "density", "edges", "dense")
+LAYER_TARGETS = ("degree", "density", "edges", "n", "dense")
 
 
 class Rule(Document):
@@ -29,6 +33,8 @@ class Rule(Document):
     """Kept edges over all edges of the layer."""
     edges: Edges | None = None
     """Edges of the layer, all its groups together."""
+    n: Kept | None = None
+    """Edges of each ``m`` consecutive inputs, for the N:M algorithms."""
     dense: Literal[True] | None = None
     """Keep every edge."""
     group_outputs: GroupOutputs | None = None
@@ -63,8 +69,17 @@ class Craft(Document):
     """Kept edges over all edges, in every layer."""
     edges: Edges | None = None
     """Edges of every layer."""
+    n: Kept | None = None
+    """Edges of each ``m`` consecutive inputs, for the N:M algorithms."""
+    m: Annotated[int, Field(ge=1, le=MAX_M, strict=True)] = 4
+    """The M of the N:M algorithms; it divides the inputs (and outputs) of every sparse layer."""
     parameters: Parameters | None = None
     """Weights kept in the whole network, rules and dense layers included."""
+    allocation: Literal["uniform", "erk", "degree"] | None = None
+    """How ``density`` or ``parameters`` is shared among the layers that no rule decides:
+    ``uniform`` one density, ``erk`` (Erdős-Rényi-Kernel) more of it to smaller layers, ``degree``
+    the same degree for every input vertex, as in RAIW's Table 4; dense at most. ``density`` then
+    counts the weights of these layers together, instead of each layer's edges."""
     group_outputs: GroupOutputs = 1
     """So many consecutive outputs share one set of inputs: they are one vertex of the graph that
     is crafted, whose score is the sum of theirs. Targets still count edges of single outputs."""
@@ -75,12 +90,20 @@ class Craft(Document):
     """Exceptions by layer name."""
 
     @model_validator(mode="after")
-    def _at_most_one_target(self) -> "Craft":
-        targets = ("degree", "density", "edges", "parameters")
+    def _consistent_targets(self) -> "Craft":
+        targets = ("degree", "density", "edges", "n", "parameters")
         given = [target for target in targets if getattr(self, target) is not None]
         if len(given) > 1:
             raise ValueError(
                 f"give one target, not {' and '.join(given)}; rules can differ for single layers"
+            )
+        most = max(self.n or 0, *(rule.n or 0 for rule in self.rules), 0)
+        if most > self.m:
+            raise ValueError(f"n={most} of each m={self.m} cannot be kept; the most is n={self.m}")
+        if self.allocation is not None and self.density is None and self.parameters is None:
+            raise ValueError(
+                f"allocation {self.allocation!r} shares a total among layers: give density or "
+                f"parameters with it"
             )
         return self
 

@@ -1,15 +1,18 @@
 """The plan: every layer's exact number of edges and degrees, before any graph is built."""
 
-import fnmatch
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from raiw.algorithms import ALGORITHMS, Contract
 from raiw.errors import ImpossibleTarget, InvalidSpec, TooLarge
-from raiw.specs.crafting import MAX_EDGES, Craft, Rule
+from raiw.specs.budget import Open, check_budget, share_weights, slope
+from raiw.specs.contracts import blocked_side, degree_range, even_sides, reachable_edges
+from raiw.specs.crafting import MAX_EDGES, Craft
 from raiw.specs.layers import Conv, Linear
+from raiw.specs.targets import check_rules, group_outputs, last_match, layer_edges
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,12 @@ class PlannedLayer:
     """Where in the document the target stands."""
     group_outputs: int = 1
     """Consecutive outputs that share one set of inputs: one output vertex of what is crafted."""
+    algorithm: str = "raiw"
+    """The algorithm of the spec, for what it promises."""
+    m: int = 4
+    """The M of the N:M algorithms."""
+    position: int = 0
+    """Place of the layer in the spec."""
 
     @property
     def name(self) -> str:
@@ -39,16 +48,26 @@ class PlannedLayer:
         return math.prod(self.shape)
 
     @property
+    def contract(self) -> Contract:
+        """What the algorithm promises of every graph."""
+        return ALGORITHMS[self.algorithm].contract
+
+    @property
+    def graphs(self) -> int:
+        """Graphs that are crafted: one for each group, or one for all of them."""
+        return self.layer.groups if ALGORITHMS[self.algorithm].by_group else 1
+
+    @property
     def group_shape(self) -> tuple[int, int]:
-        """Shape ``(out/groups/group_outputs, in/groups)`` of the graph crafted for one group."""
+        """Shape ``(out/graphs/group_outputs, in/groups)`` of each graph that is crafted."""
         out, n_in = self.shape
-        return out // self.layer.groups // self.group_outputs, n_in
+        return out // self.graphs // self.group_outputs, n_in
 
     @property
     def group_edges(self) -> tuple[int, ...]:
-        """Edges crafted for each group: equal, the first ones one more where they do not divide."""
-        share, rest = divmod(self.edges // self.group_outputs, self.layer.groups)
-        return tuple(share + (group < rest) for group in range(self.layer.groups))
+        """Edges of each graph: equal, the first ones one more where they do not divide."""
+        share, rest = divmod(self.edges // self.group_outputs, self.graphs)
+        return tuple(share + (graph < rest) for graph in range(self.graphs))
 
     @property
     def dense(self) -> bool:
@@ -72,10 +91,16 @@ class PlannedLayer:
 
     def degree_range(self, side: str) -> tuple[int, int]:
         """Return the smallest and largest degree the contract allows on side ``in`` or ``out``."""
-        n = self.group_shape[0 if side == "out" else 1]
-        fewest, most = min(self.group_edges), max(self.group_edges)
+        rows, n_in = self.group_shape
+        unions = self.layer.groups // self.graphs
+        vertices, others = (rows, n_in) if side == "out" else (n_in * unions, rows // unions)
+        even = side in even_sides(self.contract, self.group_shape)
+        fewest, most = (
+            degree_range(edges, vertices, others, even=even)
+            for edges in (min(self.group_edges), max(self.group_edges))
+        )
         outputs = self.group_outputs if side == "in" else 1
-        return outputs * (fewest // n), outputs * -(-most // n)
+        return outputs * fewest[0], outputs * most[1]
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan of the layer as JSON-serialisable values."""
@@ -134,182 +159,72 @@ class Plan:
         }
 
 
+Target = tuple[int, str, int]
+"""Edges of a layer, the pointer of what asked for them, and its group_outputs."""
+
+
 def plan_layers(layers: Sequence[Linear | Conv], craft: Craft) -> tuple[PlannedLayer, ...]:
     """Decide every layer's edges from the target and the rules.
 
     Raises
     ------
     InvalidSpec
-        A rule matches no layer, or a layer has no target.
+        A rule matches no layer, a layer has no target, or one that the algorithm does not know.
     ImpossibleTarget
         A target has no graph; the message names the nearest one that has.
     TooLarge
         A layer would have 2³¹ edges or more.
     """
-    _check_rules(layers, craft.rules)
-    if craft.algorithm == "dense":
-        return tuple(
-            PlannedLayer(layer, math.prod(layer.graph_shape), "/craft/algorithm")
-            for layer in layers
-        )
-    shared = [_group_outputs(layer, craft) for layer in layers]
-    planned: dict[int, PlannedLayer] = {}
-    for index, (layer, outputs) in enumerate(zip(layers, shared, strict=True)):
-        position = _last_match(layer.name, craft.rules, with_target=True)
-        if position is not None:
-            rule, pointer = craft.rules[position], f"/craft/rules/{position}"
-            edges, pointer = _layer_edges(layer, rule, pointer, outputs)
-            planned[index] = PlannedLayer(layer, edges, pointer, 1 if rule.dense else outputs)
-        elif craft.parameters is None:
-            planned[index] = PlannedLayer(
-                layer, *_layer_edges(layer, craft, "/craft", outputs), outputs
-            )
-    if craft.parameters is not None:
-        free = [(layers[i], shared[i]) for i in range(len(layers)) if i not in planned]
-        fixed = sum(layer.weights for layer in planned.values())
-        split = iter(_split_parameters(free, craft.parameters, fixed))
-        for index, (layer, outputs) in enumerate(zip(layers, shared, strict=True)):
-            if index not in planned:
-                planned[index] = PlannedLayer(layer, next(split), "/craft/parameters", outputs)
-    for layer_plan in planned.values():
+    check_rules(layers, craft.rules)
+    algorithm = craft.algorithm or "raiw"  # without scores "regular", of the same contract
+    if algorithm == "dense":
+        dense = [math.prod(layer.graph_shape) for layer in layers]
+        targets = [(edges, "/craft/algorithm", 1) for edges in dense]
+    else:
+        targets = _targets(layers, craft)
+    planned = tuple(
+        PlannedLayer(layer, *target, algorithm, craft.m, position)
+        for position, (layer, target) in enumerate(zip(layers, targets, strict=True))
+    )
+    for layer_plan in planned:
         _check_size(layer_plan)
-    return tuple(planned[index] for index in range(len(layers)))
+        _check_contract(layer_plan)
+    return planned
 
 
-def _check_rules(layers: Sequence[Linear | Conv], rules: Sequence[Rule]) -> None:
-    for position, rule in enumerate(rules):
-        if not any(fnmatch.fnmatchcase(layer.name, rule.match) for layer in layers):
-            names = ", ".join(layer.name for layer in layers[:8])
-            raise InvalidSpec(
-                f"rule {rule.match!r} matches no layer; the layers are {names}"
-                f"{', …' if len(layers) > 8 else ''}",  # noqa: PLR2004
-                pointer=f"/craft/rules/{position}/match",
-            )
+def _targets(layers: Sequence[Linear | Conv], craft: Craft) -> list[Target]:
+    shared = [group_outputs(layer, craft) for layer in layers]
+    whole_network = craft.parameters is not None or craft.allocation is not None
+    targets: dict[int, Target] = {}
+    for index, (layer, outputs) in enumerate(zip(layers, shared, strict=True)):
+        position = last_match(layer.name, craft.rules, with_target=True)
+        if position is not None:
+            rule, at = craft.rules[position], f"/craft/rules/{position}"
+            edges, pointer = layer_edges(layer, rule, at, outputs, craft.m)
+            targets[index] = edges, pointer, 1 if rule.dense else outputs
+        elif not whole_network:
+            edges, pointer = layer_edges(layer, craft, "/craft", outputs, craft.m)
+            targets[index] = edges, pointer, outputs
+    if whole_network:
+        fixed = sum(targets[i][0] * layers[i].taps for i in targets)
+        free = [i for i in range(len(layers)) if i not in targets]
+        split = _share([Open(layers[i], shared[i]) for i in free], craft, fixed)
+        pointer = "/craft/density" if craft.parameters is None else "/craft/parameters"
+        for index, edges in zip(free, split, strict=True):
+            targets[index] = edges, pointer, shared[index]
+    return [targets[index] for index in range(len(layers))]
 
 
-def _last_match(name: str, rules: Sequence[Rule], *, with_target: bool) -> int | None:
-    """Return the last rule for a layer that gives a target, or that gives group_outputs."""
-    matching = (
-        position
-        for position in reversed(range(len(rules)))
-        if fnmatch.fnmatchcase(name, rules[position].match)
-        and (rules[position].has_target if with_target else rules[position].group_outputs)
-    )
-    return next(matching, None)
-
-
-def _group_outputs(layer: Linear | Conv, craft: Craft) -> int:
-    """Return how many outputs of a layer share their inputs; 1 where a rule makes it dense."""
-    target = _last_match(layer.name, craft.rules, with_target=True)
-    if target is not None and craft.rules[target].dense:
-        return 1
-    position = _last_match(layer.name, craft.rules, with_target=False)
-    own = None if position is None else craft.rules[position].group_outputs
-    outputs = craft.group_outputs if own is None else own
-    group_out = layer.graph_shape[0] // layer.groups
-    if group_out % outputs:
-        per_group = " of a group" if layer.groups > 1 else ""
-        raise ImpossibleTarget(
-            f"layer {layer.name!r}: group_outputs={outputs} does not divide its {group_out} "
-            f"outputs{per_group}; the nearest that does is {math.gcd(outputs, group_out)}: give "
-            f"the layer a rule with it, or make it dense",
-            pointer="/craft/group_outputs" if own is None else f"/craft/rules/{position}",
-            layer=layer.name,
-            nearest=math.gcd(outputs, group_out),
-        )
-    return outputs
-
-
-def _whole_groups(layer: Linear | Conv, edges: int, outputs: int, pointer: str) -> int:
-    """Require edges that ``outputs`` consecutive outputs can share evenly."""
-    if edges % outputs == 0:
-        return edges
-    nearest = min((edges + outputs // 2) // outputs * outputs, math.prod(layer.graph_shape))
-    raise ImpossibleTarget(
-        f"layer {layer.name!r}: {edges} edges cannot be shared by {outputs} outputs each; the "
-        f"nearest feasible number is {nearest} edges",
-        pointer=pointer,
-        layer=layer.name,
-        nearest=nearest,
-    )
-
-
-def _layer_edges(
-    layer: Linear | Conv, target: Rule | Craft, at: str, outputs: int
-) -> tuple[int, str]:
-    """Return the edges a target asks of a layer, and the pointer of that target."""
-    out, n_in = layer.graph_shape
-    cells = out * n_in
-    if isinstance(target, Rule) and target.dense:
-        return cells, f"{at}/dense"
-    if target.degree is not None:
-        group_out = out // layer.groups
-        if target.degree > group_out:
-            per_group = " of its group" if layer.groups > 1 else ""
-            raise ImpossibleTarget(
-                f"layer {layer.name!r}: an input vertex cannot have {target.degree} edges, it "
-                f"meets only {group_out} outputs{per_group}; the nearest feasible degree is "
-                f"{group_out}",
-                pointer=f"{at}/degree",
-                layer=layer.name,
-                nearest=group_out,
-            )
-        edges = target.degree * n_in * layer.groups
-        return _whole_groups(layer, edges, outputs, f"{at}/degree"), f"{at}/degree"
-    if target.density is not None:
-        shared = Fraction(target.density) * (cells // outputs)
-        return math.floor(shared + Fraction(1, 2)) * outputs, f"{at}/density"
-    if target.edges is not None:
-        if target.edges > cells:
-            raise ImpossibleTarget(
-                f"layer {layer.name!r} has {cells} edges in all, {target.edges} were asked for; "
-                f"the nearest feasible number is {cells}",
-                pointer=f"{at}/edges",
-                layer=layer.name,
-                nearest=cells,
-            )
-        return _whole_groups(layer, target.edges, outputs, f"{at}/edges"), f"{at}/edges"
-    raise InvalidSpec(
-        f"layer {layer.name!r} has no target: give craft one of degree, density, edges or "
-        f"parameters, or a rule that matches the layer",
-        pointer="/craft",
-    )
-
-
-def _split_parameters(
-    layers: Sequence[tuple[Linear | Conv, int]], parameters: int, fixed: int
-) -> list[int]:
-    """Split a weight budget over layers and their group_outputs at one density.
-
-    Largest remainders are rounded up.
-
-    The total is the largest that does not exceed the budget up to one filter of the smallest
-    kernel, and equals it whenever some layer has one weight an edge.
-    """
-    cells = [math.prod(layer.graph_shape) // outputs for layer, outputs in layers]
-    weights = [layer.taps * outputs for layer, outputs in layers]
-    total = sum(count * weight for count, weight in zip(cells, weights, strict=True))
-    if not fixed <= parameters <= fixed + total:
-        nearest = fixed if parameters < fixed else fixed + total
-        raise ImpossibleTarget(
-            f"{parameters} weights cannot be kept: the rules fix {fixed} and the other layers "
-            f"have {total}; the nearest feasible number is {nearest}",
-            pointer="/craft/parameters",
-            nearest=nearest,
-        )
-    density = Fraction(parameters - fixed, total) if total else Fraction(0)
-    edges = [math.floor(density * count) for count in cells]
-    left = parameters - fixed - sum(e * w for e, w in zip(edges, weights, strict=True))
-    by_remainder = sorted(range(len(layers)), key=lambda i: (edges[i] - density * cells[i], i))
-    for index in by_remainder:
-        if weights[index] <= left and edges[index] < cells[index]:
-            edges[index] += 1
-            left -= weights[index]
-    for index in sorted(range(len(layers)), key=lambda i: (-weights[i], i)):
-        more = min(left // weights[index], cells[index] - edges[index])
-        edges[index] += more
-        left -= more * weights[index]
-    return [count * outputs for count, (_, outputs) in zip(edges, layers, strict=True)]
+def _share(layers: Sequence[Open], craft: Craft, fixed: int) -> list[int]:
+    """Share the budget of the network, less what the rules fix, among the other layers."""
+    free = sum(layer.weights for layer in layers)
+    if craft.parameters is None:
+        weights = math.floor(Fraction(craft.density or 0) * free + Fraction(1, 2))
+    else:
+        check_budget(craft.parameters, fixed, free, "/craft/parameters")
+        weights = craft.parameters - fixed
+    slopes = [slope(one.layer, craft.allocation or "uniform") for one in layers]
+    return share_weights(layers, slopes, weights)
 
 
 def _check_size(planned: PlannedLayer) -> None:
@@ -321,3 +236,43 @@ def _check_size(planned: PlannedLayer) -> None:
             layer=planned.name,
             limit=MAX_EDGES,
         )
+
+
+def _check_contract(planned: PlannedLayer) -> None:
+    """Require that the algorithm has a graph of so many edges."""
+    contract, shape, m = planned.contract, planned.group_shape, planned.m
+    if contract not in {Contract.NM, Contract.TRANSPOSABLE_NM} and planned.pointer.endswith("/n"):
+        raise InvalidSpec(
+            f"n belongs to the algorithms nm and transposable_nm, not to {planned.algorithm!r}: "
+            f"give density {planned.density:g}",
+            pointer=planned.pointer,
+        )
+    if planned.dense:
+        return
+    side = blocked_side(contract, shape, m)
+    if side is not None:
+        vertices = shape[0 if side == "out" else 1]
+        raise InvalidSpec(
+            f"layer {planned.name!r}: m={m} does not divide its {vertices} {side}puts; choose "
+            f"another m, or make the layer dense by a rule",
+            pointer="/craft/m",
+        )
+    reachable = reachable_edges(contract, shape, m)
+    if reachable is None or all(edges in reachable for edges in planned.group_edges):
+        return
+    step = planned.graphs * planned.group_outputs
+    around = _around([edges * step for edges in reachable], planned.edges)
+    listed = " and ".join(f"{edges} (density {edges / planned.cells:.6g})" for edges in around)
+    raise ImpossibleTarget(
+        f"layer {planned.name!r}: {planned.algorithm!r} has no graph of {planned.edges} edges "
+        f"(density {planned.density:.6g}); the nearest are {listed}",
+        pointer=planned.pointer,
+        layer=planned.name,
+        nearest=min(around, key=lambda edges: abs(edges - planned.edges)),
+    )
+
+
+def _around(numbers: Sequence[int], wanted: int) -> list[int]:
+    """Return the last number below and the first above, of ascending ones."""
+    below = [number for number in numbers if number < wanted][-1:]
+    return below + [number for number in numbers if number > wanted][:1]

@@ -118,7 +118,7 @@ class Spec(Document):
             The algorithm needs scores and there are none.
         """
         name = self.craft.algorithm or ("raiw" if scored else "regular")
-        if ALGORITHMS[name].scored and not scored:
+        if ALGORITHMS[name].scores == "needed" and not scored:
             raise InvalidSpec(
                 f"algorithm {name!r} needs importance scores: attach an importance file, or use "
                 f"algorithm 'regular'",

@@ -169,7 +169,7 @@ def test_verify_holds_for_what_was_crafted(tmp_path):
         "digest",
         "facts",
         "edges",
-        "degrees",
+        "contract",
         "spec",
         "importance",
         "certificates",
@@ -185,7 +185,7 @@ def test_verify_sees_uneven_degrees(masks):
     kept[row, [column, other]] = False, True
     report = raiw.verify(with_bits(masks, "fc", kept))
     broken = {check.name for check in report.checks if not check.ok}
-    assert broken == {"digest", "facts", "degrees"}
+    assert broken == {"digest", "facts", "contract"}
     with pytest.raises(GateFailed, match="and 2 more"):
         report.require()
 

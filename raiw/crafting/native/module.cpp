@@ -14,6 +14,7 @@
 #include "ranking.hpp"
 #include "settling.hpp"
 #include "sums.hpp"
+#include "transposable.hpp"
 
 namespace {
 
@@ -73,6 +74,14 @@ void greedy(Scores<T> scores, Bits graph, std::int64_t edges) {
         if (narrow) return Greedy<T, Narrow>(scores, graph, edges).run();
     }
     Greedy<T, Wide>(scores, graph, edges).run();
+}
+
+template <class T>
+void transposable(Scores<T> scores, Bits graph, int m, int n) {
+    Transposable block(m, n);
+    for (Vertex row = 0; row < graph.rows; row += static_cast<Vertex>(m))
+        for (Vertex column = 0; column < graph.columns; column += static_cast<Vertex>(m))
+            block.solve(scores, graph, row, column);
 }
 
 constexpr int kRead = PyBUF_ND | PyBUF_FORMAT, kWrite = PyBUF_ND | PyBUF_FORMAT | PyBUF_WRITABLE;
@@ -301,6 +310,22 @@ PyObject* py_settle(PyObject*, PyObject* args) {
     return done ? PyBool_FromLong(settled) : nullptr;
 }
 
+PyObject* py_transposable(PyObject*, PyObject* args) {
+    Buffer scores, bits;
+    PyObject *scores_array, *bits_array;
+    int m, n;
+    if (!PyArg_ParseTuple(args, "OOii", &scores_array, &bits_array, &m, &n) ||
+        PyObject_GetBuffer(scores_array, &scores.view, kRead) < 0 ||
+        PyObject_GetBuffer(bits_array, &bits.view, kWrite) < 0)
+        return nullptr;
+    const Bits graph = bits.bits(scores.view.shape[1]);
+    const bool done = run([&] {
+        scores.is_double() ? transposable(scores.scores<double>(), graph, m, n)
+                           : transposable(scores.scores<float>(), graph, m, n);
+    });
+    return done ? Py_NewRef(Py_None) : nullptr;
+}
+
 PyMethodDef kMethods[] = {
     {"greedy", py_greedy, METH_VARARGS, nullptr},
     {"complete", py_complete, METH_VARARGS, nullptr},
@@ -315,6 +340,7 @@ PyMethodDef kMethods[] = {
     {"rank_rows", py_rank_rows, METH_VARARGS, nullptr},
     {"rank_columns", py_rank_columns, METH_VARARGS, nullptr},
     {"settle", py_settle, METH_VARARGS, nullptr},
+    {"transposable", py_transposable, METH_VARARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 

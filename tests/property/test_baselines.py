@@ -1,0 +1,185 @@
+"""The baselines against their formulas."""
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linprog
+
+from raiw.algorithms import ALGORITHMS
+from raiw.crafting.radix import place_values
+from raiw.crafting.randomness import Stream
+from raiw.errors import Infeasible
+from tests.reference import baselines as reference
+from tests.reference.scores import FINITE, make_scores, problems
+
+STREAM = Stream(0, "layer", 0)
+
+
+def build(name, shape, edges, scores=None, stream=STREAM, **options):
+    run = ALGORITHMS[name].load()
+    return run(shape, edges, scores=scores, stream=stream, **options).graph
+
+
+def edge_set(graph):
+    return {(int(u), int(v)) for u, v in np.argwhere(graph.to_bool())}
+
+
+@st.composite
+def blocks(draw, kinds, largest=8):
+    """Scores whose sides are multiples of m, with m and n."""
+    m = draw(st.sampled_from([1, 2, 3, 4, 8, 12, 16]).filter(lambda m: m <= largest))
+    out, n_in = m * draw(st.integers(1, 3)), m * draw(st.integers(1, 3))
+    kind, dtype = draw(st.sampled_from(kinds)), draw(st.sampled_from(["float32", "float64"]))
+    scores = make_scores(kind, out, n_in, draw(st.integers(0, 2**32)), dtype)
+    return scores, m, draw(st.integers(0, m))
+
+
+@settings(max_examples=150, deadline=None)
+@given(problems(9, FINITE))
+@pytest.mark.parametrize("name", ["magnitude", "constant_fan_in"])
+def test_the_best_edges_are_kept(name, problem):
+    scores, edges = problem
+    expected = getattr(reference, name)(scores.tolist(), edges)
+    assert edge_set(build(name, scores.shape, edges, scores)) == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(problems(60, FINITE))
+def test_of_many_equal_scores_the_first_are_kept(problem):
+    scores, edges = problem
+    expected = reference.constant_fan_in(scores.tolist(), edges)
+    assert edge_set(build("constant_fan_in", scores.shape, edges, scores)) == expected
+
+
+@settings(max_examples=150, deadline=None)
+@given(blocks(FINITE, largest=16))
+def test_nm_keeps_the_best_of_every_block(problem):
+    scores, m, n = problem
+    graph = build("nm", scores.shape, scores.size * n // m, scores, m=m)
+    assert edge_set(graph) == reference.nm(scores.tolist(), n, m)
+
+
+@settings(max_examples=200, deadline=None)
+@given(blocks([kind for kind in FINITE if kind != "huge"], largest=4))
+def test_transposable_nm_is_the_best_pattern(problem):
+    """To the rounding of the scores, 2⁻⁴⁰ of the largest of a block for each of its cells."""
+    scores, m, n = problem
+    kept = build("transposable_nm", scores.shape, scores.size * n // m, scores, m=m).to_bool()
+    for top, left in product(range(0, len(scores), m), range(0, len(scores[0]), m)):
+        block = scores[top : top + m, left : left + m].astype(float)
+        own = kept[top : top + m, left : left + m]
+        assert own.sum(axis=0).tolist() == own.sum(axis=1).tolist() == [n] * m
+        best = reference.best_transposable(block.tolist(), n)
+        assert block[own].sum() >= best - np.abs(block).max() * m * m * 2.0**-39
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from([8, 16, 32]),
+    st.sampled_from(["normal", "heavy", "ties"]),
+)
+def test_a_large_transposable_block_is_as_good_as_the_linear_program(seed, m, kind):
+    scores = make_scores(kind, m, m, seed, "float64")
+    kept = build("transposable_nm", (m, m), m * m // 2, scores, m=m).to_bool()
+    rows, columns = np.kron(np.eye(m), np.ones(m)), np.kron(np.ones(m), np.eye(m))
+    program = linprog(
+        -scores.ravel(), A_eq=np.concatenate([rows, columns]), b_eq=[m // 2] * 2 * m, bounds=(0, 1)
+    )
+    assert math.isclose(scores[kept].sum(), -program.fun, rel_tol=1e-9, abs_tol=1e-9)
+
+
+@settings(max_examples=100, deadline=None)
+@given(blocks(["forbidden"], largest=4))
+@pytest.mark.parametrize("name", ["nm", "transposable_nm"])
+def test_forbidden_edges_are_never_kept_and_fail_only_without_remedy(name, problem):
+    scores, m, n = problem
+    edges = scores.size * n // m
+    assume(edges)
+    starts = product(range(0, len(scores), m), range(0, len(scores[0]), m))
+    tables = [scores[top : top + m, left : left + m].tolist() for top, left in starts]
+    if name == "nm":
+        feasible = all(sum(s > -math.inf for s in row) >= n for t in tables for row in t)
+    else:
+        feasible = all(reference.best_transposable(table, n) > -math.inf for table in tables)
+    if feasible:
+        kept = build(name, scores.shape, edges, scores, m=m).to_bool()
+        assert np.all(scores[kept] > -math.inf)
+    else:
+        with pytest.raises(Infeasible, match="scored -inf"):
+            build(name, scores.shape, edges, scores, m=m)
+
+
+@pytest.mark.parametrize("name", ["magnitude", "constant_fan_in"])
+def test_too_few_allowed_edges_are_infeasible(name):
+    scores = np.array([[1.0, -np.inf], [-np.inf, -np.inf]])
+    with pytest.raises(Infeasible, match="1 of 2 edges"):
+        build(name, (2, 2), 2, scores)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.floats(0, 1), st.integers(0, 2**64 - 1))
+def test_expander_vertices_of_the_smaller_side_draw(out, n_in, density, seed):
+    edges = round(density * out * n_in)
+    graph = build("expander", (out, n_in), edges, stream=Stream(seed, "a", 0))
+    degrees = graph.out_degrees() if n_in > out else graph.in_degrees()
+    assert graph.edges == edges
+    assert degrees.max() - degrees.min() <= (edges % len(degrees) > 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "options"),
+    [
+        ("constant_fan_in", (6, 8), {}),
+        ("expander", (6, 8), {}),
+        ("expander", (8, 6), {}),
+        ("nm", (6, 8), {"m": 4}),
+    ],
+)
+def test_without_scores_every_edge_is_equally_likely(name, shape, options):
+    runs, kept = 4000, np.zeros(shape)
+    for seed in range(runs):
+        stream = Stream(seed, "fc", 0)
+        kept += build(name, shape, 12, stream=stream, **options).to_bool()
+    assert np.abs(kept / runs - 0.25).max() < 4.5 * math.sqrt(0.25 * 0.75 / runs)
+
+
+def test_the_vertices_of_an_expander_draw_on_their_own():
+    """Two outputs share an input as often as chance has it."""
+    runs = 3000
+    both = 0
+    for seed in range(runs):
+        kept = build("expander", (2, 4), 2, stream=Stream(seed, "fc", 0)).to_bool()
+        both += int((kept[0] & kept[1]).any())
+    assert abs(both / runs - 0.25) < 4.5 * math.sqrt(0.25 * 0.75 / runs)
+
+
+@pytest.mark.parametrize("radices", [[2, 2, 2], [4, 4], [3, 3, 3], [2, 8], [8, 2]])
+def test_radix_layers_are_those_of_the_formula(radices):
+    size = math.prod(radices)
+    for layer, radix in enumerate(radices):
+        inverse = size // radix
+        place = math.prod(radices[:layer])
+        if place not in place_values(radix, inverse):
+            continue
+        position = place_values(radix, inverse).index(place)
+        core = np.array(reference.radix_net(radices, layer))
+        for widths in ((1, 1), (2, 3)):
+            wide = np.kron(core, np.ones(widths, int))
+            graph = build("radix", wide.shape, int(wide.sum()), position=position)
+            assert np.array_equal(graph.to_bool(), wide > 0)
+
+
+@pytest.mark.parametrize(("size", "inverse"), [(512, 8), (512, 64), (512, 32), (64, 8), (27, 9)])
+def test_all_pairs_of_a_radix_net_are_joined_by_equally_many_paths(size, inverse):
+    layers = len(place_values(size // inverse, inverse))
+    paths = np.eye(size)
+    for position in range(layers):
+        graph = build("radix", (size, size), size * size // inverse, position=position)
+        paths = graph.to_bool().astype(float) @ paths
+    assert np.ptp(paths) == 0
+    assert paths[0, 0] >= 1
