@@ -10,6 +10,7 @@ from typer.main import get_command
 
 import raiw
 from raiw import errors
+from raiw.algorithms import ALGORITHMS
 from raiw.cli import exits
 from raiw.cli.app import app
 from service.api import problems
@@ -88,9 +89,18 @@ def test_public_names_are_sorted_and_there() -> None:
     assert all(getattr(raiw, name) is not None for name in raiw.__all__)
 
 
+def test_the_table_of_methods_is_the_registry() -> None:
+    text = (ROOT / "docs" / "methods.md").read_text("utf-8")
+    rows = [row for line in text.splitlines() if len(row := line.strip("| ").split(" | ")) > 4]
+    expected = [[f"`{a.name}`", a.contract, a.scores, a.source] for a in ALGORITHMS.values()]
+    assert [row[:4] for row in rows if row[0].startswith("`")] == expected
+
+
 def test_paths_that_the_readme_names_exist() -> None:
     text = (ROOT / "README.md").read_text("utf-8")
-    for name in re.findall(r"^(\w+/) ", text, re.MULTILINE) + re.findall(r"\]\((\w+\.md)\)", text):
+    for name in re.findall(r"^(\w+/) ", text, re.MULTILINE) + re.findall(
+        r"\]\(([\w/]+\.md)\)", text
+    ):
         assert (ROOT / name).exists(), name
 
 

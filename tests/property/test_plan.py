@@ -1,3 +1,4 @@
+import math
 from fractions import Fraction
 
 from hypothesis import given
@@ -54,3 +55,45 @@ def test_the_canonical_form_is_a_fixed_point(layers: list[dict], seed: int) -> N
     again = Spec.parse(spec.canonical())
     assert again == spec
     assert again.content_key() == spec.content_key()
+
+
+@given(networks(), st.data(), st.sampled_from(["uniform", "erk", "degree"]))
+def test_a_weight_budget_is_met_exactly_where_the_kernels_allow_it(
+    layers: list[dict], data: st.DataObject, allocation: str
+) -> None:
+    dense = Spec.parse({"layers": layers, "craft": {"density": 1.0}}).plan()
+    budget = data.draw(st.integers(0, dense.weights))
+    craft = {"parameters": budget, "allocation": allocation}
+    plan = Spec.parse({"layers": layers, "craft": craft}).plan()
+    reachable = 1  # bit w: some choice of edges has w weights
+    for layer in plan.layers:
+        copies, taken = layer.cells, 1
+        while copies:
+            taken = min(taken, copies)
+            reachable |= reachable << taken * layer.layer.taps
+            copies, taken = copies - taken, taken * 2
+    if reachable >> budget & 1:
+        assert plan.weights == budget
+    else:
+        assert budget - max(layer.layer.taps for layer in plan.layers) < plan.weights < budget
+
+
+@given(networks(), st.floats(0, 1), st.sampled_from(["erk", "degree"]))
+def test_densities_follow_the_allocation_until_a_layer_is_dense(
+    layers: list[dict], density: float, allocation: str
+) -> None:
+    craft = {"density": density, "allocation": allocation}
+    planned = Spec.parse({"layers": layers, "craft": craft}).plan().layers
+    slopes = [
+        1 / layer.group_shape[0]
+        if allocation == "degree"
+        else sum(layer.layer.weight_shape) / math.prod(layer.layer.weight_shape)
+        for layer in planned
+    ]
+    most = max(layer.layer.taps for layer in planned)
+    for one, own in zip(planned, slopes, strict=True):
+        for other, others in zip(planned, slopes, strict=True):
+            if not other.dense and own >= others:
+                tolerance = 2 * most / one.cells + 2 * most * own / others / other.cells
+                expected = min(1.0, other.density * own / others)
+                assert one.density >= expected - tolerance

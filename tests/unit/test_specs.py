@@ -224,3 +224,73 @@ def test_dense_keeps_every_edge_whatever_the_rules_say() -> None:
     rules = [{"match": "b", "degree": 2}]
     plan = spec(linear("a"), linear("b"), algorithm="dense", degree=1, rules=rules).plan()
     assert plan.weights == plan.dense_weights == 64
+
+
+NM = {"algorithm": "nm", "n": 2}
+
+
+@pytest.mark.parametrize(
+    ("layer", "craft", "pointer", "words"),
+    [
+        (linear(n_in=6), NM, "/craft/m", "m=4 does not divide its 6 inputs"),
+        (linear(out=6), NM | {"algorithm": "transposable_nm"}, "/craft/m", "its 6 outputs"),
+        (linear(), NM | {"n": 5}, "/craft", "the most is n=4"),
+        (linear(), {"density": 0.5, "rules": [{"match": "*", "n": 5}]}, "/craft", "n=5 of each"),
+        (linear(), {"n": 2}, "/craft/n", "give density 0.5"),
+        (linear(), NM | {"m": 33}, "/craft/m", "32"),
+        (linear(), NM | {"density": 0.5}, "/craft", "one target"),
+        (linear(), {"degree": 2, "allocation": "erk"}, "/craft", "density or parameters"),
+        (linear(), {"density": 0.5, "allocation": "er"}, "/craft/allocation", "'erk'"),
+    ],
+)
+def test_targets_that_make_no_sense_together(
+    layer: dict, craft: dict, pointer: str, words: str
+) -> None:
+    at, detail = fault({"layers": [layer], "craft": craft})
+    assert at == pointer
+    assert words in detail
+
+
+@pytest.mark.parametrize(
+    ("craft", "words", "nearest"),
+    [
+        ({"algorithm": "nm", "density": 0.3}, "8 (density 0.25) and 16 (density 0.5)", 8),
+        ({"algorithm": "radix", "density": 0.3}, "8 (density 0.25) and 16 (density 0.5)", 8),
+        ({"algorithm": "radix", "density": 0.1}, "the nearest are 8 (density 0.25)", 8),
+    ],
+)
+def test_edges_that_a_contract_cannot_have_name_the_nearest(
+    craft: dict, words: str, nearest: int
+) -> None:
+    with pytest.raises(ImpossibleTarget) as caught:
+        spec(linear(), **craft)
+    assert words in caught.value.message
+    assert caught.value.details["nearest"] == nearest
+
+
+def test_n_of_m_is_a_density() -> None:
+    by_n, by_density = spec(linear(), **NM).plan(), spec(linear(), algorithm="nm", density=0.5)
+    assert by_n.edges == by_density.plan().edges == 16
+    dense = [{"match": "odd", "dense": True}]
+    assert spec(linear(), linear("odd", 3, 5), rules=dense, **NM).plan().edges == 31
+
+
+def test_erk_gives_small_layers_more() -> None:
+    """Densities by hand: 0.375 c, 0.1875 c and 0.75 c of 32, 128 and 8 weights, 0.25 in all."""
+    layers = linear("a", 4, 8), linear("b", 8, 16), linear("c", 2, 4)
+    plan = spec(*layers, density=0.25, allocation="erk").plan()
+    assert plan.weights == 42
+    scale = 42 / (12 + 24 + 6)
+    for layer, slope in zip(plan.layers, (0.375, 0.1875, 0.75), strict=True):
+        assert abs(layer.edges - scale * slope * layer.cells) < 1
+
+
+def test_what_is_full_leaves_its_surplus_to_the_others() -> None:
+    plan = spec(linear("a", 2, 2), linear("b", 16, 16), parameters=200, allocation="erk").plan()
+    assert [layer.edges for layer in plan.layers] == [4, 196]
+
+
+def test_a_degree_for_every_input_is_the_schedule_of_table_4() -> None:
+    layers = linear("a", 128, 256), linear("b", 256, 256), linear("c", 256, 512)
+    plan = spec(*layers, parameters=16 * (128 + 256 + 256), allocation="degree").plan()
+    assert [layer.degree_range("in") for layer in plan.layers] == [(16, 16)] * 3
