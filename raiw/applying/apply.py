@@ -57,7 +57,7 @@ class Handle:
         return tuple(held.name for held in self._held)
 
     def check(self) -> None:
-        """Make sure that every pruned weight is zero, at the cost of one read of the weights.
+        """Make sure that every pruned weight is zero; takes a copy of one layer at a time.
 
         Of a sharded model each rank checks what it has.
 

@@ -114,8 +114,11 @@ class HeldMask:
         if parameter is None:
             return 0, 0
         with torch.no_grad():
-            weights = _local(parameter)[pruned(self._mask_for(parameter))]
-            return int(torch.count_nonzero(weights)), weights.numel()
+            weights, mask = _local(parameter), self._mask_for(parameter)
+            kept = weights.clone()
+            zero(kept, mask)
+            count = int(torch.count_nonzero(weights) - torch.count_nonzero(kept))
+            return count, int(torch.count_nonzero(pruned(mask)))
 
     def remove(self) -> None:
         """Stop holding; the weights stay as they are."""
