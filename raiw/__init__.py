@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from raiw.applying.apply import applied, apply
     from raiw.client import Client
     from raiw.errors import RaiwError
+    from raiw.importance.scoring import score
     from raiw.masks import Mask, MaskSet, load
     from raiw.pipeline import craft
     from raiw.pruning.prune import prune
@@ -33,6 +34,7 @@ __all__ = [
     "craft",
     "load",
     "prune",
+    "score",
     "verify",
 ]
 
@@ -47,6 +49,7 @@ _HOMES = {
     "craft": "raiw.pipeline",
     "load": "raiw.masks",
     "prune": "raiw.pruning.prune",
+    "score": "raiw.importance.scoring",
     "verify": "raiw.verification",
 }
 

@@ -1,0 +1,23 @@
+"""Importance by gradient, Eq. 10 of RAIW.
+
+``s(e) = || 1/M sum_i d(sum of N(x_i)) / d theta_e ||`` over the kernel taps of edge ``e``. The
+paper does not say which scalar of the outputs, where the magnitude is taken and how a filter
+becomes one number; the defaults are the sum of all outputs, ``samples="signed"`` (the mean first) and
+``taps="l1"``.
+"""
+
+from raiw.importance.averages import mean_output_gradients
+from raiw.importance.network import Floats, Network
+from raiw.importance.taps import norm
+
+
+def measure(network: Network, *, samples: str, taps: str) -> dict[str, Floats]:
+    """Return the norm over the taps of the outputs' mean gradient.
+
+    ``samples="absolute"`` takes the mean of magnitudes instead, at one backward pass a sample.
+    """
+    means = mean_output_gradients(network, absolute=samples == "absolute")
+    return {
+        weight.name: norm(weight.edges(mean), taps)
+        for weight, mean in zip(network.weights, means, strict=True)
+    }

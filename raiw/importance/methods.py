@@ -1,0 +1,151 @@
+"""The registry of importance scores.
+
+A new score is one function and one entry here; nothing heavy is imported until one is loaded.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from raiw import extras
+from raiw.errors import InvalidInput
+from raiw.specs.document import nearest
+
+Measure = Callable[..., Any]
+"""``measure(network, **options) -> dict[str, array]``: a score for every edge of the layers of a
+:class:`raiw.importance.network.Network`, ``(out, in/groups)`` by layer name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What is known of an importance score without computing it."""
+
+    name: str
+    summary: str
+    revision: int
+    """Raised only when the same input would give other scores."""
+    source: str
+    """Where it is published."""
+    module: str
+    """Module whose function ``measure`` does the work."""
+    needs_inputs: bool = True
+    needs_labels: bool = False
+    options: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    """Allowed values by name of option, the default first."""
+
+    def load(self) -> Measure:
+        """Import and return the function that computes the score."""
+        measure: Measure = extras.load(self.module).measure
+        return measure
+
+    def complete(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Return all options, the given ones in place of the defaults.
+
+        Raises
+        ------
+        InvalidInput
+            An option or its value is unknown.
+        """
+        for name, value in given.items():
+            if name not in self.options:
+                known = ", ".join(self.options) or "none"
+                hint = nearest(name, list(self.options))
+                raise InvalidInput(
+                    f"score {self.name!r} has no option {name!r}{hint}; its options: {known}"
+                )
+            if value not in self.options[name]:
+                allowed = ", ".join(repr(choice) for choice in self.options[name])
+                raise InvalidInput(
+                    f"option {name!r} of score {self.name!r} is one of {allowed}, not {value!r}"
+                )
+        return {name: values[0] for name, values in self.options.items()} | given
+
+
+SCORES: dict[str, Score] = {
+    score.name: score
+    for score in (
+        Score(
+            "gradient",
+            "how the network's outputs answer to a weight (Eq. 10)",
+            revision=1,
+            source="Dong et al., Crafting Efficient Neural Graph of Large Entropy, IJCAI 2019",
+            module="raiw.importance.gradient",
+            options={"samples": ("signed", "absolute"), "taps": ("l1", "l2")},
+        ),
+        Score(
+            "loss_gradient",
+            "how the loss answers to a weight: the other reading of Eq. 10",
+            revision=1,
+            source="Dong et al., Crafting Efficient Neural Graph of Large Entropy, IJCAI 2019",
+            module="raiw.importance.loss_gradient",
+            needs_labels=True,
+            options={"samples": ("signed", "absolute"), "taps": ("l1", "l2")},
+        ),
+        Score(
+            "taylor",
+            "how the loss changes to first order without a filter",
+            revision=1,
+            source="Molchanov et al., Importance Estimation for Neural Network Pruning, CVPR 2019",
+            module="raiw.importance.taylor",
+            needs_labels=True,
+        ),
+        Score(
+            "snip",
+            "sensitivity of the loss to each weight's presence",
+            revision=1,
+            source="Lee et al., SNIP: Single-shot Network Pruning, ICLR 2019",
+            module="raiw.importance.snip",
+            needs_labels=True,
+        ),
+        Score(
+            "grasp",
+            "what a weight does for the flow of gradients",
+            revision=1,
+            source="Wang et al., Picking Winning Tickets before Training by Preserving Gradient "
+            "Flow, ICLR 2020",
+            module="raiw.importance.grasp",
+            needs_labels=True,
+        ),
+        Score(
+            "synflow",
+            "the flow through a weight of the network of magnitudes; one shot, no data",
+            revision=1,
+            source="Tanaka et al., Pruning neural networks without any data by iteratively "
+            "conserving synaptic flow, NeurIPS 2020",
+            module="raiw.importance.synflow",
+        ),
+        Score(
+            "magnitude",
+            "the weights' magnitudes",
+            revision=1,
+            source="Han et al., Learning both Weights and Connections, NIPS 2015",
+            module="raiw.importance.magnitude",
+            needs_inputs=False,
+            options={"taps": ("l1", "l2")},
+        ),
+        Score(
+            "random",
+            "drawn by seed, to compare with",
+            revision=1,
+            source="the control of every comparison",
+            module="raiw.importance.random",
+            needs_inputs=False,
+        ),
+    )
+}
+
+
+def find_score(name: str) -> Score:
+    """Return a score of the registry.
+
+    Raises
+    ------
+    InvalidInput
+        There is no score of this name; the message lists them.
+    """
+    if name not in SCORES:
+        raise InvalidInput(
+            f"no importance score {name!r}{nearest(name, list(SCORES))}; there are "
+            f"{', '.join(SCORES)}"
+        )
+    return SCORES[name]

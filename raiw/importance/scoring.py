@@ -1,0 +1,137 @@
+"""Importance scores of a torch network."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import save
+from torch import Tensor, nn
+
+from raiw.canonical import canonical_json
+from raiw.errors import InvalidImportance, InvalidInput
+from raiw.files import write_atomically
+from raiw.importance.methods import find_score
+from raiw.importance.network import Loss, Network, cross_entropy, undisturbed, weights_of
+
+
+class Scores(Mapping[str, npt.NDArray[np.float32]]):
+    """Scores by layer name, ``(out, in/groups)``, and how they were computed."""
+
+    def __init__(
+        self, arrays: Mapping[str, npt.NDArray[np.float32]], provenance: dict[str, Any]
+    ) -> None:
+        self._arrays = dict(arrays)
+        self.provenance = provenance
+        """Method, revision and options: what a mask file records."""
+
+    def __getitem__(self, name: str) -> npt.NDArray[np.float32]:
+        return self._arrays[name]
+
+    def __iter__(self) -> Any:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def save(self, path: str | Path) -> None:
+        """Write the importance file that :func:`raiw.craft` and ``raiw craft -i`` take."""
+        metadata = {"raiw": canonical_json(self.provenance)}
+        write_atomically(path, [save(self._arrays, metadata)])
+
+
+@dataclass
+class _Counter:
+    """Counts samples for the provenance, and tells the caller."""
+
+    samples: int = 0
+    on_batch: Callable[[int], None] | None = None
+
+    def __call__(self, seen: int) -> None:
+        self.samples = seen
+        if self.on_batch is not None:
+            self.on_batch(seen)
+
+
+def score(
+    model: nn.Module,
+    method: str = "gradient",
+    data: Iterable[Any] | Tensor | None = None,
+    *,
+    loss: Loss = cross_entropy,
+    seed: int = 0,
+    on_batch: Callable[[int], None] | None = None,
+    **options: Any,
+) -> Scores:
+    """Score every edge of a network's linear layers and convolutions.
+
+    The model runs in evaluation mode on the device it is on, and is left as it was: weights,
+    gradients, buffers, modes and random state. Layers that share a weight have one score, under the
+    first one's name. Sums are in double precision in the order of the batches, so the same batches
+    give the same scores. Costs one or two passes over the data; ``samples="absolute"`` one backward
+    pass a sample.
+
+    Parameters
+    ----------
+    model
+        Any torch module.
+    method
+        A name of :data:`raiw.importance.methods.SCORES`.
+    data
+        Batches: tensors, ``(inputs, labels)``, or mappings of the model's arguments. A single
+        tensor is one batch of inputs. Left out for methods that need none.
+    loss
+        ``loss(outputs, labels)``, a mean over samples; cross entropy unless given.
+    seed
+        Decides what the score ``random`` draws.
+    on_batch
+        Called with the number of samples seen, after every batch.
+    options
+        The method's own, such as ``samples="absolute"``.
+
+    Raises
+    ------
+    InvalidInput
+        The method or an option is unknown, data or labels are missing, or the model cannot run.
+    InvalidImportance
+        A score is no finite number; the message names the layer.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> net = nn.Sequential(nn.Linear(3, 2, bias=False))
+    >>> score(net, "gradient", torch.tensor([[1.0, -2.0, 0.0], [3.0, 0.0, 0.0]]))["0"].tolist()
+    [[2.0, 1.0, 0.0], [2.0, 1.0, 0.0]]
+    """
+    chosen = find_score(method)
+    complete = chosen.complete(options)
+    if data is None and chosen.needs_inputs:
+        raise InvalidInput(f"score {method!r} needs data: give batches of inputs")
+    weights = weights_of(model)
+    counter = _Counter(on_batch=on_batch)
+    batches = [data] if isinstance(data, Tensor) else (data if data is not None else [])
+    network = Network(model, weights, batches, loss, seed, counter)
+    with undisturbed(model, weights):
+        arrays = chosen.load()(network, **complete)
+    provenance = {
+        "method": method,
+        "revision": chosen.revision,
+        "options": complete,
+        "samples": counter.samples,
+    }
+    return Scores({name: _checked(name, array) for name, array in arrays.items()}, provenance)
+
+
+def _checked(name: str, array: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        single = array.astype(np.float32)
+    if not np.isfinite(single).all():
+        raise InvalidImportance(
+            f"layer {name!r}: a score is no finite number; look for NaN in the weights or data, "
+            f"or for a loss that overflows",
+            layer=name,
+        )
+    return np.ascontiguousarray(single)

@@ -1,0 +1,21 @@
+"""Connection sensitivity: ``|theta · dL/dtheta|``, over the sum of all weights'.
+
+Source: Lee et al., SNIP: Single-shot Network Pruning based on Connection Sensitivity, ICLR 2019.
+"""
+
+import math
+
+from raiw.importance.averages import mean_loss_gradients
+from raiw.importance.network import Floats, Network
+from raiw.importance.taps import norm
+
+
+def measure(network: Network) -> dict[str, Floats]:
+    """Return the sensitivities, which sum to 1 over the network."""
+    means = mean_loss_gradients(network)
+    scores = {
+        weight.name: norm(weight.edges(weight.parameter.detach() * mean), "l1")
+        for weight, mean in zip(network.weights, means, strict=True)
+    }
+    total = math.fsum(float(layer.sum()) for layer in scores.values())
+    return {name: layer / total for name, layer in scores.items()} if total > 0 else scores

@@ -1,0 +1,43 @@
+"""Synaptic flow: ``theta · dR/dtheta`` in the network of magnitudes, for an input of ones.
+
+``R`` is the sum of the outputs. The paper prunes in a hundred small steps, computing the score anew
+after each; this is the score of one step. Data gives the shape of the input and nothing else.
+
+Source: Tanaka et al., Pruning neural networks without any data by iteratively conserving synaptic
+flow, NeurIPS 2020.
+"""
+
+import copy
+
+import torch
+
+from raiw.errors import InvalidInput
+from raiw.importance.network import Floats, Network, logits_of, weights_of
+from raiw.importance.taps import added
+
+
+def measure(network: Network) -> dict[str, Floats]:
+    """Return the flow through every edge; it sums to the same number in every layer of a chain.
+
+    Raises
+    ------
+    InvalidInput
+        The model takes several inputs.
+    """
+    inputs = next(network.inputs())
+    if not isinstance(inputs, torch.Tensor):
+        raise InvalidInput("'synflow' needs a model of one input tensor: use 'magnitude'")
+    positive = copy.deepcopy(network.model).double()
+    with torch.no_grad():
+        for parameter in positive.parameters():
+            parameter.abs_()
+    weights = weights_of(positive)
+    ones = torch.ones_like(inputs[:1], dtype=torch.float64)
+    flow = logits_of(positive, ones).sum()
+    gradients = torch.autograd.grad(
+        flow, [weight.parameter for weight in weights], allow_unused=True, materialize_grads=True
+    )
+    return {
+        weight.name: added(weight.edges(weight.parameter.detach() * gradient))
+        for weight, gradient in zip(weights, gradients, strict=True)
+    }

@@ -1,0 +1,263 @@
+"""Importance scores of torch networks: each against a slow reading of its formula."""
+
+import copy
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+import raiw
+from raiw.errors import InvalidImportance, InvalidInput
+from raiw.importance.methods import SCORES
+
+BATCHES, SIZE = 3, 4
+
+
+class Net(nn.Module):
+    """Every kind of layer: grouped, depthwise, transposed, attention, a tied weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(2, 6, 3, padding=1)
+        self.norm = nn.BatchNorm2d(6)
+        self.grouped = nn.Conv2d(6, 4, 2, groups=2, bias=False)
+        self.depthwise = nn.Conv2d(4, 4, 3, padding=1, groups=4)
+        self.up = nn.ConvTranspose2d(4, 6, 2, groups=2)
+        self.attention = nn.MultiheadAttention(6, 2, batch_first=True)
+        self.twice = nn.Linear(6, 6)
+        self.tied = nn.Linear(6, 6)
+        self.tied.weight = self.twice.weight
+        self.head = nn.Linear(6, 3)
+        self.frozen = nn.Linear(3, 3)
+        self.frozen.weight.requires_grad_(requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.tanh(self.norm(self.first(x)))
+        x = self.up(torch.tanh(self.depthwise(self.grouped(x))))
+        x = x.flatten(2).transpose(1, 2)
+        x = x + self.attention(x, x, x, need_weights=False)[0]
+        x = self.tied(torch.tanh(self.twice(x)))
+        return self.frozen(self.head(x.mean(1)))
+
+
+@pytest.fixture
+def net() -> Net:
+    torch.manual_seed(0)
+    model = Net().double()
+    model.norm.running_mean.normal_()
+    return model.train()
+
+
+@pytest.fixture(scope="module")
+def data() -> list[tuple[Tensor, Tensor]]:
+    generator = torch.Generator().manual_seed(1)
+    return [
+        (
+            torch.randn(SIZE, 2, 5, 5, generator=generator).double(),
+            torch.randint(0, 3, (SIZE,), generator=generator),
+        )
+        for _ in range(BATCHES)
+    ]
+
+
+def weights(model: nn.Module) -> Iterator[tuple[str, Tensor, int]]:
+    """Yield the layers as a reader of the model would list them."""
+    for name in ("first", "grouped", "depthwise", "up", "attention.in_proj_weight"):
+        if name.endswith("in_proj_weight"):
+            yield name, model.attention.in_proj_weight, 0
+        else:
+            layer = model.get_submodule(name)
+            yield name, layer.weight, layer.groups if name == "up" else 0
+    for name in ("attention.out_proj", "twice", "head", "frozen"):
+        yield name, model.get_submodule(name).weight, 0
+
+
+def graph_first(values: Tensor, groups: int) -> np.ndarray:
+    """Return ``(out, in/groups, taps)``, one number at a time."""
+    if not groups:
+        return values.reshape(*values.shape[:2], -1).detach().numpy()
+    n_in, per_group = values.shape[0] // groups, values.shape[1]
+    taps = values.reshape(*values.shape[:2], -1)
+    found = np.zeros((groups * per_group, n_in, taps.shape[2]))
+    for g in range(groups):
+        for o in range(per_group):
+            for i in range(n_in):
+                found[g * per_group + o, i] = taps[g * n_in + i, o].detach().numpy()
+    return found
+
+
+def evaluated(model: nn.Module) -> nn.Module:
+    model = copy.deepcopy(model).eval()
+    for parameter in model.parameters():
+        parameter.requires_grad_(requires_grad=True)
+    return model
+
+
+def sample_gradients(model: nn.Module, data: list, *, loss: bool) -> list[dict[str, np.ndarray]]:
+    """Return one sample's gradient after the other, by plain backward passes."""
+    found = []
+    for inputs, labels in data:
+        for i in range(len(inputs)):
+            model.zero_grad()
+            outputs = model(inputs[i : i + 1])
+            value = functional.cross_entropy(outputs, labels[i : i + 1]) if loss else outputs.sum()
+            value.backward()
+            found.append({n: graph_first(w.grad, g) for n, w, g in weights(model)})
+    return found
+
+
+@pytest.mark.parametrize("taps", ["l1", "l2"])
+@pytest.mark.parametrize("samples", ["signed", "absolute"])
+@pytest.mark.parametrize("method", ["gradient", "loss_gradient"])
+def test_gradients_are_those_of_eq_10(
+    net: Net, data: list, method: str, samples: str, taps: str
+) -> None:
+    model = evaluated(net)
+    each = sample_gradients(model, data, loss=method == "loss_gradient")
+    scores = raiw.score(net, method, data, samples=samples, taps=taps)
+    for name, _, _ in weights(model):
+        every = np.stack([gradients[name] for gradients in each])
+        mean = np.abs(every).mean(0) if samples == "absolute" else np.abs(every.mean(0))
+        wanted = np.sqrt((mean**2).sum(2)) if taps == "l2" else mean.sum(2)
+        assert scores[name] == pytest.approx(wanted, rel=1e-6, abs=1e-12)
+
+
+def test_taylor_and_snip_follow_from_the_loss_gradient(net: Net, data: list) -> None:
+    model = evaluated(net)
+    each = sample_gradients(model, data, loss=True)
+    taylor, snip = raiw.score(net, "taylor", data), raiw.score(net, "snip", data)
+    products = {
+        name: graph_first(weight, groups) * np.mean([g[name] for g in each], axis=0)
+        for name, weight, groups in weights(model)
+    }
+    total = sum(np.abs(product).sum() for product in products.values())
+    for name, product in products.items():
+        assert taylor[name] == pytest.approx(np.abs(product.sum(2)), rel=1e-5, abs=1e-12)
+        assert snip[name] == pytest.approx(np.abs(product).sum(2) / total, rel=1e-5, abs=1e-12)
+    assert sum(layer.sum(dtype=float) for layer in snip.values()) == pytest.approx(1)
+
+
+def test_grasp_is_the_directional_derivative_of_the_gradient(net: Net, data: list) -> None:
+    """H g by a central difference of gradients along g."""
+    model = evaluated(net)
+
+    def gradient(step: float, along: dict[str, Tensor]) -> dict[str, Tensor]:
+        moved = copy.deepcopy(model)
+        with torch.no_grad():
+            for name, weight, _ in weights(moved):
+                weight.add_(step * along[name])
+        moved.zero_grad()
+        for inputs, labels in data:
+            (functional.cross_entropy(moved(inputs), labels) / len(data)).backward()
+        return {name: weight.grad.clone() for name, weight, _ in weights(moved)}
+
+    g = gradient(0, {name: torch.zeros_like(weight) for name, weight, _ in weights(model)})
+    ahead, behind = gradient(1e-4, g), gradient(-1e-4, g)
+    scores = raiw.score(net, "grasp", data)
+    for name, weight, groups in weights(model):
+        product = weight * (ahead[name] - behind[name]) / 2e-4
+        wanted = graph_first(product, groups).sum(2)
+        assert scores[name] == pytest.approx(wanted, rel=1e-4, abs=1e-8)
+
+
+def test_synflow_is_the_same_in_every_layer_of_a_chain() -> None:
+    torch.manual_seed(2)
+    chain = nn.Sequential(
+        nn.Conv2d(2, 5, 3, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(20, 7, bias=False),
+        nn.ReLU(), nn.Linear(7, 3, bias=False),
+    )  # fmt: skip
+    scores = raiw.score(chain, "synflow", torch.zeros(1, 2, 4, 4))
+    flows = [layer.sum(dtype=float) for layer in scores.values()]
+    assert flows == pytest.approx([flows[0]] * 3, rel=1e-5)
+    magnitudes = [layer.weight.detach().abs().double() for layer in (chain[0], chain[3], chain[5])]
+    reached = functional.conv2d(torch.ones(1, 2, 4, 4).double(), magnitudes[0]).flatten()
+    assert flows[0] == pytest.approx(float((magnitudes[2] @ magnitudes[1] @ reached).sum()))
+
+
+def test_magnitude_and_random(net: Net) -> None:
+    for name, weight, groups in weights(net):
+        wanted = np.abs(graph_first(weight, groups)).sum(2)
+        assert raiw.score(net, "magnitude")[name] == pytest.approx(wanted, rel=1e-6)
+    first, other = raiw.score(net, "random", seed=4), raiw.score(net, "random", seed=5)
+    assert all(np.array_equal(first[n], raiw.score(net, "random", seed=4)[n]) for n in first)
+    assert not np.array_equal(first["first"], other["first"])
+    assert min(layer.min() for layer in first.values()) >= 0
+    assert max(layer.max() for layer in first.values()) < 1
+
+
+@pytest.mark.parametrize("method", SCORES)
+def test_every_score_leaves_the_model_as_it_was(method: str, net: Net, data: list) -> None:
+    net.head.weight.grad = torch.ones_like(net.head.weight)
+    before = copy.deepcopy(net.state_dict())
+    flags = [parameter.requires_grad for parameter in net.parameters()]
+    modes = [module.training for module in net.modules()]
+    random_state = torch.get_rng_state()
+    seen: list[int] = []
+    scores = raiw.score(net, method, data, on_batch=seen.append)
+    again = raiw.score(net, method, data)
+    assert all(np.array_equal(scores[name], again[name]) for name in scores)
+    assert list(scores) == list(again)
+    assert set(scores) == {name for name, _, _ in weights(net)}
+    assert all(torch.equal(value, net.state_dict()[name]) for name, value in before.items())
+    assert [parameter.requires_grad for parameter in net.parameters()] == flags
+    assert [module.training for module in net.modules()] == modes
+    assert torch.equal(torch.get_rng_state(), random_state)
+    assert torch.equal(net.head.weight.grad, torch.ones_like(net.head.weight))
+    assert net.first.weight.grad is None
+    assert scores.provenance["method"] == method
+
+
+def test_scores_are_an_importance_file(net: Net, data: list, tmp_path) -> None:
+    scores = raiw.score(net, "gradient", data)
+    scores.save(tmp_path / "scores.safetensors")
+    layer = {"name": "head", "kind": "linear", "in_features": 6, "out_features": 3}
+    spec = {"layers": [layer], "craft": {"degree": 2}}
+    masks = raiw.craft(spec, tmp_path / "scores.safetensors")
+    assert masks["head"].edges == 12
+    assert masks == raiw.craft(spec, scores)
+
+
+def test_models_of_several_inputs_and_outputs() -> None:
+    class Inner(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(3, 2)
+
+        def forward(self, a: Tensor, b: Tensor) -> dict[str, Tensor]:
+            return {"other": a.sum(), "logits": self.fc(a + b)}
+
+    batch = {"a": torch.ones(2, 3), "b": torch.ones(2, 3)}
+    assert raiw.score(Inner(), "gradient", [batch])["fc"].tolist() == [[2.0] * 3] * 2
+    pair = [(batch, torch.zeros(2, dtype=torch.long))]
+    assert raiw.score(Inner(), "snip", pair)["fc"].shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "options", "words"),
+    [
+        ("gradients", None, {}, "did you mean 'gradient'"),
+        ("gradient", None, {}, "needs data"),
+        ("gradient", [], {}, "no samples"),
+        ("gradient", torch.ones(2, 4), {}, "cannot run on these inputs"),
+        ("gradient", ["text"], {}, "a batch is a str"),
+        ("gradient", torch.ones(2, 3), {"taps": "l3"}, "one of 'l1', 'l2'"),
+        ("gradient", torch.ones(2, 3), {"tap": "l1"}, "did you mean 'taps'"),
+        ("snip", torch.ones(2, 3), {}, "needs labels"),
+    ],
+)
+def test_bad_input(method: str, given: object, options: dict, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        raiw.score(nn.Linear(3, 2), method, given, **options)
+
+
+def test_what_has_no_score_is_named() -> None:
+    with pytest.raises(InvalidInput, match="no linear layer"):
+        raiw.score(nn.Sequential(nn.ReLU()), "magnitude")
+    broken = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2))
+    with torch.no_grad():
+        broken[1].weight[0, 0] = float("nan")
+    with pytest.raises(InvalidImportance, match="layer '1'"):
+        raiw.score(broken, "magnitude")
