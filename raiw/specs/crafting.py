@@ -39,6 +39,8 @@ class Rule(Document):
     """Keep every edge."""
     group_outputs: GroupOutputs | None = None
     """As in ``craft``, for these layers; may stand without a target."""
+    note: Annotated[str, Field(max_length=200)] = ""
+    """Why, for people; it changes no mask."""
 
     @model_validator(mode="after")
     def _one_target(self) -> "Rule":

@@ -17,6 +17,12 @@ from raiw.errors import InvalidSpec, NotFound, TooLarge
 from raiw.specs.crafting import Craft, Importance
 from raiw.specs.document import Document, nearest
 from raiw.specs.layers import Layer
+from raiw.specs.models import (
+    dense_rules,
+    layers_of_model,
+    layers_of_shapes,
+    shapes_of_file,
+)
 from raiw.specs.plan import Plan, plan_layers
 
 MAX_LAYERS = 4096
@@ -103,6 +109,62 @@ class Spec(Document):
         if isinstance(source, Mapping):
             return cls.parse(dict(source))
         return cls.load(source)
+
+    @classmethod
+    def from_model(cls, model: Any, **craft: Any) -> Self:
+        """Read the layers of a torch module; ``craft`` holds the fields of that section.
+
+        Linear layers, convolutions and attention projections count, each weight once. Layers with
+        one input or one output a group are kept dense, and their rules say why; rules given in
+        ``craft`` come after and win.
+
+        Examples
+        --------
+        >>> from torch import nn
+        >>> net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+        >>> [layer.edges for layer in Spec.from_model(net, density=0.5).plan().layers]
+        [64, 32]
+
+        Raises
+        ------
+        InvalidSpec
+            The model has no such layer, or the target does not fit.
+        """
+        return cls._of_layers(layers_of_model(model), craft)
+
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, Any], **craft: Any) -> Self:
+        """Read the layers of a state dict, by the names and shapes of its tensors.
+
+        Raises
+        ------
+        InvalidSpec
+            No tensor is the weight of a layer, or the target does not fit.
+        """
+        shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+        return cls._of_layers(layers_of_shapes(shapes), craft)
+
+    @classmethod
+    def from_safetensors(cls, path: str | Path, **craft: Any) -> Self:
+        """Read the layers of a checkpoint in safetensors, from the file's header alone.
+
+        Raises
+        ------
+        InvalidSpec
+            No tensor is the weight of a layer, or the target does not fit.
+        InvalidTensors
+            It is no safetensors file, or a malformed one.
+        NotFound
+            There is no such file.
+        """
+        return cls._of_layers(layers_of_shapes(shapes_of_file(path)), craft)
+
+    @classmethod
+    def _of_layers(cls, layers: list[dict[str, Any]], craft: dict[str, Any]) -> Self:
+        if not craft:
+            craft = {"density": 1.0}
+        rules = [*dense_rules(layers), *craft.get("rules", ())]
+        return cls.parse({"layers": layers, "craft": craft | {"rules": rules}})
 
     def canonical(self) -> dict[str, Any]:
         """Return the document with its defaults left out: what is hashed, stored and sent."""

@@ -42,6 +42,17 @@ def test_masks_on_a_model(file, tmp_path, monkeypatch):
     assert int(model["fc"].weight.count_nonzero()) == masks.weights
 
 
+def test_from_a_model_to_masks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (block,) = blocks("README.md", "from_model")
+    model = nn.Sequential(nn.Linear(20, 30), nn.ReLU(), nn.Linear(30, 10))
+    batches = [torch.randn(4, 20), torch.randn(3, 20)]
+    names = run(block, raiw=raiw, model=model, batches=batches)
+    masks = raiw.load("masks.safetensors")
+    assert raiw.verify(masks, names["spec"], names["scores"]).ok
+    assert masks.weights == 90
+
+
 def test_masks_in_jax():
     (block,) = blocks("docs/apply.md", "kept_tree")
     masks = raiw.craft({"layers": LAYERS, "craft": {"degree": 2}})

@@ -1,0 +1,103 @@
+"""Specs read from networks and their weights."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import raiw
+from raiw.errors import InvalidSpec, InvalidTensors, NotFound
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(10, 8)
+        self.conv = nn.Conv2d(8, 16, (3, 1), groups=2)
+        self.depthwise = nn.Conv2d(16, 16, 3, groups=16)
+        self.up = nn.ConvTranspose2d(16, 8, 2)
+        self.norm = nn.LayerNorm(8)
+        self.attention = nn.MultiheadAttention(8, 2)
+        self.fc = nn.Linear(8, 8)
+        self.tied = nn.Linear(8, 8)
+        self.tied.weight = self.fc.weight
+        self.value = nn.Linear(8, 1)
+
+
+def test_every_layer_once_with_its_groups() -> None:
+    spec = raiw.Spec.from_model(Net(), density=0.5)
+    assert [(layer.name, layer.weight_shape) for layer in spec.layers] == [
+        ("conv", (16, 4, 3, 1)),
+        ("depthwise", (16, 1, 3, 3)),
+        ("up", (16, 8, 2, 2)),
+        ("attention.in_proj_weight", (24, 8)),
+        ("attention.out_proj", (8, 8)),
+        ("fc", (8, 8)),
+        ("value", (1, 8)),
+    ]
+    dense = {layer.name for layer in spec.plan().layers if layer.dense}
+    assert dense == {"depthwise", "value"}
+    assert all("cut a vertex off" in rule.note for rule in spec.craft.rules)
+
+
+def test_model_to_masks_to_model() -> None:
+    """The main path of an engineer: spec, importance, craft, apply."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.Flatten(), nn.Linear(32, 4)
+    )
+    spec = raiw.Spec.from_model(net, density=0.25)
+    scores = raiw.score(net, "gradient", torch.randn(6, 3, 6, 6))
+    masks = raiw.craft(spec, scores)
+    handle = raiw.apply(net, masks)
+    handle.check()
+    for name, mask in masks.items():
+        kept = (
+            net.get_submodule(name).weight.flatten(2).abs().sum(2)
+            if mask.layer.taps > 1
+            else net.get_submodule(name).weight
+        )
+        assert int((kept != 0).sum()) == mask.edges
+
+
+def test_rules_of_the_caller_win() -> None:
+    rules = [{"match": "value", "edges": 4}, {"match": "conv", "dense": True}]
+    plan = raiw.Spec.from_model(Net(), density=0.5, rules=rules).plan()
+    edges = {layer.name: layer.edges for layer in plan.layers}
+    assert edges["value"] == 4
+    assert edges["conv"] == 64
+
+
+def test_a_checkpoint_is_read_from_its_header(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Conv1d(4, 6, 3), nn.BatchNorm1d(6), nn.Linear(6, 10))
+    save_file(net.state_dict(), tmp_path / "net.safetensors")
+    from_file = raiw.Spec.from_safetensors(tmp_path / "net.safetensors", degree=2)
+    from_state = raiw.Spec.from_state_dict(net.state_dict(), degree=2)
+    wanted = raiw.Spec.from_model(net, degree=2)
+    assert from_file == from_state
+    assert {layer.name: layer.weight_shape for layer in from_file.layers} == {
+        layer.name: layer.weight_shape for layer in wanted.layers
+    }
+    whole = (tmp_path / "net.safetensors").read_bytes()
+    (tmp_path / "net.safetensors").write_bytes(whole[:-9])
+    with pytest.raises(InvalidTensors):
+        raiw.Spec.from_safetensors(tmp_path / "net.safetensors")
+    with pytest.raises(NotFound):
+        raiw.Spec.from_safetensors(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (nn.ReLU(), "no linear layer"),
+        (nn.Linear(3, 3), "wrap it"),
+        ({"fc": 1}, "no torch module"),
+    ],
+)
+def test_what_is_no_network(model: object, words: str) -> None:
+    with pytest.raises(InvalidSpec, match=words):
+        raiw.Spec.from_model(model)
+    with pytest.raises(InvalidSpec, match="no tensor is called"):
+        raiw.Spec.from_state_dict({"x": torch.ones(3)})
