@@ -1,0 +1,60 @@
+"""The papers' networks: every count of weights that needs no training."""
+
+import pytest
+
+import raiw
+
+ORIGINALS = {
+    "alexnet-imagenet": 61_090_496,
+    "densenet-bc-40-24-cifar100": 703_920,
+    "densenet-bc-40-48-cifar100": 2_760_288,
+    "densenet-bc-40-60-cifar100": 4_295_640,
+    "densenet169-imagenet": 13_990_080,
+    "densenet201-imagenet": 19_783_872,
+    "resnet101-imagenet": 44_442_816,
+    "resnet110-cifar100": 1_728_176,
+    "resnet18-cifar10": 11_164_352,
+    "resnet32-cifar100": 470_192,
+    "resnet34-imagenet": 21_779_648,
+    "resnet50-imagenet": 25_502_912,
+    "resnet56-cifar100": 857_264,
+    "vgg16-cifar10": 14_977_728,
+}
+PRESETS = {
+    "raiw/densenet-bc-40-60-cifar100": (2_099_640, 2.10),
+    "raiw/densenet169-imagenet": (8_323_264, 8.32),
+    "raiw/densenet201-imagenet": (11_741_376, 11.74),
+    "raiw/resnet101-imagenet": (21_077_184, 21.08),
+    "raiw/resnet110-cifar100": (868_784, 0.87),
+    "raiw/resnet50-imagenet": (13_278_400, 13.28),
+    "raiw/vgg16-d16": (754_368, 0.75),
+    "raiw/vgg16-d8": (546_496, 0.55),
+}
+
+
+@pytest.mark.parametrize(("name", "weights"), ORIGINALS.items())
+def test_an_original_has_the_papers_weights(name: str, weights: int) -> None:
+    plan = raiw.Spec.parse({"model": name, "craft": {"density": 1.0}}).plan()
+    assert plan.weights == plan.dense_weights == weights
+
+
+@pytest.mark.parametrize(("name", "counts"), PRESETS.items())
+def test_a_preset_has_the_papers_weights(name: str, counts: tuple[int, float]) -> None:
+    weights, printed = counts
+    plan = raiw.Spec.load(name).plan()
+    assert plan.weights == weights
+    assert round(weights / 1e6, 2) == printed
+
+
+def test_resnet50_degrees_are_half_the_bottleneck() -> None:
+    plan = {layer.name: layer for layer in raiw.Spec.load("raiw/resnet50-imagenet").plan().layers}
+    assert plan["layer3.2.conv1"].degree_range("in") == (128, 128)
+    assert plan["layer3.2.conv3"].degree_range("out") == (32, 32)
+    assert plan["layer3.0.downsample.0"].dense
+    assert plan["fc"].dense
+
+
+def test_resnet50_is_crafted_and_verified() -> None:
+    masks = raiw.craft("raiw/resnet50-imagenet")
+    assert masks.weights == 13_278_400
+    assert raiw.verify(masks, "raiw/resnet50-imagenet").ok
