@@ -19,7 +19,7 @@ from raiw.crafting import Built
 from raiw.crafting.randomness import Stream
 from raiw.crafting.scores import Scores
 from raiw.errors import TooLarge
-from raiw.graphs import Graph
+from raiw.graphs import Bools, Graph
 
 Floats = npt.NDArray[np.float64]
 Vertices = npt.NDArray[np.intp]
@@ -44,10 +44,12 @@ def build(shape: tuple[int, int], edges: int, *, scores: Scores | None, stream: 
     return Built(grow(shape, edges, largest=True))
 
 
-def grow(shape: tuple[int, int], edges: int, *, largest: bool) -> Graph:
+def grow(
+    shape: tuple[int, int], edges: int, *, largest: bool, allowed: Bools | None = None
+) -> Graph:
     """Return the graph of ``edges`` edges, each of the largest (or smallest) entropy in turn.
 
-    Costs O(m'·(n³ + 160·n·out·in)) for n vertices.
+    Edges outside ``allowed`` are never taken. Costs O(m'·(n³ + 160·n·out·in)) for n vertices.
 
     Raises
     ------
@@ -55,19 +57,20 @@ def grow(shape: tuple[int, int], edges: int, *, largest: bool) -> Graph:
         The graph would take hours.
     """
     out, n_in = shape
-    if edges == out * n_in:
-        return Graph.from_bool(np.ones(shape, np.bool_))
+    free = np.ones(shape, np.bool_) if allowed is None else allowed.copy()
+    if edges == int(free.sum()):
+        return Graph.from_bool(free)
     _check_size(shape, edges)
     kept = np.zeros(shape, np.bool_)
     laplacian = np.zeros((out + n_in, out + n_in))
     for placed in range(edges):
-        outs, ins = np.nonzero(~kept)
+        outs, ins = np.nonzero(free)
         cost = _trace_increase(laplacian, outs, out + ins)
         if not largest:
             cost = -cost
         first = int(np.argmax(cost <= cost.min() + TIE * 2 * (placed + 1)))
         u, v = int(outs[first]), int(ins[first])
-        kept[u, v] = True
+        kept[u, v], free[u, v] = True, False
         ends = [u, out + v]
         laplacian[np.ix_(ends, ends)] += [[1.0, -1.0], [-1.0, 1.0]]
     return Graph.from_bool(kept)
