@@ -14,6 +14,7 @@ from raiw.extras import load as load_module
 
 if TYPE_CHECKING:
     from raiw.applying.apply import applied, apply
+    from raiw.budgets import budget
     from raiw.client import Client
     from raiw.errors import RaiwError
     from raiw.importance.scoring import score
@@ -31,6 +32,7 @@ __all__ = [
     "Spec",
     "applied",
     "apply",
+    "budget",
     "craft",
     "load",
     "prune",
@@ -46,6 +48,7 @@ _HOMES = {
     "Spec": "raiw.specs.spec",
     "applied": "raiw.applying.apply",
     "apply": "raiw.applying.apply",
+    "budget": "raiw.budgets",
     "craft": "raiw.pipeline",
     "load": "raiw.masks",
     "prune": "raiw.pruning.prune",

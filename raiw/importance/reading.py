@@ -71,6 +71,25 @@ class Importance:
             values = np.abs(values)
         return np.require(values, requirements=("C", "A"))
 
+    def taps(self, planned: PlannedLayer) -> Scores:
+        """Return the ``(out, in/groups, taps)`` weights of a layer.
+
+        Raises
+        ------
+        InvalidImportance
+            The tensor has another shape than the weight, or holds a value that is not finite.
+        """
+        tensor, layer = self._tensors[planned.name], planned.layer
+        if tensor.shape != layer.weight_shape:
+            raise InvalidImportance(
+                f"layer {planned.name!r}: tensor {tensor.name!r} has the shape {tensor.shape}; "
+                f"weights have the shape {layer.weight_shape}",
+                layer=planned.name,
+            )
+        values = self.source.read(tensor)
+        _check_values(values, planned.name, tensor.name, weights=True)
+        return np.moveaxis(_by_tap(values, layer), 0, -1).reshape(*planned.shape, layer.taps)
+
 
 class Source(Protocol):
     """Where tensors come from."""
@@ -224,13 +243,7 @@ def _sum_taps(values: Scores, layer: Linear | Conv) -> Scores:
 
     One tap is added after the other, which fixes the rounding on every machine.
     """
-    out, n_in = layer.graph_shape
-    if layer.kind == "conv_transpose2d":
-        grouped = values.reshape(layer.groups, n_in, out // layer.groups, layer.taps)
-        taps = grouped.transpose(3, 0, 2, 1)
-    else:
-        taps = values.reshape(layer.groups, out // layer.groups, n_in, layer.taps)
-        taps = taps.transpose(3, 0, 1, 2)
+    taps = _by_tap(values, layer)
     total = np.zeros(taps.shape[1:], np.float64)
     never = np.zeros(total.shape, np.bool_)
     forbidding = np.isneginf(values.min())
@@ -240,4 +253,13 @@ def _sum_taps(values: Scores, layer: Linear | Conv) -> Scores:
             if forbidding:
                 never |= np.isneginf(tap)
     total[never] = -np.inf
-    return total.reshape(out, n_in)
+    return total.reshape(layer.graph_shape)
+
+
+def _by_tap(values: Scores, layer: Linear | Conv) -> Scores:
+    """View a weight-shaped tensor as ``(taps, groups, out/groups, in/groups)``."""
+    out, n_in = layer.graph_shape
+    if layer.kind == "conv_transpose2d":
+        grouped = values.reshape(layer.groups, n_in, out // layer.groups, layer.taps)
+        return grouped.transpose(3, 0, 2, 1)
+    return values.reshape(layer.groups, out // layer.groups, n_in, layer.taps).transpose(3, 0, 1, 2)

@@ -1,15 +1,15 @@
 """A budget for the network, shared among its layers edge by edge."""
 
 import math
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from raiw.errors import ImpossibleTarget
+from raiw.specs.crafting import Craft
 from raiw.specs.layers import Conv, Linear
 
-_MOST_STEPS = 1 << 16
+_MOST_STATES = 1 << 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ def share_weights(layers: Sequence[Open], slopes: Sequence[float], weights: int)
 
     Densities are ``min(1, c·slope)`` with one ``c``, solved again when layers become dense. The
     largest remainders are rounded up, the first layer's first among equal ones, never above the
-    budget. What is then missing is met by the fewest edges added and removed; where the kernels
-    do not allow it, less than the smallest kernel is missing.
+    budget. What is then missing is met by some edges more and some fewer; where the kernels do
+    not allow it, less than the smallest kernel of a layer with room is missing.
     """
     densities = _densities(layers, slopes, weights)
     edges = [math.floor(d * one.count) for d, one in zip(densities, layers, strict=True)]
@@ -77,22 +77,39 @@ def share_weights(layers: Sequence[Open], slopes: Sequence[float], weights: int)
     return [count * one.outputs for count, one in zip(exact, layers, strict=True)]
 
 
-def check_budget(budget: int, fixed: int, free: int, pointer: str) -> None:
-    """Require a budget between what the rules fix and that with all other layers dense.
+def open_weights(craft: Craft, layers: Sequence[Open], fixed: int) -> int:
+    """Return the weights that the layers share, of a network whose rules fix so many.
 
     Raises
     ------
     ImpossibleTarget
-        It is outside.
+        The budget is less than what the rules fix, or more than the network has.
     """
+    free = sum(one.weights for one in layers)
+    budget = craft.parameters
+    if budget is None:
+        return math.floor(Fraction(craft.density or 0) * free + Fraction(1, 2))
     if not fixed <= budget <= fixed + free:
         nearest = fixed if budget < fixed else fixed + free
         raise ImpossibleTarget(
             f"{budget} weights cannot be kept: the rules fix {fixed} and the other layers "
             f"have {free}; the nearest feasible number is {nearest}",
-            pointer=pointer,
+            pointer="/craft/parameters",
             nearest=nearest,
         )
+    return budget - fixed
+
+
+def share(craft: Craft, layers: Sequence[Open], fixed: int) -> list[int]:
+    """Return the edges of the layers that no rule decides, by ``craft.allocation``.
+
+    Raises
+    ------
+    ImpossibleTarget
+        As in :func:`open_weights`.
+    """
+    slopes = [slope(one.layer, craft.allocation or "uniform") for one in layers]
+    return share_weights(layers, slopes, open_weights(craft, layers, fixed))
 
 
 def _densities(layers: Sequence[Open], slopes: Sequence[float], weights: int) -> list[Fraction]:
@@ -112,34 +129,46 @@ def _densities(layers: Sequence[Open], slopes: Sequence[float], weights: int) ->
 def _adjusted(layers: Sequence[Open], edges: list[int], left: int) -> list[int]:
     """Add and remove edges until no weight of the budget is left, if that can be done."""
     costs = sorted({one.cost for one in layers}, reverse=True)
-    changes = dict.fromkeys(costs, 0)
-    for step in _fewest_steps(costs, left):
-        changes[abs(step)] += 1 if step > 0 else -1
+    kept, room = dict.fromkeys(costs, 0), dict.fromkeys(costs, 0)
+    for one, own in zip(layers, edges, strict=True):
+        kept[one.cost] += own
+        room[one.cost] += one.count - own
+    changes = _changes(costs, kept, room, left)
     adjusted = list(edges)
     for index, one in enumerate(layers):
-        change = changes[one.cost]
+        change = changes.get(one.cost, 0)
         change = max(-adjusted[index], min(change, one.count - adjusted[index]))
         adjusted[index] += change
-        changes[one.cost] -= change
-    return edges if any(changes.values()) else adjusted
+        changes[one.cost] = changes.get(one.cost, 0) - change
+    return adjusted
 
 
-def _fewest_steps(costs: Sequence[int], left: int) -> list[int]:
-    """Return signed costs that add up to ``left``, as few as there are; empty where none do."""
+def _changes(
+    costs: Sequence[int], kept: Mapping[int, int], room: Mapping[int, int], left: int
+) -> dict[int, int]:
+    """Return how many edges of each cost to add, or to remove if negative, to spend ``left``.
+
+    Looks for ever larger changes; where there is a solution, one changes less than twice as many
+    edges as the largest cost is (Eisenbrand and Weismantel, SODA 2018). Empty where there is none.
+    """
     unit = math.gcd(*costs)
-    if left % unit or costs[0] // unit > _MOST_STEPS:
-        return []
-    before: dict[int, tuple[int, int]] = {0: (0, 0)}
-    queue = deque([0])
-    while left not in before and queue:
-        reached = queue.popleft()
-        for step in (*costs, *(-cost for cost in costs)):
-            further = reached + step
-            if abs(further) <= costs[0] and further not in before:
-                before[further] = (reached, step)
-                queue.append(further)
-    steps = []
-    while left in before and left:
-        left, step = before[left]
-        steps.append(step)
-    return steps
+    if left % unit:
+        return {}
+    most, last = 1, costs[-1]
+    while most <= 4 * costs[0] // unit:
+        rests: dict[int, tuple[int, ...]] = {left: ()}
+        for cost in costs[:-1]:
+            steps = range(-min(kept[cost], most), min(room[cost], most) + 1)
+            if len(rests) * len(steps) > _MOST_STATES:
+                return {}
+            nearest_first = sorted(steps, key=abs)
+            rests = {  # of equal rests the last counts: that of the smallest changes
+                rest - cost * step: (*chosen, step)
+                for rest, chosen in reversed(rests.items())
+                for step in reversed(nearest_first)
+            }
+        for rest in sorted(rests, key=lambda rest: (abs(rest), rest)):
+            if rest % last == 0 and -kept[last] <= rest // last <= room[last]:
+                return dict(zip(costs, (*rests[rest], rest // last), strict=True))
+        most *= 2
+    return {}

@@ -3,12 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 from raiw.algorithms import ALGORITHMS, Contract
 from raiw.errors import ImpossibleTarget, InvalidSpec, TooLarge
-from raiw.specs.budget import Open, check_budget, share_weights, slope
+from raiw.specs.budget import Open, share
 from raiw.specs.contracts import blocked_side, degree_range, even_sides, reachable_edges
 from raiw.specs.crafting import MAX_EDGES, Craft
 from raiw.specs.layers import Conv, Linear
@@ -208,23 +207,11 @@ def _targets(layers: Sequence[Linear | Conv], craft: Craft) -> list[Target]:
     if whole_network:
         fixed = sum(targets[i][0] * layers[i].taps for i in targets)
         free = [i for i in range(len(layers)) if i not in targets]
-        split = _share([Open(layers[i], shared[i]) for i in free], craft, fixed)
+        split = share(craft, [Open(layers[i], shared[i]) for i in free], fixed)
         pointer = "/craft/density" if craft.parameters is None else "/craft/parameters"
         for index, edges in zip(free, split, strict=True):
             targets[index] = edges, pointer, shared[index]
     return [targets[index] for index in range(len(layers))]
-
-
-def _share(layers: Sequence[Open], craft: Craft, fixed: int) -> list[int]:
-    """Share the budget of the network, less what the rules fix, among the other layers."""
-    free = sum(layer.weights for layer in layers)
-    if craft.parameters is None:
-        weights = math.floor(Fraction(craft.density or 0) * free + Fraction(1, 2))
-    else:
-        check_budget(craft.parameters, fixed, free, "/craft/parameters")
-        weights = craft.parameters - fixed
-    slopes = [slope(one.layer, craft.allocation or "uniform") for one in layers]
-    return share_weights(layers, slopes, weights)
 
 
 def _check_size(planned: PlannedLayer) -> None:

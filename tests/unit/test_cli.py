@@ -27,6 +27,8 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    network = {"layers": LAYERS, "craft": {"density": 0.2}}
+    (tmp_path / "network.yaml").write_text(json.dumps(network))
     rng = np.random.default_rng(3)
     scores = {"fc1": rng.random((24, 16), np.float32), "fc2": rng.random((8, 24), np.float32)}
     save_file(scores, tmp_path / "scores.safetensors")

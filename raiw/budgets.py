@@ -1,0 +1,165 @@
+"""A budget shared among layers by what their scores or weights say.
+
+The result is a spec with a rule for every layer, so that it stays the whole description of what is
+crafted: scores that change later change no number of edges.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raiw.crafting import group_scores, kept_score
+from raiw.crafting.scores import Scores, as_wide
+from raiw.errors import ImpossibleTarget, Infeasible, InvalidInput, InvalidSpec
+from raiw.graphs import Graph
+from raiw.importance.reading import Importance, open_importance
+from raiw.pruning.afie import CAP, afie_score, allocate
+from raiw.specs.budget import Open, open_weights, share_weights
+from raiw.specs.document import nearest
+from raiw.specs.plan import PlannedLayer
+from raiw.specs.spec import Spec
+
+Share = Callable[[Sequence[PlannedLayer], Importance, int], list[int]]
+"""Edges of every layer, given the scores and the weights to share."""
+
+
+def budget(
+    spec: Spec | Mapping[str, Any] | str | Path,
+    importance: Importance | Mapping[str, Any] | str | Path,
+    method: str,
+) -> Spec:
+    """Return the spec with the edges of every layer decided by scores or weights.
+
+    The target is ``craft.density`` or ``craft.parameters``, as for ``craft.allocation``, and is met
+    as exactly. Layers that a rule decides keep what it says.
+
+    Parameters
+    ----------
+    spec
+        A spec, its document, its file, or a name of the catalogue.
+    importance
+        A safetensors file, or arrays by layer name: scores, for ``afie`` the weights.
+    method
+        ``score``: density in proportion to the mean of the positive scores. ``global``: as many
+        edges as the layer has among the highest scores of the network, ties by layer and index, as
+        many of them as fit into the target; with algorithm ``magnitude`` the masks then are the
+        global choice. ``afie``: each layer loses a share of its weights in inverse proportion to
+        its average filter information entropy, 99 % at most
+        (:func:`raiw.pruning.afie.allocate`, with weights in place of filters).
+
+    Raises
+    ------
+    InvalidInput
+        There is no such method.
+    InvalidSpec
+        The spec is wrong or has no total to share.
+    InvalidImportance
+        The tensors do not fit the spec.
+    Infeasible
+        Edges scored -inf leave too few.
+
+    Notes
+    -----
+    ``global`` sorts all scores at once: about 32 bytes an edge of the dense network. The last
+    digits of AFIE depend on the linear algebra of the machine, so the edges may too.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layers = [{"name": n, "kind": "linear", "in_features": 2, "out_features": 2} for n in "ab"]
+    >>> scores = {"a": np.array([[9.0, 8], [7, 0]]), "b": np.array([[6.0, 5], [4, 3]])}
+    >>> shared = budget({"layers": layers, "craft": {"density": 0.5}}, scores, "global")
+    >>> [(rule.match, rule.edges) for rule in shared.craft.rules]
+    [('a', 3), ('b', 1)]
+    """
+    spec = Spec.of(spec)
+    if method not in METHODS:
+        hint = nearest(method, list(METHODS))
+        raise InvalidInput(f"no method {method!r}{hint}; there are {', '.join(METHODS)}")
+    if spec.craft.density is None and spec.craft.parameters is None:
+        raise InvalidSpec(
+            "there is no total to share: give craft density or parameters", pointer="/craft"
+        )
+    unshared = {"algorithm": "magnitude", "density": 0.0, "parameters": None, "allocation": None}
+    empty = spec.model_copy(update={"craft": spec.craft.model_copy(update=unshared)})
+    plan = empty.plan(scored=True)
+    layers = [layer for layer in plan.layers if layer.pointer == "/craft/density"]
+    weights = open_weights(spec.craft, _open(layers), fixed=plan.weights)
+    edges = METHODS[method](layers, open_importance(importance, empty), weights)
+    return _with_rules(spec, {y.name: e for y, e in zip(layers, edges, strict=True)})
+
+
+def _by_score(layers: Sequence[PlannedLayer], importance: Importance, weights: int) -> list[int]:
+    slopes = []
+    for layer in layers:
+        scores = _scores(layer, importance)
+        total = kept_score(Graph.from_bool(scores > 0), scores)
+        if total is None:
+            raise InvalidInput(
+                f"layer {layer.name!r}: the scores sum to infinity: scale them down",
+                layer=layer.name,
+            )
+        slopes.append(total / scores.size)
+    return share_weights(_open(layers), slopes, weights)
+
+
+def _by_rank(layers: Sequence[PlannedLayer], importance: Importance, weights: int) -> list[int]:
+    tables = [_scores(layer, importance).reshape(-1) for layer in layers]
+    falling = -np.concatenate([np.zeros(0), *tables])
+    owners = np.repeat(np.arange(len(layers), dtype=np.int32), [len(table) for table in tables])
+    order = np.argsort(falling, kind="stable")
+    order = order[: np.searchsorted(falling[order], np.inf)]
+    costs = np.array([one.cost for one in _open(layers)], np.int64)
+    spent = np.cumsum(costs[owners[order]])
+    count = int(np.searchsorted(spent, weights, side="right"))
+    if count == len(order) < len(falling) and (not count or spent[-1] < weights):
+        raise Infeasible(
+            f"{weights} weights cannot be kept: only {int(spent[-1]) if count else 0} have a score "
+            f"above -inf; lower the target",
+            missing=weights - (int(spent[-1]) if count else 0),
+        )
+    kept = np.bincount(owners[order[:count]], minlength=len(layers)).tolist()
+    return [edges * layer.group_outputs for edges, layer in zip(kept, layers, strict=True)]
+
+
+def _by_afie(layers: Sequence[PlannedLayer], importance: Importance, weights: int) -> list[int]:
+    sizes = {layer.name: layer.dense_weights for layer in layers}
+    total = sum(sizes.values())
+    least = int((1 - CAP) * total)
+    if weights < least:
+        raise ImpossibleTarget(
+            f"afie keeps 1 % of every layer, {least} weights of those that no rule decides; "
+            f"{weights} were asked for",
+            pointer="/craft",
+            nearest=least,
+        )
+    scores = {layer.name: afie_score(importance.taps(layer)) for layer in layers}
+    lost = allocate(scores, sizes, min(1 - weights / total, CAP) if total else 0.0)
+    return share_weights(_open(layers), [1 - lost[layer.name] for layer in layers], weights)
+
+
+METHODS: dict[str, Share] = {"score": _by_score, "global": _by_rank, "afie": _by_afie}
+"""What a budget can be shared by."""
+
+
+def _open(layers: Sequence[PlannedLayer]) -> list[Open]:
+    return [Open(layer.layer, layer.group_outputs) for layer in layers]
+
+
+def _scores(layer: PlannedLayer, importance: Importance) -> Scores:
+    """Return the scores of what is crafted for a layer, one row for each set of shared outputs."""
+    scores = importance.scores(layer)
+    assert scores is not None, "the layer is empty, not dense"  # noqa: S101
+    return as_wide(group_scores(layer, 0, scores))
+
+
+def _with_rules(spec: Spec, edges: Mapping[str, int]) -> Spec:
+    document = spec.canonical()
+    craft = document["craft"]
+    for field in ("density", "parameters", "allocation"):
+        craft.pop(field, None)
+    rules = [{"match": name, "edges": count} for name, count in edges.items()]
+    craft["rules"] = [*craft.get("rules", ()), *rules]
+    return Spec.parse(document)

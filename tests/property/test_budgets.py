@@ -1,0 +1,169 @@
+"""Budgets by scores and weights: exact totals, and the choice they promise."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
+
+import raiw
+from raiw.cli.app import run
+from raiw.errors import (
+    ImpossibleTarget,
+    Infeasible,
+    InvalidImportance,
+    InvalidInput,
+    InvalidSpec,
+    RaiwError,
+)
+from raiw.pruning.afie import afie_score
+from tests.reference.scores import FINITE, KINDS
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> tuple[list[dict], dict[str, np.ndarray]]:
+    """Layers and scores: grouped convolutions and linear layers."""
+    layers, scores = [], {}
+    for index in range(draw(st.integers(1, 4))):
+        groups = draw(st.integers(1, 2))
+        layer = {
+            "name": f"layer{index}",
+            "kind": "conv2d",
+            "in_channels": groups * draw(st.integers(1, 6)),
+            "out_channels": groups * draw(st.integers(1, 6)),
+            "kernel_size": draw(st.sampled_from([1, 1, 2])),
+            "groups": groups,
+        }
+        layers.append(layer)
+        rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+        kind = draw(st.sampled_from([kind for kind in FINITE if kind != "huge"]))
+        shape = layer["out_channels"], layer["in_channels"] // groups
+        scores[layer["name"]] = KINDS[kind](rng, *shape)
+    return layers, scores
+
+
+@given(networks(), st.floats(0, 1))
+@settings(max_examples=100, deadline=None)
+def test_global_magnitude_keeps_the_best_of_the_network(network: tuple, density: float) -> None:
+    layers, scores = network
+    document = {"layers": layers, "craft": {"algorithm": "magnitude", "density": density}}
+    shared = raiw.budget(document, scores, "global")
+    masks = raiw.craft(shared, scores)
+    ranked = sorted(
+        (-scores[layer["name"]][cell], place, cell, layer["kernel_size"] ** 2)
+        for place, layer in enumerate(layers)
+        for cell in np.ndindex(scores[layer["name"]].shape)
+    )
+    total = sum(taps for *_, taps in ranked)
+    left = int(np.floor(density * total + 0.5))
+    expected = {layer["name"]: set() for layer in layers}
+    for _, place, cell, taps in ranked:
+        left -= taps
+        if left < 0:
+            break
+        expected[layers[place]["name"]].add(cell)
+    for name, cells in expected.items():
+        assert set(map(tuple, np.argwhere(masks[name].numpy()).tolist())) == cells
+
+
+@given(networks(), st.floats(0.02, 1), st.sampled_from(["score", "afie"]))
+@settings(max_examples=100, deadline=None)
+def test_the_total_is_that_of_the_spec(network: tuple, density: float, method: str) -> None:
+    layers, scores = network
+    tensors = {
+        layer["name"]: np.repeat(
+            scores[layer["name"]][..., np.newaxis], layer["kernel_size"] ** 2, 2
+        ).reshape(*scores[layer["name"]].shape, layer["kernel_size"], layer["kernel_size"])
+        for layer in layers
+    }
+    dense = raiw.Spec.parse({"layers": layers, "craft": {"density": 1.0}}).plan()
+    spec = raiw.Spec.parse({"layers": layers, "craft": {"density": density, "seed": 3}})
+    shared = raiw.budget(spec, tensors, method)
+    weights = shared.plan().weights
+    target = int(np.floor(density * dense.weights + 0.5))
+    assert target - max(layer.layer.taps for layer in dense.layers) < weights <= target
+    assert shared.craft.seed == 3
+    assert raiw.Spec.parse(shared.canonical()) == shared
+
+
+LAYERS = [
+    {"name": "a", "kind": "linear", "in_features": 40, "out_features": 50},
+    {"name": "b", "kind": "linear", "in_features": 50, "out_features": 20},
+    {"name": "head", "kind": "linear", "in_features": 20, "out_features": 10},
+]
+HEAD = [{"match": "head", "dense": True}]
+
+
+def tensors(seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {y["name"]: rng.normal(size=(y["out_features"], y["in_features"])) for y in LAYERS}
+
+
+def test_layers_of_larger_scores_are_denser() -> None:
+    scores = {"a": np.full((50, 40), 1.0), "b": np.full((20, 50), 3.0)}
+    craft = {"parameters": 1200, "rules": HEAD}
+    plan = raiw.budget({"layers": LAYERS, "craft": craft}, scores, "score").plan()
+    assert [layer.edges for layer in plan.layers] == [400, 600, 200]
+
+
+def test_afie_follows_its_equation() -> None:
+    weights = tensors()
+    craft = {"density": 0.4, "rules": HEAD}
+    plan = raiw.budget({"layers": LAYERS, "craft": craft}, weights, "afie").plan()
+    lost = [1 - layer.density for layer in plan.layers[:2]]
+    scores = [afie_score(weights[name]) for name in "ab"]
+    assert lost[0] * scores[0] == pytest.approx(lost[1] * scores[1], rel=1e-3)
+    assert plan.weights == 200 + 1200
+
+
+@pytest.mark.parametrize(
+    ("change", "method", "error", "words"),
+    [
+        ({}, "afi", InvalidInput, "did you mean 'afie'"),
+        ({"craft": {"degree": 2}}, "score", InvalidSpec, "density or parameters"),
+        ({"craft": {"parameters": 1 << 20}}, "score", ImpossibleTarget, "nearest feasible"),
+        ({"craft": {"density": 0.001}}, "afie", ImpossibleTarget, "keeps 1 %"),
+        (
+            {"craft": {"density": 0.5, "algorithm": "nm", "m": 10}},
+            "score",
+            ImpossibleTarget,
+            "nearest",
+        ),
+    ],
+)
+def test_what_cannot_be_shared_is_refused(
+    change: dict, method: str, error: type[RaiwError], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        raiw.budget({"layers": LAYERS, "craft": {"density": 0.5}} | change, tensors(), method)
+
+
+def test_forbidden_edges_leave_too_few() -> None:
+    scores = tensors() | {"a": np.full((50, 40), -np.inf)}
+    with pytest.raises(Infeasible, match="only 1200 have a score"):
+        raiw.budget({"layers": LAYERS, "craft": {"density": 0.5}}, scores, "global")
+
+
+def test_afie_wants_weights() -> None:
+    layer = {
+        "name": "c", "kind": "conv2d", "in_channels": 4, "out_channels": 4, "kernel_size": 3
+    }  # fmt: skip
+    with pytest.raises(InvalidImportance, match=r"weights have the shape \(4, 4, 3, 3\)"):
+        raiw.budget({"layers": [layer], "craft": {"density": 0.5}}, {"c": np.eye(4)}, "afie")
+
+
+def test_the_command_prints_the_spec(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_file(tensors(), tmp_path / "w.safetensors")
+    document = {"layers": LAYERS, "craft": {"density": 0.3}}
+    (tmp_path / "in.yaml").write_text(yaml.safe_dump(document))
+    arguments = ["budget", str(tmp_path / "in.yaml"), "-m", "afie"]
+    arguments += ["-i", str(tmp_path / "w.safetensors")]
+    assert run(arguments) == 0
+    expected = raiw.budget(document, tensors(), "afie")
+    assert raiw.Spec.parse(yaml.safe_load(capsys.readouterr().out)) == expected
+    assert run([*arguments, "-o", str(tmp_path / "out.yaml")]) == 0
+    assert raiw.Spec.load(tmp_path / "out.yaml") == expected
+    assert run([*arguments[:3], "none", *arguments[4:]]) != 0
