@@ -16,13 +16,14 @@ from raiw.errors import ImpossibleTarget, Infeasible, InvalidInput, InvalidSpec
 from raiw.graphs import Graph
 from raiw.importance.reading import Importance, open_importance
 from raiw.pruning.afie import CAP, afie_score, allocate
-from raiw.specs.budget import Open, open_weights, share_weights
+from raiw.specs.budget import Open, edge_cost, open_budget, share_budget
 from raiw.specs.document import nearest
 from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
 
-Share = Callable[[Sequence[PlannedLayer], Importance, int], list[int]]
-"""Edges of every layer, given the scores and the weights to share."""
+Layers = Sequence[PlannedLayer]
+Share = Callable[[Layers, Sequence[Open], Importance, int], list[int]]
+"""Edges of every layer, given what they cost, the scores and the total to share."""
 
 
 def budget(
@@ -32,8 +33,8 @@ def budget(
 ) -> Spec:
     """Return the spec with the edges of every layer decided by scores or weights.
 
-    The target is ``craft.density`` or ``craft.parameters``, as for ``craft.allocation``, and is met
-    as exactly. Layers that a rule decides keep what it says.
+    The target is ``craft.density``, ``craft.parameters`` or ``craft.flops``, as for
+    ``craft.allocation``, and is met as exactly. Layers that a rule decides keep what it says.
 
     Parameters
     ----------
@@ -78,74 +79,80 @@ def budget(
     if method not in METHODS:
         hint = nearest(method, list(METHODS))
         raise InvalidInput(f"no method {method!r}{hint}; there are {', '.join(METHODS)}")
-    if spec.craft.density is None and spec.craft.parameters is None:
+    craft = spec.craft
+    if craft.density is None and craft.parameters is None and craft.flops is None:
         raise InvalidSpec(
-            "there is no total to share: give craft density or parameters", pointer="/craft"
+            "there is no total to share: give craft density, parameters or flops", pointer="/craft"
         )
-    unshared = {"algorithm": "magnitude", "density": 0.0, "parameters": None, "allocation": None}
-    empty = spec.model_copy(update={"craft": spec.craft.model_copy(update=unshared)})
+    unshared = {"algorithm": "magnitude", "density": 0.0, "parameters": None, "flops": None}
+    unshared["allocation"] = None
+    empty = spec.model_copy(update={"craft": craft.model_copy(update=unshared)})
     plan = empty.plan(scored=True)
     layers = [layer for layer in plan.layers if layer.pointer == "/craft/density"]
-    weights = open_weights(spec.craft, _open(layers), fixed=plan.weights)
-    edges = METHODS[method](layers, open_importance(importance, empty), weights)
+    fixed = sum(layer.edges * edge_cost(layer.layer, craft) for layer in plan.layers)
+    opened = [Open(y.layer, y.group_outputs, edge_cost(y.layer, craft)) for y in layers]
+    total = open_budget(craft, opened, fixed)
+    edges = METHODS[method](layers, opened, open_importance(importance, empty), total)
     return _with_rules(spec, {y.name: e for y, e in zip(layers, edges, strict=True)})
 
 
-def _by_score(layers: Sequence[PlannedLayer], importance: Importance, weights: int) -> list[int]:
+def _by_score(
+    layers: Layers, opened: Sequence[Open], importance: Importance, total: int
+) -> list[int]:
     slopes = []
     for layer in layers:
         scores = _scores(layer, importance)
-        total = kept_score(Graph.from_bool(scores > 0), scores)
-        if total is None:
+        mass = kept_score(Graph.from_bool(scores > 0), scores)
+        if mass is None:
             raise InvalidInput(
                 f"layer {layer.name!r}: the scores sum to infinity: scale them down",
                 layer=layer.name,
             )
-        slopes.append(total / scores.size)
-    return share_weights(_open(layers), slopes, weights)
+        slopes.append(mass / scores.size)
+    return share_budget(opened, slopes, total)
 
 
-def _by_rank(layers: Sequence[PlannedLayer], importance: Importance, weights: int) -> list[int]:
+def _by_rank(
+    layers: Layers, opened: Sequence[Open], importance: Importance, total: int
+) -> list[int]:
     tables = [_scores(layer, importance).reshape(-1) for layer in layers]
     falling = -np.concatenate([np.zeros(0), *tables])
     owners = np.repeat(np.arange(len(layers), dtype=np.int32), [len(table) for table in tables])
     order = np.argsort(falling, kind="stable")
     order = order[: np.searchsorted(falling[order], np.inf)]
-    costs = np.array([one.cost for one in _open(layers)], np.int64)
+    costs = np.array([one.cost for one in opened], np.int64)
     spent = np.cumsum(costs[owners[order]])
-    count = int(np.searchsorted(spent, weights, side="right"))
-    if count == len(order) < len(falling) and (not count or spent[-1] < weights):
+    count = int(np.searchsorted(spent, total, side="right"))
+    most = int(spent[-1]) if len(spent) else 0
+    if len(order) < len(falling) and most < total:
         raise Infeasible(
-            f"{weights} weights cannot be kept: only {int(spent[-1]) if count else 0} have a score "
-            f"above -inf; lower the target",
-            missing=weights - (int(spent[-1]) if count else 0),
+            f"{total} cannot be kept: only {most} have a score above -inf; lower the target",
+            missing=total - most,
         )
     kept = np.bincount(owners[order[:count]], minlength=len(layers)).tolist()
     return [edges * layer.group_outputs for edges, layer in zip(kept, layers, strict=True)]
 
 
-def _by_afie(layers: Sequence[PlannedLayer], importance: Importance, weights: int) -> list[int]:
-    sizes = {layer.name: layer.dense_weights for layer in layers}
-    total = sum(sizes.values())
-    least = int((1 - CAP) * total)
-    if weights < least:
+def _by_afie(
+    layers: Layers, opened: Sequence[Open], importance: Importance, total: int
+) -> list[int]:
+    sizes = {one.layer.name: one.dense_cost for one in opened}
+    dense = sum(sizes.values())
+    least = int((1 - CAP) * dense)
+    if total < least:
         raise ImpossibleTarget(
-            f"afie keeps 1 % of every layer, {least} weights of those that no rule decides; "
-            f"{weights} were asked for",
+            f"afie keeps 1 % of every layer, {least} of the {dense} that no rule decides; {total} "
+            f"were asked for",
             pointer="/craft",
             nearest=least,
         )
     scores = {layer.name: afie_score(importance.taps(layer)) for layer in layers}
-    lost = allocate(scores, sizes, min(1 - weights / total, CAP) if total else 0.0)
-    return share_weights(_open(layers), [1 - lost[layer.name] for layer in layers], weights)
+    lost = allocate(scores, sizes, min(1 - total / dense, CAP) if dense else 0.0)
+    return share_budget(opened, [1 - lost[layer.name] for layer in layers], total)
 
 
 METHODS: dict[str, Share] = {"score": _by_score, "global": _by_rank, "afie": _by_afie}
 """What a budget can be shared by."""
-
-
-def _open(layers: Sequence[PlannedLayer]) -> list[Open]:
-    return [Open(layer.layer, layer.group_outputs) for layer in layers]
 
 
 def _scores(layer: PlannedLayer, importance: Importance) -> Scores:
@@ -158,7 +165,7 @@ def _scores(layer: PlannedLayer, importance: Importance) -> Scores:
 def _with_rules(spec: Spec, edges: Mapping[str, int]) -> Spec:
     document = spec.canonical()
     craft = document["craft"]
-    for field in ("density", "parameters", "allocation"):
+    for field in ("density", "parameters", "flops", "allocation"):
         craft.pop(field, None)
     rules = [{"match": name, "edges": count} for name, count in edges.items()]
     craft["rules"] = [*craft.get("rules", ()), *rules]

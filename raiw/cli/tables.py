@@ -64,6 +64,7 @@ def plan_table(plan: Mapping[str, Any]) -> Table:
     table.caption = (
         f"{_kept(plan['weights'], plan['dense_weights'])}, {plan['algorithm']}, "
         f"masks of {plan['mask_bytes']:,} bytes"
+        + (f", {plan['flops']:,} operations an input" if plan["flops"] is not None else "")
     )
     return table
 

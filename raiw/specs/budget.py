@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from raiw.errors import ImpossibleTarget
+from raiw.errors import ImpossibleTarget, InvalidSpec
 from raiw.specs.crafting import Craft
 from raiw.specs.layers import Conv, Linear
 
@@ -19,6 +19,8 @@ class Open:
     layer: Linear | Conv
     outputs: int
     """Consecutive outputs that share their inputs: edges come so many at a time."""
+    edge_cost: int
+    """Weights or operations of one edge."""
 
     @property
     def count(self) -> int:
@@ -27,13 +29,33 @@ class Open:
 
     @property
     def cost(self) -> int:
-        """Weights of one such edge."""
-        return self.layer.taps * self.outputs
+        """Cost of so many edges."""
+        return self.edge_cost * self.outputs
 
     @property
-    def weights(self) -> int:
-        """Weights of the dense layer."""
+    def dense_cost(self) -> int:
+        """Cost of the dense layer."""
         return self.count * self.cost
+
+
+def edge_cost(layer: Linear | Conv, craft: Craft) -> int:
+    """Return what an edge of a layer takes from the budget: its weights, or its operations.
+
+    Raises
+    ------
+    InvalidSpec
+        Operations are counted, and nobody knows at how many positions the layer works.
+    """
+    if craft.flops is None:
+        return layer.taps
+    if layer.positions is None:
+        raise InvalidSpec(
+            f"layer {layer.name!r} has no positions, so its operations cannot be counted: give it "
+            f"positions, the height × width of its output",
+            pointer="/craft/flops",
+            layer=layer.name,
+        )
+    return 2 * layer.taps * layer.positions
 
 
 def slope(layer: Linear | Conv, allocation: str) -> float:
@@ -53,17 +75,17 @@ def slope(layer: Linear | Conv, allocation: str) -> float:
     return 1.0
 
 
-def share_weights(layers: Sequence[Open], slopes: Sequence[float], weights: int) -> list[int]:
-    """Return edges of the layers that have exactly so many weights, if any have.
+def share_budget(layers: Sequence[Open], slopes: Sequence[float], budget: int) -> list[int]:
+    """Return edges of the layers that cost exactly so much, if any do.
 
     Densities are ``min(1, c·slope)`` with one ``c``, solved again when layers become dense. The
     largest remainders are rounded up, the first layer's first among equal ones, never above the
-    budget. What is then missing is met by some edges more and some fewer; where the kernels do
-    not allow it, less than the smallest kernel of a layer with room is missing.
+    budget. What is then missing is met by some edges more and some fewer; where the costs do not
+    allow it, less than the cheapest edge of a layer with room is missing.
     """
-    densities = _densities(layers, slopes, weights)
+    densities = _densities(layers, slopes, budget)
     edges = [math.floor(d * one.count) for d, one in zip(densities, layers, strict=True)]
-    left = weights - sum(e * one.cost for e, one in zip(edges, layers, strict=True))
+    left = budget - sum(e * one.cost for e, one in zip(edges, layers, strict=True))
     remainders = [e - d * one.count for e, d, one in zip(edges, densities, layers, strict=True)]
     for index in sorted(range(len(layers)), key=lambda i: (remainders[i], i)):
         if layers[index].cost <= left and edges[index] < layers[index].count:
@@ -77,24 +99,25 @@ def share_weights(layers: Sequence[Open], slopes: Sequence[float], weights: int)
     return [count * one.outputs for count, one in zip(exact, layers, strict=True)]
 
 
-def open_weights(craft: Craft, layers: Sequence[Open], fixed: int) -> int:
-    """Return the weights that the layers share, of a network whose rules fix so many.
+def open_budget(craft: Craft, layers: Sequence[Open], fixed: int) -> int:
+    """Return what the layers share, in a network whose rules cost ``fixed``.
 
     Raises
     ------
     ImpossibleTarget
         The budget is less than what the rules fix, or more than the network has.
     """
-    free = sum(one.weights for one in layers)
-    budget = craft.parameters
+    free = sum(one.dense_cost for one in layers)
+    unit, field = ("weights", "parameters") if craft.flops is None else ("operations", "flops")
+    budget = craft.parameters if craft.flops is None else craft.flops
     if budget is None:
         return math.floor(Fraction(craft.density or 0) * free + Fraction(1, 2))
     if not fixed <= budget <= fixed + free:
         nearest = fixed if budget < fixed else fixed + free
         raise ImpossibleTarget(
-            f"{budget} weights cannot be kept: the rules fix {fixed} and the other layers "
+            f"{budget} {unit} cannot be kept: the rules fix {fixed} and the other layers "
             f"have {free}; the nearest feasible number is {nearest}",
-            pointer="/craft/parameters",
+            pointer=f"/craft/{field}",
             nearest=nearest,
         )
     return budget - fixed
@@ -106,28 +129,28 @@ def share(craft: Craft, layers: Sequence[Open], fixed: int) -> list[int]:
     Raises
     ------
     ImpossibleTarget
-        As in :func:`open_weights`.
+        As in :func:`open_budget`.
     """
     slopes = [slope(one.layer, craft.allocation or "uniform") for one in layers]
-    return share_weights(layers, slopes, open_weights(craft, layers, fixed))
+    return share_budget(layers, slopes, open_budget(craft, layers, fixed))
 
 
-def _densities(layers: Sequence[Open], slopes: Sequence[float], weights: int) -> list[Fraction]:
+def _densities(layers: Sequence[Open], slopes: Sequence[float], budget: int) -> list[Fraction]:
     exact = [Fraction(slope) for slope in slopes]
-    left = Fraction(weights)
-    rate = sum((s * one.weights for s, one in zip(exact, layers, strict=True)), Fraction(0))
+    left = Fraction(budget)
+    rate = sum((s * one.dense_cost for s, one in zip(exact, layers, strict=True)), Fraction(0))
     scale = Fraction(0)
     for index in sorted(range(len(layers)), key=lambda i: (-exact[i], i)):
         scale = left / rate if rate else Fraction(0)
         if scale * exact[index] <= 1:
             break
-        left -= layers[index].weights
-        rate -= exact[index] * layers[index].weights
+        left -= layers[index].dense_cost
+        rate -= exact[index] * layers[index].dense_cost
     return [min(Fraction(1), scale * s) for s in exact]
 
 
 def _adjusted(layers: Sequence[Open], edges: list[int], left: int) -> list[int]:
-    """Add and remove edges until no weight of the budget is left, if that can be done."""
+    """Add and remove edges until nothing of the budget is left, if that can be done."""
     costs = sorted({one.cost for one in layers}, reverse=True)
     kept, room = dict.fromkeys(costs, 0), dict.fromkeys(costs, 0)
     for one, own in zip(layers, edges, strict=True):

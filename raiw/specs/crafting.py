@@ -77,8 +77,11 @@ class Craft(Document):
     """The M of the N:M algorithms; it divides the inputs (and outputs) of every sparse layer."""
     parameters: Parameters | None = None
     """Weights kept in the whole network, rules and dense layers included."""
+    flops: Parameters | None = None
+    """Operations of the whole network for one input, rules and dense layers included: two for each
+    weight kept and each of its layer's ``positions``."""
     allocation: Literal["uniform", "erk", "degree"] | None = None
-    """How ``density`` or ``parameters`` is shared among the layers that no rule decides:
+    """How ``density``, ``parameters`` or ``flops`` is shared among the layers that no rule decides:
     ``uniform`` one density, ``erk`` (Erdős-Rényi-Kernel) more of it to smaller layers, ``degree``
     the same degree for every input vertex, as in RAIW's Table 4; dense at most. ``density`` then
     counts the weights of these layers together, instead of each layer's edges."""
@@ -93,7 +96,7 @@ class Craft(Document):
 
     @model_validator(mode="after")
     def _consistent_targets(self) -> "Craft":
-        targets = ("degree", "density", "edges", "n", "parameters")
+        targets = ("degree", "density", "edges", "n", "parameters", "flops")
         given = [target for target in targets if getattr(self, target) is not None]
         if len(given) > 1:
             raise ValueError(
@@ -102,10 +105,10 @@ class Craft(Document):
         most = max(self.n or 0, *(rule.n or 0 for rule in self.rules), 0)
         if most > self.m:
             raise ValueError(f"n={most} of each m={self.m} cannot be kept; the most is n={self.m}")
-        if self.allocation is not None and self.density is None and self.parameters is None:
+        if self.allocation is not None and not {"density", "parameters", "flops"} & {*given}:
             raise ValueError(
-                f"allocation {self.allocation!r} shares a total among layers: give density or "
-                f"parameters with it"
+                f"allocation {self.allocation!r} shares a total among layers: give density, "
+                f"parameters or flops with it"
             )
         return self
 

@@ -16,6 +16,7 @@ from raiw.specs.document import Document
 MAX_SIDE = 1 << 24
 LayerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:\-]*$", max_length=200)]
 Side = Annotated[int, Field(ge=1, le=MAX_SIDE, strict=True)]
+Positions = Annotated[int, Field(ge=1, le=1 << 40, strict=True)]
 KernelSize = Annotated[int, Field(ge=1, le=1024, strict=True)]
 
 _KERNEL_DIMENSIONS = {"conv1d": 1, "conv2d": 2, "conv3d": 3, "conv_transpose2d": 2}
@@ -29,6 +30,8 @@ class Linear(Document):
     kind: Literal["linear"]
     in_features: Side
     out_features: Side
+    positions: Positions = 1
+    """Vectors the layer is applied to for one input, such as tokens; only FLOPs need it."""
 
     @property
     def groups(self) -> int:
@@ -62,6 +65,9 @@ class Conv(Document):
     kernel_size: KernelSize | tuple[KernelSize, ...]
     """One number for all dimensions, or one for each."""
     groups: Side = 1
+    positions: Positions | None = None
+    """Places the kernel is applied at for one input: height × width of the output, if transposed of
+    the input; only FLOPs need it."""
 
     @field_validator("kernel_size", mode="after")
     @classmethod

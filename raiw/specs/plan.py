@@ -7,7 +7,7 @@ from typing import Any
 
 from raiw.algorithms import ALGORITHMS, Contract
 from raiw.errors import ImpossibleTarget, InvalidSpec, TooLarge
-from raiw.specs.budget import Open, share
+from raiw.specs.budget import Open, edge_cost, share
 from raiw.specs.contracts import blocked_side, degree_range, even_sides, reachable_edges
 from raiw.specs.crafting import MAX_EDGES, Craft
 from raiw.specs.layers import Conv, Linear
@@ -88,6 +88,12 @@ class PlannedLayer:
         """Weights of the dense layer."""
         return self.cells * self.layer.taps
 
+    @property
+    def flops(self) -> int | None:
+        """Operations for one input, two a weight and position; None where these are unknown."""
+        positions = self.layer.positions
+        return None if positions is None else 2 * self.weights * positions
+
     def degree_range(self, side: str) -> tuple[int, int]:
         """Return the smallest and largest degree the contract allows on side ``in`` or ``out``."""
         rows, n_in = self.group_shape
@@ -116,6 +122,7 @@ class PlannedLayer:
             "out_degree": list(self.degree_range("out")),
             "weights": self.weights,
             "dense_weights": self.dense_weights,
+            "flops": self.flops,
         }
 
 
@@ -142,6 +149,12 @@ class Plan:
         return sum(layer.dense_weights for layer in self.layers)
 
     @property
+    def flops(self) -> int | None:
+        """Operations for one input; None where the positions of a layer are unknown."""
+        known = [layer.flops for layer in self.layers if layer.flops is not None]
+        return sum(known) if len(known) == len(self.layers) else None
+
+    @property
     def mask_bytes(self) -> int:
         """Bytes of the packed masks."""
         return sum(layer.shape[0] * -(-layer.shape[1] // 8) for layer in self.layers)
@@ -154,6 +167,7 @@ class Plan:
             "edges": self.edges,
             "weights": self.weights,
             "dense_weights": self.dense_weights,
+            "flops": self.flops,
             "mask_bytes": self.mask_bytes,
         }
 
@@ -193,7 +207,9 @@ def plan_layers(layers: Sequence[Linear | Conv], craft: Craft) -> tuple[PlannedL
 
 def _targets(layers: Sequence[Linear | Conv], craft: Craft) -> list[Target]:
     shared = [group_outputs(layer, craft) for layer in layers]
-    whole_network = craft.parameters is not None or craft.allocation is not None
+    totals = {"parameters": craft.parameters, "flops": craft.flops}
+    total = next((name for name, value in totals.items() if value is not None), None)
+    whole_network = total is not None or craft.allocation is not None
     targets: dict[int, Target] = {}
     for index, (layer, outputs) in enumerate(zip(layers, shared, strict=True)):
         position = last_match(layer.name, craft.rules, with_target=True)
@@ -205,10 +221,11 @@ def _targets(layers: Sequence[Linear | Conv], craft: Craft) -> list[Target]:
             edges, pointer = layer_edges(layer, craft, "/craft", outputs, craft.m)
             targets[index] = edges, pointer, outputs
     if whole_network:
-        fixed = sum(targets[i][0] * layers[i].taps for i in targets)
+        costs = [edge_cost(layer, craft) for layer in layers]
+        fixed = sum(targets[i][0] * costs[i] for i in targets)
         free = [i for i in range(len(layers)) if i not in targets]
-        split = share(craft, [Open(layers[i], shared[i]) for i in free], fixed)
-        pointer = "/craft/density" if craft.parameters is None else "/craft/parameters"
+        split = share(craft, [Open(layers[i], shared[i], costs[i]) for i in free], fixed)
+        pointer = f"/craft/{total or 'density'}"
         for index, edges in zip(free, split, strict=True):
             targets[index] = edges, pointer, shared[index]
     return [targets[index] for index in range(len(layers))]

@@ -151,6 +151,8 @@ class PlannedLayerView(View):
     out_degree: tuple[int, int]
     weights: int
     dense_weights: int
+    flops: int | None
+    """Operations for one input; null where the layer's positions are unknown."""
 
 
 class PlanView(View):
@@ -164,4 +166,6 @@ class PlanView(View):
     edges: int
     weights: int
     dense_weights: int
+    flops: int | None
+    """Operations for one input; null where the positions of a layer are unknown."""
     mask_bytes: int

@@ -123,7 +123,7 @@ def test_afie_follows_its_equation() -> None:
     ("change", "method", "error", "words"),
     [
         ({}, "afi", InvalidInput, "did you mean 'afie'"),
-        ({"craft": {"degree": 2}}, "score", InvalidSpec, "density or parameters"),
+        ({"craft": {"degree": 2}}, "score", InvalidSpec, "density, parameters or flops"),
         ({"craft": {"parameters": 1 << 20}}, "score", ImpossibleTarget, "nearest feasible"),
         ({"craft": {"density": 0.001}}, "afie", ImpossibleTarget, "keeps 1 %"),
         (
@@ -167,3 +167,12 @@ def test_the_command_prints_the_spec(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert run([*arguments, "-o", str(tmp_path / "out.yaml")]) == 0
     assert raiw.Spec.load(tmp_path / "out.yaml") == expected
     assert run([*arguments[:3], "none", *arguments[4:]]) != 0
+
+
+@pytest.mark.parametrize("method", ["score", "global", "afie"])
+def test_operations_are_shared_too(method: str) -> None:
+    layers = [layer | {"positions": p} for layer, p in zip(LAYERS, (9, 3, 1), strict=True)]
+    document = {"layers": layers, "craft": {"flops": 20_000, "rules": HEAD}}
+    flops = raiw.budget(document, tensors(), method).plan().flops
+    assert flops is not None
+    assert 20_000 - 2 * 9 < flops <= 20_000

@@ -239,7 +239,7 @@ NM = {"algorithm": "nm", "n": 2}
         (linear(), {"n": 2}, "/craft/n", "give density 0.5"),
         (linear(), NM | {"m": 33}, "/craft/m", "32"),
         (linear(), NM | {"density": 0.5}, "/craft", "one target"),
-        (linear(), {"degree": 2, "allocation": "erk"}, "/craft", "density or parameters"),
+        (linear(), {"degree": 2, "allocation": "erk"}, "/craft", "density, parameters or flops"),
         (linear(), {"density": 0.5, "allocation": "er"}, "/craft/allocation", "'erk'"),
     ],
 )
@@ -294,3 +294,29 @@ def test_a_degree_for_every_input_is_the_schedule_of_table_4() -> None:
     layers = linear("a", 128, 256), linear("b", 256, 256), linear("c", 256, 512)
     plan = spec(*layers, parameters=16 * (128 + 256 + 256), allocation="degree").plan()
     assert [layer.degree_range("in") for layer in plan.layers] == [(16, 16)] * 3
+
+
+def test_operations_are_two_a_weight_and_position() -> None:
+    layers = conv("a", 4, 8, positions=100), linear("b", 8, 4)
+    plan = spec(*layers, density=0.5).plan()
+    assert [layer.flops for layer in plan.layers] == [2 * 16 * 9 * 100, 2 * 16]
+    assert plan.flops == 28_832
+    assert spec(conv(), linear(), density=0.5).plan().flops is None
+
+
+def test_operations_are_a_budget() -> None:
+    """Never above, and within one edge of it."""
+    layers = conv("a", 16, 32, positions=49), conv("b", 32, 32, positions=7), linear("head", 32, 10)
+    rules = [{"match": "head", "dense": True}]
+    plan = spec(*layers, flops=100_001, allocation="erk", rules=rules).plan()
+    assert plan.flops is not None
+    assert 100_001 - 2 * 9 * 7 < plan.flops <= 100_001
+    assert plan.layers[2].dense
+
+
+def test_operations_need_positions() -> None:
+    at, detail = fault({"layers": [linear(), conv()], "craft": {"flops": 100}})
+    assert at == "/craft/flops"
+    assert "layer 'conv' has no positions" in detail
+    at, detail = fault({"layers": [linear()], "craft": {"flops": 100}})
+    assert "the nearest feasible number is 64" in detail
