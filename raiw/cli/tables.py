@@ -9,6 +9,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from raiw.masks import Mask, MaskSet
     from raiw.masks.compare import Difference
+    from raiw.reproduction.rows import Row
     from raiw.statistics import DegreeRange, LayerStatistics
 
 _ID_LENGTH = 19
@@ -99,6 +100,24 @@ def job_table(jobs: Iterable[Mapping[str, Any]]) -> Table:
             job["created_at"][:19].replace("T", " "),
             result["digest"][:_ID_LENGTH] if result else "",
         )
+    return table
+
+
+def item_table(items: Mapping[str, str]) -> Table:
+    """Return what can be reproduced."""
+    table = _table("item", "what it is")
+    for name, summary in items.items():
+        table.add_row(name, summary)
+    return table
+
+
+def row_table(title: str, rows: "Iterable[Row]") -> Table:
+    """Return printed numbers beside ours."""
+    table = _table("quantity", "paper", "ours", "verdict")
+    table.add_column("why")
+    table.title, table.title_justify = title, "left"
+    for row in rows:
+        table.add_row(row.quantity, row.paper, row.ours, row.verdict, row.why)
     return table
 
 

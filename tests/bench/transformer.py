@@ -57,7 +57,7 @@ def library(threads: int) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     def craft(planned: PlannedLayer) -> int:
-        return craft_mask(planned, plan.algorithm, spec.craft, source).edges  # type: ignore[arg-type] -- it has the one method that is called
+        return craft_mask(planned, plan.algorithm, spec.craft, source).edges  # type: ignore[arg-type]
 
     start = time.perf_counter()
     with ThreadPoolExecutor(threads) as pool:
