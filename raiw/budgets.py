@@ -84,9 +84,9 @@ def budget(
         raise InvalidSpec(
             "there is no total to share: give craft density, parameters or flops", pointer="/craft"
         )
-    unshared = {"algorithm": "magnitude", "density": 0.0, "parameters": None, "flops": None}
-    unshared["allocation"] = None
-    empty = spec.model_copy(update={"craft": craft.model_copy(update=unshared)})
+    unshared = dict.fromkeys(("parameters", "flops", "allocation"))
+    update = {"algorithm": "magnitude", "density": 0.0} | unshared
+    empty = spec.model_copy(update={"craft": craft.model_copy(update=update)})
     plan = empty.plan(scored=True)
     layers = [layer for layer in plan.layers if layer.pointer == "/craft/density"]
     fixed = sum(layer.edges * edge_cost(layer.layer, craft) for layer in plan.layers)
@@ -109,6 +109,8 @@ def _by_score(
                 layer=layer.name,
             )
         slopes.append(mass / scores.size)
+    if layers and not any(slopes):
+        raise InvalidInput("no score is positive: there is nothing to share a budget by")
     return share_budget(opened, slopes, total)
 
 

@@ -63,8 +63,8 @@ def plan_table(plan: Mapping[str, Any]) -> Table:
     table.add_section()
     table.add_row("total", "", "", f"{plan['edges']:,}", "", "", "", f"{plan['weights']:,}")
     table.caption = (
-        f"{_kept(plan['weights'], plan['dense_weights'])}, {plan['algorithm']}, "
-        f"masks of {plan['mask_bytes']:,} bytes"
+        f"{_kept(plan['weights'], plan['dense_weights'])}, "
+        f"{plan['algorithm']} (contract: {plan['contract']}), masks of {plan['mask_bytes']:,} bytes"
         + (f", {plan['flops']:,} operations an input" if plan["flops"] is not None else "")
     )
     return table

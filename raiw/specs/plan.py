@@ -163,6 +163,7 @@ class Plan:
         """Return the plan as JSON-serialisable values, layer by layer and in total."""
         return {
             "algorithm": self.algorithm,
+            "contract": ALGORITHMS[self.algorithm].contract,
             "layers": [layer.to_json() for layer in self.layers],
             "edges": self.edges,
             "weights": self.weights,

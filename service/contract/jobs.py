@@ -159,6 +159,8 @@ class PlanView(View):
     """The answer of ``POST /v1/plan``: what a job would build, nothing stored."""
 
     algorithm: str
+    contract: str
+    """What the algorithm promises of every graph besides its edges: ``regular``, ``N:M`` …"""
     content_key: Digest
     stored: bool
     """Whether the masks are already stored, so that a job would be a hit."""

@@ -141,6 +141,12 @@ def test_what_cannot_be_shared_is_refused(
         raiw.budget({"layers": LAYERS, "craft": {"density": 0.5}} | change, tensors(), method)
 
 
+def test_nothing_positive_is_nothing_to_share_by() -> None:
+    scores = {name: -np.abs(table) for name, table in tensors().items()}
+    with pytest.raises(InvalidInput, match="no score is positive"):
+        raiw.budget({"layers": LAYERS, "craft": {"density": 0.5}}, scores, "score")
+
+
 def test_forbidden_edges_leave_too_few() -> None:
     scores = tensors() | {"a": np.full((50, 40), -np.inf)}
     with pytest.raises(Infeasible, match="only 1200 have a score"):

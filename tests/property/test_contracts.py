@@ -95,3 +95,21 @@ def test_a_graph_that_breaks_a_contract_is_found(contract: Contract, data: st.Da
     kept[tuple(gone)], kept[tuple(new)] = False, True
     if breaks:
         assert breach(contract, Graph.from_bool(kept), m) is not None
+
+
+def test_even_degrees_alone_are_not_transposable() -> None:
+    kept = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], bool)
+    assert breach(Contract.NM, Graph.from_bool(kept), 2) is None
+    fault = breach(Contract.TRANSPOSABLE_NM, Graph.from_bool(kept), 2)
+    assert fault == "2 of the 2 edges of vertex 0 to the outputs from 0 are kept, not 1"
+
+
+def test_an_input_meets_only_the_outputs_of_its_group() -> None:
+    layer = {
+        "name": "c", "kind": "conv2d", "in_channels": 6, "out_channels": 8, "kernel_size": 3,
+        "groups": 2,
+    }  # fmt: skip
+    craft = {"algorithm": "magnitude", "edges": 22}
+    (planned,) = Spec.parse({"layers": [layer], "craft": craft}).plan(scored=True).layers
+    assert planned.degree_range("in") == (2, 4)
+    assert planned.degree_range("out") == (1, 3)
