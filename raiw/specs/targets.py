@@ -127,7 +127,7 @@ def layer_edges(
     if target.n is not None:
         return cells * target.n // m, f"{at}/n"
     raise InvalidSpec(
-        f"layer {layer.name!r} has no target: give craft one of degree, density, edges, n or "
-        f"parameters, or a rule that matches the layer",
+        f"layer {layer.name!r} has no target: give craft one of degree, density, edges, n, "
+        f"parameters or flops, or a rule that matches the layer",
         pointer="/craft",
     )
