@@ -11,7 +11,7 @@ from raiw.algorithms import ALGORITHMS
 from raiw.crafting import group_graphs, kept_score
 from raiw.crafting.certificate import certify_layer
 from raiw.crafting.contracts import breach
-from raiw.errors import GateFailed
+from raiw.errors import GateFailed, InvalidSpec
 from raiw.graphs import Graph
 from raiw.importance.reading import Importance, open_importance
 from raiw.masks.mask import Mask
@@ -130,7 +130,12 @@ def _edges_fault(mask: Mask) -> str | None:
 
 
 def _contract_faults(masks: MaskSet) -> Iterator[str]:
-    for planned in masks.spec.plan(scored=masks.importance is not None).layers:
+    try:
+        layers = masks.spec.plan(scored=masks.importance is not None).layers
+    except InvalidSpec as error:
+        yield f"the spec in the file cannot be crafted: {error.message}"
+        return
+    for planned in layers:
         fault = _contract_fault(planned, masks[planned.name].graph)
         if fault:
             yield f"layer {planned.name!r}: {fault}"

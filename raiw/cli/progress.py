@@ -27,9 +27,20 @@ class LayerProgress:
         Number of layers.
     first_line
         Seconds without a terminal before anything is said.
+    unit
+        What is counted.
     """
 
-    def __init__(self, output: Output, doing: str, total: int, *, first_line: float = 0.0) -> None:
+    def __init__(
+        self,
+        output: Output,
+        doing: str,
+        total: int,
+        *,
+        first_line: float = 0.0,
+        unit: str = "layers",
+    ) -> None:
+        self._unit = unit
         self._output = output
         self._doing = doing
         self._total = total
@@ -64,7 +75,7 @@ class LayerProgress:
         if elapsed >= self._line_due or (completed == self._total and self._said_anything):
             self._line_due = elapsed + _LINE_SECONDS
             self._said_anything = True
-            progress = f"{completed}/{self._total} layers, {elapsed:.1f} s"
+            progress = f"{completed}/{self._total} {self._unit}, {elapsed:.1f} s"
             self._output.note(f"{self._doing}: {progress}, {what}")
 
 

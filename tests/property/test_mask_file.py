@@ -15,6 +15,7 @@ from raiw.specs.layers import Conv
 from raiw.statistics import describe
 
 SIDE = st.integers(1, 40)
+CRAFT = {"algorithm": "random", "density": 0.5}
 NAME = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.:\-]{0,8}", fullmatch=True)
 
 
@@ -47,7 +48,7 @@ def mask_sets(draw):
     masks = [draw(masks_of_a_layer(name)) for name in names]
     layers = [mask.layer.model_dump(mode="json") for mask in masks]
     origin = Origin(
-        spec={"name": draw(st.text(max_size=9)), "layers": layers},
+        spec={"name": draw(st.text(max_size=9)), "layers": layers, "craft": CRAFT},
         algorithm="random",
         revision=1,
         seed=draw(st.integers(0, (1 << 64) - 1)),
@@ -63,7 +64,7 @@ def test_bytes_to_masks_to_bytes_is_the_identity(masks):
     assert loaded.to_bytes() == data
     assert loaded.origin == masks.origin
     assert all(np.array_equal(loaded[name].numpy(), masks[name].numpy()) for name in masks)
-    assert raiw.verify(data).ok
+    assert raiw.verify(data).faults == []
 
 
 @given(mask_sets(), st.data())

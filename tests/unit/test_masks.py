@@ -233,6 +233,12 @@ def test_masks_are_certified_only_where_that_means_something(masks):
         assert raiw.verify(other, importance=scores()).ok
 
 
+def test_a_file_whose_spec_makes_no_sense_is_told_not_raised(masks):
+    origin = masks.origin.model_copy(update={"spec": {"layers": DOCUMENT["layers"]}})
+    report = raiw.verify(raiw.MaskSet(masks.values(), origin).to_bytes())
+    assert any("cannot be crafted: layer 'fc' has no target" in fault for fault in report.faults)
+
+
 def test_a_difference_counts_edges(masks):
     other = craft(DOCUMENT | {"craft": DOCUMENT["craft"] | {"seed": 1}})
     difference = masks.diff(other)

@@ -1,0 +1,1 @@
+"""One spec crafted by several methods and seeds, compared in one report."""
