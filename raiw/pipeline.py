@@ -107,4 +107,5 @@ def origin_of(spec: Spec, importance: Importance | None) -> Origin:
         revision=algorithm.revision,
         seed=spec.craft.seed,
         importance=None if importance is None else importance.digest,
+        scored_by=None if importance is None else importance.provenance,
     )

@@ -1,5 +1,6 @@
 """Importance scores of a spec, one layer at a time, from a safetensors file or from arrays."""
 
+import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +41,11 @@ class Importance:
     def digest(self) -> str:
         """Digest of the file, or of the file that :func:`write_scores` makes of the arrays."""
         return self.source.digest
+
+    @property
+    def provenance(self) -> dict[str, Any] | None:
+        """How the scores were computed, as :func:`raiw.score` notes it; None where nobody did."""
+        return self.source.provenance
 
     def scores(self, planned: PlannedLayer) -> Scores | None:
         """Return the ``(out, in/groups)`` scores of a layer, None for one that keeps every edge.
@@ -102,6 +108,10 @@ class Source(Protocol):
     def digest(self) -> str:
         """Digest of the source as a file."""
 
+    @property
+    def provenance(self) -> dict[str, Any] | None:
+        """How the scores were computed, if that was noted."""
+
     def read(self, tensor: Tensor) -> Scores:
         """Return a tensor in its own shape and type."""
 
@@ -122,6 +132,15 @@ class ScoreFile:
         """Digest of the file's bytes."""
         return self._digest or digest_of_file(self._path)
 
+    @cached_property
+    def provenance(self) -> dict[str, Any] | None:
+        """The JSON object under the metadata key ``raiw``, if there is one."""
+        try:
+            noted = json.loads(self.header.metadata.get("raiw", ""))
+        except (ValueError, RecursionError):
+            return None
+        return noted if isinstance(noted, dict) else None
+
     def read(self, tensor: Tensor) -> Scores:
         """Return a tensor without a copy: its values are read from the file when they are used."""
         stored = np.dtype(_STORED[tensor.dtype])
@@ -137,6 +156,7 @@ class ScoreArrays:
         described = {name: _describe(name, array) for name, array in arrays.items()}
         used = check_header(Header(described, 0), spec)
         self._arrays = arrays
+        self.provenance: dict[str, Any] | None = getattr(arrays, "provenance", None)
         self._start, tensors = write_header((t.name, t.dtype, t.shape) for t in used.values())
         self.header = Header({tensor.name: tensor for tensor in tensors}, 0)
 

@@ -11,6 +11,8 @@ keys has no fixed byte order:
     The content digest, the identity of the masks; see :func:`content_digest`.
 ``spec``, ``algorithm``, ``revision``, ``seed``, ``importance``
     Canonical spec, the algorithm with its revision, seed, digest of the importance file or null.
+``scored_by``
+    How the scores were computed, as :func:`raiw.score` notes it in their file; else null.
 ``layers``
     In the spec's order: ``name``, ``requested`` edges, ``completed`` edges, ``kept_score``,
     ``upper_bound`` of the score any graph could keep, and the exact ``facts``
@@ -57,6 +59,8 @@ class Origin(BaseModel):
     revision: Count
     seed: Count
     importance: Digest | None
+    scored_by: dict[str, Any] | None = None
+    """Method, revision and options of the scores, where their file notes them."""
 
 
 class _Layer(BaseModel):

@@ -10,6 +10,7 @@ from torch import nn
 
 from raiw.errors import InvalidInput, InvalidMasks
 from raiw.pruning import channels
+from raiw.pruning.magnitude import prune_weights
 from raiw.pruning.methods import METHODS
 from raiw.pruning.prune import prune
 from raiw.pruning.shrink import shrink, silence
@@ -225,3 +226,19 @@ def test_networks_that_cannot_be_pruned(network: nn.Sequential, images: torch.Te
 
 def _parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_weights_above_the_deviation_stay() -> None:
+    torch.manual_seed(4)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(72, 10))
+    masks = prune_weights(model, 1.0, {"2": 1.5})
+    weight = model[2].weight.detach().double()
+    assert torch.equal(masks["2"].torch(), weight.abs() > 1.5 * weight.std(correction=0))
+    filters = model[0].weight.detach().double()
+    root_mean_square = (filters**2).mean((2, 3)).sqrt()
+    assert torch.equal(masks["0"].torch(), root_mean_square > filters.std(correction=0))
+    assert prune_weights(model, 0)["2"].edges == 720
+    with pytest.raises(InvalidInput, match="0 or more"):
+        prune_weights(model, -1)
+    with pytest.raises(InvalidInput, match="no layer '3'"):
+        prune_weights(model, 1, {"3": 1})

@@ -218,6 +218,9 @@ def test_scores_are_an_importance_file(net: Net, data: list, tmp_path) -> None:
     masks = raiw.craft(spec, tmp_path / "scores.safetensors")
     assert masks["head"].edges == 12
     assert masks == raiw.craft(spec, scores)
+    for made in (masks, raiw.craft(spec, scores), raiw.load(masks.to_bytes())):
+        assert made.origin.scored_by == scores.provenance
+        assert made.origin.scored_by["options"] == {"samples": "signed", "taps": "l1"}
 
 
 def test_models_of_several_inputs_and_outputs() -> None:
