@@ -46,6 +46,24 @@ def test_a_preset_has_the_papers_weights(name: str, counts: tuple[int, float]) -
     assert round(weights / 1e6, 2) == printed
 
 
+@pytest.mark.parametrize(
+    ("name", "billions"),
+    [
+        ("alexnet-imagenet", 0.714),
+        ("densenet169-imagenet", 3.360),
+        ("densenet201-imagenet", 4.291),
+        ("resnet34-imagenet", 3.664),
+        ("resnet50-imagenet", 4.089),
+        ("resnet101-imagenet", 7.801),
+        ("vgg16-cifar10", 0.313),
+    ],
+)
+def test_the_operations_of_a_network_at_its_own_input_size(name: str, billions: float) -> None:
+    """As torchvision and others count them: multiply-adds of convolutions and linear layers."""
+    plan = raiw.Spec.parse({"model": name, "craft": {"density": 1.0}}).plan()
+    assert plan.flops == pytest.approx(2e9 * billions, abs=1e6)
+
+
 def test_resnet50_degrees_are_half_the_bottleneck() -> None:
     plan = {layer.name: layer for layer in raiw.Spec.load("raiw/resnet50-imagenet").plan().layers}
     assert plan["layer3.2.conv1"].degree_range("in") == (128, 128)
