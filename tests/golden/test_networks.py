@@ -11,6 +11,7 @@ ORIGINALS = {
     "densenet-bc-40-60-cifar100": 4_295_640,
     "densenet169-imagenet": 13_990_080,
     "densenet201-imagenet": 19_783_872,
+    "lenet-mnist": 61_470,
     "resnet101-imagenet": 44_442_816,
     "resnet110-cifar100": 1_728_176,
     "resnet18-cifar10": 11_164_352,

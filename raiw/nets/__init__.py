@@ -1,0 +1,1 @@
+"""Networks of the catalogue as torch modules, with the layer names of their YAML files."""
