@@ -15,6 +15,7 @@ from typer.main import get_command
 
 import raiw
 from raiw.cli.app import app
+from raiw.nets.registry import build
 
 LAYERS = [
     {"name": "fc1", "kind": "linear", "in_features": 16, "out_features": 24},
@@ -32,6 +33,8 @@ def folder(tmp_path: Path) -> Path:
     rng = np.random.default_rng(3)
     scores = {"fc1": rng.random((24, 16), np.float32), "fc2": rng.random((8, 24), np.float32)}
     save_file(scores, tmp_path / "scores.safetensors")
+    digits = {name: value.numpy() for name, value in build("digits-cnn").state_dict().items()}
+    save_file(digits, tmp_path / "weights.safetensors")
     raiw.craft(SPEC).save(tmp_path / "masks.safetensors")
     raiw.craft(SPEC | {"craft": {"degree": 4, "seed": 1}}).save(tmp_path / "other.safetensors")
     return tmp_path
