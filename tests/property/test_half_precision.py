@@ -55,6 +55,7 @@ def test_every_value_is_read_exactly(instance: tuple[Scores, int], algorithm: st
 
 @pytest.mark.parametrize("dtype", HALVES)
 def test_a_layer_is_crafted_without_a_copy_of_its_scores(dtype: type, tmp_path: Path) -> None:
+    """No array of their size is made; what the kernels take for themselves is not seen here."""
     side = 4096  # large enough that what is needed for any layer does not count
     scores = np.random.default_rng(0).standard_normal((side, side), np.float32).astype(dtype)
     path = tmp_path / "scores.safetensors"

@@ -51,9 +51,10 @@ namespace raiw {
 
 namespace raiw {
 
+// RAIW_PORTABLE is defined to test the version that runs everywhere.
 inline bool has_avx2() {
-#if defined(__x86_64__)
-    static const bool found = __builtin_cpu_supports("avx2") &&
+#if defined(__x86_64__) && !defined(RAIW_PORTABLE)
+    static const bool found = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
                               __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("f16c");
     return found;
 #else
