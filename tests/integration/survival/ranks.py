@@ -5,6 +5,7 @@ over all steps and ranks, and how many gradients of kept weights there were.
 """
 
 import json
+import os
 from collections.abc import Callable
 
 import torch
@@ -106,7 +107,9 @@ def main() -> None:
             result = run(wrap, when)
             if dist.get_rank() == 0:
                 print(json.dumps({"case": f"{name} {when}"} | result), flush=True)
-    dist.destroy_process_group()
+    dist.barrier()
+    # Gloo's threads may abort a process that takes them down while the other is still at work.
+    os._exit(0)
 
 
 if __name__ == "__main__":
