@@ -38,12 +38,12 @@ def layers_of_model(model: Any) -> list[Layer]:
     named = getattr(model, "named_modules", None)
     if named is None:
         raise InvalidSpec(f"a {type(model).__name__} is no torch module: it has no named_modules()")
-    seen: set[int] = set()
+    seen: dict[int, Any] = {}  # holds the weights, so that no id is used twice
     layers = []
     for name, module in named():
         for layer, weight in _own_layers(name, module):
             if id(weight) not in seen:
-                seen.add(id(weight))
+                seen[id(weight)] = weight
                 layers.append(layer)
     if not layers:
         raise InvalidSpec("the model has no linear layer and no convolution")

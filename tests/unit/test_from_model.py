@@ -62,6 +62,12 @@ def test_model_to_masks_to_model() -> None:
         assert int((kept != 0).sum()) == mask.edges
 
 
+def test_weights_computed_at_each_access_are_different_layers() -> None:
+    layers = [nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)) for _ in range(6)]
+    names = [layer.name for layer in raiw.Spec.from_model(nn.Sequential(*layers)).layers]
+    assert names == ["0", "1", "2", "3", "4", "5"]
+
+
 def test_rules_of_the_caller_win() -> None:
     rules = [{"match": "value", "edges": 4}, {"match": "conv", "dense": True}]
     plan = raiw.Spec.from_model(Net(), density=0.5, rules=rules).plan()
