@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from raiw.pipeline import craft
     from raiw.pruning.prune import prune
     from raiw.specs.spec import Spec
+    from raiw.training.train import train
     from raiw.verification import verify
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "load",
     "prune",
     "score",
+    "train",
     "verify",
 ]
 
@@ -53,6 +55,7 @@ _HOMES = {
     "load": "raiw.masks",
     "prune": "raiw.pruning.prune",
     "score": "raiw.importance.scoring",
+    "train": "raiw.training.train",
     "verify": "raiw.verification",
 }
 

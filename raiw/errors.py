@@ -14,6 +14,10 @@
     ├── Infeasible                forbidden (-inf) edges leave no graph that keeps the contract
     ├── NotFound                  no such job, mask, file or layer
     ├── GateFailed                verification, comparison or a gate said no
+    ├── TrainingFailed            a training run cannot go on; its last checkpoint is kept
+    │   ├── Diverged              the loss is no finite number
+    │   └── OutOfMemory           the machine or its GPU has too little memory
+    ├── DiskFull                  there is no room for a file
     ├── JobEnded                  a job ended without a result
     │   ├── JobFailed
     │   ├── JobCanceled
@@ -155,6 +159,34 @@ class GateFailed(RaiwError):
 
     code = "gate-failed"
     title = "A check failed"
+
+
+class TrainingFailed(RaiwError):
+    """A training run cannot go on; its last checkpoint is kept."""
+
+    code = "training-failed"
+    title = "The training failed"
+
+
+class Diverged(TrainingFailed):
+    """The loss is no finite number."""
+
+    code = "diverged"
+    title = "The training diverged"
+
+
+class OutOfMemory(TrainingFailed):
+    """The machine or its GPU has too little memory."""
+
+    code = "out-of-memory"
+    title = "There is too little memory"
+
+
+class DiskFull(RaiwError):
+    """There is no room for a file; what was there before is untouched."""
+
+    code = "disk-full"
+    title = "The disk is full"
 
 
 class JobEnded(RaiwError):

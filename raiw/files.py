@@ -1,13 +1,16 @@
 """Files: mapped when read, and when written either there as a whole or not at all."""
 
 import contextlib
+import errno
 import mmap
 import os
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
-from raiw.errors import NotFound
+from raiw.errors import DiskFull, NotFound
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def map_file(path: Path) -> mmap.mmap | bytes:
@@ -28,6 +31,8 @@ def write_atomically(path: str | Path, chunks: Iterable[bytes | memoryview]) -> 
     ------
     NotFound
         The folder does not exist.
+    DiskFull
+        There is no room; the old file is untouched.
     """
     target = Path(path).resolve()
     if not target.parent.is_dir():
@@ -43,8 +48,12 @@ def write_atomically(path: str | Path, chunks: Iterable[bytes | memoryview]) -> 
             file.flush()
             os.fsync(file.fileno())
         part.replace(target)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise DiskFull(
+                f"no room to write {str(target)!r} ({error.strerror}): make room and start again"
+            ) from None
         raise
     _flush_folder(target.parent)
 

@@ -67,18 +67,7 @@ class Handle:
             A pruned weight is not zero (NaN is not), or a layer was replaced since; the message
             names the first such layer, ``details["revived"]`` counts the weights of all.
         """
-        modules = set(self.model.modules())
-        revived = {}
-        for held in self._held:
-            if held.module not in modules:
-                raise GateFailed(
-                    f"layer {held.name!r} is no longer the module that holds the mask: call "
-                    f"handle.remove() and apply the masks again",
-                    layer=held.name,
-                )
-            count, pruned = held.revived()
-            if count:
-                revived[held.name] = (count, pruned)
+        revived = {name: counts for name, counts in self.revived().items() if counts[0]}
         if revived:
             name, (count, pruned) = next(iter(revived.items()))
             more = f", nor are some of {', '.join(list(revived)[1:])}" if len(revived) > 1 else ""
@@ -87,6 +76,24 @@ class Handle:
                 f"written after the last optimiser step: handle.enforce() zeroes them",
                 revived={name: count for name, (count, _) in revived.items()},
             )
+
+    def revived(self) -> dict[str, tuple[int, int]]:
+        """Count by layer the pruned weights that are not zero (NaN is not), and all pruned ones.
+
+        Raises
+        ------
+        GateFailed
+            A layer was replaced since the masks were applied.
+        """
+        modules = set(self.model.modules())
+        for held in self._held:
+            if held.module not in modules:
+                raise GateFailed(
+                    f"layer {held.name!r} is no longer the module that holds the mask: call "
+                    f"handle.remove() and apply the masks again",
+                    layer=held.name,
+                )
+        return {held.name: held.revived() for held in self._held}
 
     def enforce(self) -> None:
         """Set every pruned weight to zero now.

@@ -11,7 +11,16 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from raiw.cli import budgeting, crafting, exits, inspecting, networks, reproducing, studying
+from raiw.cli import (
+    budgeting,
+    crafting,
+    exits,
+    inspecting,
+    networks,
+    reproducing,
+    studying,
+    training,
+)
 from raiw.cli import jobs as server_jobs
 from raiw.cli.output import Output, complain, error_document, error_text
 from raiw.errors import MissingExtra, RaiwError
@@ -69,6 +78,7 @@ app.add_typer(crafting.commands)
 app.add_typer(budgeting.commands)
 app.add_typer(inspecting.commands)
 app.add_typer(networks.commands)
+app.add_typer(training.commands)
 app.add_typer(reproducing.commands)
 app.add_typer(studying.commands)
 app.add_typer(server_jobs.jobs, name="jobs")

@@ -1,6 +1,7 @@
 """The exit status of every error: the one table, as ``raiw --help`` prints it."""
 
 from raiw.errors import (
+    DiskFull,
     GateFailed,
     Infeasible,
     InvalidInput,
@@ -9,6 +10,7 @@ from raiw.errors import (
     NotFound,
     RaiwError,
     StillRunning,
+    TrainingFailed,
     Unauthorized,
     Unreachable,
 )
@@ -25,6 +27,8 @@ STATUS: dict[type[RaiwError], int] = {
     Infeasible: USAGE,
     MissingExtra: USAGE,
     JobEnded: 3,
+    TrainingFailed: 3,
+    DiskFull: 3,
     Unauthorized: 4,
     NotFound: 5,
     GateFailed: GATE,
@@ -34,9 +38,10 @@ STATUS: dict[type[RaiwError], int] = {
 """An error has the status of its class, else of the nearest class above it."""
 
 MEANING = """\
-Exit status: 0 ok, 1 internal error, 2 wrong usage, spec or input, 3 job failed or was
-canceled, 4 not authorized, 5 not found, 6 verification failed or masks differ, 7 server
-unreachable or overloaded, 8 still running at --timeout, 130 interrupted."""
+Exit status: 0 ok, 1 internal error, 2 wrong usage, spec or input, 3 job or training failed
+or was canceled, or the disk is full, 4 not authorized, 5 not found, 6 verification failed or
+masks differ, 7 server unreachable or overloaded, 8 still running at --timeout, 130
+interrupted."""
 
 
 def exit_status(error: RaiwError) -> int:

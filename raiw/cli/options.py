@@ -64,9 +64,20 @@ def read_spec(source: str, changes: list[str] | None) -> "Spec":
     preset = catalogue.read(str(document.get("model"))) or {}
     if "craft" in preset:  # a change adds to what the preset says, as it does in a file
         document.setdefault("craft", preset["craft"])
-    for change in changes:
+    return Spec.parse(changed(document, changes))
+
+
+def changed(document: Any, changes: list[str] | None) -> Any:
+    """Apply ``--set key=value`` changes to a document and return it.
+
+    Raises
+    ------
+    InvalidSpec
+        A change names no place in the document.
+    """
+    for change in changes or ():
         _apply(document, change)
-    return Spec.parse(document)
+    return document
 
 
 def _apply(document: dict[str, Any], change: str) -> None:

@@ -6,6 +6,7 @@ The method trains with ``loss + s · sum |gamma|`` first; without it the scales 
 
 import numpy as np
 import torch
+from torch import nn
 
 from raiw.errors import InvalidInput
 from raiw.pruning.groups import BATCH_NORMS, Group
@@ -57,3 +58,22 @@ def _scales(group: Group) -> Floats | None:
             values = gamma.detach().double().abs().cpu().numpy()
             np.add.at(scales, member.channels, values[member.indices])
     return scales if found else None
+
+
+def penalty(model: nn.Module, strength: float) -> torch.Tensor:
+    """Return what training for slimming adds to the loss: ``strength · sum |gamma|``.
+
+    Its subgradient is ``strength · sign(gamma)``, 0 at 0. The sum is over the scales of all batch
+    normalisations; it is 0 for a network without any.
+
+    Examples
+    --------
+    >>> penalty(nn.BatchNorm2d(3), 0.5).item()
+    1.5
+    """
+    scales = [
+        module.weight.abs().sum()
+        for module in model.modules()
+        if isinstance(module, BATCH_NORMS) and isinstance(module.weight, torch.Tensor)
+    ]
+    return strength * torch.stack(scales).sum() if scales else torch.zeros(())

@@ -1,1 +1,1 @@
-"""Training networks with their masks held."""
+"""Training networks from scratch with masks held: :func:`raiw.train`."""

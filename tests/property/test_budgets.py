@@ -1,5 +1,7 @@
 """Budgets by scores and weights: exact totals, and the choice they promise."""
 
+import math
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +60,7 @@ def test_global_magnitude_keeps_the_best_of_the_network(network: tuple, density:
         for cell in np.ndindex(scores[layer["name"]].shape)
     )
     total = sum(taps for *_, taps in ranked)
-    left = int(np.floor(density * total + 0.5))
+    left = math.floor(Fraction(density) * total + Fraction(1, 2))
     expected = {layer["name"]: set() for layer in layers}
     for _, place, cell, taps in ranked:
         left -= taps

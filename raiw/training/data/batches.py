@@ -14,8 +14,13 @@ Indices = npt.NDArray[np.int64]
 _ORDER, _AUGMENT = 0, 1
 
 
+Part = tuple[int, int]
+"""Which share of every batch, of how many: each process of a training takes its own."""
+_WHOLE: Part = (0, 1)
+
+
 def batches(
-    dataset: Dataset, size: int, *, seed: int, epoch: int, augment: bool
+    dataset: Dataset, size: int, *, seed: int, epoch: int, augment: bool, part: Part = _WHOLE
 ) -> Iterator[tuple[npt.NDArray[np.float32], Labels]]:
     """Yield the training split once, in the order of ``(seed, epoch)``.
 
@@ -32,7 +37,7 @@ def batches(
     order = np.argsort(_draw(count, seed, epoch, _ORDER), kind="stable")
     draws = _draw(count, seed, epoch, _AUGMENT)
     for start in range(0, count, size):
-        chosen = order[start : start + size]
+        chosen = order[start : start + size][part[0] :: part[1]]
         images = dataset.train.images(chosen)
         if augment:
             images = crop_and_flip(images, draws[chosen])
@@ -40,12 +45,12 @@ def batches(
 
 
 def ordered_batches(
-    dataset: Dataset, size: int
+    dataset: Dataset, size: int, *, part: Part = _WHOLE
 ) -> Iterator[tuple[npt.NDArray[np.float32], Labels]]:
     """Yield the test split in its own order."""
     labels = dataset.test.labels
     for start in range(0, len(labels), size):
-        chosen = np.arange(start, min(start + size, len(labels)))
+        chosen = np.arange(start, min(start + size, len(labels)))[part[0] :: part[1]]
         yield normalise(dataset, dataset.test.images(chosen)), labels[chosen]
 
 

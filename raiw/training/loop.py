@@ -1,0 +1,141 @@
+"""Epochs of training and testing, by one process or several."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import SGD
+
+from raiw.errors import Diverged
+from raiw.pruning.slimming import penalty
+from raiw.training.data.batches import batches, ordered_batches
+from raiw.training.data.dataset import Dataset
+from raiw.training.processes import Processes
+from raiw.training.recipe import Recipe
+from raiw.training.report import Epoch
+
+_CHECKED_STEPS = 50
+"""The loss is looked at so often: each look waits for the GPU."""
+_FEWEST_IMAGES = 2
+"""Batch normalisation needs two images in each process; a smaller rest of an epoch is left out."""
+
+
+class Loop:
+    """A model in training: what one epoch does to it.
+
+    Every random draw comes from seed and epoch, so that an epoch is the same whether or not the run
+    was interrupted before it.
+    """
+
+    def __init__(
+        self, model: nn.Module, dataset: Dataset, recipe: Recipe, seed: int, processes: Processes
+    ) -> None:
+        self.model = model
+        self.optimizer = SGD(
+            model.parameters(),
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            nesterov=recipe.momentum > 0,
+        )
+        self._wrapped = processes.wrap(model)
+        self._dataset = dataset
+        self._recipe = recipe
+        self._seed = seed
+        self._processes = processes
+        self._part = (processes.rank, processes.count)
+
+    def run(self, epoch: int) -> Epoch:
+        """Train one epoch, counted from 0, and test the model.
+
+        Raises
+        ------
+        Diverged
+            The loss is no finite number.
+        """
+        rate = self._recipe.learning_rate_at(epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        torch.manual_seed(_mixed(self._seed, epoch, self._processes.rank))
+        train_loss = self._train(epoch)
+        test_loss, accuracy = self._test()
+        return Epoch(epoch + 1, rate, train_loss, test_loss, accuracy)
+
+    def _train(self, epoch: int) -> float:
+        self._wrapped.train()
+        total = torch.zeros(2, dtype=torch.float64, device=self._processes.device)
+        for step, (images, labels, count) in enumerate(self._shares(epoch), 1):
+            loss = self._loss(images, labels, reduction="sum")
+            total += torch.stack([loss.detach().double(), loss.new_tensor(len(labels))])
+            # Gradients are averaged over the processes; this makes them those of the whole batch.
+            objective = loss * (self._processes.count / count)
+            if self._recipe.slimming:
+                objective = objective + penalty(self.model, self._recipe.slimming)
+            self.optimizer.zero_grad(set_to_none=True)
+            objective.backward()  # type: ignore[no-untyped-call]  # torch has no types there
+            self.optimizer.step()
+            if step % _CHECKED_STEPS == 0:
+                self._check(float(total[0]), epoch)
+        loss_sum, count = self._processes.total(total).tolist()
+        self._check(loss_sum, epoch)
+        return float(loss_sum / max(count, 1))
+
+    @torch.no_grad()
+    def _test(self) -> tuple[float, float]:
+        """Return the mean loss and the accuracy over the test images."""
+        self.model.eval()
+        total = torch.zeros(3, dtype=torch.float64, device=self._processes.device)
+        for arrays in ordered_batches(self._dataset, self._recipe.batch, part=self._part):
+            images, labels = (self._move(array) for array in arrays)
+            if len(labels):
+                outputs = self._outputs(self.model, images)
+                losses = functional.cross_entropy(outputs, labels, reduction="sum")
+                right = (outputs.argmax(1) == labels).sum()
+                total += torch.stack([losses, right, losses.new_tensor(len(labels))]).double()
+        loss, right, count = self._processes.total(total).tolist()
+        return loss / count, right / count
+
+    def _shares(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, int]]:
+        """Yield this process's images and labels of each batch, and the size of the whole batch."""
+        left = len(self._dataset.train.labels)
+        size, (_, ranks) = self._recipe.batch, self._part
+        for images, labels in batches(
+            self._dataset,
+            size,
+            seed=self._seed,
+            epoch=epoch,
+            augment=self._recipe.augment,
+            part=self._part,
+        ):
+            whole, left = min(size, left), left - size
+            if whole >= _FEWEST_IMAGES * ranks:
+                yield self._move(images), self._move(labels), whole
+
+    def _loss(self, images: Tensor, labels: Tensor, reduction: str) -> Tensor:
+        return functional.cross_entropy(
+            self._outputs(self._wrapped, images), labels, reduction=reduction
+        )
+
+    def _outputs(self, model: nn.Module, images: Tensor) -> Tensor:
+        half = self._recipe.precision == "bfloat16"
+        with torch.autocast(self._processes.device.type, torch.bfloat16, enabled=half):
+            outputs: Tensor = model(images)
+        return outputs.float()
+
+    def _move(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self._processes.device, non_blocking=True)
+
+    def _check(self, loss: float, epoch: int) -> None:
+        if not math.isfinite(loss):
+            raise Diverged(
+                f"the loss of epoch {epoch + 1} is {loss}: lower learning_rate "
+                f"(it was {self._recipe.learning_rate_at(epoch):g}), or look for NaN in the data"
+            )
+
+
+def _mixed(*numbers: int) -> int:
+    """Return one seed for several numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)

@@ -1,0 +1,55 @@
+"""How a network is trained: one frozen document."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from raiw.errors import InvalidSpec
+from raiw.specs.document import Document
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+
+
+class Recipe(Document):
+    """Stochastic gradient descent with Nesterov's momentum and a rate that is halved by steps.
+
+    The defaults are those of Deep Expander Networks, whose networks and numbers RAIW's tables
+    repeat; the RAIW paper prints none. Source: Prabhu et al., Deep Expander Networks: Efficient
+    Deep Networks from Graph Theory, ECCV 2018, and its published logs.
+
+    >>> recipe = Recipe()
+    >>> [recipe.learning_rate_at(epoch) for epoch in (0, 30, 299)]
+    [0.05, 0.025, 0.0005]
+    """
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 300
+    batch: Annotated[int, Field(ge=2, le=1 << 20)] = 128
+    """Images a step, over all processes together."""
+    learning_rate: Positive = 0.05
+    learning_rate_floor: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5e-4
+    halve_every: Annotated[int, Field(ge=1)] = 30
+    """Epochs after which the learning rate is halved."""
+    momentum: Share = 0.9
+    weight_decay: Share = 5e-4
+    augment: bool = True
+    """Pad by 4, crop at random, mirror at random."""
+    slimming: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
+    """Strength of the L1 penalty on batch normalisation's scales (Liu et al., ICCV 2017)."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What products are computed in; weights are float32 always."""
+
+    @model_validator(mode="after")
+    def _floor_below_rate(self) -> Self:
+        if self.learning_rate_floor > self.learning_rate:
+            raise InvalidSpec(
+                f"learning_rate_floor {self.learning_rate_floor:g} is above learning_rate "
+                f"{self.learning_rate:g}",
+                pointer="/learning_rate_floor",
+            )
+        return self
+
+    def learning_rate_at(self, epoch: int) -> float:
+        """Return the learning rate of an epoch, counted from 0."""
+        halved = self.learning_rate * 0.5 ** (epoch // self.halve_every)
+        return max(halved, self.learning_rate_floor)

@@ -1,0 +1,273 @@
+"""Train a network from scratch with masks held."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import nn
+
+from raiw.applying.apply import Handle, apply
+from raiw.canonical import canonical_json, digest_of_json
+from raiw.errors import InvalidData, OutOfMemory
+from raiw.files import write_atomically
+from raiw.masks import MaskSet, load
+from raiw.training.checkpoint import (
+    FILE,
+    Checkpoint,
+    parse_checkpoint,
+    read_checkpoint,
+)
+from raiw.training.data.dataset import Dataset
+from raiw.training.data.registry import open_dataset
+from raiw.training.initial import initialised
+from raiw.training.loop import Loop
+from raiw.training.processes import Processes, joined
+from raiw.training.recipe import Recipe
+from raiw.training.report import Epoch, Report
+
+REVISION = 1
+"""Raised only when the same run would give other numbers."""
+
+WEIGHTS = "weights.safetensors"
+REPORT = "report.json"
+
+_MEMORY_SIGNS = ("not enough memory", "allocate memory", "could not create a primitive")
+"""How PyTorch and oneDNN say on a CPU that they got no memory."""
+
+OnEpoch = Callable[[Epoch, int], None]
+"""Called after every epoch with what it measured and the number of all; in the first process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A trained network and its account."""
+
+    model: nn.Module
+    report: Report
+    first: bool
+    """Whether this is the first, or only, process."""
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``weights.safetensors`` and ``report.json``; other processes than the first do not.
+
+        Raises
+        ------
+        DiskFull
+            There is no room.
+        """
+        if not self.first:
+            return
+        # Tied weights share memory, which the file cannot express.
+        state = {name: value.cpu().clone() for name, value in self.model.state_dict().items()}
+        write_atomically(Path(folder) / WEIGHTS, [save(state)])
+        write_atomically(Path(folder) / REPORT, [canonical_json(self.report.to_json()).encode()])
+
+
+def train(  # noqa: PLR0913 -- what decides a run
+    network: str | nn.Module,
+    masks: MaskSet | str | Path | None = None,
+    data: Dataset | str = "digits",
+    *,
+    data_dir: str | Path = ".",
+    recipe: Recipe | Mapping[str, Any] | None = None,
+    seed: int = 0,
+    folder: str | Path | None = None,
+    device: str | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> Trained:
+    """Train a network from scratch by a recipe, with masks held all along.
+
+    On a CPU the same input gives the same numbers, whether or not the run was interrupted: in
+    ``folder`` a checkpoint is replaced after every epoch, and a run that finds one goes on from it.
+    Started by ``torchrun``, the processes share every batch, and only the first one writes.
+
+    Parameters
+    ----------
+    network
+        A name of the catalogue, drawn by ``seed`` and scaled to its masks
+        (:func:`raiw.training.initial.initialised`); or a module, trained in place from the weights
+        it has.
+    masks
+        Masks or their file; None trains the dense network.
+    data
+        A data set, or the name of one below ``data_dir``.
+    recipe
+        Left out, RAIW's: 300 epochs of stochastic gradient descent.
+    folder
+        Where the checkpoint is kept; nothing is written without it.
+    device
+        Left out, a GPU if there is one, else the CPU.
+
+    Raises
+    ------
+    NotFound
+        There is no such network, file or data set.
+    InvalidData
+        The data set is damaged, or does not fit the network.
+    InvalidInput
+        A mask does not fit, the device is unknown, or the folder holds another run.
+    InvalidSpec
+        The recipe is wrong.
+    TrainingFailed
+        The loss is no finite number (Diverged), or there is too little memory (OutOfMemory).
+    DiskFull
+        There is no room for the checkpoint. The last one is kept, here as in all other cases.
+
+    Examples
+    --------
+    >>> trained = train("digits-cnn", recipe={"epochs": 1, "augment": False}, device="cpu")
+    >>> trained.report.accuracy > 0.1, trained.report.weights
+    (True, 40208)
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else Recipe.parse(dict(recipe or {}))
+    dataset = open_dataset(data, data_dir) if isinstance(data, str) else data
+    chosen = load(masks) if isinstance(masks, str | Path) else masks
+    model, name = _model(network, chosen, seed)
+    with joined(device) as processes, _memory_watched():
+        check_fit(model, name, dataset)
+        model.to(processes.device)
+        handle = None if chosen is None else apply(model, chosen)
+        loop = Loop(model, dataset, recipe, seed, processes)
+        key = _key(model, chosen, dataset, recipe, seed)
+        place = None if folder is None else Path(folder)
+        history = _run(loop, recipe, key, place, processes, on_epoch)
+        facts = _facts(model, handle, dataset, processes)
+    report = Report(
+        network=name,
+        masks=None if chosen is None else chosen.digest,
+        recipe=recipe.model_dump(mode="json"),
+        seed=seed,
+        accuracy=history[-1].test_accuracy,
+        best_accuracy=max(epoch.test_accuracy for epoch in history),
+        history=history,
+        **facts,
+    )
+    return Trained(model.eval(), report, processes.first)
+
+
+def check_fit(model: nn.Module, name: str, dataset: Dataset) -> None:
+    """Make sure that a network on the CPU takes a data set's images and names its classes.
+
+    Raises
+    ------
+    InvalidData
+        It does not.
+    """
+    training = model.training
+    try:
+        with torch.no_grad():
+            outputs = model.eval()(torch.zeros(1, *dataset.shape))
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        raise InvalidData(
+            f"{name!r} does not take the images of data set {dataset.name!r}, which are "
+            f"{dataset.shape} (channels, height, width): {reason}"
+        ) from None
+    finally:
+        model.train(training)
+    if outputs.shape[1:] != (dataset.classes,):
+        raise InvalidData(
+            f"data set {dataset.name!r} has {dataset.classes} classes, {name!r} has outputs of "
+            f"shape {tuple(outputs.shape[1:])}: change its last layer, or the data set"
+        )
+
+
+def _model(network: str | nn.Module, masks: MaskSet | None, seed: int) -> tuple[nn.Module, str]:
+    if isinstance(network, nn.Module):
+        return network, type(network).__name__
+    return initialised(network, masks, seed), network
+
+
+def _run(
+    loop: Loop,
+    recipe: Recipe,
+    key: str,
+    folder: Path | None,
+    processes: Processes,
+    on_epoch: OnEpoch | None,
+) -> tuple[Epoch, ...]:
+    history = _resume(loop, key, folder, processes)
+    while len(history) < recipe.epochs:
+        history = (*history, loop.run(len(history)))
+        if not processes.first:
+            continue
+        if folder is not None:
+            file = Checkpoint.of(key, history, loop.model, loop.optimizer).to_bytes()
+            write_atomically(folder / FILE, [file])
+        if on_epoch is not None:
+            on_epoch(history[-1], recipe.epochs)
+    return history
+
+
+def _resume(loop: Loop, key: str, folder: Path | None, processes: Processes) -> tuple[Epoch, ...]:
+    if folder is None:
+        return ()
+    if processes.first:
+        folder.mkdir(parents=True, exist_ok=True)
+    file = processes.agree(read_checkpoint(folder, key) if processes.first else None)
+    if file is None:
+        return ()
+    checkpoint = parse_checkpoint(file)
+    checkpoint.restore(loop.model, loop.optimizer)
+    return checkpoint.history
+
+
+def _key(
+    model: nn.Module, masks: MaskSet | None, dataset: Dataset, recipe: Recipe, seed: int
+) -> str:
+    """Name a run by all that decides its numbers."""
+    start = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        start.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        start.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest_of_json(
+        {
+            "revision": REVISION,
+            "start": start.hexdigest(),
+            "masks": masks and masks.digest,
+            "data": dataset.digest,
+            "recipe": recipe.model_dump(mode="json"),
+            "seed": seed,
+        }
+    )
+
+
+def _facts(
+    model: nn.Module, handle: Handle | None, dataset: Dataset, processes: Processes
+) -> dict[str, Any]:
+    counts = {} if handle is None else handle.revived()
+    dense = sum(parameter.numel() for parameter in model.parameters() if parameter.dim() > 1)
+    return {
+        "dataset": dataset.name,
+        "dataset_digest": dataset.digest,
+        "weights": dense - sum(pruned for _, pruned in counts.values()),
+        "dense_weights": dense,
+        "mask_violations": sum(revived for revived, _ in counts.values()),
+        "device": _device_name(processes.device),
+        "processes": processes.count,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+@contextmanager
+def _memory_watched() -> Iterator[None]:
+    """Turn torch's ways to say that memory is short into one."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        words = str(error) or "no memory"
+        if type(error) is RuntimeError and not any(sign in words for sign in _MEMORY_SIGNS):
+            raise
+        raise OutOfMemory(
+            f"there is too little memory for this run ({words.strip().splitlines()[0]}): use a "
+            f"smaller batch, or a larger machine"
+        ) from None

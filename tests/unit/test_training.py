@@ -1,0 +1,330 @@
+"""Training: the recipe's arithmetic, masks held, runs that are interrupted, bad input."""
+
+import json
+import resource
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file as save_numpy
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+import raiw
+from raiw.cli.app import run
+from raiw.errors import (
+    Diverged,
+    InvalidData,
+    InvalidInput,
+    InvalidSpec,
+    InvalidTensors,
+    NotFound,
+)
+from raiw.training.checkpoint import FILE
+from raiw.training.data.batches import batches
+from raiw.training.data.dataset import ArraySplit, Dataset
+from raiw.training.data.registry import open_dataset
+from raiw.training.initial import initialised
+from raiw.training.recipe import Recipe
+
+QUICK = {"epochs": 3, "batch": 32, "augment": False, "halve_every": 2}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def masks() -> raiw.MaskSet:
+    rules = [{"match": "conv1", "dense": True}, {"match": "head", "dense": True}]
+    return raiw.craft({"model": "digits-cnn", "craft": {"degree": 4, "rules": rules}})
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupt_after(epochs: int):
+    def on_epoch(epoch, _total):
+        if epoch.epoch == epochs:
+            raise Interrupted
+
+    return on_epoch
+
+
+def small_data(classes: int = 3, train: int = 10) -> Dataset:
+    rng = np.random.default_rng(0)
+    splits = [
+        ArraySplit(
+            rng.normal(size=(count, 1, 2, 2)).astype(np.float32),
+            rng.integers(0, classes, count),
+        )
+        for count in (train, 5)
+    ]
+    return Dataset(
+        name="small",
+        shape=(1, 2, 2),
+        classes=classes,
+        train=splits[0],
+        test=splits[1],
+        folder=Path(),
+        files=(),
+    )
+
+
+def test_the_recipe_halves_its_rate_down_to_a_floor():
+    recipe = Recipe(learning_rate=0.8, learning_rate_floor=0.15, halve_every=2)
+    rates = [recipe.learning_rate_at(epoch) for epoch in range(8)]
+    assert rates == [0.8, 0.8, 0.4, 0.4, 0.2, 0.2, 0.15, 0.15]
+
+
+def test_an_epoch_is_nesterovs_gradient_descent():
+    """One linear layer, two epochs, against the update written out in float64."""
+    data = small_data()
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    weight = net[1].weight.detach().double().numpy().copy()
+    bias = net[1].bias.detach().double().numpy().copy()
+    recipe = Recipe(
+        epochs=2, batch=4, learning_rate=0.1, halve_every=1, weight_decay=0.01, augment=False
+    )
+    trained = raiw.train(net, None, data, recipe=recipe, seed=5, device="cpu")
+    moments = [np.zeros_like(weight), np.zeros_like(bias)]
+    for epoch in range(2):
+        rate, losses = 0.1 * 0.5**epoch, []
+        for images, labels in batches(data, 4, seed=5, epoch=epoch, augment=False):
+            x = images.reshape(len(images), -1).astype(np.float64)
+            logits = x @ weight.T + bias
+            p = np.exp(logits - logits.max(1, keepdims=True))
+            p /= p.sum(1, keepdims=True)
+            losses += (-np.log(p[np.arange(len(x)), labels])).tolist()
+            error = (p - np.eye(3)[labels]) / len(x)
+            for place, (value, gradient) in enumerate(
+                ((weight, error.T @ x), (bias, error.sum(0)))
+            ):
+                decayed = gradient + 0.01 * value
+                moments[place] = 0.9 * moments[place] + decayed
+                np.subtract(value, rate * (decayed + 0.9 * moments[place]), out=value)
+        assert trained.report.history[epoch].train_loss == pytest.approx(np.mean(losses), rel=1e-5)
+        assert trained.report.history[epoch].learning_rate == rate
+    np.testing.assert_allclose(net[1].weight.detach().numpy(), weight, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(net[1].bias.detach().numpy(), bias, rtol=1e-4, atol=1e-6)
+
+
+def test_a_rest_of_one_image_is_left_out():
+    """Batch normalisation cannot take it."""
+    net = nn.Sequential(nn.Conv2d(1, 3, 2), nn.BatchNorm2d(3), nn.Flatten())
+    report = raiw.train(net, None, small_data(train=9), recipe={"epochs": 1, "batch": 4}).report
+    assert np.isfinite(report.history[0].train_loss)
+
+
+def test_masks_are_held_and_the_report_counts_them(masks):
+    report = raiw.train("digits-cnn", masks, "digits", recipe=QUICK).report
+    assert report.mask_violations == 0
+    assert report.weights == masks.weights
+    assert report.dense_weights == masks.dense_weights
+    assert report.masks == masks.digest
+    assert report.accuracy > 0.3
+    assert report.best_accuracy == max(epoch.test_accuracy for epoch in report.history)
+    assert len(report.history) == 3
+
+
+def test_a_sparse_start_has_the_variance_of_the_dense_one(masks):
+    dense = initialised("digits-cnn", None, 3).get_parameter("fc.weight")
+    sparse = initialised("digits-cnn", masks, 3).get_parameter("fc.weight")
+    kept = torch.from_numpy(masks["fc"].numpy())
+    factor = (256 / kept.sum(1, keepdim=True)).sqrt()
+    torch.testing.assert_close(sparse[kept], (dense * factor)[kept])
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_an_interrupted_run_ends_like_an_undisturbed_one(tmp_path, masks, epochs):
+    recipe = QUICK | {"augment": True}
+    whole = raiw.train("digits-cnn", masks, "digits", recipe=recipe, seed=1)
+    with pytest.raises(Interrupted):
+        raiw.train(
+            "digits-cnn", masks, "digits", recipe=recipe, seed=1, folder=tmp_path,
+            on_epoch=interrupt_after(epochs),
+        )  # fmt: skip
+    seen = []
+    rest = raiw.train(
+        "digits-cnn", masks, "digits", recipe=recipe, seed=1, folder=tmp_path,
+        on_epoch=lambda epoch, _: seen.append(epoch.epoch),
+    )  # fmt: skip
+    assert seen == list(range(epochs + 1, 4))
+    assert rest.report == whole.report
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(rest.model.state_dict()[name], value)
+
+
+def test_a_finished_run_is_read_and_not_repeated(tmp_path, masks):
+    options = {"recipe": QUICK, "folder": tmp_path}
+    first = raiw.train("digits-cnn", masks, "digits", **options)
+    again = raiw.train("digits-cnn", masks, "digits", **options, on_epoch=interrupt_after(1))
+    assert again.report == first.report
+
+
+def test_seeds_and_masks_make_other_runs(masks):
+    quick = QUICK | {"epochs": 1}
+    reports = [
+        raiw.train("digits-cnn", chosen, "digits", recipe=quick, seed=seed).report.history
+        for chosen, seed in ((masks, 0), (masks, 1), (None, 0))
+    ]
+    assert len(set(reports)) == 3
+
+
+def test_slimming_shrinks_the_scales_of_batch_normalisation():
+    def scales(strength: float) -> float:
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Conv2d(1, 8, 2), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8, 3))
+        recipe = {"epochs": 20, "batch": 5, "augment": False, "slimming": strength}
+        raiw.train(net, None, small_data(), recipe=recipe)
+        return float(net[1].weight.detach().abs().sum())
+
+    assert scales(0.1) < 0.7 * scales(0.0)
+
+
+def test_half_precision_learns_too(masks):
+    recipe = QUICK | {"precision": "bfloat16"}
+    report = raiw.train("digits-cnn", masks, "digits", recipe=recipe).report
+    assert report.accuracy > 0.3
+    assert report.mask_violations == 0
+
+
+def test_a_diverging_run_fails_and_keeps_its_checkpoint(tmp_path):
+    recipe = {"epochs": 3, "batch": 64, "augment": False, "learning_rate": 1e18}
+    with pytest.raises(Diverged, match=r"loss of epoch 1 .* lower learning_rate"):
+        raiw.train("digits-cnn", None, "digits", recipe=recipe, folder=tmp_path)
+    assert not (tmp_path / FILE).exists()
+    with pytest.raises(Interrupted):
+        raiw.train(
+            "digits-cnn", None, "digits", recipe=QUICK, folder=tmp_path,
+            on_epoch=interrupt_after(1),
+        )  # fmt: skip
+    before = (tmp_path / FILE).read_bytes()
+    with pytest.raises(InvalidInput, match="another run"):
+        raiw.train("digits-cnn", None, "digits", recipe=recipe, folder=tmp_path)
+    assert (tmp_path / FILE).read_bytes() == before
+
+
+def test_nan_in_the_data_is_found():
+    data = small_data()
+    data.train.pixels[3, 0, 1, 1] = np.nan
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    with pytest.raises(Diverged, match="NaN in the data"):
+        raiw.train(net, None, data, recipe={"epochs": 1})
+
+
+def test_what_does_not_fit_is_told(tmp_path, masks):
+    digits = open_dataset("digits", ".")
+    with pytest.raises(InvalidData, match=r"does not take the images .*\(1, 8, 8\)"):
+        raiw.train("lenet-mnist", None, "digits")
+    with pytest.raises(InvalidData, match="has 7 classes, 'digits-cnn' has outputs of shape"):
+        raiw.train("digits-cnn", None, replace(digits, classes=7))
+    with pytest.raises(NotFound, match="cifar10"):
+        raiw.train("vgg16-cifar10", None, "cifar10", data_dir=tmp_path)
+    with pytest.raises(InvalidInput, match="conv3"):
+        raiw.train("lenet-mnist", masks, "digits")
+    with pytest.raises(InvalidSpec, match="batch"):
+        raiw.train("digits-cnn", None, "digits", recipe={"batch": 1})
+    with pytest.raises(InvalidSpec, match="did you mean 'epochs'"):
+        raiw.train("digits-cnn", None, "digits", recipe={"epoch": 1})
+    with pytest.raises(InvalidInput, match="no device 'tpu'"):
+        raiw.train("digits-cnn", None, "digits", device="tpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(InvalidInput, match="has 0 GPUs"):
+            raiw.train("digits-cnn", None, "digits", device="cuda:0")
+
+
+@pytest.mark.parametrize("damage", ["cut", "foreign", "empty"])
+def test_a_damaged_checkpoint_is_refused(tmp_path, damage):
+    with pytest.raises(Interrupted):
+        raiw.train(
+            "digits-cnn", None, "digits", recipe=QUICK, folder=tmp_path,
+            on_epoch=interrupt_after(1),
+        )  # fmt: skip
+    path = tmp_path / FILE
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif damage == "foreign":
+        save_file({"a": torch.zeros(2)}, path)
+    else:
+        path.write_bytes(b"")
+    with pytest.raises(InvalidTensors, match="remove it to start"):
+        raiw.train("digits-cnn", None, "digits", recipe=QUICK, folder=tmp_path)
+
+
+def test_the_command_leaves_weights_and_report(tmp_path, capsys, masks):
+    file = tmp_path / "masks.safetensors"
+    masks.save(file)
+    folder = tmp_path / "run"
+    command = ["train", "digits-cnn", "--data", "digits", "--masks", str(file), "-o", str(folder)]
+    settings = ["--set", "epochs=2", "--set", "augment=false", "--set", "batch=64"]
+    assert run([*command, *settings, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert json.loads((folder / "report.json").read_text()) == report
+    assert report["mask_violations"] == 0
+    weights = load_file(folder / "weights.safetensors")
+    assert int(torch.count_nonzero(weights["fc.weight"])) == masks["fc"].edges
+    assert run([*command, "--set", "epochs=0"]) == 2
+    assert "epochs" in capsys.readouterr().err
+    assert run([*command, "--set", "epochs=3"]) == 2
+    assert "another run" in capsys.readouterr().err
+
+
+def _limited(
+    limit: int, size: int | str, folder: Path, code: str, *options: str
+) -> subprocess.CompletedProcess[str]:
+    # The limit is set when torch is there: its libraries are larger than the test's.
+    program = (
+        "import resource, signal, sys, torch, raiw\n"
+        "from raiw.training.train import train\n"
+        "from raiw.cli.app import run\n"
+        "from torch import nn\n"
+        "torch.set_num_threads(1)\n"
+        f"{code}\n"
+        f"resource.setrlimit({limit}, ({size}, {size}))\n"
+        "sys.exit(run(sys.argv[1:]))"
+    )
+    command = ["train", "digits-cnn", "-o", str(folder), *options, "--set", "epochs=2"]
+    return subprocess.run(
+        [sys.executable, "-c", program, *command, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path):
+    first = "train('digits-cnn', None, 'digits', recipe={'epochs': 1})"
+    done = _limited(resource.RLIMIT_FSIZE, 50_000, tmp_path / "run", first, "--data", "digits")
+    assert done.returncode == 3, done.stderr
+    assert json.loads(done.stdout)["error"]["code"] == "disk-full"
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_too_little_memory_is_told(tmp_path):
+    """A batch of 60 000 images needs 245 MB for its first activations alone."""
+    images = np.zeros((60_000, 1, 8, 8), np.uint8)
+    labels = np.arange(60_000, dtype=np.int64) % 10
+    data = {"train_images": images, "train_labels": labels}
+    data |= {"test_images": images[:10], "test_labels": labels[:10]}
+    save_numpy(data, tmp_path / "many.safetensors")
+    warm = "train('digits-cnn', None, 'digits', recipe={'epochs': 1, 'batch': 64})"
+    used = "int(open('/proc/self/statm').read().split()[5]) * resource.getpagesize()"
+    code = f"{warm}\nsize = {used} + (400 << 20)"
+    done = _limited(
+        resource.RLIMIT_DATA, "size", tmp_path / "run", code,
+        "--data", "many", "--data-dir", str(tmp_path), "--set", "batch=60000",
+        "--set", "augment=false",
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    assert json.loads(done.stdout)["error"]["code"] == "out-of-memory"
