@@ -108,8 +108,8 @@ SCORES: dict[str, Score] = {
         ),
         Score(
             "synflow",
-            "the flow through a weight of the network of magnitudes; one shot, no data",
-            revision=1,
+            "a weight's share of the flow in the network of magnitudes; one shot, no data",
+            revision=2,
             source="Tanaka et al., Pruning neural networks without any data by iteratively "
             "conserving synaptic flow, NeurIPS 2020",
             module="raiw.importance.synflow",

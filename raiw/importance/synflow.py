@@ -1,6 +1,7 @@
 """Synaptic flow: ``theta · dR/dtheta`` in the network of magnitudes, for an input of ones.
 
-``R`` is the sum of the outputs. The paper prunes in a hundred small steps, computing the score anew
+``R`` is the sum of the outputs; scores are divided by it, because a network of thirty layers has a
+flow beyond single precision. The paper prunes in a hundred small steps, computing the score anew
 after each; this is the score of one step. Data gives the shape of the input and nothing else.
 
 Source: Tanaka et al., Pruning neural networks without any data by iteratively conserving synaptic
@@ -17,7 +18,7 @@ from raiw.importance.taps import added
 
 
 def measure(network: Network) -> dict[str, Floats]:
-    """Return the flow through every edge; it sums to the same number in every layer of a chain.
+    """Return the share of the flow through every edge; it sums to 1 in every layer of a chain.
 
     Raises
     ------
@@ -37,7 +38,8 @@ def measure(network: Network) -> dict[str, Floats]:
     gradients = torch.autograd.grad(
         flow, [weight.parameter for weight in weights], allow_unused=True, materialize_grads=True
     )
+    whole = flow.item() or 1.0  # without any flow every score is 0
     return {
-        weight.name: added(weight.edges(weight.parameter.detach() * gradient))
+        weight.name: added(weight.edges(weight.parameter.detach() * gradient / whole))
         for weight, gradient in zip(weights, gradients, strict=True)
     }

@@ -12,6 +12,7 @@ from torch.nn import functional
 import raiw
 from raiw.errors import InvalidImportance, InvalidInput
 from raiw.importance.methods import SCORES
+from raiw.nets.registry import build
 
 BATCHES, SIZE = 3, 4
 
@@ -170,11 +171,19 @@ def test_synflow_is_the_same_in_every_layer_of_a_chain() -> None:
         nn.ReLU(), nn.Linear(7, 3, bias=False),
     )  # fmt: skip
     scores = raiw.score(chain, "synflow", torch.zeros(1, 2, 4, 4))
-    flows = [layer.sum(dtype=float) for layer in scores.values()]
-    assert flows == pytest.approx([flows[0]] * 3, rel=1e-5)
-    magnitudes = [layer.weight.detach().abs().double() for layer in (chain[0], chain[3], chain[5])]
-    reached = functional.conv2d(torch.ones(1, 2, 4, 4).double(), magnitudes[0]).flatten()
-    assert flows[0] == pytest.approx(float((magnitudes[2] @ magnitudes[1] @ reached).sum()))
+    assert [layer.sum(dtype=float) for layer in scores.values()] == pytest.approx([1, 1, 1])
+    first, second, third = (chain[i].weight.detach().abs().double() for i in (0, 3, 5))
+    reached = functional.conv2d(torch.ones(1, 2, 4, 4).double(), first).flatten()
+    flow = third * (second @ reached)
+    assert scores["5"] == pytest.approx((flow / flow.sum()).numpy())
+
+
+def test_synflow_of_a_deep_network_is_finite() -> None:
+    """The flow itself is above 1e100, and scores are stored in single precision."""
+    torch.manual_seed(2)
+    net = build("resnet110-cifar100")
+    scores = raiw.score(net, "synflow", torch.zeros(1, 3, 32, 32))
+    assert scores["fc"].sum(dtype=float) == pytest.approx(1, rel=0.01)  # its bias has the rest
 
 
 def test_magnitude_and_random(net: Net) -> None:
