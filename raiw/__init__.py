@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from raiw.extras import load as load_module
 
 if TYPE_CHECKING:
+    from raiw.accounting import account
     from raiw.applying.apply import applied, apply
     from raiw.budgets import budget
     from raiw.client import Client
@@ -31,6 +32,7 @@ __all__ = [
     "MaskSet",
     "RaiwError",
     "Spec",
+    "account",
     "applied",
     "apply",
     "budget",
@@ -48,6 +50,7 @@ _HOMES = {
     "MaskSet": "raiw.masks",
     "RaiwError": "raiw.errors",
     "Spec": "raiw.specs.spec",
+    "account": "raiw.accounting",
     "applied": "raiw.applying.apply",
     "apply": "raiw.applying.apply",
     "budget": "raiw.budgets",

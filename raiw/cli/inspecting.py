@@ -30,12 +30,20 @@ _SHOWN_FAULTS = 20
 
 
 @commands.command(
-    epilog=examples("raiw craft raiw/vgg16-d16 -o masks.safetensors", "raiw show masks.safetensors")
+    epilog=examples(
+        "raiw craft raiw/vgg16-d16 -o masks.safetensors",
+        "raiw show masks.safetensors",
+        "raiw show masks.safetensors --bytes",
+    )
 )
 def show(
     masks: MasksArgument,
     server: ServerOption = None,
     *,
+    bytes_: Annotated[
+        bool,
+        typer.Option("--bytes", help="Show weights, operations and bytes in every form instead."),
+    ] = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -44,6 +52,9 @@ def show(
     opened = open_masks(masks, server)
     if out.quiet and not out.json:
         out.line(opened.digest)
+        return
+    if bytes_:
+        _show_account(opened, out)
         return
     stats = {}
     with LayerProgress(out, "measuring", len(opened), first_line=_FIRST_LINE_SECONDS) as progress:
@@ -162,6 +173,22 @@ def export(
     opened = open_masks(masks, server)
     write(opened, "/dev/stdout" if output == "-" else output, form)
     out.note(f"wrote {output}")
+
+
+def _show_account(masks: "MaskSet", out: Output) -> None:
+    from raiw.accounting import FILES, account
+
+    with LayerProgress(
+        out, "encoding", len(FILES), first_line=_FIRST_LINE_SECONDS, unit="forms"
+    ) as progress:
+        found = account(masks, on_file=progress.show)
+    if out.json:
+        out.document({"digest": masks.digest, **found.to_json()})
+        return
+    from raiw.cli.tables import account_table
+
+    out.render(account_table(found))
+    out.line(masks.digest)
 
 
 def open_masks(source: str, server: str | None) -> "MaskSet":

@@ -7,6 +7,7 @@ from rich import box
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from raiw.accounting import Account
     from raiw.masks import Mask, MaskSet
     from raiw.masks.compare import Difference
     from raiw.reproduction.rows import Row
@@ -67,6 +68,25 @@ def plan_table(plan: Mapping[str, Any]) -> Table:
         f"{plan['algorithm']} (contract: {plan['contract']}), masks of {plan['mask_bytes']:,} bytes"
         + (f", {plan['flops']:,} operations an input" if plan["flops"] is not None else "")
     )
+    return table
+
+
+def account_table(account: "Account") -> Table:
+    """Return one row a layer with its weights, operations and bytes, and the totals."""
+    table = _table("layer", right=("weights", "of", "operations", *account.container))
+    for row in account.layers:
+        counts = (row.weights, row.dense_weights, row.flops, *row.bytes.values())
+        table.add_row(row.name, *map(_count, counts))
+    table.add_section()
+    table.add_row("container", "", "", "", *map(_count, account.container.values()))
+    totals = (account.weights, account.dense_weights, account.flops, *account.bytes.values())
+    table.add_row("total", *map(_count, totals))
+    table.caption = (
+        f"{_kept(account.weights, account.dense_weights)}: as float32 "
+        f"{account.weight_bytes:,} of {account.dense_weight_bytes:,} bytes"
+    )
+    if account.flops is not None:
+        table.caption += f"\n{account.flops:,} of {account.dense_flops:,} operations an input"
     return table
 
 
@@ -161,6 +181,10 @@ def _span(low: int, high: int) -> str:
 def _shape(shape: Iterable[int], groups: int) -> str:
     text = " × ".join(str(side) for side in shape)
     return text if groups == 1 else f"{text} ({groups} groups)"
+
+
+def _count(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"
 
 
 def _percent(part: float) -> str:

@@ -4,6 +4,8 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,18 @@ MAX_LISTED_EDGES = 1_000_000
 
 _STORED = {"BOOL": "?", "F32": "<f4"}
 
-Chunks = Iterable[bytes | memoryview]
+Data = bytes | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Consecutive bytes of an export."""
+
+    layer: str | None
+    """The layer they belong to; None if they hold the file together, as a header does."""
+    size: int
+    """Bytes that ``read`` returns."""
+    read: Callable[[], Data]
 
 
 def export(masks: MaskSet, path: str | Path, form: str) -> None:
@@ -35,14 +48,28 @@ def export(masks: MaskSet, path: str | Path, form: str) -> None:
     TooLarge
         A text form would list more than a million edges.
     """
+    write_atomically(path, (part.read() for part in parts(masks, form)))
+
+
+def parts(masks: MaskSet, form: str) -> Iterator[Part]:
+    """Return the parts of an export in their order.
+
+    Those of ``bool`` and ``torch-prune`` are made when they are read, and their sizes follow from
+    shapes; the other forms have to be encoded to know theirs.
+
+    Raises
+    ------
+    InvalidInput, TooLarge
+        As in :func:`export`.
+    """
     if form not in FORMS:
         raise InvalidInput(
             f"no export form {form!r}{nearest(form, list(FORMS))}; there are {', '.join(FORMS)}"
         )
-    write_atomically(path, FORMS[form](masks))
+    return FORMS[form](masks)
 
 
-def as_bool(masks: MaskSet) -> Chunks:
+def as_bool(masks: MaskSet) -> Iterator[Part]:
     """Booleans in safetensors: ``weight *= load_file(path)["<layer>.weight"]`` prunes a layer.
 
     Kernel axes have size 1, so that the product broadcasts.
@@ -50,20 +77,22 @@ def as_bool(masks: MaskSet) -> Chunks:
     return _safetensors(masks, "weight", "BOOL", kernel=False)
 
 
-def as_torch_prune(masks: MaskSet) -> Chunks:
+def as_torch_prune(masks: MaskSet) -> Iterator[Part]:
     """Float ``<layer>.weight_mask`` of the weight's own shape, as torch.nn.utils.prune has it."""
     return _safetensors(masks, "weight_mask", "F32", kernel=True)
 
 
-def as_npz(masks: MaskSet) -> Chunks:
+def as_npz(masks: MaskSet) -> Iterator[Part]:
     """Boolean ``(out, in/groups)`` arrays by layer name, for ``numpy.load``."""
-    return _npz((name, mask.numpy()) for name, mask in masks.items())
+    return _npz((name, name, mask.numpy()) for name, mask in masks.items())
 
 
-def as_csr(masks: MaskSet) -> Chunks:
+def as_csr(masks: MaskSet) -> Iterator[Part]:
     """``<layer>.indptr``, ``.indices`` and ``.shape`` of each layer's CSR matrix, in one npz."""
     return _npz(
-        (f"{name}.{part}", array) for name, mask in masks.items() for part, array in _csr(mask)
+        (name, f"{name}.{part}", array)
+        for name, mask in masks.items()
+        for part, array in _csr(mask)
     )
 
 
@@ -74,49 +103,40 @@ def _csr(mask: Mask) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     yield "shape", np.array(mask.shape)
 
 
-def as_json(masks: MaskSet) -> Chunks:
+def as_json(masks: MaskSet) -> Iterator[Part]:
     """Every edge as ``[output, input]``, channels counted over all groups."""
     _check_listable(masks)
-    document = {
-        "digest": masks.digest,
-        "layers": [
-            {
-                "name": mask.name,
-                "outputs": mask.shape[0],
-                "inputs": mask.shape[1] * mask.groups,
-                "edges": _edge_list(mask).tolist(),
-            }
-            for mask in masks.values()
-        ],
-    }
-    yield json.dumps(document, separators=(",", ":")).encode()
+    yield _part(None, f'{{"digest":"{masks.digest}","layers":[')
+    for position, mask in enumerate(masks.values()):
+        layer = {
+            "name": mask.name,
+            "outputs": mask.shape[0],
+            "inputs": mask.shape[1] * mask.groups,
+            "edges": _edge_list(mask).tolist(),
+        }
+        if position:
+            yield _part(None, ",")
+        yield _part(mask.name, json.dumps(layer, separators=(",", ":")))
+    yield _part(None, "]}")
 
 
-def as_graphml(masks: MaskSet) -> Chunks:
+def as_graphml(masks: MaskSet) -> Iterator[Part]:
     """One GraphML graph over all layers, with nodes ``<layer>/in/<i>`` and ``<layer>/out/<j>``."""
     _check_listable(masks)
-    yield (
-        b'<?xml version="1.0" encoding="UTF-8"?>\n'
-        b'<graphml xmlns="http://graphml.graphdrawing.org/xmlns">\n'
-        b'<key id="layer" for="node" attr.name="layer" attr.type="string"/>\n'
-        b'<key id="side" for="node" attr.name="side" attr.type="string"/>\n'
-        b'<graph edgedefault="undirected">\n'
+    yield _part(
+        None,
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        '<graphml xmlns="http://graphml.graphdrawing.org/xmlns">\n'
+        '<key id="layer" for="node" attr.name="layer" attr.type="string"/>\n'
+        '<key id="side" for="node" attr.name="side" attr.type="string"/>\n'
+        '<graph edgedefault="undirected">\n',
     )
     for mask in masks.values():
-        sides = (("out", mask.shape[0]), ("in", mask.shape[1] * mask.groups))
-        for side, count in sides:
-            data = f'<data key="layer">{mask.name}</data><data key="side">{side}</data>'
-            yield "".join(
-                f'<node id="{mask.name}/{side}/{i}">{data}</node>\n' for i in range(count)
-            ).encode()
-        yield "".join(
-            f'<edge source="{mask.name}/in/{i}" target="{mask.name}/out/{o}"/>\n'
-            for o, i in _edge_list(mask).tolist()
-        ).encode()
-    yield b"</graph>\n</graphml>\n"
+        yield _part(mask.name, "".join(_graphml_lines(mask)))
+    yield _part(None, "</graph>\n</graphml>\n")
 
 
-FORMS: dict[str, Callable[[MaskSet], Chunks]] = {
+FORMS: dict[str, Callable[[MaskSet], Iterator[Part]]] = {
     "bool": as_bool,
     "torch-prune": as_torch_prune,
     "npz": as_npz,
@@ -127,16 +147,22 @@ FORMS: dict[str, Callable[[MaskSet], Chunks]] = {
 """Every form by the name users give it."""
 
 
-def _safetensors(masks: MaskSet, suffix: str, dtype: str, *, kernel: bool) -> Chunks:
+def _safetensors(masks: MaskSet, suffix: str, dtype: str, *, kernel: bool) -> Iterator[Part]:
     """Yield a safetensors file with each layer's mask in its weight's layout, one at a time."""
     by_tensor = {f"{name}.{suffix}": mask for name, mask in masks.items()}
     header, tensors = write_header(
         (name, dtype, _weight_layout(mask, kernel=kernel)) for name, mask in by_tensor.items()
     )
-    yield header
+    yield _part(None, header)
     for tensor in tensors:
-        kept = np.broadcast_to(by_tensor[tensor.name].for_weight(), tensor.shape)
-        yield kept.astype(_STORED[dtype]).reshape(-1).view(np.uint8).data
+        mask = by_tensor[tensor.name]
+        write = partial(_broadcast, mask, tensor.shape, _STORED[dtype])
+        yield Part(mask.name, tensor.end - tensor.start, write)
+
+
+def _broadcast(mask: Mask, shape: tuple[int, ...], dtype: str) -> Data:
+    kept = np.broadcast_to(mask.for_weight(), shape)
+    return kept.astype(dtype).reshape(-1).view(np.uint8).data
 
 
 def _weight_layout(mask: Mask, *, kernel: bool) -> tuple[int, ...]:
@@ -144,16 +170,34 @@ def _weight_layout(mask: Mask, *, kernel: bool) -> tuple[int, ...]:
     return shape if kernel else (*shape[:2], *(1 for _ in shape[2:]))
 
 
-def _npz(arrays: Iterable[tuple[str, npt.NDArray[Any]]]) -> Chunks:
+def _npz(arrays: Iterable[tuple[str, str, npt.NDArray[Any]]]) -> Iterator[Part]:
+    """Yield an archive of ``(layer, name, array)``; an entry's directory record is the file's."""
     # numpy.savez takes names as keywords, so a layer called "file" would break it.
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        for name, array in arrays:
+        for layer, name, array in arrays:
+            start = buffer.tell()
             entry = zipfile.ZipInfo(f"{name}.npy")
             entry.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(entry, "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, array, allow_pickle=False)
-    yield buffer.getbuffer()
+            yield _part(layer, buffer.getbuffer()[start:].tobytes())
+        start = buffer.tell()
+    yield _part(None, buffer.getbuffer()[start:].tobytes())
+
+
+def _part(layer: str | None, data: str | bytes) -> Part:
+    encoded = data.encode() if isinstance(data, str) else data
+    return Part(layer, len(encoded), lambda: encoded)
+
+
+def _graphml_lines(mask: Mask) -> Iterator[str]:
+    for side, count in (("out", mask.shape[0]), ("in", mask.shape[1] * mask.groups)):
+        data = f'<data key="layer">{mask.name}</data><data key="side">{side}</data>'
+        for vertex in range(count):
+            yield f'<node id="{mask.name}/{side}/{vertex}">{data}</node>\n'
+    for o, i in _edge_list(mask).tolist():
+        yield f'<edge source="{mask.name}/in/{i}" target="{mask.name}/out/{o}"/>\n'
 
 
 def _edge_list(mask: Mask) -> npt.NDArray[np.int64]:
