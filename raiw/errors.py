@@ -9,6 +9,7 @@
     │   ├── InvalidTensors        a safetensors file is malformed or holds the wrong tensors
     │   │   └── InvalidImportance scores do not fit the spec, or hold NaN or +inf
     │   ├── InvalidMasks          a mask file is damaged or not a mask file
+    │   ├── InvalidNetwork        a network's file is damaged, or does not hold its own weights
     │   ├── InvalidData           a data set is damaged, or does not fit the network
     │   └── TooLarge              a limit is exceeded
     ├── Infeasible                forbidden (-inf) edges leave no graph that keeps the contract
@@ -124,6 +125,13 @@ class InvalidMasks(InvalidInput):
 
     code = "invalid-masks"
     title = "The mask file is invalid"
+
+
+class InvalidNetwork(InvalidInput):
+    """A network's file is damaged, of another format, or does not hold the weights itself."""
+
+    code = "invalid-network"
+    title = "The network cannot be read"
 
 
 class InvalidData(InvalidInput):

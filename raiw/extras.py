@@ -7,6 +7,8 @@ from raiw.errors import MissingExtra
 
 EXTRAS = {
     "PIL": "data",
+    "google": "onnx",
+    "onnx": "onnx",
     "ortools": "optimal",
     "sklearn": "data",
     "torch": "torch",
@@ -26,8 +28,9 @@ def load(module: str) -> ModuleType:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        if error.name not in EXTRAS:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
             raise
         raise MissingExtra(
-            f"{module} needs {error.name}: pip install 'raiw[{EXTRAS[error.name]}]'"
+            f"{module} needs {error.name}: pip install 'raiw[{EXTRAS[package]}]'"
         ) from None

@@ -9,6 +9,7 @@ from typing import Any
 
 from raiw.errors import InvalidSpec, NotFound
 from raiw.files import map_file
+from raiw.specs.reading import Layer, linear
 from raiw.tensors import read_header
 
 _KINDS = {
@@ -20,8 +21,6 @@ _KINDS = {
 }
 _KIND_OF_RANK = {2: "linear", 3: "conv1d", 4: "conv2d", 5: "conv3d"}
 _PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
-
-Layer = dict[str, Any]
 
 
 def layers_of_model(model: Any) -> list[Layer]:
@@ -60,11 +59,11 @@ def _own_layers(name: str, module: Any) -> Iterator[tuple[Layer, Any]]:
         for leaf in _PROJECTIONS:
             weight = getattr(module, leaf, None)
             if weight is not None:
-                yield _linear(f"{name}.{leaf}".removeprefix("."), tuple(weight.shape)), weight
+                yield linear(f"{name}.{leaf}".removeprefix("."), tuple(weight.shape)), weight
         return
     kind = next((_KINDS[base] for base in bases if base in _KINDS), None)
     if kind == "linear":
-        yield _linear(name, (module.out_features, module.in_features)), module.weight
+        yield linear(name, (module.out_features, module.in_features)), module.weight
     elif kind is not None:
         layer = {
             "name": name,
@@ -95,7 +94,7 @@ def layers_of_shapes(shapes: Mapping[str, Iterable[int]]) -> list[Layer]:
         if leaf != "weight" or not layer or len(sides) not in _KIND_OF_RANK or "embed" in layer:
             continue
         if len(sides) == 2:  # noqa: PLR2004 -- a matrix
-            layers.append(_linear(layer, sides))
+            layers.append(linear(layer, sides))
             continue
         layers.append(
             {
@@ -127,23 +126,3 @@ def shapes_of_file(path: str | Path) -> dict[str, tuple[int, ...]]:
     data = map_file(file)
     header = read_header(data, len(data))
     return {name: tensor.shape for name, tensor in header.tensors.items()}
-
-
-def dense_rules(layers: Iterable[Layer]) -> list[dict[str, Any]]:
-    """Return rules that keep dense what cannot be sparse: one input or one output a group."""
-    rules = []
-    for layer in layers:
-        if layer["kind"] == "linear":
-            out, n_in = layer["out_features"], layer["in_features"]
-        else:
-            groups = layer.get("groups", 1)
-            out, n_in = layer["out_channels"] // groups, layer["in_channels"] // groups
-        if min(out, n_in) == 1:
-            side = "input" if n_in == 1 else "output"
-            note = f"one {side} a group: an edge less would cut a vertex off"
-            rules.append({"match": layer["name"], "dense": True, "note": note})
-    return rules
-
-
-def _linear(name: str, shape: tuple[int, ...]) -> Layer:
-    return {"name": name, "kind": "linear", "in_features": shape[1], "out_features": shape[0]}

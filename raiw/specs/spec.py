@@ -10,20 +10,16 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from raiw import catalogue
+from raiw import catalogue, extras
 from raiw.algorithms import ALGORITHMS
 from raiw.canonical import digest_of_json
 from raiw.errors import InvalidSpec, NotFound, TooLarge
 from raiw.specs.crafting import Craft, Importance
 from raiw.specs.document import Document, nearest
 from raiw.specs.layers import Layer
-from raiw.specs.models import (
-    dense_rules,
-    layers_of_model,
-    layers_of_shapes,
-    shapes_of_file,
-)
+from raiw.specs.models import layers_of_model, layers_of_shapes, shapes_of_file
 from raiw.specs.plan import Plan, plan_layers
+from raiw.specs.reading import dense_rules
 
 MAX_LAYERS = 4096
 MAX_DOCUMENT_BYTES = 4 << 20
@@ -158,6 +154,30 @@ class Spec(Document):
             There is no such file.
         """
         return cls._of_layers(layers_of_shapes(shapes_of_file(path)), craft)
+
+    @classmethod
+    def from_onnx(cls, path: str | Path, **craft: Any) -> Self:
+        """Read the layers of an ONNX file (``raiw[onnx]``): no code is run, no other file opened.
+
+        Every stored weight of a ``Conv``, ``ConvTranspose``, ``Gemm`` or ``MatMul`` is a layer,
+        named like the weight, and like its bias where an exporter has given the weight a number.
+        ``positions`` are counted where the file's shapes tell them.
+
+        Raises
+        ------
+        InvalidNetwork
+            It is no ONNX file, a damaged one, keeps its tensors in other files, or has no layer.
+        InvalidSpec
+            A layer is no layer of a spec, or the target does not fit.
+        NotFound
+            There is no such file.
+        TooLarge
+            A limit is exceeded: bytes, nodes or layers.
+        MissingExtra
+            The package onnx is not installed.
+        """
+        reader = extras.load("raiw.specs.onnx_file")
+        return cls._of_layers(reader.read(path).layers, craft)
 
     @classmethod
     def _of_layers(cls, layers: list[dict[str, Any]], craft: dict[str, Any]) -> Self:

@@ -1,0 +1,38 @@
+"""What was read of a network: its layers, and the weights that are no layer with the reason."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+Layer = dict[str, Any]
+"""A layer as its document has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The layer documents of a network, in its own order."""
+
+    layers: list[Layer]
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Why a weight was left out, by its name."""
+
+
+def linear(name: str, shape: tuple[int, ...]) -> Layer:
+    """Return the document of a linear layer with weight ``(out, in)``."""
+    return {"name": name, "kind": "linear", "in_features": shape[1], "out_features": shape[0]}
+
+
+def dense_rules(layers: Iterable[Layer]) -> list[dict[str, Any]]:
+    """Return rules that keep dense what cannot be sparse: one input or one output a group."""
+    rules = []
+    for layer in layers:
+        if layer["kind"] == "linear":
+            out, n_in = layer["out_features"], layer["in_features"]
+        else:
+            groups = layer.get("groups", 1)
+            out, n_in = layer["out_channels"] // groups, layer["in_channels"] // groups
+        if min(out, n_in) == 1:
+            side = "input" if n_in == 1 else "output"
+            note = f"one {side} a group: an edge less would cut a vertex off"
+            rules.append({"match": layer["name"], "dense": True, "note": note})
+    return rules
