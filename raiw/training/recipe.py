@@ -3,9 +3,12 @@
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from raiw.errors import InvalidSpec
 from raiw.specs.document import Document
+
+REVISION = 1
+"""Raised only when the same run would give other numbers."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
@@ -42,10 +45,10 @@ class Recipe(Document):
     @model_validator(mode="after")
     def _floor_below_rate(self) -> Self:
         if self.learning_rate_floor > self.learning_rate:
-            raise InvalidSpec(
-                f"learning_rate_floor {self.learning_rate_floor:g} is above learning_rate "
-                f"{self.learning_rate:g}",
-                pointer="/learning_rate_floor",
+            raise PydanticCustomError(
+                "learning_rate_floor",
+                "learning_rate_floor {floor} is above learning_rate {rate}",
+                {"floor": self.learning_rate_floor, "rate": self.learning_rate},
             )
         return self
 

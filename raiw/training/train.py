@@ -27,11 +27,8 @@ from raiw.training.data.registry import open_dataset
 from raiw.training.initial import initialised
 from raiw.training.loop import Loop
 from raiw.training.processes import Processes, joined
-from raiw.training.recipe import Recipe
+from raiw.training.recipe import REVISION, Recipe
 from raiw.training.report import Epoch, Report
-
-REVISION = 1
-"""Raised only when the same run would give other numbers."""
 
 WEIGHTS = "weights.safetensors"
 REPORT = "report.json"

@@ -16,6 +16,7 @@ from raiw import errors
 from raiw.specs.document import fault_pointer
 from service.contract import errors as service_errors
 from service.contract.problems import Fault, Problem
+from service.contract.requests import KINDS, UNKNOWN_KIND
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ def _faults(error: errors.RaiwError) -> list[Fault]:
 
 def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered for this class
-    found = error.errors()
+    found = [_without_kind(one) for one in error.errors()]
     if found[0]["type"] == "json_invalid":
         detail = f"the body is not JSON: {found[0]['ctx']['error']} at byte {found[0]['loc'][1]}"
         return problem(request, HTTPStatus.BAD_REQUEST, "bad-request", detail)
@@ -155,6 +156,16 @@ def _validation_error(request: Request, error: Exception) -> Response:
     else:
         kind = errors.InvalidInput
     return problem(request, status_of(kind), kind.code, detail, title=kind.title, faults=faults)
+
+
+def _without_kind(fault: Mapping[str, Any]) -> dict[str, Any]:
+    """Take out of a fault's place the kind of job, which the union of requests puts there."""
+    where, *path = fault["loc"]
+    if fault["type"] == UNKNOWN_KIND:
+        path = ["kind"]
+    elif where == "body" and path[:1] and path[0] in KINDS:
+        path = path[1:]
+    return {**fault, "loc": (where, *path)}
 
 
 def _fault(fault: Mapping[str, Any]) -> Fault:

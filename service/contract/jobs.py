@@ -1,13 +1,10 @@
-"""Jobs as a client sends and sees them."""
+"""Jobs and plans as a client sees them."""
 
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
-
-from raiw.specs.document import Document
-from raiw.specs.spec import Spec
+from pydantic import BaseModel, ConfigDict, Field
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 """``sha256:`` and 64 lower-case hex digits."""
@@ -28,32 +25,6 @@ class JobStatus(StrEnum):
 ENDED = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED, JobStatus.EXPIRED})
 
 
-class CraftRequest(Document):
-    """What to craft: the body of a plan, and the heart of a job."""
-
-    spec: Spec
-    importance: Digest | None = None
-    """Digest of an uploaded importance file."""
-
-
-Metadata = Annotated[
-    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
-    Field(max_length=16),
-]
-
-
-class JobRequest(CraftRequest):
-    """The body of ``POST /v1/jobs``."""
-
-    kind: Literal["craft"] = "craft"
-    timeout_seconds: Annotated[float, Field(gt=0, le=7 * 86400)] | None = None
-    """Longest run time of one attempt."""
-    deadline_at: AwareDatetime | None = None
-    """A job nobody has started by then expires."""
-    metadata: Metadata = Field(default_factory=dict)
-    """Free notes, such as the commit a pipeline builds."""
-
-
 class View(BaseModel):
     """Base of what the service answers."""
 
@@ -68,14 +39,28 @@ class Progress(View):
     total: int
 
 
+class FileView(View):
+    """A file that a job has made."""
+
+    name: str
+    digest: Digest
+    """SHA-256 of its bytes: ``/v1/blobs/{digest}``."""
+    bytes: int
+
+
 class JobResult(View):
-    """Where a succeeded job's masks are."""
+    """What a succeeded job has made."""
 
     digest: Digest
-    """Content digest of the masks: ``/v1/masks/{digest}``."""
+    """Of a craft job the content digest of the masks, ``/v1/masks/{digest}``; else the digest of
+    its first file."""
     file_sha256: Digest
-    """Digest of the mask file: its ETag."""
+    """Digest of the mask file, or first file: its ETag."""
     bytes: int
+    files: list[FileView] = []
+    """Every file of a job that crafts no masks."""
+    report: dict[str, Any] | None = None
+    """What such a job has measured."""
 
 
 class JobUrls(View):
@@ -95,9 +80,13 @@ class JobView(View):
     status: JobStatus
     done: bool
     content_key: Digest
-    spec: dict[str, Any]
+    spec: dict[str, Any] | None
+    """What a craft job crafts; null for other kinds."""
     importance: Digest | None
+    task: dict[str, Any] | None
+    """What a job of another kind was asked for."""
     algorithm: str
+    """Algorithm or method that the job is about."""
     metadata: dict[str, str]
     attempt: int
     max_attempts: int

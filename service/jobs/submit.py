@@ -2,21 +2,18 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from raiw.errors import NotFound
-from raiw.importance.fit import check_header
-from raiw.specs.plan import Plan
-from raiw.tensors import read_header
 from service.contract.errors import Busy
-from service.contract.jobs import CraftRequest, JobRequest, JobStatus, JobView, PlanView
-from service.contract.tasks import Queue
+from service.contract.jobs import JobStatus, JobView, PlanView
+from service.contract.requests import CraftJob, CraftRequest, JobRequest
+from service.jobs.checks import check_request, check_scores
 from service.jobs.services import Services
 from service.jobs.views import job_view, plan_view
-from service.store import blobs, jobs, masks
+from service.store import jobs, masks
 from service.store.tables import Job
 
 Outcome = Literal["hit", "joined", "created"]
@@ -36,7 +33,7 @@ def plan(services: Services, request: CraftRequest) -> PlanView:
     planned = request.spec.plan(scored=request.importance is not None)
     key = request.spec.content_key(request.importance)
     with services.database.read() as session:
-        _check_importance(session, request)
+        check_scores(session, request.spec, request.importance)
         return plan_view(planned, key, stored=jobs.find_result(session, key) is not None)
 
 
@@ -47,18 +44,17 @@ def submit(services: Services, request: JobRequest) -> Submission:
 
     Raises
     ------
-    InvalidSpec, InvalidImportance
-        The request cannot be crafted.
+    InvalidInput
+        The request cannot be carried out.
     NotFound
-        The importance file has not been uploaded.
+        What it refers to is not stored.
     """
-    planned = request.spec.plan(scored=request.importance is not None)
-    key = request.spec.content_key(request.importance)
+    key = request.content_key()
     for _ in range(_RACES):
         try:
             with services.database.write() as session:
-                _check_importance(session, request)
-                submission = _get_or_create(services, session, request, planned, key)
+                check_request(session, request)
+                submission = _get_or_create(services, session, request, key)
         except IntegrityError:
             continue  # another server inserted the same key first: look again and join it
         if submission.outcome == "created":
@@ -67,61 +63,65 @@ def submit(services: Services, request: JobRequest) -> Submission:
     raise Busy(f"the same job was created and ended {_RACES} times meanwhile; try again")
 
 
-def _check_importance(session: Session, request: CraftRequest) -> None:
-    if request.importance is None:
-        return
-    blob = blobs.find(session, request.importance)
-    if blob is None:
-        raise NotFound(
-            f"importance file {request.importance} has not been uploaded: PUT it to "
-            f"/v1/blobs/{request.importance}",
-            pointer="/importance",
-        )
-    check_header(read_header(blob.header, file_size=blob.size), request.spec)
-
-
 def _get_or_create(
-    services: Services, session: Session, request: JobRequest, planned: Plan, key: str
+    services: Services, session: Session, request: JobRequest, key: str
 ) -> Submission:
     now = services.database.now(session)
-    digest = jobs.find_result(session, key)
-    if digest is not None:
+    made = _made(session, request, key)
+    if made:
         job = jobs.find_succeeded(session, key)
         if job is None:
-            job = _new_job(services, request, planned, key, now)
-            job.status, job.phase, job.completed = JobStatus.SUCCEEDED, "done", job.total
-            job.mask_digest, job.finished_at = digest, now
-            session.add(job)
-            session.flush()
-            jobs.add_event(session, job.id, "status", {"status": job.status, "digest": digest}, now)
-        return Submission(job_view(job, masks.find(session, digest)), "hit")
+            job = _succeeded(session, _new_job(services, request, key, now), made, now)
+        digest = job.mask_digest
+        return Submission(job_view(job, masks.find(session, digest) if digest else None), "hit")
     job = jobs.find_active(session, key)
     if job is not None:
         return Submission(job_view(job, None), "joined")
-    job = _new_job(services, request, planned, key, now)
+    job = _new_job(services, request, key, now)
     jobs.add(session, job, now)
     return Submission(job_view(job, None), "created")
 
 
-def _new_job(
-    services: Services, request: JobRequest, planned: Plan, key: str, now: datetime
-) -> Job:
+def _made(session: Session, request: JobRequest, key: str) -> dict[str, Any]:
+    """Return the columns in which a job keeps what is stored under a key; empty if nothing is."""
+    if isinstance(request, CraftJob):
+        digest = jobs.find_result(session, key)
+        return {"mask_digest": digest} if digest else {}
+    outcome = jobs.find_outcome(session, key)
+    return {"outcome": outcome} if outcome else {}
+
+
+def _succeeded(session: Session, job: Job, made: dict[str, Any], now: datetime) -> Job:
+    """Record a job whose result was there before it."""
+    job.status, job.phase, job.completed = JobStatus.SUCCEEDED, "done", job.total
+    job.finished_at = now
+    for column, value in made.items():
+        setattr(job, column, value)
+    session.add(job)
+    session.flush()
+    digest = job.mask_digest or made["outcome"]["files"][0]["digest"]
+    jobs.add_event(session, job.id, "status", {"status": job.status, "digest": digest}, now)
+    return job
+
+
+def _new_job(services: Services, request: JobRequest, key: str, now: datetime) -> Job:
     return Job(
         id=jobs.new_job_id(),
         kind=request.kind,
         status=JobStatus.QUEUED,
         content_key=key,
-        spec=request.spec.canonical(),
-        importance=request.importance,
-        algorithm=planned.algorithm,
+        spec=request.spec.canonical() if isinstance(request, CraftJob) else {},
+        task=None if isinstance(request, CraftJob) else request.task(),
+        importance=getattr(request, "importance", None),
+        algorithm=request.algorithm,
         note=request.metadata,
-        queue=Queue.CPU,
+        queue=request.queue,
         timeout_seconds=request.timeout_seconds or services.settings.job_timeout_seconds,
         max_attempts=services.settings.max_attempts,
         attempt=0,
         phase="queued",
         completed=0,
-        total=len(planned.layers),
+        total=request.total,
         events=0,
         created_at=now,
         run_after=now,

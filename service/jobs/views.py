@@ -4,6 +4,7 @@ from raiw.specs.plan import Plan
 from service.contract.jobs import (
     ENDED,
     EventView,
+    FileView,
     JobResult,
     JobStatus,
     JobUrls,
@@ -24,8 +25,9 @@ def job_view(job: Job, masks: Masks | None) -> JobView:
         status=status,
         done=status in ENDED,
         content_key=job.content_key,
-        spec=job.spec,
+        spec=job.spec if job.task is None else None,
         importance=job.importance,
+        task=job.task,
         algorithm=job.algorithm,
         metadata=job.note,
         attempt=job.attempt,
@@ -37,15 +39,35 @@ def job_view(job: Job, masks: Masks | None) -> JobView:
         deadline_at=job.deadline_at,
         timeout_seconds=job.timeout_seconds,
         error=job.error,
-        result=masks
-        and JobResult(digest=masks.digest, file_sha256=masks.file_sha256, bytes=masks.size),
+        result=_result(job, masks),
         urls=JobUrls(
             self=url,
             events=f"{url}/events",
             cancel=f"{url}/cancel",
-            result=masks and f"/v1/masks/{masks.digest}",
+            result=_result_url(job, masks),
         ),
     )
+
+
+def _result(job: Job, masks: Masks | None) -> JobResult | None:
+    if masks is not None:
+        return JobResult(digest=masks.digest, file_sha256=masks.file_sha256, bytes=masks.size)
+    if job.outcome is None:
+        return None
+    files = [FileView.model_validate(file) for file in job.outcome["files"]]
+    return JobResult(
+        digest=files[0].digest,
+        file_sha256=files[0].digest,
+        bytes=files[0].bytes,
+        files=files,
+        report=job.outcome["report"],
+    )
+
+
+def _result_url(job: Job, masks: Masks | None) -> str | None:
+    if masks is not None:
+        return f"/v1/masks/{masks.digest}"
+    return f"/v1/blobs/{job.outcome['files'][0]['digest']}" if job.outcome else None
 
 
 def event_view(event: JobEvent) -> EventView:

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from service.contract.jobs import ENDED, JobStatus
 from service.contract.tasks import Queue, Task
-from service.store.tables import Job, JobEvent, Masks, Outbox, Result
+from service.store.tables import Job, JobEvent, Masks, Outbox, Outcome, Result
 
 HELD = (JobStatus.RUNNING, JobStatus.CANCELING)
 
@@ -67,6 +67,11 @@ def find_succeeded(session: Session, content_key: str) -> Job | None:
 def find_result(session: Session, content_key: str) -> str | None:
     """Return the digest of the masks a key means, if they are stored."""
     return session.scalar(select(Result.mask_digest).where(Result.content_key == content_key))
+
+
+def find_outcome(session: Session, content_key: str) -> dict[str, Any] | None:
+    """Return the files and report a key means, if they are stored."""
+    return session.scalar(select(Outcome.document).where(Outcome.content_key == content_key))
 
 
 def page(
@@ -170,25 +175,24 @@ def report(
 
 def succeed(session: Session, attempt: Attempt, digest: str, now: datetime) -> bool:
     """Close a running job with its masks, which the same transaction has stored."""
-    won = session.scalar(
-        _held(attempt)
-        .where(Job.status == JobStatus.RUNNING)
-        .values(
-            status=JobStatus.SUCCEEDED,
-            phase="done",
-            completed=Job.total,
-            finished_at=now,
-            mask_digest=digest,
-            lease_owner=None,
-            lease_expires_at=None,
-        )
-        .returning(Job)
-    )
+    won = _succeed(session, attempt, now, mask_digest=digest)
     if won is None:
         return False
     if find_result(session, won.content_key) is None:
         session.add(Result(content_key=won.content_key, mask_digest=digest, created_at=now))
     add_event(session, won.id, "status", {"status": won.status, "digest": digest}, now)
+    return True
+
+
+def finish(session: Session, attempt: Attempt, outcome: dict[str, Any], now: datetime) -> bool:
+    """Close a running job with its files, which the same transaction has recorded."""
+    won = _succeed(session, attempt, now, outcome=outcome)
+    if won is None:
+        return False
+    if find_outcome(session, won.content_key) is None:
+        session.add(Outcome(content_key=won.content_key, document=outcome, created_at=now))
+    data = {"status": won.status, "digest": outcome["files"][0]["digest"]}
+    add_event(session, won.id, "status", data, now)
     return True
 
 
@@ -253,16 +257,21 @@ def reap(session: Session, now: datetime, backoff: timedelta) -> int:
         .with_for_update(skip_locked=True)
     ).all()
     for job in lost:
-        attempt = Attempt(job.id, job.attempt)
-        if job.status == JobStatus.CANCELING:
-            end(session, attempt, JobStatus.CANCELED, None, now)
-        elif job.attempt >= job.max_attempts:
-            detail = f"{job.attempt} workers in a row stopped without a word while running this job"
-            error = {"code": "worker-lost", "title": "The worker was lost", "detail": detail}
-            end(session, attempt, JobStatus.FAILED, error, now)
-        else:
-            _requeue(session, attempt, job.queue, now + backoff * job.attempt, now)
+        lose(session, job, backoff, now)
     return len(lost)
+
+
+def lose(session: Session, job: Job, backoff: timedelta, now: datetime) -> None:
+    """Take a job from an attempt that ended without a word: requeue, cancel or fail it."""
+    attempt = Attempt(job.id, job.attempt)
+    if job.status == JobStatus.CANCELING:
+        end(session, attempt, JobStatus.CANCELED, None, now)
+    elif job.attempt >= job.max_attempts:
+        detail = f"{job.attempt} workers in a row stopped without a word while running this job"
+        error = {"code": "worker-lost", "title": "The worker was lost", "detail": detail}
+        end(session, attempt, JobStatus.FAILED, error, now)
+    else:
+        _requeue(session, attempt, job.queue, now + backoff * job.attempt, now)
 
 
 def release(session: Session, attempt: Attempt, queue: str, now: datetime) -> None:
@@ -311,6 +320,25 @@ def remeasure(session: Session, now: datetime, patience: timedelta, most: int) -
 def forget(session: Session, ended_before: datetime) -> None:
     """Remove jobs that ended before a time; their masks stay."""
     session.execute(delete(Job).where(Job.status.in_(ENDED), Job.finished_at < ended_before))
+
+
+def _succeed(session: Session, attempt: Attempt, now: datetime, **made: Any) -> Job | None:
+    """Close a running job; None when it is no longer this attempt's, or canceled."""
+    won: Job | None = session.scalar(
+        _held(attempt)
+        .where(Job.status == JobStatus.RUNNING)
+        .values(
+            status=JobStatus.SUCCEEDED,
+            phase="done",
+            completed=Job.total,
+            finished_at=now,
+            lease_owner=None,
+            lease_expires_at=None,
+            **made,
+        )
+        .returning(Job)
+    )
+    return won
 
 
 def _held(attempt: Attempt) -> Any:

@@ -86,6 +86,9 @@ class Job(Table):
     status: Mapped[str] = mapped_column(String(20))
     content_key: Mapped[str] = mapped_column(String(71), index=True)
     spec: Mapped[dict[str, Any]]
+    """What a craft job crafts; empty for other kinds."""
+    task: Mapped[dict[str, Any] | None]
+    """What a job of another kind was asked for."""
     importance: Mapped[str | None] = mapped_column(String(71))
     algorithm: Mapped[str] = mapped_column(String(40))
     note: Mapped[dict[str, Any]]
@@ -110,6 +113,8 @@ class Job(Table):
     lease_expires_at: Mapped[datetime | None]
     error: Mapped[dict[str, Any] | None]
     mask_digest: Mapped[str | None] = mapped_column(ForeignKey("masks.digest"))
+    outcome: Mapped[dict[str, Any] | None]
+    """What a job of another kind has made: ``files`` and ``report``."""
 
 
 class JobEvent(Table):
@@ -174,6 +179,16 @@ class Result(Table):
 
     content_key: Mapped[str] = mapped_column(String(71), primary_key=True)
     mask_digest: Mapped[str] = mapped_column(ForeignKey("masks.digest", ondelete="CASCADE"))
+    created_at: Mapped[datetime]
+
+
+class Outcome(Table):
+    """What a content key means that no masks belong to: the files and report of a task."""
+
+    __tablename__ = "outcomes"
+
+    content_key: Mapped[str] = mapped_column(String(71), primary_key=True)
+    document: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
 
 

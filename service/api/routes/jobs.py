@@ -16,10 +16,10 @@ from service.api.streams import event_stream, preferred_wait, wait_for_end
 from service.contract.jobs import (
     EventPage,
     JobPage,
-    JobRequest,
     JobStatus,
     JobView,
 )
+from service.contract.requests import JobRequest
 from service.jobs import cancel as canceling
 from service.jobs import queries
 from service.jobs.submit import submit
@@ -40,10 +40,10 @@ _MAX_SEQ = (1 << 31) - 1
     },
 )
 async def create_job(services: ServicesDep, request: Request, body: JobRequest) -> Response:
-    """Ask for masks.
+    """Ask for masks, or by `kind` for importance scores, a pruned or a trained network.
 
-    The same request always means the same masks, so it may be repeated at will: `X-Raiw-Cache`
-    says `hit` (stored already), `joined` (a job is making them) or `created`. `Prefer: wait=N`
+    The same request always means the same result, so it may be repeated at will: `X-Raiw-Cache`
+    says `hit` (stored already), `joined` (a job is making it) or `created`. `Prefer: wait=N`
     holds the answer back for up to 30 seconds until the job has ended.
     """
     submission = await run_in_threadpool(submit, services, body)

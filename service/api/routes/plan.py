@@ -3,7 +3,8 @@
 from fastapi import APIRouter
 
 from service.api.dependencies import ServicesDep
-from service.contract.jobs import CraftRequest, PlanView
+from service.contract.jobs import PlanView
+from service.contract.requests import CraftRequest
 from service.jobs import submit
 
 router = APIRouter(prefix="/v1/plan", tags=["jobs"])

@@ -1,0 +1,85 @@
+"""What a request refers to: whether it is stored, and fits."""
+
+from sqlalchemy.orm import Session
+
+from raiw.errors import InvalidInput, NotFound
+from raiw.importance.fit import check_header
+from raiw.specs.spec import Spec
+from raiw.tensors import read_header
+from service.contract.requests import CraftJob, JobRequest, TrainJob
+from service.store import blobs, masks
+from service.store.tables import Blob, Masks
+
+
+def check_scores(session: Session, spec: Spec, importance: str | None) -> None:
+    """Make sure that an importance file is there and fits a spec.
+
+    Raises
+    ------
+    NotFound
+        It has not been uploaded.
+    InvalidImportance
+        It does not fit.
+    """
+    if importance is not None:
+        blob = _blob(session, importance, "/importance")
+        check_header(read_header(blob.header, file_size=blob.size), spec)
+
+
+def check_request(session: Session, request: JobRequest) -> None:
+    """Make sure that a job's uploads and masks are there and fit, as far as headers tell.
+
+    Raises
+    ------
+    NotFound
+        One is not stored.
+    InvalidInput
+        One does not fit.
+    """
+    if isinstance(request, CraftJob):
+        check_scores(session, request.spec, request.importance)
+        return
+    for pointer, digest in request.uploads.items():
+        _blob(session, digest, pointer)
+    if isinstance(request, TrainJob):
+        _check_training(session, request)
+
+
+def _check_training(session: Session, request: TrainJob) -> None:
+    if request.spec is not None:
+        check_scores(session, request.spec, request.importance)
+        shapes = {layer.name: layer.graph_shape for layer in request.spec.layers}
+        _check_layers(request.network, shapes, "/spec")
+    if request.masks is not None:
+        found = masks.find(session, request.masks)
+        if found is None:
+            raise NotFound(
+                f"no masks {request.masks} are stored: craft them first, or give their spec",
+                pointer="/masks",
+            )
+        _check_layers(request.network, _shapes(found), "/masks")
+
+
+def _check_layers(network: str, shapes: dict[str, tuple[int, int]], pointer: str) -> None:
+    own = {layer.name: layer.graph_shape for layer in Spec.parse({"model": network}).layers}
+    for name, shape in shapes.items():
+        if own.get(name) != shape:
+            has = f"has it as {own[name]}" if name in own else "has no such layer"
+            raise InvalidInput(
+                f"layer {name!r} is {shape} (out, in), but network {network!r} {has}",
+                pointer=pointer,
+            )
+
+
+def _shapes(found: Masks) -> dict[str, tuple[int, int]]:
+    return {layer["name"]: tuple(layer["shape"]) for layer in found.document["layers"]}
+
+
+def _blob(session: Session, digest: str, pointer: str) -> Blob:
+    blob = blobs.find(session, digest)
+    if blob is None:
+        what = pointer.removeprefix("/")
+        raise NotFound(
+            f"{what} {digest} has not been uploaded: PUT it to /v1/blobs/{digest}", pointer=pointer
+        )
+    return blob
