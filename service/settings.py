@@ -84,6 +84,14 @@ class Settings(BaseSettings):
     keep_uploads_seconds: Annotated[float, Field(gt=0)] = 86400
     """Unfinished uploads, and shares of jobs that did not end, are removed after this time."""
 
+    data_dir: Folder | None = None
+    """Folder of the data sets of a worker that trains; by default ``data`` in the state folder."""
+    task_memory_bytes: Annotated[int, Field(ge=0)] = 0
+    """Most memory that a process which scores, prunes or trains may take; 0 sets no limit."""
+    task_threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Threads of such a process; a worker's cores shared by its jobs if unset."""
+    task_processes: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes, one a GPU, that train one network together."""
     worker_concurrency: Annotated[int, Field(ge=1, le=1024)] = Field(
         default_factory=lambda: os.cpu_count() or 1
     )
@@ -121,6 +129,11 @@ class Settings(BaseSettings):
     def artifacts(self) -> Path:
         """The artifact folder in force."""
         return self.artifact_dir or self.state_dir / "artifacts"
+
+    @property
+    def data(self) -> Path:
+        """The folder of data sets in force."""
+        return self.data_dir or self.state_dir / "data"
 
 
 def load_settings(**overrides: Any) -> Settings:

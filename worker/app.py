@@ -10,7 +10,8 @@ from service.contract.tasks import Task
 from service.jobs.queue import celery_app
 from service.jobs.services import Services
 from service.settings import Settings
-from worker.runner import assist_job, measure_masks, run_job
+from worker.measuring import measure_masks
+from worker.runner import assist_job, run_job
 
 
 def create_worker(settings: Settings) -> Celery:

@@ -17,7 +17,7 @@ _PING_SECONDS = 3.0
 def worker(
     queues: Annotated[
         str, typer.Option(help="Queues to work for, with commas: raiw.cpu, raiw.gpu.")
-    ] = "raiw.cpu",
+    ] = "raiw.cpu,raiw.gpu",
     concurrency: Annotated[
         int | None,
         typer.Option(

@@ -1,6 +1,5 @@
 """``raiw score`` and ``raiw prune``: importance and channels of trained networks."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +11,7 @@ from raiw.cli.output import Output
 from raiw.errors import InvalidInput
 
 if TYPE_CHECKING:
-    import torch
+    from raiw.training.data.dataset import Dataset
 
 commands = typer.Typer()
 
@@ -31,7 +30,6 @@ OptionsOption = Annotated[
     list[str] | None,
     typer.Option("--option", metavar="NAME=VALUE", help="An option of the method; repeatable."),
 ]
-_BATCH = 100
 
 
 @commands.command(
@@ -56,11 +54,16 @@ def score(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     """Score every edge of a trained network; writes the file that raiw craft -i takes."""
     from raiw import extras
 
-    scoring, nets = extras.load("raiw.importance.scoring"), extras.load("raiw.nets.weights")
-    out = Output(json=json, quiet=quiet)
-    batches = None if data is None else list(_batches(network, data, data_dir, samples))
-    model = nets.trained(network, weights)
-    scores = scoring.score(model, method, batches, seed=seed, **_options(option))
+    tasks, out = extras.load("raiw.tasks"), Output(json=json, quiet=quiet)
+    scores = tasks.score_network(
+        network,
+        weights,
+        _dataset(data, data_dir),
+        method,
+        samples=samples,
+        seed=seed,
+        options=_options(option),
+    )
     scores.save(output)
     out.note(f"wrote {output}: {len(scores)} layers by {method}")
     if out.json:
@@ -94,49 +97,32 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     """Remove channels of a trained network; writes the weights of the one that is smaller."""
     from raiw import extras
     from raiw.files import write_atomically
-    from raiw.nets.registry import find_net
-    from raiw.pruning.methods import method as find_method
 
-    out = Output(json=json, quiet=quiet)
-    if find_method(method).needs_data and data is None:
-        raise InvalidInput(f"{method!r} needs samples: give --data, such as digits")
-    pruning, nets = extras.load("raiw.pruning.prune"), extras.load("raiw.nets.weights")
-    import torch
+    tasks, out = extras.load("raiw.tasks"), Output(json=json, quiet=quiet)
+    found = tasks.prune_network(
+        network,
+        weights,
+        _dataset(data, data_dir),
+        method,
+        samples=samples,
+        options=_options(option),
+    )
     from safetensors.torch import save
 
-    model = nets.trained(network, weights)
-    inputs = torch.zeros(2, *find_net(network).input_shape)
-    batches = data and [images for images, _ in _batches(network, data, data_dir, samples)]
-    found = pruning.prune(model, method, inputs, data=batches or None, **_options(option))
-    write_atomically(output, [save(found.smaller.state_dict())])
+    write_atomically(output, [save(found.pruned.smaller.state_dict())])
     if channels is not None:
-        found.channels.save(channels)
-    before, after = _weights(model), _weights(found.smaller)
-    out.note(f"wrote {output}: {after:,} of {before:,} weights, {method}")
+        found.pruned.channels.save(channels)
+    out.note(f"wrote {output}: {found.weights:,} of {found.dense_weights:,} weights, {method}")
+    if found.accuracy is not None:
+        out.note(f"test accuracy {found.accuracy:.2%}, before {found.dense_accuracy:.2%}")
     if out.json:
-        facts = {"output": str(output), "weights": after, "dense_weights": before}
-        out.document(facts | found.channels.to_json())
+        out.document({"output": str(output), **found.to_json()})
 
 
-def _batches(
-    network: str, name: str, folder: Path, samples: int
-) -> "Iterator[tuple[torch.Tensor, torch.Tensor]]":
-    """Yield images and labels of the training split, in an order of no meaning."""
-    import torch
-
-    from raiw.nets.registry import find_net
-    from raiw.training.data.batches import batches
+def _dataset(name: str | None, folder: Path) -> "Dataset | None":
     from raiw.training.data.registry import open_dataset
 
-    dataset, wanted = open_dataset(name, folder), find_net(network).input_shape
-    if dataset.shape != wanted:
-        raise InvalidInput(f"{network!r} takes images of {wanted}, {name!r} has {dataset.shape}")
-    left = samples
-    for images, labels in batches(dataset, _BATCH, seed=0, epoch=0, augment=False):
-        yield torch.from_numpy(images)[:left], torch.from_numpy(labels)[:left]
-        left -= len(labels)
-        if left <= 0:
-            return
+    return None if name is None else open_dataset(name, folder)
 
 
 def _options(given: list[str] | None) -> dict[str, Any]:
@@ -150,7 +136,3 @@ def _options(given: list[str] | None) -> dict[str, Any]:
         except ValueError:
             options[name] = value
     return options
-
-
-def _weights(model: "torch.nn.Module") -> int:
-    return sum(p.numel() for name, p in model.named_parameters() if name.endswith("weight"))

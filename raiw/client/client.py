@@ -4,16 +4,18 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
-from raiw.client.downloads import mask_file_chunks
+from raiw.canonical import digest_of_file
+from raiw.client.downloads import file_chunks, mask_file_chunks
 from raiw.client.job import Job
 from raiw.client.transport import Transport
 from raiw.client.uploads import ensure_blob
-from raiw.errors import InvalidMasks
+from raiw.errors import InvalidMasks, NotFound
 from raiw.files import write_atomically
 from raiw.specs.spec import Spec
 
@@ -27,6 +29,33 @@ SpecLike = Spec | Mapping[str, Any] | str | Path
 """A spec, its decoded document, a file, or a name of the catalogue."""
 ScoresLike = str | Path | Mapping[str, Any]
 """A safetensors file, or arrays by layer name."""
+DataLike = str | Path
+"""Name of a data set that the workers have, or a path of a safetensors file."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """What every job may say besides its task."""
+
+    wait: float | None = None
+    """Seconds the server may hold the answer back for the job to end; at most 30 count."""
+    timeout_seconds: float | None = None
+    """Longest run time of one attempt."""
+    deadline_at: datetime | None = None
+    """A job nobody has started by then expires; needs a time zone."""
+    metadata: Mapping[str, str] | None = None
+    """Free notes, such as the commit a pipeline builds."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields of the request."""
+        return {
+            "timeout_seconds": self.timeout_seconds,
+            "deadline_at": self.deadline_at.isoformat() if self.deadline_at else None,
+            "metadata": dict(self.metadata or {}),
+        }
+
+
+DEFAULT_OPTIONS = JobOptions()
 
 
 class Client:
@@ -130,18 +159,83 @@ class Client:
         Unreachable
             The server does not answer.
         """
-        body = self._request(Spec.of(spec), importance)
-        body |= {
-            "timeout_seconds": timeout_seconds,
-            "deadline_at": deadline_at.isoformat() if deadline_at else None,
-            "metadata": dict(metadata or {}),
-        }
-        headers = {"Prefer": f"wait={int(wait)}"} if wait and wait >= 1 else {}
-        # Jobs are named by their content, so asking twice makes one job: repeating is safe.
-        view, answered = self._transport.json(
-            "POST", "/v1/jobs", json=body, headers=headers, wait=wait or 0
-        )
-        return Job(self, self._transport, view, answered.get("x-raiw-cache"))
+        options = JobOptions(wait, timeout_seconds, deadline_at, metadata)
+        return self._submit(self._request(Spec.of(spec), importance), options)
+
+    def score(
+        self,
+        network: str,
+        weights: str | Path,
+        data: DataLike | None = None,
+        *,
+        options: JobOptions = DEFAULT_OPTIONS,
+        **task: Any,
+    ) -> Job:
+        """Ask for the importance scores of a trained network.
+
+        Parameters
+        ----------
+        network
+            A network of the catalogue that can be built.
+        weights
+            Its state dict, a safetensors file.
+        data
+            Name of a data set that the workers have, or a path of a file to upload.
+        options
+            What every job may say.
+        task
+            ``method``, ``options``, ``samples``, ``seed``: what is left out has its default.
+
+        Raises
+        ------
+        InvalidInput, Unauthorized, Unreachable
+            As for :meth:`craft`.
+        """
+        return self._network_job("score", network, options, data, {**task, "weights": weights})
+
+    def prune(
+        self,
+        network: str,
+        weights: str | Path,
+        data: DataLike | None = None,
+        *,
+        options: JobOptions = DEFAULT_OPTIONS,
+        **task: Any,
+    ) -> Job:
+        """Ask for a network without some of its channels.
+
+        The arguments are those of :meth:`score`; ``task`` may hold ``method``, ``options`` and
+        ``samples``.
+        """
+        return self._network_job("prune", network, options, data, {**task, "weights": weights})
+
+    def train(
+        self,
+        network: str,
+        data: DataLike,
+        *,
+        masks: "str | MaskSet | None" = None,
+        spec: SpecLike | None = None,
+        importance: ScoresLike | None = None,
+        options: JobOptions = DEFAULT_OPTIONS,
+        **task: Any,
+    ) -> Job:
+        """Ask for a network trained from scratch.
+
+        Parameters
+        ----------
+        masks
+            Masks to hold, which the server has, or their content digest.
+        spec, importance
+            What to craft masks from instead. Without masks and spec the dense network is trained.
+        task
+            ``recipe`` and ``seeds``: what is left out has its default.
+        """
+        if masks is not None:
+            task["masks"] = masks if isinstance(masks, str) else masks.digest
+        if spec is not None:
+            task |= self._request(Spec.of(spec), importance)
+        return self._network_job("train", network, options, data, task)
 
     def job(self, job_id: str) -> Job:
         """Return a job by its id.
@@ -193,6 +287,55 @@ class Client:
             The bytes received are not the bytes announced.
         """
         write_atomically(path, mask_file_chunks(self._transport, _segment(digest)))
+
+    def fetch(self, job: Job, folder: str | Path) -> list[Path]:
+        """Download every file of a job that scored, pruned or trained; return their paths.
+
+        Raises
+        ------
+        NotFound
+            The folder does not exist.
+        InvalidMasks
+            The bytes received are not the bytes announced.
+        """
+        paths = []
+        for file in job.files:
+            path = Path(folder) / f"{file['name']}.safetensors"
+            url = f"/v1/blobs/{file['digest']}"
+            write_atomically(path, file_chunks(self._transport, url, file["bytes"], file["digest"]))
+            paths.append(path)
+        return paths
+
+    def _network_job(
+        self,
+        kind: str,
+        network: str,
+        options: JobOptions,
+        data: DataLike | None,
+        task: dict[str, Any],
+    ) -> Job:
+        body = {"kind": kind, "network": network, **task}
+        if data is not None:
+            body["data"] = self._upload(data) if isinstance(data, Path) else data
+        if "weights" in task:
+            body["weights"] = self._upload(task["weights"])
+        return self._submit(body, options)
+
+    def _upload(self, file: str | Path) -> str:
+        if not Path(file).is_file():
+            raise NotFound(f"no file {str(file)!r}")
+        digest = digest_of_file(Path(file))
+        ensure_blob(self._transport, Path(file), digest)
+        return digest
+
+    def _submit(self, body: dict[str, Any], options: JobOptions) -> Job:
+        wait = options.wait
+        headers = {"Prefer": f"wait={int(wait)}"} if wait and wait >= 1 else {}
+        # Jobs are named by their content, so asking twice makes one job: repeating is safe.
+        view, answered = self._transport.json(
+            "POST", "/v1/jobs", json=body | options.to_json(), headers=headers, wait=wait or 0
+        )
+        return Job(self, self._transport, view, answered.get("x-raiw-cache"))
 
     def _request(self, spec: Spec, importance: ScoresLike | None) -> dict[str, Any]:
         """Return the body of a plan or job, its importance file uploaded."""

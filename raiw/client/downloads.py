@@ -1,4 +1,4 @@
-"""Downloads of mask files: resumed by Range where a connection broke, verified at the end."""
+"""Downloads of files: resumed by Range where a connection broke, verified at the end."""
 
 import base64
 import hashlib
@@ -26,9 +26,24 @@ def mask_file_chunks(transport: Transport, digest: str) -> Iterator[bytes]:
     """
     view, _ = transport.json("GET", f"/v1/masks/{digest}")
     url = f"/v1/masks/{digest}/file"
+    yield from file_chunks(transport, url, view["bytes"], view["file_sha256"])
+
+
+def file_chunks(transport: Transport, url: str, size: int, digest: str) -> Iterator[bytes]:
+    """Yield a file of known size and SHA-256; ends without error only if every byte is right.
+
+    Raises
+    ------
+    NotFound
+        The server has no such file.
+    InvalidMasks
+        The bytes received are not the bytes announced.
+    Unreachable
+        The connection broke again and again without a byte of progress.
+    """
     sha256 = hashlib.sha256()
     received, failures, etag = 0, 0, ""
-    while received < view["bytes"]:
+    while received < size:
         headers = {"Range": f"bytes={received}-", "If-Range": etag} if received else {}
         try:
             with transport.stream(url, headers) as response:
@@ -45,10 +60,10 @@ def mask_file_chunks(transport: Transport, digest: str) -> Iterator[bytes]:
             if failures == ATTEMPTS:
                 raise
             time.sleep(backoff(failures))
-    if f"sha256:{sha256.hexdigest()}" != view["file_sha256"]:
+    if f"sha256:{sha256.hexdigest()}" != digest:
         raise InvalidMasks(
-            f"the download of {digest} is damaged: {received} of {view['bytes']} bytes with the "
-            f"digest sha256:{sha256.hexdigest()}; the server announced {view['file_sha256']}"
+            f"the download of {url} is damaged: {received} of {size} bytes with the digest "
+            f"sha256:{sha256.hexdigest()}; the server announced {digest}"
         )
 
 

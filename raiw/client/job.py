@@ -92,9 +92,22 @@ class Job:
 
     @property
     def digest(self) -> str | None:
-        """Content digest of the masks, once the job has succeeded."""
+        """Content digest of the masks, or digest of the first file, once the job has succeeded."""
         result = self.view["result"]
         return str(result["digest"]) if result else None
+
+    @property
+    def files(self) -> list[dict[str, Any]]:
+        """Files of a job that scored, pruned or trained: ``name``, ``digest`` and ``bytes``."""
+        result = self.view["result"]
+        return list(result["files"]) if result else []
+
+    @property
+    def report(self) -> dict[str, Any] | None:
+        """What such a job has measured."""
+        result = self.view["result"]
+        report: dict[str, Any] | None = result["report"] if result else None
+        return report
 
     def refresh(self) -> Self:
         """Ask the server how the job stands."""

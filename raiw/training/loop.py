@@ -11,11 +11,12 @@ from torch.optim import SGD
 
 from raiw.errors import Diverged
 from raiw.pruning.slimming import penalty
-from raiw.training.data.batches import batches, ordered_batches
+from raiw.training.data.batches import batches
 from raiw.training.data.dataset import Dataset
 from raiw.training.processes import Processes
 from raiw.training.recipe import Recipe
 from raiw.training.report import Epoch
+from raiw.training.testing import outputs_of, tally
 
 _CHECKED_STEPS = 50
 """The loss is looked at so often: each look waits for the GPU."""
@@ -47,6 +48,7 @@ class Loop:
         self._seed = seed
         self._processes = processes
         self._part = (processes.rank, processes.count)
+        self._half = recipe.precision == "bfloat16"
 
     def run(self, epoch: int) -> Epoch:
         """Train one epoch, counted from 0, and test the model.
@@ -68,7 +70,8 @@ class Loop:
         self._wrapped.train()
         total = torch.zeros(2, dtype=torch.float64, device=self._processes.device)
         for step, (images, labels, count) in enumerate(self._shares(epoch), 1):
-            loss = self._loss(images, labels, reduction="sum")
+            outputs = outputs_of(self._wrapped, images, half=self._half)
+            loss = functional.cross_entropy(outputs, labels, reduction="sum")
             total += torch.stack([loss.detach().double(), loss.new_tensor(len(labels))])
             # Gradients are averaged over the processes; this makes them those of the whole batch.
             objective = loss * (self._processes.count / count)
@@ -83,19 +86,17 @@ class Loop:
         self._check(loss_sum, epoch)
         return float(loss_sum / max(count, 1))
 
-    @torch.no_grad()
     def _test(self) -> tuple[float, float]:
         """Return the mean loss and the accuracy over the test images."""
-        self.model.eval()
-        total = torch.zeros(3, dtype=torch.float64, device=self._processes.device)
-        for arrays in ordered_batches(self._dataset, self._recipe.batch, part=self._part):
-            images, labels = (self._move(array) for array in arrays)
-            if len(labels):
-                outputs = self._outputs(self.model, images)
-                losses = functional.cross_entropy(outputs, labels, reduction="sum")
-                right = (outputs.argmax(1) == labels).sum()
-                total += torch.stack([losses, right, losses.new_tensor(len(labels))]).double()
-        loss, right, count = self._processes.total(total).tolist()
+        counted = tally(
+            self.model.eval(),
+            self._dataset,
+            self._recipe.batch,
+            part=self._part,
+            device=self._processes.device,
+            half=self._half,
+        )
+        loss, right, count = self._processes.total(counted).tolist()
         return loss / count, right / count
 
     def _shares(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, int]]:
@@ -113,17 +114,6 @@ class Loop:
             whole, left = min(size, left), left - size
             if whole >= _FEWEST_IMAGES * ranks:
                 yield self._move(images), self._move(labels), whole
-
-    def _loss(self, images: Tensor, labels: Tensor, reduction: str) -> Tensor:
-        return functional.cross_entropy(
-            self._outputs(self._wrapped, images), labels, reduction=reduction
-        )
-
-    def _outputs(self, model: nn.Module, images: Tensor) -> Tensor:
-        half = self._recipe.precision == "bfloat16"
-        with torch.autocast(self._processes.device.type, torch.bfloat16, enabled=half):
-            outputs: Tensor = model(images)
-        return outputs.float()
 
     def _move(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self._processes.device, non_blocking=True)

@@ -16,6 +16,10 @@ class Epoch:
     test_accuracy: float
     """Share of the test images that are named rightly."""
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the measurements as JSON-serialisable values."""
+        return asdict(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
@@ -34,6 +38,9 @@ class Report:
     weights: int
     """Weights of linear layers and convolutions that were trained."""
     dense_weights: int
+    flops: int
+    """Operations for one image, two a weight kept and position."""
+    dense_flops: int
     mask_violations: int
     """Pruned weights that are not zero after the last step."""
     device: str

@@ -26,6 +26,7 @@ from raiw.training.data.dataset import Dataset
 from raiw.training.data.registry import open_dataset
 from raiw.training.initial import initialised
 from raiw.training.loop import Loop
+from raiw.training.operations import operations
 from raiw.training.processes import Processes, joined
 from raiw.training.recipe import REVISION, Recipe
 from raiw.training.report import Epoch, Report
@@ -238,12 +239,15 @@ def _facts(
     model: nn.Module, handle: Handle | None, dataset: Dataset, processes: Processes
 ) -> dict[str, Any]:
     counts = {} if handle is None else handle.revived()
+    pruned = {name: count for name, (_, count) in counts.items()}
     dense = sum(parameter.numel() for parameter in model.parameters() if parameter.dim() > 1)
     return {
         "dataset": dataset.name,
         "dataset_digest": dataset.digest,
-        "weights": dense - sum(pruned for _, pruned in counts.values()),
+        "weights": dense - sum(pruned.values()),
         "dense_weights": dense,
+        "flops": operations(model, dataset.shape, pruned),
+        "dense_flops": operations(model, dataset.shape, {}),
         "mask_violations": sum(revived for revived, _ in counts.values()),
         "device": _device_name(processes.device),
         "processes": processes.count,

@@ -20,7 +20,7 @@ from raiw.masks import MaskSet, load
 from raiw.specs.spec import Spec
 from raiw.verification import verify
 from service.demo import SCORES
-from service.embedded.tether import tied
+from service.tether import tied
 
 DIGITS = {
     "name": "digits-cnn-d8",

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from raiw.errors import Unreachable
-from service.embedded.tether import tied
+from service.tether import tied
 
 logger = logging.getLogger(__name__)
 

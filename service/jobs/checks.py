@@ -61,7 +61,8 @@ def _check_training(session: Session, request: TrainJob) -> None:
 
 
 def _check_layers(network: str, shapes: dict[str, tuple[int, int]], pointer: str) -> None:
-    own = {layer.name: layer.graph_shape for layer in Spec.parse({"model": network}).layers}
+    dense = Spec.parse({"model": network, "craft": {"density": 1.0}})
+    own = {layer.name: layer.graph_shape for layer in dense.layers}
     for name, shape in shapes.items():
         if own.get(name) != shape:
             has = f"has it as {own[name]}" if name in own else "has no such layer"
@@ -72,7 +73,7 @@ def _check_layers(network: str, shapes: dict[str, tuple[int, int]], pointer: str
 
 
 def _shapes(found: Masks) -> dict[str, tuple[int, int]]:
-    return {layer["name"]: tuple(layer["shape"]) for layer in found.document["layers"]}
+    return {layer["name"]: tuple(layer["facts"]["shape"]) for layer in found.document["layers"]}
 
 
 def _blob(session: Session, digest: str, pointer: str) -> Blob:

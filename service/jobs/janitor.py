@@ -96,6 +96,7 @@ class Janitor:
         for digest in left:
             self._services.artifacts.delete(digest)
         uploads.remove_expired(self._services)
+        self._services.artifacts.sweep_runs(settings.keep_jobs_seconds)
 
     def _send(self, messages: Sequence[Outbox]) -> int:
         """Publish in order until the broker refuses; return how many it took."""

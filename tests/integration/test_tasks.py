@@ -1,0 +1,261 @@
+"""Jobs that need PyTorch: scored, pruned and trained networks, through the service."""
+
+import itertools
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+
+import raiw
+from raiw.canonical import digest_of_file
+from raiw.client import Job
+from raiw.errors import InvalidInput, JobCanceled, JobFailed, NotFound
+from raiw.training.train import Trained
+from tests.integration.stack import Stack, eventually
+
+THREADS = {"RAIW_TASK_THREADS": "1"}
+RECIPE = {"epochs": 8, "batch": 32, "halve_every": 4, "augment": False}
+RULES = [{"match": "conv1", "dense": True}, {"match": "head", "dense": True}]
+MASKS = {"model": "digits-cnn", "craft": {"degree": 8, "rules": RULES}}
+SQLITE = pytest.mark.parametrize("deployment", ["sqlite"], indirect=True)
+"""For what does not depend on the kind of database."""
+_seeds = itertools.count(int(time.time()) % 1_000_000)
+
+
+@pytest.fixture
+def seed() -> int:
+    """A seed that no job of this run has had."""
+    return next(_seeds)
+
+
+@pytest.fixture
+def worker(idle_stack: Stack) -> Stack:
+    idle_stack.start_worker(**THREADS)
+    return idle_stack
+
+
+def alone(seed: int, epochs: int = 8) -> Trained:
+    """Train here what a job trains, undisturbed."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        recipe = RECIPE | {"epochs": epochs}
+        return raiw.train("digits-cnn", raiw.craft(MASKS), "digits", recipe=recipe, seed=seed)
+    finally:
+        torch.set_num_threads(before)
+
+
+def children(stack: Stack) -> list[int]:
+    """Return the processes of tasks of this deployment."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if "worker.child" in words and str(stack.folder) in words:
+            found.append(int(path.parent.name))
+    return found
+
+
+def epochs_told(stack: Stack, job_id: str) -> list[int]:
+    return [
+        event["data"]["metrics"]["epoch"]
+        for event in stack.events(job_id)
+        if event["event"] == "progress"
+    ]
+
+
+def train(stack: Stack, seed: int, **recipe: object) -> Job:
+    chosen = RECIPE | recipe
+    return stack.client.train("digits-cnn", "digits", spec=MASKS, recipe=chosen, seeds=[seed])
+
+
+def test_the_whole_way_from_a_trained_network_to_sparse_ones(
+    worker: Stack, tmp_path: Path, seed: int
+) -> None:
+    """Train dense, score, craft by the scores, train sparse: each step takes the one before."""
+    client = worker.client
+    dense = client.train("digits-cnn", "digits", recipe=RECIPE, seeds=[seed]).wait(120)
+    assert dense.report["accuracy"] > 0.9
+    assert dense.report["weights"] == dense.report["dense_weights"] == 40_208
+    (weights,) = client.fetch(dense, tmp_path)
+    assert digest_of_file(weights) == dense.digest
+    scored = client.score("digits-cnn", weights, "digits", method="gradient").wait(120)
+    (scores,) = client.fetch(scored, tmp_path)
+    assert digest_of_file(scores) == scored.digest
+    masks = client.craft(MASKS, scores).result(120)
+    assert masks.importance == scored.digest
+    assert masks == raiw.craft(MASKS, scores)
+    both = {"masks": masks, "recipe": RECIPE, "seeds": [seed, seed + 1]}
+    sparse = client.train("digits-cnn", "digits", **both).wait(120)
+    report = sparse.report
+    assert report["mask_violations"] == 0
+    assert report["weights"] == masks.weights
+    assert report["flops"] < report["dense_flops"]
+    accuracies = [run["accuracy"] for run in report["runs"]]
+    assert report["accuracy"] == pytest.approx(np.mean(accuracies))
+    assert report["accuracy_deviation"] == pytest.approx(np.std(accuracies, ddof=1))
+    names = [file["name"] for file in sparse.files]
+    assert names == [f"weights-seed-{seed}", f"weights-seed-{seed + 1}"]
+    for path in client.fetch(sparse, tmp_path):
+        held = load_file(path)["fc.weight"] != 0
+        assert not (held & ~masks["fc"].numpy()).any()
+    again = client.train("digits-cnn", "digits", **both)
+    assert again.cache == "hit"
+    assert again.report == report
+
+
+@SQLITE
+def test_a_spec_is_crafted_first_and_its_masks_come_along(
+    worker: Stack, tmp_path: Path, seed: int
+) -> None:
+    job = train(worker, seed).wait(120)
+    paths = worker.client.fetch(job, tmp_path)
+    assert [path.name for path in paths] == [
+        f"weights-seed-{seed}.safetensors",
+        "masks.safetensors",
+    ]
+    assert raiw.load(paths[1]) == raiw.craft(MASKS)
+    whole = alone(seed)
+    assert job.report["accuracy"] == whole.report.accuracy
+    assert epochs_told(worker, job.id) == list(range(1, 9))
+    state = load_file(paths[0])
+    for name, value in whole.model.state_dict().items():
+        assert (state[name] == value.numpy()).all()
+
+
+@pytest.mark.parametrize("victim", ["child", "worker", "told to end"])
+def test_a_killed_run_ends_with_the_numbers_of_an_undisturbed_one(
+    worker: Stack, tmp_path: Path, seed: int, victim: str
+) -> None:
+    job = train(worker, seed, epochs=16)
+    eventually(lambda: len(epochs_told(worker, job.id)) >= 3)
+    if victim == "child":
+        for process in children(worker):
+            os.kill(process, signal.SIGKILL)
+    else:
+        leaving = worker.workers.pop()
+        if victim == "worker":
+            leaving.kill()
+        else:
+            leaving.stop()
+        eventually(lambda: not children(worker))
+        worker.start_worker(**THREADS)
+    job.wait(120)
+    assert job.view["attempt"] == 2
+    told = epochs_told(worker, job.id)
+    assert sorted(set(told)) == list(range(1, 17))
+    assert len(told) <= 18, "it went on from its checkpoint"
+    whole = alone(seed, 16)
+    assert job.report["runs"][0]["accuracy"] == whole.report.accuracy
+    state = load_file(worker.client.fetch(job, tmp_path)[0])
+    for name, value in whole.model.state_dict().items():
+        assert (state[name] == value.numpy()).all()
+
+
+@SQLITE
+def test_a_canceled_run_stops_and_the_next_takes_it_up(worker: Stack, seed: int) -> None:
+    job = train(worker, seed, epochs=60)
+    eventually(lambda: len(epochs_told(worker, job.id)) >= 3)
+    job.cancel()
+    with pytest.raises(JobCanceled):
+        job.wait(10).require_digest()
+    assert not children(worker)
+    again = train(worker, seed, epochs=60)
+    assert again.cache == "created"
+    eventually(lambda: epochs_told(worker, again.id))
+    assert epochs_told(worker, again.id)[0] > 3
+    again.cancel()
+
+
+@SQLITE
+def test_a_run_out_of_time_fails_and_its_process_is_gone(worker: Stack, seed: int) -> None:
+    body = {"kind": "train", "network": "digits-cnn", "data": "digits", "seeds": [seed]}
+    job = worker.http.post("/v1/jobs", json=body | {"timeout_seconds": 5}).json()
+    ended = worker.wait(job["id"], "failed")
+    assert ended["error"]["code"] == "timeout"
+    assert not children(worker)
+
+
+@SQLITE
+def test_faults_have_codes(worker: Stack, tmp_path: Path, seed: int) -> None:
+    client = worker.client
+
+    def code(job: Job) -> str:
+        with pytest.raises(JobFailed) as caught:
+            job.wait(60).require_digest()
+        return str(caught.value.details["error"]["code"])
+
+    wild = RECIPE | {"learning_rate": 1e18}
+    assert code(client.train("digits-cnn", "digits", recipe=wild, seeds=[seed])) == "diverged"
+    assert code(client.train("digits-cnn", "nowhere", seeds=[seed])) == "not-found"
+    assert code(client.train("lenet-mnist", "digits", seeds=[seed])) == "invalid-data"
+    save_file({"a": np.zeros(3, np.float32)}, tmp_path / "wrong.safetensors")
+    wrong = client.score("digits-cnn", tmp_path / "wrong.safetensors", "digits", seed=seed)
+    assert code(wrong) == "invalid-tensors"
+    upload = client.train("digits-cnn", tmp_path / "wrong.safetensors", seeds=[seed])
+    assert code(upload) == "invalid-data"
+
+
+@SQLITE
+def test_too_little_memory_has_a_code(idle_stack: Stack, seed: int) -> None:
+    idle_stack.start_worker(**THREADS, RAIW_TASK_MEMORY_BYTES=str(300 << 20))
+    with pytest.raises(JobFailed) as caught:
+        train(idle_stack, seed).wait(60).require_digest()
+    assert caught.value.details["error"]["code"] == "out-of-memory"
+
+
+@SQLITE
+def test_two_processes_train_together(idle_stack: Stack, seed: int) -> None:
+    idle_stack.start_worker(**THREADS, RAIW_TASK_PROCESSES="2")
+    job = train(idle_stack, seed).wait(120)
+    assert job.report["runs"][0]["processes"] == 2
+    assert job.report["accuracy"] > 0.9
+    assert job.report["mask_violations"] == 0
+
+
+@SQLITE
+def test_requests_are_judged_before_they_wait(idle_stack: Stack) -> None:
+    missing = "sha256:" + "0" * 64
+    good = {"kind": "train", "network": "digits-cnn", "data": "digits"}
+    score = {"kind": "score", "network": "digits-cnn", "weights": missing, "data": "digits"}
+    vgg = raiw.Spec.load("raiw/vgg16-d16").canonical()
+    none = {"model": "digits-cnn", "craft": {"degree": -1}}
+    cases = [
+        (422, "/kind", good | {"kind": "tune"}),
+        (422, "/network", good | {"network": "digit-cnn"}),
+        (422, "/data", good | {"data": "../etc"}),
+        (422, "/recipe/epochs", good | {"recipe": {"epochs": 0}}),
+        (422, "/recipe/epoch", good | {"recipe": {"epoch": 1}}),
+        (422, "/recipe", good | {"recipe": {"learning_rate": 1e-9}}),
+        (422, "/seeds", good | {"seeds": [1, 1]}),
+        (422, "/spec", good | {"spec": MASKS, "masks": missing}),
+        (422, "/spec", good | {"spec": vgg}),
+        (422, "/spec/craft/degree", good | {"spec": none}),
+        (404, "/masks", good | {"masks": missing}),
+        (404, "/data", good | {"data": missing}),
+        (404, "/weights", score),
+        (422, "/method", score | {"method": "gradiant"}),
+        (422, "/options", score | {"options": {"taps": "l3"}}),
+        (422, "/data", score | {"data": None}),
+        (422, "/options", score | {"kind": "prune", "method": "l1_filter"}),
+        (422, "/colour", good | {"colour": 1}),
+    ]  # fmt: skip
+    for status, pointer, body in cases:
+        answer = idle_stack.http.post("/v1/jobs", json=body)
+        assert answer.status_code == status, (body, answer.text)
+        assert answer.json()["errors"][0]["pointer"] == pointer, (body, answer.text)
+
+
+@SQLITE
+def test_the_client_says_what_is_wrong(idle_stack: Stack, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no file"):
+        idle_stack.client.score("digits-cnn", tmp_path / "none", "digits")
+    with pytest.raises(InvalidInput, match="did you mean 'digits-cnn'"):
+        idle_stack.client.train("digit-cnn", "digits")

@@ -1,0 +1,29 @@
+"""Statistics of stored masks, computed when somebody has asked for them."""
+
+from raiw.masks import load
+from raiw.statistics import measure
+from service.jobs.services import Services
+from service.store import masks
+
+# Measuring must not keep a worker from crafting for long: a second a layer, no more.
+_EXACT_ORDER = 1024
+"""Larger layers get an estimate with its error."""
+_MEASURED_EDGES = 1 << 20
+"""Still larger ones are left to whoever wants to know: ``raiw show`` measures any size."""
+
+
+def measure_masks(services: Services, digest: str) -> None:
+    """Compute and store the statistics of stored masks, once."""
+    with services.database.read() as session:
+        row = masks.find(session, digest)
+    if row is None or row.statistics is not None:
+        return
+    stream = masks.stream(services.database, services.artifacts, row, 0, row.size)
+    crafted = load(b"".join(stream))
+    statistics = {
+        name: measure(mask.graph, mask.groups, exact_order=_EXACT_ORDER).to_json()
+        for name, mask in crafted.items()
+        if mask.edges <= _MEASURED_EDGES
+    }
+    with services.database.write() as session:
+        masks.set_statistics(session, digest, {"layers": statistics})

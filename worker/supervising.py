@@ -1,0 +1,203 @@
+"""A task in a process of its own, watched: its events recorded, its end enforced."""
+
+import contextlib
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from raiw.canonical import canonical_json
+from raiw.files import write_atomically
+from raiw.tensors import MAX_HEADER_BYTES, header_end
+from service.jobs.services import Services
+from service.store import blobs, jobs, masks
+from service.store.tables import Blob, Job
+from service.tether import tied
+from worker.child import MEMORY_VARIABLE
+from worker.lease import Canceled, Lease, Lost
+from worker.tasks.task import FILE
+
+_TICK_SECONDS = 0.2
+
+
+class Killed(Exception):
+    """The task's process was killed, by the kernel for its memory or by somebody."""
+
+
+class Failed(Exception):
+    """The task says why it has no result."""
+
+    def __init__(self, problem: dict[str, Any]) -> None:
+        super().__init__(problem["detail"])
+        self.problem = problem
+
+
+def run_task(services: Services, job: Job, attempt: jobs.Attempt, lease: Lease) -> None:
+    """Run a task until it has ended, store its files and close the job.
+
+    An attempt finds what those before it have left in the task's folder.
+
+    Raises
+    ------
+    Failed
+        The task cannot be done.
+    Killed
+        Its process was killed.
+    Stopped
+        It must stop: canceled, out of time, taken away, or the worker ends.
+    """
+    folder = services.artifacts.run(job.content_key)
+    _write_task(services, job, folder)
+    for message in _messages(services, folder, lease):
+        event = message.pop("event")
+        if event == "failed":
+            raise Failed(message["error"])
+        if event == "done":
+            _finish(services, attempt, message)
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        _record(services, attempt, lease, event, message)
+    raise Killed
+
+
+def _write_task(services: Services, job: Job, folder: Path) -> None:
+    """Lay out what the task needs in its folder."""
+    request = job.task or {}
+    digests = [request.get(field) for field in ("weights", "importance", "data")]
+    if "masks" in request:
+        _write_masks(services, request["masks"], folder / "masks.safetensors")
+    document = {
+        "request": request,
+        "files": {
+            digest: str(services.artifacts.path(digest))
+            for digest in digests
+            if digest and digest.startswith("sha256:")
+        },
+        "data_dir": str(services.settings.data),
+    }
+    write_atomically(folder / FILE, [canonical_json(document).encode()])
+
+
+def _write_masks(services: Services, digest: str, path: Path) -> None:
+    with services.database.read() as session:
+        row = masks.find(session, digest)
+    assert row is not None  # noqa: S101 -- masks outlive the jobs that name them
+    stream = masks.stream(services.database, services.artifacts, row, 0, row.size)
+    write_atomically(path, stream)
+
+
+def _messages(services: Services, folder: Path, lease: Lease) -> Iterator[dict[str, Any]]:
+    """Yield what the task's process tells, until it ends; however this ends, it is gone then."""
+    process = subprocess.Popen(  # noqa: S603 -- the command is ours
+        tied(*_command(services, folder)),
+        env=os.environ | _environment(services),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+    lines: queue.Queue[str | None] = queue.Queue()
+    assert process.stdout is not None  # noqa: S101 -- asked for above
+    threading.Thread(target=_listen, args=(process.stdout, lines), daemon=True).start()
+    try:
+        while True:
+            lease.check()
+            try:
+                line = lines.get(timeout=_TICK_SECONDS)
+            except queue.Empty:
+                continue
+            if line is None:
+                return
+            yield json.loads(line)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _command(services: Services, folder: Path) -> list[str]:
+    # -P: what is installed runs, not a source tree that happens to be the current folder.
+    python, module = [sys.executable, "-P", "-m"], ["worker.child", str(folder)]
+    processes = services.settings.task_processes
+    if processes == 1:
+        return [*python, *module]
+    launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
+    return [*python, *launcher, *module]
+
+
+def _environment(services: Services) -> dict[str, str]:
+    settings = services.settings
+    shared = max(
+        1, (os.cpu_count() or 1) // (settings.worker_concurrency * settings.task_processes)
+    )
+    return {
+        "OMP_NUM_THREADS": str(settings.task_threads or shared),
+        MEMORY_VARIABLE: str(settings.task_memory_bytes),
+    }
+
+
+def _listen(output: IO[str], lines: "queue.Queue[str | None]") -> None:
+    with output:
+        for line in output:
+            lines.put(line)
+    lines.put(None)
+
+
+def _record(
+    services: Services, attempt: jobs.Attempt, lease: Lease, event: str, data: dict[str, Any]
+) -> None:
+    with services.database.write() as session:
+        now = services.database.now(session)
+        if event == "log":
+            jobs.log(session, attempt, data, now)
+        else:
+            phase, completed = data["phase"], data["completed"]
+            lease.observe(jobs.report(session, attempt, phase, completed, data, now))
+
+
+def _finish(services: Services, attempt: jobs.Attempt, message: dict[str, Any]) -> None:
+    """Store the files, then close the job with them in one transaction.
+
+    Raises
+    ------
+    Canceled, Lost
+        The job is no longer this attempt's to close.
+    """
+    paths = {name: Path(path) for name, path in message["files"].items()}
+    files = [
+        {"name": name, "digest": services.artifacts.take(path), "bytes": path.stat().st_size}
+        for name, path in paths.items()
+    ]
+    outcome = {"files": files, "report": message["report"]}
+    with services.database.write() as session:
+        now = services.database.now(session)
+        for file, path in zip(files, paths.values(), strict=True):
+            blobs.add(
+                session,
+                Blob(
+                    digest=file["digest"],
+                    size=file["bytes"],
+                    header=_header(path),
+                    created_at=now,
+                ),
+            )
+        won = jobs.finish(session, attempt, outcome, now)
+        job = jobs.find(session, attempt.job_id)
+        if not won:
+            session.rollback()
+    if not won:
+        ours = job is not None and job.attempt == attempt.number
+        raise Canceled("canceled at the last moment") if ours else Lost("taken away")
+
+
+def _header(path: Path) -> bytes:
+    with path.open("rb") as file:
+        start = file.read(MAX_HEADER_BYTES + 8)
+    return start[: header_end(start)]

@@ -1,0 +1,26 @@
+"""The task ``prune``."""
+
+from safetensors.torch import save
+
+from raiw.files import write_atomically
+from raiw.tasks import prune_network
+from worker.tasks.task import Task
+
+
+def run(task: Task) -> None:
+    """Write the weights of a network without some of its channels, and which ones stay."""
+    asked = task.request
+    weights = task.file("weights")
+    assert weights is not None  # noqa: S101 -- the request says so
+    found = prune_network(
+        asked["network"],
+        weights,
+        task.dataset(),
+        asked.get("method", "entropic"),
+        samples=asked.get("samples", 1000),
+        options=asked.get("options", {}),
+    )
+    smaller, channels = task.folder / "weights.safetensors", task.folder / "channels.safetensors"
+    write_atomically(smaller, [save(found.pruned.smaller.state_dict())])
+    found.pruned.channels.save(channels)
+    task.done({"weights": smaller, "channels": channels}, found.to_json())

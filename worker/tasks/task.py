@@ -1,0 +1,79 @@
+"""A task as its process sees it: where it works, what it was given, whom it tells."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from raiw.errors import RaiwError
+from raiw.training.data.arrays import read_arrays
+from raiw.training.data.dataset import Dataset
+from raiw.training.data.registry import open_dataset
+
+FILE = "task.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One task, and the pipe to the worker that started it.
+
+    ``task.json`` in its folder holds ``request`` (what the job asks for), ``files`` (paths of
+    uploads by digest) and ``data_dir``. Every line written to the pipe is one JSON object with the
+    member ``event``: ``progress``, ``log``, and last ``done`` or ``failed``.
+    """
+
+    folder: Path
+    request: dict[str, Any]
+    files: dict[str, str]
+    data_dir: Path
+    pipe: IO[str]
+
+    @classmethod
+    def open(cls, folder: Path, pipe: IO[str]) -> "Task":
+        """Read the task that a folder describes."""
+        document = json.loads((folder / FILE).read_text("utf-8"))
+        return cls(folder, document["request"], document["files"], Path(document["data_dir"]), pipe)
+
+    @property
+    def kind(self) -> str:
+        """Kind of job."""
+        return str(self.request["kind"])
+
+    def dataset(self) -> Dataset | None:
+        """Open the data set that is asked for, by name or as an upload."""
+        name = self.request.get("data")
+        if name is None:
+            return None
+        if name.startswith("sha256:"):
+            return read_arrays("upload", Path(self.files[name]))
+        return open_dataset(name, self.data_dir)
+
+    def file(self, field: str) -> Path | None:
+        """Return the path of an upload that a field of the request names."""
+        digest = self.request.get(field)
+        return None if digest is None else Path(self.files[digest])
+
+    def progress(self, phase: str, completed: int, total: int, **data: Any) -> None:
+        """Tell how far the task has come."""
+        standing = {"phase": phase, "completed": completed, "total": total}
+        self._tell("progress", {**standing, **data})
+
+    def log(self, message: str) -> None:
+        """Tell the user something."""
+        self._tell("log", {"message": message})
+
+    def done(self, files: dict[str, Path], report: dict[str, Any]) -> None:
+        """Tell the result: files by name, the main one first, and a report."""
+        paths = {name: str(path) for name, path in files.items()}
+        self._tell("done", {"files": paths, "report": report})
+
+    def failed(self, error: RaiwError) -> None:
+        """Tell why there is no result."""
+        problem = {"code": error.code, "title": error.title, "detail": error.message}
+        self._tell("failed", {"error": problem})
+
+    def _tell(self, event: str, data: dict[str, Any]) -> None:
+        if int(os.environ.get("RANK", "0")) == 0:  # of several processes the first one speaks
+            self.pipe.write(json.dumps({"event": event, **data}) + "\n")
+            self.pipe.flush()
