@@ -14,6 +14,7 @@ from raiw.pruning.magnitude import prune_weights
 from raiw.pruning.methods import METHODS
 from raiw.pruning.prune import prune
 from raiw.pruning.shrink import shrink, silence
+from raiw.pruning.slimming import penalty
 
 OPTIONS = {
     "afie": {"channel_sparsity": 0.4},
@@ -150,6 +151,25 @@ def test_slimming_needs_batch_norms(images: torch.Tensor) -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 1, 1)).double()
     with pytest.raises(InvalidInput, match="batch normalisation"):
         prune(model, "slimming", images, channel_sparsity=0.5)
+
+
+def test_the_penalty_of_slimming_pulls_every_scale_towards_zero() -> None:
+    """Liu et al. 2017, Eq. 1: the L1 norm of the scales; its subgradient is 0 at 0."""
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 1), nn.BatchNorm2d(2), nn.Flatten(),
+        nn.BatchNorm1d(2, affine=False), nn.LayerNorm(2),
+    )  # fmt: skip
+    with torch.no_grad():
+        model[1].weight.copy_(torch.tensor([0.5, -2.0, 0.0, 1.0]))
+        model[3].weight.copy_(torch.tensor([-0.25, 4.0]))
+    added = penalty(model, 0.5)
+    assert added.item() == 0.5 * 7.75
+    added.backward()
+    assert model[1].weight.grad.tolist() == [0.5, -0.5, 0.0, 0.5]
+    assert model[3].weight.grad.tolist() == [-0.5, 0.5]
+    touched = {name for name, value in model.named_parameters() if value.grad is not None}
+    assert touched == {"1.weight", "3.weight"}
+    assert penalty(nn.Linear(2, 2), 0.5).item() == 0
 
 
 def test_entropic_finds_channels_that_copy_others() -> None:
