@@ -52,7 +52,7 @@ def apply(model: "keras.Model", masks: MaskSet | str | Path, *, strict: bool = T
     fitting = []
     for layer, name in match_names(masks, kernels, ("kernel",), strict=strict).items():
         variable, mask = kernels[name], masks[layer]
-        transposed = mask.layer.kind == "conv_transpose2d"
+        transposed = mask.layer.transposed
         kept = kernel_mask(mask, tuple(variable.shape), name, outputs_first=transposed)
         fitting.append((variable, KeepEdges(kept)))
     for variable, constraint in fitting:

@@ -76,12 +76,13 @@ def _fit(mask: Mask, module: nn.Module, attribute: str, name: str) -> Bools:
             f"layer {mask.name!r}: parameter {name!r} has no shape yet; run one forward pass first",
             layer=mask.name,
         )
-    transposed = mask.layer.kind == "conv_transpose2d"
+    transposed = mask.layer.transposed
     if transposed != isinstance(module, _TRANSPOSED):
+        axes = weight.dim() - 2
+        kind = f"conv{'' if transposed else '_transpose'}{axes}d" if axes else "linear"
         raise InvalidInput(
             f"layer {mask.name!r} is {mask.layer.kind} in the spec, but {type(module).__name__} in "
-            f"the model, which stores its weight the other way round: set its kind to "
-            f"{'conv2d or linear' if transposed else 'conv_transpose2d'}",
+            f"the model, which stores its weight the other way round: set its kind to {kind}",
             layer=mask.name,
         )
     kept = mask.for_weight()
@@ -91,7 +92,7 @@ def _fit(mask: Mask, module: nn.Module, attribute: str, name: str) -> Bools:
 
 
 def _misfit(mask: Mask, kept: Bools, weight: torch.Tensor, name: str) -> str:
-    sides = "(in, out/groups)" if mask.layer.kind == "conv_transpose2d" else "(out, in/groups)"
+    sides = "(in, out/groups)" if mask.layer.transposed else "(out, in/groups)"
     fault = (
         f"layer {mask.name!r}: the mask is {sides} = {kept.shape[:2]}, parameter {name!r} is "
         f"{tuple(weight.shape)}"

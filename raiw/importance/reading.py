@@ -279,7 +279,7 @@ def _sum_taps(values: Scores, layer: Linear | Conv) -> Scores:
 def _by_tap(values: Scores, layer: Linear | Conv) -> Scores:
     """View a weight-shaped tensor as ``(taps, groups, out/groups, in/groups)``."""
     out, n_in = layer.graph_shape
-    if layer.kind == "conv_transpose2d":
+    if layer.transposed:
         grouped = values.reshape(layer.groups, n_in, out // layer.groups, layer.taps)
         return grouped.transpose(3, 0, 2, 1)
     return values.reshape(layer.groups, out // layer.groups, n_in, layer.taps).transpose(3, 0, 1, 2)

@@ -123,7 +123,7 @@ class Mask:
         like its weight.
         """
         kept = self.numpy()
-        if self.layer.kind == "conv_transpose2d":
+        if self.layer.transposed:
             grouped = kept.reshape(self.groups, -1, self.shape[1]).transpose(0, 2, 1)
             kept = np.ascontiguousarray(grouped).reshape(self.layer.weight_shape[:2])
         return kept.reshape(kept.shape + (1,) * (len(self.layer.weight_shape) - 2))

@@ -12,7 +12,9 @@ from raiw.errors import InvalidSpec
 UNKNOWN_FIELD = "unknown_field"
 """Type of the fault that names a field no document has."""
 
-_UNION_TAGS = frozenset({"linear", "conv1d", "conv2d", "conv3d", "conv_transpose2d"})
+_UNION_TAGS = frozenset(
+    {"linear"} | {f"conv{way}{axes}d" for way in ("", "_transpose") for axes in (1, 2, 3)}
+)
 
 
 class Document(BaseModel):

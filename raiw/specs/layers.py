@@ -19,7 +19,8 @@ Side = Annotated[int, Field(ge=1, le=MAX_SIDE, strict=True)]
 Positions = Annotated[int, Field(ge=1, le=1 << 40, strict=True)]
 KernelSize = Annotated[int, Field(ge=1, le=1024, strict=True)]
 
-_KERNEL_DIMENSIONS = {"conv1d": 1, "conv2d": 2, "conv3d": 3, "conv_transpose2d": 2}
+_TRANSPOSED = {"conv_transpose1d": 1, "conv_transpose2d": 2, "conv_transpose3d": 3}
+_KERNEL_DIMENSIONS = {"conv1d": 1, "conv2d": 2, "conv3d": 3} | _TRANSPOSED
 
 
 class Linear(Document):
@@ -37,6 +38,11 @@ class Linear(Document):
     def groups(self) -> int:
         """Number of separate graphs: always 1."""
         return 1
+
+    @property
+    def transposed(self) -> bool:
+        """Whether inputs come first in the weight: never."""
+        return False
 
     @property
     def taps(self) -> int:
@@ -59,7 +65,9 @@ class Conv(Document):
 
     name: LayerName
     """Name of the layer, as in the network's state dict without the trailing ``.weight``."""
-    kind: Literal["conv1d", "conv2d", "conv3d", "conv_transpose2d"]
+    kind: Literal[
+        "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"
+    ]
     in_channels: Side
     out_channels: Side
     kernel_size: KernelSize | tuple[KernelSize, ...]
@@ -94,6 +102,11 @@ class Conv(Document):
         return self
 
     @property
+    def transposed(self) -> bool:
+        """Whether inputs come first in the weight."""
+        return self.kind in _TRANSPOSED
+
+    @property
     def kernel(self) -> tuple[int, ...]:
         """Kernel size with one number for each dimension."""
         if isinstance(self.kernel_size, tuple):
@@ -113,7 +126,7 @@ class Conv(Document):
     @property
     def weight_shape(self) -> tuple[int, ...]:
         """Shape of the weight tensor."""
-        if self.kind == "conv_transpose2d":
+        if self.transposed:
             return (self.in_channels, self.out_channels // self.groups, *self.kernel)
         return (*self.graph_shape, *self.kernel)
 

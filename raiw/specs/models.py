@@ -1,128 +1,127 @@
-"""Layers read from a network or its weights: by shapes alone, no code of a file is run.
+"""Layers read from a torch module: by its structure, never its values.
 
 Modules are told by the names of their classes, so nothing here imports a framework.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+import copy
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
-from raiw.errors import InvalidSpec, NotFound
-from raiw.files import map_file
-from raiw.specs.reading import Layer, linear
-from raiw.tensors import read_header
+from raiw.errors import InvalidSpec
+from raiw.specs.reading import PROJECTIONS, Layer, convolution, linear
 
-_KINDS = {
-    "Linear": "linear",
-    "Conv1d": "conv1d",
-    "Conv2d": "conv2d",
-    "Conv3d": "conv3d",
-    "ConvTranspose2d": "conv_transpose2d",
+_FAMILIES = {"MultiheadAttention": "attention", "Linear": "linear"} | {
+    f"Conv{way}{axes}d": f"conv{way}" for way in ("", "Transpose") for axes in (1, 2, 3)
 }
-_KIND_OF_RANK = {2: "linear", 3: "conv1d", 4: "conv2d", 5: "conv3d"}
-_PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
+_LAZY = "UninitializedParameter"
 
 
-def layers_of_model(model: Any) -> list[Layer]:
+def layers_of_model(model: Any, input_size: tuple[int, ...] | None = None) -> list[Layer]:
     """Return the layer documents of a torch module, in its own order.
 
     Linear layers, convolutions and attention projections count. Layers that share a weight are one,
-    under the first one's name.
+    under the first one's name. With ``input_size``, the shape of one input without the batch, a
+    copy of the model that has shapes but no values runs once, and its layers get ``positions``.
 
     Raises
     ------
     InvalidSpec
-        The model has no such layer, or is one itself and so has no name.
+        The model has no such layer, is one itself and so has no name, has weights without a shape,
+        or does not run on an input of that size.
     """
-    named = getattr(model, "named_modules", None)
-    if named is None:
+    if getattr(model, "named_modules", None) is None:
         raise InvalidSpec(f"a {type(model).__name__} is no torch module: it has no named_modules()")
-    seen: dict[int, Any] = {}  # holds the weights, so that no id is used twice
-    layers = []
-    for name, module in named():
-        for layer, weight in _own_layers(name, module):
-            if id(weight) not in seen:
-                seen[id(weight)] = weight
-                layers.append(layer)
-    if not layers:
+    found: dict[int, tuple[Layer, Any]] = {}  # holds the weights, so that no id is used twice
+    owner: dict[str, Layer] = {}
+    for layer, weight in _layers(model):
+        owner[layer["name"]], _ = found.setdefault(id(weight), (layer, weight))
+    if not found:
         raise InvalidSpec("the model has no linear layer and no convolution")
-    if any(not layer["name"] for layer in layers):
+    if "" in owner:
         raise InvalidSpec(
             "the model is a single layer without a name: wrap it, as in torch.nn.Sequential(layer)"
         )
-    return layers
+    if input_size is not None:
+        for name, count in _positions(model, input_size).items():
+            if name in owner:
+                owner[name]["positions"] = owner[name].get("positions", 0) + count
+    return [layer for layer, _ in found.values()]
 
 
-def _own_layers(name: str, module: Any) -> Iterator[tuple[Layer, Any]]:
-    bases = [base.__name__ for base in type(module).__mro__]
-    if "MultiheadAttention" in bases:
-        for leaf in _PROJECTIONS:
-            weight = getattr(module, leaf, None)
-            if weight is not None:
-                yield linear(f"{name}.{leaf}".removeprefix("."), tuple(weight.shape)), weight
-        return
-    kind = next((_KINDS[base] for base in bases if base in _KINDS), None)
-    if kind == "linear":
-        yield linear(name, (module.out_features, module.in_features)), module.weight
-    elif kind is not None:
-        layer = {
-            "name": name,
-            "kind": kind,
-            "in_channels": module.in_channels,
-            "out_channels": module.out_channels,
-            "kernel_size": list(module.kernel_size),
-        }
-        yield layer | ({"groups": module.groups} if module.groups > 1 else {}), module.weight
+def _layers(model: Any) -> Iterator[tuple[Layer, Any]]:
+    """Yield the layers of all modules, each with its weight."""
+    for name, module in model.named_modules():
+        family = _family(module)
+        if family == "attention":
+            for leaf in PROJECTIONS:
+                weight = getattr(module, leaf, None)
+                if weight is not None:
+                    yield linear(_join(name, leaf), tuple(weight.shape)), weight
+        elif family is not None:
+            yield _layer(name, module, family), module.weight
 
 
-def layers_of_shapes(shapes: Mapping[str, Iterable[int]]) -> list[Layer]:
-    """Return the layer documents of named weight shapes, as a state dict has them.
-
-    Tensors called ``*.weight`` of two to five axes count; embeddings, by their names, do not.
-    Shapes do not tell groups: a grouped convolution is read as one graph of its
-    ``(out, in/groups)``.
-
-    Raises
-    ------
-    InvalidSpec
-        No tensor is the weight of a layer.
-    """
-    layers = []
-    for name, shape in shapes.items():
-        sides = tuple(int(side) for side in shape)
-        layer, _, leaf = name.rpartition(".")
-        if leaf != "weight" or not layer or len(sides) not in _KIND_OF_RANK or "embed" in layer:
-            continue
-        if len(sides) == 2:  # noqa: PLR2004 -- a matrix
-            layers.append(linear(layer, sides))
-            continue
-        layers.append(
-            {
-                "name": layer,
-                "kind": _KIND_OF_RANK[len(sides)],
-                "in_channels": sides[1],
-                "out_channels": sides[0],
-                "kernel_size": list(sides[2:]),
-            }
+def _layer(name: str, module: Any, family: str) -> Layer:
+    if type(module.weight).__name__ == _LAZY:
+        raise InvalidSpec(
+            f"layer {name!r}, a {type(module).__name__}, has no shape yet: run the model on one "
+            f"batch first"
         )
-    if not layers:
-        raise InvalidSpec("no tensor is called '<layer>.weight' and has two to five axes")
-    return layers
+    if family == "linear":
+        return linear(name, (module.out_features, module.in_features))
+    sides = (module.out_channels, module.in_channels)
+    transposed = family == "convTranspose"
+    return convolution(name, sides, module.kernel_size, module.groups, transposed=transposed)
 
 
-def shapes_of_file(path: str | Path) -> dict[str, tuple[int, ...]]:
-    """Return the shapes in a safetensors file, from its header alone.
+def _family(module: Any) -> str | None:
+    bases = [base.__name__ for base in type(module).__mro__]
+    return next((_FAMILIES[base] for base in bases if base in _FAMILIES), None)
 
-    Raises
-    ------
-    NotFound
-        There is no such file.
-    InvalidTensors
-        It is no safetensors file, or a malformed one.
-    """
-    file = Path(path)
-    if not file.is_file():
-        raise NotFound(f"no file {str(path)!r}")
-    data = map_file(file)
-    header = read_header(data, len(data))
-    return {name: tensor.shape for name, tensor in header.tensors.items()}
+
+def _positions(model: Any, input_size: tuple[int, ...]) -> Counter[str]:
+    """Count the vectors that each layer is applied to for one input."""
+    counts: Counter[str] = Counter()
+    tensors = (*model.parameters(), *model.buffers())
+    try:
+        # Tensors on "meta" have a shape and no values: this costs neither memory nor time.
+        twin = copy.deepcopy(model, {id(t): t.detach().to("meta") for t in tensors}).eval()
+        for name, module in twin.named_modules():
+            family = _family(module)
+            if family is not None:
+                module.register_forward_hook(_counter(name, family, counts), with_kwargs=True)
+        twin(next(twin.parameters()).new_zeros((1, *input_size)))
+    except Exception as error:
+        raise InvalidSpec(
+            f"the model does not run on one input of size {input_size}: {error}; without "
+            f"input_size positions are not counted"
+        ) from error
+    return counts
+
+
+def _counter(name: str, family: str, counts: Counter[str]) -> Any:
+    """Return the forward hook that counts the vectors of a module's calls."""
+
+    def attention(module: Any, args: Any, named: dict[str, Any], _: Any) -> None:
+        del module
+        given = dict(zip(("query", "key", "value"), args, strict=False)) | named
+        query, key, value = (given[side].shape[:-1].numel() for side in ("query", "key", "value"))
+        # A third of in_proj each is for queries, keys and values.
+        vectors = ((query + key + value) // 3, query, key, value, query)
+        for leaf, count in zip((*PROJECTIONS, "out_proj"), vectors, strict=True):
+            counts[_join(name, leaf)] += count
+
+    def layer(module: Any, args: Any, named: dict[str, Any], output: Any) -> None:
+        if family == "convTranspose":
+            vectors, channels = (*args, *named.values())[0], module.in_channels
+        else:
+            vectors = output
+            channels = module.out_features if family == "linear" else module.out_channels
+        counts[name] += vectors.numel() // channels
+
+    return attention if family == "attention" else layer
+
+
+def _join(path: str, leaf: str) -> str:
+    return f"{path}.{leaf}".removeprefix(".")

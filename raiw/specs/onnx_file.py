@@ -15,7 +15,7 @@ from onnx.helper import tensor_dtype_to_field, tensor_dtype_to_np_dtype
 
 from raiw.errors import InvalidNetwork, NotFound, TooLarge
 from raiw.specs.onnx_shapes import Shapes
-from raiw.specs.reading import Layer, Reading, linear
+from raiw.specs.reading import Layer, Reading, convolution, linear
 
 MAX_BYTES = (1 << 31) - 1
 """Most bytes of one protobuf message; larger networks keep their tensors in other files."""
@@ -30,13 +30,8 @@ _INPUTS = (
     | {"Constant": 0}
 )
 """Inputs that a node of the standard operators has at least; other nodes are not read."""
-_KINDS = {
-    ("Conv", 3): "conv1d",
-    ("Conv", 4): "conv2d",
-    ("Conv", 5): "conv3d",
-    ("ConvTranspose", 4): "conv_transpose2d",
-}
 _MATRIX = 2
+_CONVOLUTION_AXES = (3, 4, 5)
 _BITS = {"FLOAT4E2M1": 4, "INT2": 2, "INT4": 4, "UINT2": 2, "UINT4": 4}
 """Bits of the types that share a byte."""
 
@@ -167,8 +162,7 @@ class _Graph:
                 f"the file, but computed or given with the inputs: export the network with its "
                 f"weights and with constants folded"
             )
-        kind = _KINDS.get((node.op_type, len(weight.shape)))
-        if kind is None:
+        if len(weight.shape) not in _CONVOLUTION_AXES:
             return
         groups = _whole_number(node, "group", 1)
         if groups < 1:
@@ -176,10 +170,8 @@ class _Graph:
         first, second, *kernel = weight.shape
         transposed = node.op_type == "ConvTranspose"
         out, n_in = (second * groups, first) if transposed else (first, second * groups)
-        sides = {"in_channels": n_in, "out_channels": out, "kernel_size": kernel}
-        layer = {"name": _layer_name(weight), "kind": kind} | sides
-        if groups != 1:
-            layer["groups"] = groups
+        sides = (out, n_in)
+        layer = convolution(_layer_name(weight), sides, kernel, groups, transposed=transposed)
         at, channels = (node.input[0], n_in) if transposed else (node.output[0], out)
         self._add(weight, layer, self._shapes.positions(at, channels))
 

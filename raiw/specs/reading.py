@@ -7,6 +7,9 @@ from typing import Any
 Layer = dict[str, Any]
 """A layer as its document has it."""
 
+PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
+"""Weights of torch's attention that belong to no layer of their own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -20,6 +23,26 @@ class Reading:
 def linear(name: str, shape: tuple[int, ...]) -> Layer:
     """Return the document of a linear layer with weight ``(out, in)``."""
     return {"name": name, "kind": "linear", "in_features": shape[1], "out_features": shape[0]}
+
+
+def convolution(
+    name: str,
+    sides: tuple[int, int],
+    kernel: Iterable[int],
+    groups: int = 1,
+    *,
+    transposed: bool = False,
+) -> Layer:
+    """Return the document of a convolution with ``(out, in)`` channels over all groups."""
+    kernel_size = list(kernel)
+    layer = {
+        "name": name,
+        "kind": f"conv{'_transpose' if transposed else ''}{len(kernel_size)}d",
+        "in_channels": sides[1],
+        "out_channels": sides[0],
+        "kernel_size": kernel_size,
+    }
+    return layer if groups == 1 else layer | {"groups": groups}
 
 
 def dense_rules(layers: Iterable[Layer]) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 import json
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -14,10 +14,11 @@ from raiw import catalogue, extras
 from raiw.algorithms import ALGORITHMS
 from raiw.canonical import digest_of_json
 from raiw.errors import InvalidSpec, NotFound, TooLarge
+from raiw.specs.checkpoints import read_shapes, shapes_of_file, shapes_of_state
 from raiw.specs.crafting import Craft, Importance
 from raiw.specs.document import Document, nearest
 from raiw.specs.layers import Layer
-from raiw.specs.models import layers_of_model, layers_of_shapes, shapes_of_file
+from raiw.specs.models import layers_of_model
 from raiw.specs.plan import Plan, plan_layers
 from raiw.specs.reading import dense_rules
 
@@ -107,12 +108,15 @@ class Spec(Document):
         return cls.load(source)
 
     @classmethod
-    def from_model(cls, model: Any, **craft: Any) -> Self:
+    def from_model(
+        cls, model: Any, *, input_size: tuple[int, ...] | None = None, **craft: Any
+    ) -> Self:
         """Read the layers of a torch module; ``craft`` holds the fields of that section.
 
         Linear layers, convolutions and attention projections count, each weight once. Layers with
         one input or one output a group are kept dense, and their rules say why; rules given in
-        ``craft`` come after and win.
+        ``craft`` come after and win. ``input_size``, the shape of one input without the batch,
+        counts the positions of each layer, by one run of the model on a copy without values.
 
         Examples
         --------
@@ -124,36 +128,49 @@ class Spec(Document):
         Raises
         ------
         InvalidSpec
-            The model has no such layer, or the target does not fit.
+            The model has no such layer or one without a shape yet, does not run on an input of
+            that size, or the target does not fit.
         """
-        return cls._of_layers(layers_of_model(model), craft)
+        return cls.of_layers(layers_of_model(model, input_size), craft)
 
     @classmethod
-    def from_state_dict(cls, state: Mapping[str, Any], **craft: Any) -> Self:
+    def from_state_dict(
+        cls, state: Mapping[str, Any], *, transposed: Iterable[str] = (), **craft: Any
+    ) -> Self:
         """Read the layers of a state dict, by the names and shapes of its tensors.
 
+        A state dict does not tell groups: a grouped convolution is read as one graph of its
+        ``(out, in/groups)``. Nor does it tell transposed convolutions, other than by a bias that
+        fits one side only: name them by globs in ``transposed``. An embedding is told by ``embed``
+        in its name.
+
         Raises
         ------
         InvalidSpec
-            No tensor is the weight of a layer, or the target does not fit.
+            No tensor is the weight of a layer, a glob of ``transposed`` matches no convolution, or
+            the target does not fit.
         """
-        shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
-        return cls._of_layers(layers_of_shapes(shapes), craft)
+        return cls.of_layers(read_shapes(shapes_of_state(state), transposed).layers, craft)
 
     @classmethod
-    def from_safetensors(cls, path: str | Path, **craft: Any) -> Self:
+    def from_safetensors(
+        cls, path: str | Path, *, transposed: Iterable[str] = (), **craft: Any
+    ) -> Self:
         """Read the layers of a checkpoint in safetensors, from the file's header alone.
+
+        What names and shapes do not tell is taken as by :meth:`from_state_dict`.
 
         Raises
         ------
         InvalidSpec
-            No tensor is the weight of a layer, or the target does not fit.
+            No tensor is the weight of a layer, a glob of ``transposed`` matches no convolution, or
+            the target does not fit.
         InvalidTensors
             It is no safetensors file, or a malformed one.
         NotFound
             There is no such file.
         """
-        return cls._of_layers(layers_of_shapes(shapes_of_file(path)), craft)
+        return cls.of_layers(read_shapes(shapes_of_file(path), transposed).layers, craft)
 
     @classmethod
     def from_onnx(cls, path: str | Path, **craft: Any) -> Self:
@@ -177,10 +194,19 @@ class Spec(Document):
             The package onnx is not installed.
         """
         reader = extras.load("raiw.specs.onnx_file")
-        return cls._of_layers(reader.read(path).layers, craft)
+        return cls.of_layers(reader.read(path).layers, craft)
 
     @classmethod
-    def _of_layers(cls, layers: list[dict[str, Any]], craft: dict[str, Any]) -> Self:
+    def of_layers(cls, layers: list[dict[str, Any]], craft: dict[str, Any]) -> Self:
+        """Return the spec of layer documents; those that cannot be sparse are kept dense.
+
+        Without a target in ``craft`` every edge is kept.
+
+        Raises
+        ------
+        InvalidSpec
+            A layer is no layer of a spec, or the target does not fit.
+        """
         if not craft:
             craft = {"density": 1.0}
         rules = [*dense_rules(layers), *craft.get("rules", ())]

@@ -24,7 +24,7 @@ def masks_of_a_layer(draw, name):
     groups = draw(st.integers(1, 3))
     layer = Conv(
         name=name,
-        kind=draw(st.sampled_from(["conv1d", "conv2d", "conv_transpose2d"])),
+        kind=draw(st.sampled_from(["conv1d", "conv2d", "conv_transpose2d", "conv_transpose3d"])),
         in_channels=draw(SIDE) * groups,
         out_channels=draw(SIDE) * groups,
         kernel_size=draw(st.integers(1, 5)),

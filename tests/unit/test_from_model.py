@@ -9,6 +9,7 @@ from torch import nn
 
 import raiw
 from raiw.errors import InvalidSpec, InvalidTensors, NotFound
+from raiw.nets.registry import NETS, build
 
 
 class Net(nn.Module):
@@ -99,6 +100,8 @@ def test_a_checkpoint_is_read_from_its_header(tmp_path: Path) -> None:
     [
         (nn.ReLU(), "no linear layer"),
         (nn.Linear(3, 3), "wrap it"),
+        (nn.Sequential(nn.LazyLinear(3)), "layer '0', a LazyLinear, .* one batch first"),
+        (nn.Sequential(nn.LazyConv2d(3, 1)), "one batch first"),
         ({"fc": 1}, "no torch module"),
     ],
 )
@@ -107,3 +110,82 @@ def test_what_is_no_network(model: object, words: str) -> None:
         raiw.Spec.from_model(model)
     with pytest.raises(InvalidSpec, match="no tensor is called"):
         raiw.Spec.from_state_dict({"x": torch.ones(3)})
+
+
+class Counted(nn.Module):
+    """Layers that are called twice, share a weight, are attention, or take no batch as it comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, stride=2)
+        self.up = nn.ConvTranspose2d(8, 4, 2, stride=2)
+        self.encoder = nn.TransformerEncoderLayer(4, 2, 6, batch_first=True)
+        self.cross = nn.MultiheadAttention(4, 2, kdim=2, vdim=2)
+        self.one = nn.Linear(4, 4)
+        self.two = nn.Linear(4, 4)
+        self.two.weight = self.one.weight
+        self.unused = nn.Conv1d(2, 2, 2)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        tokens = self.encoder(self.up(self.conv(images)).flatten(2).transpose(1, 2))
+        found, _ = self.cross(
+            tokens.transpose(0, 1),
+            key=images[:, :2, 0].permute(2, 0, 1),
+            value=images[:, :2, 0].permute(2, 0, 1),
+        )
+        return self.two(self.one(self.one(found)))
+
+
+def test_positions_are_counted_on_one_input() -> None:
+    net = Counted().train()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    spec = raiw.Spec.from_model(net, input_size=(3, 9, 11))
+    convolved, raised = 4 * 5, 8 * 10
+    assert {layer.name: layer.positions for layer in spec.layers} == {
+        "conv": convolved,
+        "up": convolved,
+        "encoder.self_attn.in_proj_weight": raised,
+        "encoder.self_attn.out_proj": raised,
+        "encoder.linear1": raised,
+        "encoder.linear2": raised,
+        "cross.q_proj_weight": raised,
+        "cross.k_proj_weight": 11,
+        "cross.v_proj_weight": 11,
+        "cross.out_proj": raised,
+        "one": 3 * raised,
+        "unused": None,
+    }
+    assert net.training
+    assert not net.conv._forward_hooks
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    with pytest.raises(InvalidSpec, match=r"does not run on one input of size \(4, 9, 9\)"):
+        raiw.Spec.from_model(net, input_size=(4, 9, 9))
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_catalogue_and_its_modules_agree_on_positions(name: str) -> None:
+    with torch.device("meta"):
+        read = raiw.Spec.from_model(build(name), input_size=NETS[name].input_shape)
+    wanted = raiw.Spec.parse({"model": name, "craft": {"density": 1.0}})
+    assert [(layer.name, layer.weight_shape, layer.positions) for layer in read.layers] == [
+        (layer.name, layer.weight_shape, layer.positions) for layer in wanted.layers
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ({"c.weight": (2, 3, 4), "c.bias": (5,)}, "has two to five axes"),
+        ({"c.weight": (3, 0, 4), "c.bias": (5,)}, "has two to five axes"),
+        ({"first.weight": (6, 4), "first.bias": (4,)}, "has two to five axes"),
+        ({"embed.weight": (6, 4)}, "has two to five axes"),
+    ],
+)
+def test_a_weight_that_contradicts_its_bias_is_no_layer(state: dict, words: str) -> None:
+    with pytest.raises(InvalidSpec, match=words):
+        raiw.Spec.from_state_dict({name: torch.ones(shape) for name, shape in state.items()})
+
+
+def test_a_glob_that_names_no_convolution_is_told() -> None:
+    with pytest.raises(InvalidSpec, match="no convolution is called 'upp"):
+        raiw.Spec.from_state_dict({"up.weight": torch.ones(2, 2, 2)}, transposed=["up*", "upp*"])
