@@ -17,6 +17,7 @@ from raiw.cli import (
     exits,
     inspecting,
     networks,
+    reading,
     reproducing,
     studying,
     training,
@@ -77,6 +78,7 @@ def _options(
 app.add_typer(crafting.commands)
 app.add_typer(budgeting.commands)
 app.add_typer(inspecting.commands)
+app.add_typer(reading.commands)
 app.add_typer(networks.commands)
 app.add_typer(training.commands)
 app.add_typer(reproducing.commands)

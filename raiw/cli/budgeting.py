@@ -36,20 +36,7 @@ def budget(
     quiet: QuietOption = False,
 ) -> None:
     """Share a density or number of weights among layers by scores; prints a spec of their edges."""
-    import yaml
-
     from raiw.budgets import budget as share
-    from raiw.files import write_atomically
 
-    out = Output(json=json, quiet=quiet)
     shared = share(read_spec(spec, set_), importance, method)
-    document = shared.canonical()
-    text = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=100)
-    if output is not None:
-        write_atomically(output, [text.encode()])
-        plan = shared.plan(scored=True)
-        out.note(f"wrote {output}: {plan.weights:,} of {plan.dense_weights:,} weights")
-    if out.json:
-        out.document(document)
-    elif output is None:
-        out.line(text.rstrip())
+    Output(json=json, quiet=quiet).spec(shared, output)

@@ -3,12 +3,15 @@
 import json
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raiw.errors import InvalidSpec, RaiwError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+
+    from raiw.specs.spec import Spec
 
 _PIPE_WIDTH = 200
 """Columns of a table that no terminal limits."""
@@ -33,6 +36,23 @@ class Output:
         """Print a line of the result."""
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
+
+    def spec(self, spec: "Spec", path: Path | None) -> None:
+        """Print a spec as YAML, or write it to a file."""
+        import yaml
+
+        from raiw.files import write_atomically
+
+        document = spec.canonical()
+        text = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=100)
+        if path is not None:
+            write_atomically(path, [text.encode()])
+            plan = spec.plan(scored=True)
+            self.note(f"wrote {path}: {plan.weights:,} of {plan.dense_weights:,} weights")
+        if self.json:
+            self.document(document)
+        elif path is None:
+            self.line(text.rstrip())
 
     def render(self, *parts: "RenderableType") -> None:
         """Print tables and text."""

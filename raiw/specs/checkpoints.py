@@ -20,6 +20,7 @@ Shape = tuple[int, ...]
 
 _MATRIX = 2
 _MOST_AXES = 5
+_ASSUMED = "convolutions have one group and, where no bias tells, are not transposed"
 
 
 def read_shapes(shapes: Mapping[str, Shape], transposed: Iterable[str] = ()) -> Reading:
@@ -48,7 +49,8 @@ def read_shapes(shapes: Mapping[str, Shape], transposed: Iterable[str] = ()) -> 
             layers.append(found)
     if not layers:
         raise InvalidSpec("no tensor is called '<layer>.weight' and has two to five axes")
-    return Reading(layers, skipped)
+    convolved = any("kernel_size" in layer for layer in layers)
+    return Reading(layers, skipped, _ASSUMED if convolved else "")
 
 
 def shapes_of_state(state: Mapping[str, Any]) -> dict[str, Shape]:

@@ -18,6 +18,8 @@ class Reading:
     layers: list[Layer]
     skipped: dict[str, str] = field(default_factory=dict)
     """Why a weight was left out, by its name."""
+    assumed: str = ""
+    """What the source does not tell and is taken for granted."""
 
 
 def linear(name: str, shape: tuple[int, ...]) -> Layer:
@@ -34,13 +36,13 @@ def convolution(
     transposed: bool = False,
 ) -> Layer:
     """Return the document of a convolution with ``(out, in)`` channels over all groups."""
-    kernel_size = list(kernel)
+    taps = list(kernel)
     layer = {
         "name": name,
-        "kind": f"conv{'_transpose' if transposed else ''}{len(kernel_size)}d",
+        "kind": f"conv{'_transpose' if transposed else ''}{len(taps)}d",
         "in_channels": sides[1],
         "out_channels": sides[0],
-        "kernel_size": kernel_size,
+        "kernel_size": taps[0] if len({*taps}) == 1 else taps,
     }
     return layer if groups == 1 else layer | {"groups": groups}
 

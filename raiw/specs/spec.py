@@ -197,7 +197,7 @@ class Spec(Document):
         return cls.of_layers(reader.read(path).layers, craft)
 
     @classmethod
-    def of_layers(cls, layers: list[dict[str, Any]], craft: dict[str, Any]) -> Self:
+    def of_layers(cls, layers: list[dict[str, Any]], craft: dict[str, Any], name: str = "") -> Self:
         """Return the spec of layer documents; those that cannot be sparse are kept dense.
 
         Without a target in ``craft`` every edge is kept.
@@ -210,7 +210,7 @@ class Spec(Document):
         if not craft:
             craft = {"density": 1.0}
         rules = [*dense_rules(layers), *craft.get("rules", ())]
-        return cls.parse({"layers": layers, "craft": craft | {"rules": rules}})
+        return cls.parse({"name": name, "layers": layers, "craft": craft | {"rules": rules}})
 
     def canonical(self) -> dict[str, Any]:
         """Return the document with its defaults left out: what is hashed, stored and sent."""

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 import raiw
-from raiw.errors import InvalidNetwork, NotFound, RaiwError
+from raiw.errors import InvalidNetwork, NotFound, RaiwError, TooLarge
 from raiw.nets.registry import build
 from raiw.specs.onnx_file import read
 
@@ -186,6 +186,9 @@ def test_an_exported_network_is_the_network(tmp_path):
     assert spec == raiw.Spec.from_model(net, input_size=(1, 28, 28), density=0.1)
     masks = raiw.craft(spec)
     raiw.apply(net, masks).check()
+    onnx.save(onnx.load(path), path, save_as_external_data=True, size_threshold=0)
+    with pytest.raises(InvalidNetwork, match="keeps its data in another file"):
+        raiw.Spec.from_onnx(path)
 
 
 def tensor(**fields):
@@ -237,6 +240,10 @@ def test_what_is_no_onnx_file(tmp_path):
         path.write_bytes(data)
         with pytest.raises(InvalidNetwork, match="no ONNX file"):
             raiw.Spec.from_onnx(path)
+    with path.open("wb") as file:
+        file.truncate(1 << 31)
+    with pytest.raises(TooLarge, match="2147483648 bytes"):
+        raiw.Spec.from_onnx(path)
 
 
 def test_a_shape_that_doubles_itself_costs_nothing(save):
