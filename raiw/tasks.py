@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save
 from torch import nn
 
 from raiw.errors import InvalidData, InvalidInput
+from raiw.files import write_atomically
 from raiw.importance.scoring import Scores, score
 from raiw.nets.registry import find_net
 from raiw.nets.weights import trained
@@ -32,6 +34,10 @@ class PrunedNetwork:
     accuracy: float | None
     """Test accuracy of the smaller network, without any training; None without data."""
     dense_accuracy: float | None
+
+    def save(self, path: str | Path) -> None:
+        """Write the smaller network's weights."""
+        write_atomically(path, [save(self.pruned.smaller.state_dict())])
 
     def to_json(self) -> dict[str, Any]:
         """Return the account as JSON-serialisable values."""

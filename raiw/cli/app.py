@@ -20,7 +20,6 @@ from raiw.cli import (
     reading,
     reproducing,
     studying,
-    training,
 )
 from raiw.cli import jobs as server_jobs
 from raiw.cli.output import Output, complain, error_document, error_text
@@ -80,7 +79,6 @@ app.add_typer(budgeting.commands)
 app.add_typer(inspecting.commands)
 app.add_typer(reading.commands)
 app.add_typer(networks.commands)
-app.add_typer(training.commands)
 app.add_typer(reproducing.commands)
 app.add_typer(studying.commands)
 app.add_typer(server_jobs.jobs, name="jobs")

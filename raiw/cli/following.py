@@ -1,6 +1,6 @@
 """Waiting for a job with its progress on view."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from raiw.cli.output import Output, complain
 from raiw.cli.progress import LayerProgress
@@ -22,7 +22,8 @@ def follow(out: Output, client: "Client", job: "Job", limit: float | None) -> No
         return
     resume = f"raiw jobs wait {job.id} --server {client.url}"
     try:
-        with LayerProgress(out, "crafting", job.progress.total) as progress:
+        doing, unit = _DOING.get(str(job.view["kind"]), ("running", "steps"))
+        with LayerProgress(out, doing, job.progress.total, unit=unit) as progress:
             for event in job.events(timeout=limit):
                 progress.show(*_standing(event, job))
     except StillRunning as error:
@@ -38,9 +39,30 @@ def follow(out: Output, client: "Client", job: "Job", limit: float | None) -> No
         raise
 
 
+_DOING = {
+    "craft": ("crafting", "layers"),
+    "score": ("scoring", "steps"),
+    "prune": ("pruning", "steps"),
+    "train": ("training", "epochs"),
+}
+"""What is told of a kind of job, and what its progress counts."""
+
+
 def _standing(event: "Event", job: "Job") -> tuple[int, str]:
-    """Return how many layers are done, and the newest word on the job."""
+    """Return how far the job has come, and the newest word on it."""
     if event.event == "progress":
-        layers = event.data.get("layers") or [{}]
-        return event.data["completed"], layers[-1].get("name", event.data["phase"])
-    return job.progress.completed, event.data.get("status", event.event)
+        return event.data["completed"], _newest(event.data)
+    told = event.data.get("message") or event.data.get("status", event.event)
+    return job.progress.completed, told
+
+
+def _newest(data: dict[str, Any]) -> str:
+    if metrics := data.get("metrics"):
+        return epoch_words(data["seed"], metrics["train_loss"], metrics["test_accuracy"])
+    layers = data.get("layers") or [{}]
+    return str(layers[-1].get("name", data["phase"]))
+
+
+def epoch_words(seed: int, loss: float, accuracy: float) -> str:
+    """Return what is told of an epoch."""
+    return f"seed {seed}, loss {loss:.4f}, test accuracy {accuracy:.2%}"

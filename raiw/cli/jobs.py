@@ -2,6 +2,7 @@
 
 import time
 from itertools import islice
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -90,7 +91,7 @@ def wait_for_jobs(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Wait for jobs and print the digest of each one's masks; exit 3 if one had none.
+    """Wait for jobs and print the digest of each one's masks or first file; exit 3 if one had none.
 
     With --json there is one line a job: the job, or the error it ended with.
     """
@@ -162,17 +163,25 @@ def pull(
     what: Annotated[
         str, typer.Argument(metavar="DIGEST|JOB", help="Content digest of masks, or a job's id.")
     ],
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Where to.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="File, or folder, to write.")
+    ],
     server: ServerOption = None,
     *,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Download stored masks, checked byte by byte."""
+    """Download stored masks, or into a folder the files of another job, checked byte by byte."""
     out = Output(json=json, quiet=quiet)
     with connect(server) as client:
-        digest = what if what.startswith("sha256:") else client.job(what).require_digest()
-        client.download(digest, output)
+        job = None if what.startswith("sha256:") else client.job(what)
+        digest = what if job is None else job.require_digest()
+        if job is None or not job.files:
+            client.download(digest, output)
+        else:
+            Path(output).mkdir(parents=True, exist_ok=True)
+            for path in client.fetch(job, output):
+                out.note(f"wrote {path}")
     if out.json:
         out.document({"digest": digest, "output": output})
     else:

@@ -37,6 +37,19 @@ LocalOption = Annotated[
 TimeoutOption = Annotated[
     str | None, typer.Option("--timeout", metavar="TIME", help="Wait so long: 90, 45s, 30m, 1h30m.")
 ]
+NetworkArgument = Annotated[str, typer.Argument(metavar="NETWORK", help="Such as lenet-mnist.")]
+WeightsOption = Annotated[
+    Path, typer.Option("--weights", "-w", metavar="FILE", help="State dict, safetensors.")
+]
+DataFolderOption = Annotated[
+    Path, typer.Option("--data-dir", metavar="FOLDER", help="Where this machine's data sets lie.")
+]
+SamplesOption = Annotated[int, typer.Option(min=1, help="Training images to look at.")]
+OptionsOption = Annotated[
+    list[str] | None,
+    typer.Option("--option", metavar="NAME=VALUE", help="An option of the method; repeatable."),
+]
+DATA_HELP = "A data set: digits, cifar10 …, or a .safetensors file."
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, errors too.")]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print only the digest, key or id.")

@@ -168,7 +168,7 @@ class Client:
         weights: str | Path,
         data: DataLike | None = None,
         *,
-        options: JobOptions = DEFAULT_OPTIONS,
+        job: JobOptions = DEFAULT_OPTIONS,
         **task: Any,
     ) -> Job:
         """Ask for the importance scores of a trained network.
@@ -181,7 +181,7 @@ class Client:
             Its state dict, a safetensors file.
         data
             Name of a data set that the workers have, or a path of a file to upload.
-        options
+        job
             What every job may say.
         task
             ``method``, ``options``, ``samples``, ``seed``: what is left out has its default.
@@ -191,7 +191,7 @@ class Client:
         InvalidInput, Unauthorized, Unreachable
             As for :meth:`craft`.
         """
-        return self._network_job("score", network, options, data, {**task, "weights": weights})
+        return self._network_job("score", network, job, data, {**task, "weights": weights})
 
     def prune(
         self,
@@ -199,7 +199,7 @@ class Client:
         weights: str | Path,
         data: DataLike | None = None,
         *,
-        options: JobOptions = DEFAULT_OPTIONS,
+        job: JobOptions = DEFAULT_OPTIONS,
         **task: Any,
     ) -> Job:
         """Ask for a network without some of its channels.
@@ -207,7 +207,7 @@ class Client:
         The arguments are those of :meth:`score`; ``task`` may hold ``method``, ``options`` and
         ``samples``.
         """
-        return self._network_job("prune", network, options, data, {**task, "weights": weights})
+        return self._network_job("prune", network, job, data, {**task, "weights": weights})
 
     def train(
         self,
@@ -217,7 +217,7 @@ class Client:
         masks: "str | MaskSet | None" = None,
         spec: SpecLike | None = None,
         importance: ScoresLike | None = None,
-        options: JobOptions = DEFAULT_OPTIONS,
+        job: JobOptions = DEFAULT_OPTIONS,
         **task: Any,
     ) -> Job:
         """Ask for a network trained from scratch.
@@ -235,7 +235,7 @@ class Client:
             task["masks"] = masks if isinstance(masks, str) else masks.digest
         if spec is not None:
             task |= self._request(Spec.of(spec), importance)
-        return self._network_job("train", network, options, data, task)
+        return self._network_job("train", network, job, data, task)
 
     def job(self, job_id: str) -> Job:
         """Return a job by its id.
@@ -298,13 +298,17 @@ class Client:
         InvalidMasks
             The bytes received are not the bytes announced.
         """
-        paths = []
+        paths = {file["name"]: Path(folder) / f"{file['name']}.safetensors" for file in job.files}
+        self.fetch_files(job, paths)
+        return list(paths.values())
+
+    def fetch_files(self, job: Job, paths: Mapping[str, Path]) -> None:
+        """Download some files of such a job, each to a path of its own."""
         for file in job.files:
-            path = Path(folder) / f"{file['name']}.safetensors"
-            url = f"/v1/blobs/{file['digest']}"
-            write_atomically(path, file_chunks(self._transport, url, file["bytes"], file["digest"]))
-            paths.append(path)
-        return paths
+            if file["name"] in paths:
+                url, digest = f"/v1/blobs/{file['digest']}", file["digest"]
+                chunks = file_chunks(self._transport, url, file["bytes"], digest)
+                write_atomically(paths[file["name"]], chunks)
 
     def _network_job(
         self,

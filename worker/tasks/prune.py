@@ -1,8 +1,5 @@
 """The task ``prune``."""
 
-from safetensors.torch import save
-
-from raiw.files import write_atomically
 from raiw.tasks import prune_network
 from worker.tasks.task import Task
 
@@ -21,6 +18,6 @@ def run(task: Task) -> None:
         options=asked.get("options", {}),
     )
     smaller, channels = task.folder / "weights.safetensors", task.folder / "channels.safetensors"
-    write_atomically(smaller, [save(found.pruned.smaller.state_dict())])
+    found.save(smaller)
     found.pruned.channels.save(channels)
     task.done({"weights": smaller, "channels": channels}, found.to_json())
