@@ -1,29 +1,40 @@
 """``raiw study``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from raiw.cli.examples import examples
 from raiw.cli.options import (
+    DataFolderOption,
     ImportanceOption,
     JsonOption,
     QuietOption,
     SetOption,
     SpecArgument,
+    changed,
     read_spec,
 )
 from raiw.cli.output import Output
 from raiw.cli.progress import LayerProgress
+from raiw.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from raiw.specs.spec import Spec
+    from raiw.study.trials import Plan
 
 commands = typer.Typer()
 
 
 @commands.command(
-    epilog=examples("raiw study raiw/vgg16-d8 --methods regular,random --seeds 2 -o study")
+    epilog=examples(
+        "raiw study raiw/digits-cnn-10 --methods regular,random --seeds 2 -o study",
+        "raiw study raiw/digits-cnn-10 --train --methods regular,random --densities 0.1,0.2 "
+        "--seeds 1 --train-set epochs=1 -o study",
+    )
 )
-def study(  # noqa: PLR0913 -- each argument is an option of the command
+def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the command
     spec: SpecArgument,
     importance: ImportanceOption = None,
     methods: Annotated[
@@ -35,31 +46,128 @@ def study(  # noqa: PLR0913 -- each argument is an option of the command
         typer.Option("--output", "-o", metavar="FOLDER", help="Write Markdown, CSV, JSON and SVG."),
     ] = None,
     set_: SetOption = None,
+    train: Annotated[
+        bool, typer.Option("--train", help="Train with the masks, and compare accuracies.")
+    ] = False,
+    densities: Annotated[
+        str | None, typer.Option(metavar="SHARES", help="With --train: with commas; 0.1 without.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --train: a data set; digits without.")
+    ] = None,
+    data_dir: DataFolderOption = Path(),
+    recipe: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --train: as in raiw train.")
+    ] = None,
+    train_set: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--train-set", metavar="KEY=VALUE", help="Change the recipe, as in epochs=20."
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="With --train: runs at a time; one a core without.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --train: as in raiw train.")
+    ] = None,
     *,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Craft one spec by several methods and seeds, and compare degrees, entropy and scores."""
+    """Craft one spec by several methods and seeds, and compare degrees, entropy and scores.
+
+    With --train a network is trained from scratch with the masks of every method, density and seed,
+    and accuracies are compared; ALGORITHM:SCORE names the score of a method. Started again, it
+    goes on where it was.
+    """
+    out = Output(json=json, quiet=quiet)
+    parsed = read_spec(spec, set_)
+    names = _split(methods)
+    training = (densities, data, recipe, train_set, jobs, device)
+    if not train:
+        if any(option is not None for option in training):
+            raise InvalidInput(
+                "--densities, --data, --recipe, --train-set, --jobs and --device belong to --train"
+            )
+        _compare_masks(out, parsed, importance, names, seeds, output)
+        return
+    if importance is not None or output is None:
+        raise InvalidInput(
+            "--train keeps its runs in a folder and scores networks that it has trained: give -o "
+            "FOLDER and no -i"
+        )
+    from raiw.specs.spec import read_document
+    from raiw.study.trials import METHODS, plan_training
+
+    document: dict[str, Any] = {} if recipe is None else read_document(recipe)
+    plan = plan_training(
+        parsed,
+        data or "digits",
+        data_dir=data_dir,
+        methods=names or METHODS,
+        densities=_shares(densities or "0.1"),
+        seeds=seeds,
+        recipe=changed(document, train_set),
+        device=device,
+    )
+    compare_accuracies(out, plan, output, jobs)
+
+
+def compare_accuracies(out: Output, plan: "Plan", folder: Path, jobs: int | None = None) -> None:
+    """Train every run of a plan, write the report into its folder and print it."""
+    from raiw.study.accuracy_report import accuracy_markdown, write_accuracy_report
+    from raiw.study.runs import run_plan
+
+    total = plan.setting.recipe.epochs * len(plan.trials)
+    with LayerProgress(out, "training", total, unit="epochs") as progress:
+        found = run_plan(plan, folder, jobs=jobs, on_progress=progress.show)
+    for path in write_accuracy_report(found, folder):
+        out.note(f"wrote {path}")
+    if out.json:
+        out.document(found.to_json())
+    else:
+        out.line(accuracy_markdown(found).rstrip())
+
+
+def _compare_masks(
+    out: Output,
+    spec: "Spec",
+    importance: Path | None,
+    methods: list[str],
+    seeds: int,
+    folder: Path | None,
+) -> None:
     from raiw.study.report import markdown, write_report
     from raiw.study.study import default_methods, plan_runs
     from raiw.study.study import study as run
 
-    out = Output(json=json, quiet=quiet)
-    parsed = read_spec(spec, set_)
-    chosen = [name.strip() for name in methods.split(",") if name.strip()]
-    names = chosen or default_methods(scored=importance is not None)
+    names = methods or default_methods(scored=importance is not None)
     with LayerProgress(out, "studying", len(plan_runs(names, seeds)), unit="runs") as progress:
         found = run(
-            parsed,
+            spec,
             importance,
-            methods=chosen,
+            methods=methods,
             seeds=seeds,
             on_run=lambda done, _total, name: progress.show(done, name),
         )
-    if output is not None:
-        for path in write_report(found, output):
+    if folder is not None:
+        for path in write_report(found, folder):
             out.note(f"wrote {path}")
     if out.json:
         out.document(found.to_json())
     else:
         out.line(markdown(found).rstrip())
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _shares(text: str) -> list[float]:
+    try:
+        return [float(part) for part in _split(text)]
+    except ValueError:
+        raise InvalidInput(
+            f"--densities {text!r}: write shares with commas, as in 0.05,0.1"
+        ) from None

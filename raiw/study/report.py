@@ -5,6 +5,7 @@ import io
 import math
 import statistics
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,18 @@ from raiw.study.study import Measured, Study
 
 def write_report(study: Study, folder: Path) -> list[Path]:
     """Write ``study.md``, ``study.csv``, ``study.json`` and ``entropy.svg``; return their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
     files = {
         "study.md": markdown(study),
-        "study.csv": table(study),
+        "study.csv": csv_text(Measured, study.rows),
         "study.json": canonical_json(study.to_json()) + "\n",
         "entropy.svg": entropy_picture(study),
     }
+    return write_texts(folder, files)
+
+
+def write_texts(folder: Path, files: dict[str, str]) -> list[Path]:
+    """Write texts by name into a folder and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         write_atomically(folder / name, [text.encode()])
     return [folder / name for name in files]
@@ -45,13 +51,13 @@ def markdown(study: Study) -> str:
     return title + head + "".join(lines) + "".join(notes) + legend
 
 
-def table(study: Study) -> str:
-    """Return every layer of every run as CSV."""
-    columns = list(Measured.__dataclass_fields__)
+def csv_text(kind: type, rows: Iterable[Any]) -> str:
+    """Return rows of a dataclass as CSV, a column a field."""
+    columns = [field.name for field in fields(kind)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    for row in study.rows:
+    for row in rows:
         writer.writerow([_cell(getattr(row, column)) for column in columns])
     return text.getvalue()
 

@@ -138,7 +138,19 @@ def plan_runs(methods: Sequence[str], seeds: int) -> list[tuple[str, int]]:
     InvalidInput
         A method is unknown, or ``seeds`` is less than 1.
     """
-    for name in methods:
+    check_counts(methods, seeds)
+    return [(name, s) for name in methods for s in range(seeds if ALGORITHMS[name].seeded else 1)]
+
+
+def check_counts(algorithms: Sequence[str], seeds: int) -> None:
+    """Make sure that algorithms are known and that there is a seed.
+
+    Raises
+    ------
+    InvalidInput
+        They are not, or there is none.
+    """
+    for name in algorithms:
         if name not in ALGORITHMS:
             raise InvalidInput(
                 f"no algorithm {name!r}{nearest(name, list(ALGORITHMS))}; there are "
@@ -146,7 +158,6 @@ def plan_runs(methods: Sequence[str], seeds: int) -> list[tuple[str, int]]:
             )
     if seeds < 1:
         raise InvalidInput(f"{seeds} seeds: give at least 1")
-    return [(name, s) for name in methods for s in range(seeds if ALGORITHMS[name].seeded else 1)]
 
 
 def _with(spec: Spec, algorithm: str, seed: int) -> Spec:

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+FILE = "report.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Epoch:

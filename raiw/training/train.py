@@ -29,10 +29,10 @@ from raiw.training.loop import Loop
 from raiw.training.operations import operations
 from raiw.training.processes import Processes, joined
 from raiw.training.recipe import REVISION, Recipe
+from raiw.training.report import FILE as REPORT
 from raiw.training.report import Epoch, Report
 
 WEIGHTS = "weights.safetensors"
-REPORT = "report.json"
 
 _MEMORY_SIGNS = ("not enough memory", "allocate memory", "could not create a primitive")
 """How PyTorch and oneDNN say on a CPU that they got no memory."""

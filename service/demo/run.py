@@ -38,7 +38,7 @@ _JOB_SECONDS = 120.0
 _STOP_SECONDS = 30.0
 
 
-def run(output: Path, state_dir: Path | None, *, train: bool) -> None:
+def run(output: Path, state_dir: Path | None) -> None:
     """Craft VGG-16 in the paper's layout and a digits CNN by its scores; leave the files.
 
     Raises
@@ -47,8 +47,6 @@ def run(output: Path, state_dir: Path | None, *, train: bool) -> None:
         A downloaded mask file does not verify.
     Unreachable
         The service did not start.
-    MissingExtra
-        ``train`` needs PyTorch and scikit-learn.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end in order
     out = Output()
@@ -56,10 +54,7 @@ def run(output: Path, state_dir: Path | None, *, train: bool) -> None:
     output.mkdir(parents=True, exist_ok=True)
     digits = Spec.parse(DIGITS)
     scores = output / SCORES.name
-    if train:
-        _train(out, digits, scores)
-    else:
-        shutil.copyfile(SCORES, scores)
+    shutil.copyfile(SCORES, scores)
     with (
         tempfile.TemporaryDirectory(prefix="raiw-demo-") as scratch,
         _service(state_dir or Path(scratch)) as url,
@@ -77,14 +72,6 @@ def run(output: Path, state_dir: Path | None, *, train: bool) -> None:
         f"  raiw export {cnn} --to torch-prune -o {output / 'digits.torch.safetensors'}\n"
         f"  raiw serve"
     )
-
-
-def _train(out: Output, spec: Spec, path: Path) -> None:
-    from service.demo.digits import make_scores
-
-    out.note("training a small CNN on 1,437 images of handwritten digits …")
-    accuracy = make_scores(path, spec)
-    out.note(f"it reads {accuracy:.1%} of 360 other images; its Eq. 10 scores: {path}\n")
 
 
 @contextmanager

@@ -1,0 +1,105 @@
+"""``raiw study --train`` on real processes: repeated, killed, and started again."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+COMMAND = [
+    *(sys.executable, "-m", "raiw", "study", "raiw/digits-cnn-10", "--train", "--json"),
+    *("--methods", "regular,raiw,nm", "--seeds", "2", "--jobs", "2"),
+    *("--train-set", "epochs=2", "--train-set", "batch=64", "--train-set", "augment=false"),
+]
+PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("RAIW_")}
+
+
+def start(folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, "-o", str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=PLAIN,
+        start_new_session=True,
+    )
+
+
+def finish(folder: Path) -> dict:
+    process = start(folder)
+    out, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert json.loads(out) == json.loads((folder / "accuracy.json").read_text())
+    return json.loads(out)
+
+
+def kept(folder: Path) -> dict[Path, int]:
+    """When each file of the runs was written."""
+    files = [path for path in (folder / "runs").rglob("*") if path.is_file()]
+    return {path.relative_to(folder): path.stat().st_mtime_ns for path in files}
+
+
+def wait_for(folder: Path, pattern: str, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while len(list(folder.rglob(pattern))) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    finish(folder)
+    return folder
+
+
+def test_a_finished_study_is_read_and_only_what_failed_is_tried_again(undisturbed: Path) -> None:
+    before = kept(undisturbed)
+    names = [path.name for path in before]
+    assert names.count("report.json") == 6
+    assert names.count("masks.safetensors") == 4
+    assert names.count("gradient-1.scores.safetensors") == 2
+    assert "checkpoint.safetensors" not in names
+    study = finish(undisturbed)
+    assert kept(undisturbed) == before
+    failed = [(run["method"], run["seed"], run["error"]) for run in study["runs"] if run["error"]]
+    assert failed == [("nm", 0, "impossible-target"), ("nm", 1, "impossible-target")]
+    assert [row["method"] for row in study["rows"]] == ["regular", "raiw", "dense"]
+    assert {row["runs"] for row in study["rows"]} == {2}
+    assert [row["weights"] for row in study["rows"]] == [4726, 4726, 40208]
+
+
+def test_a_study_that_is_stopped_and_killed_ends_like_an_undisturbed_one(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    stopped = start(tmp_path)
+    wait_for(tmp_path, "checkpoint.safetensors", 1)
+    stopped.send_signal(signal.SIGINT)  # to the study alone: its processes end with it
+    _, errors = stopped.communicate(timeout=30)
+    assert stopped.returncode == 130
+    assert "Traceback" not in errors
+    wait_until_gone(stopped.pid)
+    killed = start(tmp_path)
+    wait_for(tmp_path, "report.json", 3)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate(timeout=30)
+    before = {name: at for name, at in kept(tmp_path).items() if name.name == "report.json"}
+    assert len(before) < 6
+    finish(tmp_path)
+    assert before.items() <= kept(tmp_path).items()
+    for name in ("accuracy.json", "accuracy.csv", "accuracy.md", "accuracy.svg"):
+        assert (tmp_path / name).read_bytes() == (undisturbed / name).read_bytes()
+
+
+def wait_until_gone(group: int) -> None:
+    deadline = time.monotonic() + 20
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(group, 0)
+            time.sleep(0.02)
+        pytest.fail(f"processes of group {group} live on")
