@@ -11,7 +11,9 @@ COPY raiw raiw
 COPY service service
 COPY worker worker
 COPY migrations migrations
-RUN pip install --no-cache-dir '.[server]'
+# Workers that score, prune and train need server,torch,data.
+ARG EXTRAS=server
+RUN pip install --no-cache-dir ".[${EXTRAS}]"
 
 FROM python:3.12-slim
 RUN useradd --uid 10001 --create-home raiw \

@@ -1,0 +1,65 @@
+"""The chain of migrations: it keeps what is stored, and can be walked both ways."""
+
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+from service.settings import Settings
+from service.store.database import Database
+from service.store.migrate import downgrade, upgrade
+from service.store.tables import Table
+from tests.integration.stack import Postgres, Sqlite
+
+
+@pytest.fixture(params=[Sqlite, Postgres])
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    with tempfile.TemporaryDirectory(prefix="raiw-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        server = request.param(Path(folder))
+        opened = Database(Settings(database_url=server.url, state_dir=Path(folder)))
+        yield opened
+        opened.close()
+        server.stop()
+
+
+def move(database: Database, revision: str) -> None:
+    (upgrade if revision == "head" else downgrade)(database, revision)
+
+
+def test_the_tables_are_those_of_the_code(database: Database) -> None:
+    move(database, "head")
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Table.metadata) == []
+
+
+def test_jobs_and_their_events_survive_every_step(database: Database) -> None:
+    move(database, "head")
+    now = datetime.now(UTC)
+    job = {
+        "id": "job_1", "kind": "craft", "status": "queued", "content_key": "k", "spec": "{}",
+        "algorithm": "raiw", "note": "{}", "queue": "raiw.cpu", "timeout_seconds": 1.0,
+        "max_attempts": 3, "attempt": 0, "phase": "queued", "completed": 0, "total": 1,
+        "events": 1, "created_at": now, "run_after": now,
+    }  # fmt: skip
+    columns = ", ".join(job)
+    values = ", ".join(f":{name}" for name in job)
+    with database.engine.begin() as connection:
+        connection.execute(text(f"INSERT INTO jobs ({columns}) VALUES ({values})"), job)  # noqa: S608
+        connection.execute(
+            text("INSERT INTO job_events VALUES ('job_1', 1, 'status', '{}', :now)"), {"now": now}
+        )
+    for revision in ("0002", "0001", "head"):
+        move(database, revision)
+        with database.engine.connect() as connection:
+            assert connection.scalar(text("SELECT count(*) FROM jobs")) == 1
+            assert connection.scalar(text("SELECT count(*) FROM job_events")) == 1
+    move(database, "base")
+    with database.engine.connect() as connection:
+        assert set(inspect(connection).get_table_names()) <= {"alembic_version"}
