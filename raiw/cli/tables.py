@@ -108,15 +108,16 @@ def difference_table(difference: "Difference") -> Table:
 
 def job_table(jobs: Iterable[Mapping[str, Any]]) -> Table:
     """Return one row a job, given as the server shows it."""
-    table = _table("job", "status", "layers", "algorithm", "spec", "created (UTC)", "masks")
+    table = _table("job", "kind", "status", "done", "by", "what", "created (UTC)", "result")
     for job in jobs:
         progress, result = job["progress"], job["result"]
         table.add_row(
             job["id"],
+            job["kind"],
             job["status"],
             f"{progress['completed']}/{progress['total']}",
             job["algorithm"],
-            job["spec"].get("name", ""),
+            job["task"]["network"] if job["task"] else job["spec"].get("name", ""),
             job["created_at"][:19].replace("T", " "),
             result["digest"][:_ID_LENGTH] if result else "",
         )

@@ -10,8 +10,9 @@ from pydantic import AwareDatetime, Discriminator, Field, Tag, model_validator
 
 from raiw.canonical import digest_of_json
 from raiw.errors import InvalidInput, NotFound
-from raiw.importance.methods import find_score
-from raiw.nets.registry import find_net
+from raiw.importance.methods import SCORES, find_score
+from raiw.nets.registry import NETS, find_net
+from raiw.pruning.methods import METHODS
 from raiw.pruning.methods import method as find_pruner
 from raiw.specs.document import Document
 from raiw.specs.spec import Spec
@@ -80,7 +81,7 @@ class CraftJob(CraftRequest, Request):
 class NetworkJob(Request):
     """A job on a network that is built and run: it needs PyTorch, so it waits for its workers."""
 
-    network: Annotated[str, Field(max_length=200)]
+    network: Annotated[str, Field(max_length=200, json_schema_extra={"enum": [*NETS]})]
     """A network of the catalogue that can be built."""
 
     _revision: ClassVar[int] = 1
@@ -126,7 +127,7 @@ class ScoreJob(NetworkJob):
     weights: Digest
     """Digest of the uploaded state dict."""
     data: DataSet | None = None
-    method: str = "gradient"
+    method: Annotated[str, Field(json_schema_extra={"enum": [*SCORES]})] = "gradient"
     options: Options = Field(default_factory=dict)
     samples: Annotated[int, Field(ge=1, le=1 << 30)] = 1000
     """Training images to look at."""
@@ -161,7 +162,7 @@ class PruneJob(NetworkJob):
     weights: Digest
     """Digest of the uploaded state dict."""
     data: DataSet | None = None
-    method: str = "entropic"
+    method: Annotated[str, Field(json_schema_extra={"enum": [*METHODS]})] = "entropic"
     options: Options = Field(default_factory=dict)
     samples: Annotated[int, Field(ge=1, le=1 << 30)] = 1000
     """Training images to look at."""

@@ -10,7 +10,11 @@ from raiw.cli.app import app
 from service.settings import Settings
 
 COMPOSE = yaml.safe_load((Path(__file__).parents[2] / "docker-compose.yml").read_text("utf-8"))
-OURS = {name: part for name, part in COMPOSE["services"].items() if part.get("image", "").startswith("raiw")}
+OURS = {
+    name: part
+    for name, part in COMPOSE["services"].items()
+    if part.get("image", "").startswith("raiw")
+}
 
 
 def test_the_parts_are_those_of_the_design() -> None:

@@ -1,6 +1,7 @@
 """Jobs that need PyTorch: scored, pruned and trained networks, through the service."""
 
 import itertools
+import json
 import os
 import signal
 import time
@@ -13,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 import raiw
 from raiw.canonical import digest_of_file
+from raiw.cli.app import run
 from raiw.client import Job
 from raiw.errors import InvalidInput, JobCanceled, JobFailed, NotFound
 from raiw.training.data.registry import open_dataset
@@ -287,3 +289,33 @@ def test_the_client_says_what_is_wrong(idle_stack: Stack, tmp_path: Path) -> Non
         idle_stack.client.score("digits-cnn", tmp_path / "none", "digits")
     with pytest.raises(InvalidInput, match="did you mean 'digits-cnn'"):
         idle_stack.client.train("digit-cnn", "digits")
+
+
+@SQLITE
+def test_the_commands_ask_a_server(
+    worker: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str], seed: int
+) -> None:
+    """Train, score, and fetch again by the job's id; the same commands work without a server."""
+    recipe = [f"--set={name}={str(value).lower()}" for name, value in RECIPE.items()]
+    server = ["--server", worker.url]
+    training = ["train", "digits-cnn", "--data", "digits", "--seed", str(seed), *recipe]
+    assert run([*training, "-o", str(tmp_path / "there"), *server, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["accuracy"] > 0.9
+    weights = tmp_path / "there" / f"weights-seed-{seed}.safetensors"
+    scoring = ["score", "digits-cnn", "-w", str(weights), "--data", "digits", "--json"]
+    assert run([*scoring, "-o", str(tmp_path / "there.safetensors"), *server]) == 0
+    assert json.loads(capsys.readouterr().out)["method"] == "gradient"
+    assert run([*scoring, "-o", str(tmp_path / "here.safetensors")]) == 0
+    there, here = (load_file(tmp_path / f"{where}.safetensors") for where in ("there", "here"))
+    for name, values in here.items():
+        np.testing.assert_allclose(there[name], values, rtol=1e-4)
+    capsys.readouterr()
+    assert run(["jobs", "ls", "-q", "--limit", "2", *server]) == 0
+    _, trained = capsys.readouterr().out.split()
+    assert run(["jobs", "wait", trained, *server]) == 0
+    assert capsys.readouterr().out.strip() == digest_of_file(weights)
+    assert run(["pull", trained, "-o", str(tmp_path / "again"), *server]) == 0
+    assert (tmp_path / "again" / weights.name).read_bytes() == weights.read_bytes()
+    assert run(["jobs", "get", trained, *server]) == 0
+    assert run([*training, "-o", str(tmp_path / "there"), *server, "--device", "cpu"]) == 2
