@@ -4,19 +4,18 @@ It is a fresh process because CUDA cannot be used after a fork, memory is given 
 it ends, and it can be killed at any moment: what counts is on the disk.
 """
 
-import logging
 import os
 import resource
 import sys
+import traceback
 from pathlib import Path
 
 from raiw import extras
-from raiw.errors import OutOfMemory, RaiwError
+from raiw.errors import RaiwError
+from worker.problems import INTERNAL, OUT_OF_MEMORY, problem_of
 from worker.tasks.task import Task
 
 MEMORY_VARIABLE = "RAIW_TASK_MEMORY_BYTES"
-
-logger = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -29,9 +28,13 @@ def main() -> None:
     try:
         extras.load(f"worker.tasks.{task.kind}").run(task)
     except RaiwError as error:
-        task.failed(error)
+        task.failed(problem_of(error))
     except MemoryError:
-        task.failed(OutOfMemory("the task did not fit into memory: make it smaller"))
+        task.failed(OUT_OF_MEMORY)
+    except Exception:  # noqa: BLE001 -- the worker must hear of it, whatever it is
+        # What the exception says may hold anything; the log has it, the client a stable code.
+        traceback.print_exc()
+        task.failed(INTERNAL)
 
 
 def _limit_memory(size: int) -> None:

@@ -16,6 +16,7 @@ from service.store import jobs
 from service.store.tables import Job
 from worker.crafting import run_craft
 from worker.lease import Canceled, Lease, Lost, ShuttingDown
+from worker.problems import INTERNAL, OUT_OF_MEMORY, problem_of
 from worker.supervising import Failed, Killed, run_task
 from worker.units import SharedJob
 
@@ -83,13 +84,13 @@ def _run_attempt(
     except Failed as failed:
         _end(services, attempt, JobStatus.FAILED, failed.problem)
     except RaiwError as error:
-        _end(services, attempt, JobStatus.FAILED, _problem(error))
+        _end(services, attempt, JobStatus.FAILED, problem_of(error))
     except MemoryError:
-        _end(services, attempt, JobStatus.FAILED, _OUT_OF_MEMORY)
+        _end(services, attempt, JobStatus.FAILED, OUT_OF_MEMORY)
     except Exception:
         # What the exception says may hold anything; the log has it, the client a stable code.
         logger.exception("job %s failed by a defect", job.id)
-        _end(services, attempt, JobStatus.FAILED, _INTERNAL)
+        _end(services, attempt, JobStatus.FAILED, INTERNAL)
 
 
 def _end(
@@ -97,20 +98,3 @@ def _end(
 ) -> None:
     with services.database.write() as session:
         jobs.end(session, attempt, status, error, services.database.now(session))
-
-
-def _problem(error: RaiwError) -> dict[str, Any]:
-    problem = {"code": error.code, "title": error.title, "detail": error.message}
-    return problem | ({"pointer": error.pointer} if error.pointer else {})
-
-
-_OUT_OF_MEMORY = {
-    "code": "out-of-memory",
-    "title": "The worker ran out of memory",
-    "detail": "a layer did not fit into the worker's memory: use a larger worker",
-}
-_INTERNAL = {
-    "code": "internal-error",
-    "title": "The worker failed by a defect",
-    "detail": "the worker's log holds the details under this job's id",
-}

@@ -11,6 +11,7 @@ from torch.optim import SGD
 
 from raiw.errors import Diverged
 from raiw.pruning.slimming import penalty
+from raiw.training.data.ahead import ahead
 from raiw.training.data.batches import batches
 from raiw.training.data.dataset import Dataset
 from raiw.training.processes import Processes
@@ -20,6 +21,8 @@ from raiw.training.testing import outputs_of, tally
 
 _CHECKED_STEPS = 50
 """The loss is looked at so often: each look waits for the GPU."""
+_PREPARED_BATCHES = 4
+"""A GPU must not wait for images to be decoded and cropped."""
 _FEWEST_IMAGES = 2
 """Batch normalisation needs two images in each process; a smaller rest of an epoch is left out."""
 
@@ -103,14 +106,17 @@ class Loop:
         """Yield this process's images and labels of each batch, and the size of the whole batch."""
         left = len(self._dataset.train.labels)
         size, (_, ranks) = self._recipe.batch, self._part
-        for images, labels in batches(
+        prepared = batches(
             self._dataset,
             size,
             seed=self._seed,
             epoch=epoch,
             augment=self._recipe.augment,
             part=self._part,
-        ):
+        )
+        if self._processes.device.type == "cuda":
+            prepared = ahead(prepared, _PREPARED_BATCHES)
+        for images, labels in prepared:
             whole, left = min(size, left), left - size
             if whole >= _FEWEST_IMAGES * ranks:
                 yield self._move(images), self._move(labels), whole

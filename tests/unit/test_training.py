@@ -25,6 +25,7 @@ from raiw.errors import (
     NotFound,
 )
 from raiw.training.checkpoint import FILE
+from raiw.training.data.ahead import ahead
 from raiw.training.data.batches import batches
 from raiw.training.data.dataset import ArraySplit, Dataset
 from raiw.training.data.registry import open_dataset
@@ -169,6 +170,18 @@ def test_a_finished_run_is_read_and_not_repeated(tmp_path, masks):
     first = raiw.train("digits-cnn", masks, "digits", **options)
     again = raiw.train("digits-cnn", masks, "digits", **options, on_epoch=interrupt_after(1))
     assert again.report == first.report
+
+
+def test_batches_prepared_ahead_are_the_same_and_raise_in_their_turn():
+    def images():
+        yield from range(5)
+        raise InvalidData("the sixth image is damaged")
+
+    prepared = ahead(images(), 3)
+    seen = [next(prepared) for _ in range(5)]
+    with pytest.raises(InvalidData, match="sixth"):
+        next(prepared)
+    assert seen == [0, 1, 2, 3, 4]
 
 
 def test_seeds_and_masks_make_other_runs(masks):

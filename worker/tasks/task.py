@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from raiw.errors import RaiwError
 from raiw.training.data.arrays import read_arrays
 from raiw.training.data.dataset import Dataset
 from raiw.training.data.registry import open_dataset
@@ -68,12 +67,14 @@ class Task:
         paths = {name: str(path) for name, path in files.items()}
         self._tell("done", {"files": paths, "report": report})
 
-    def failed(self, error: RaiwError) -> None:
-        """Tell why there is no result."""
-        problem = {"code": error.code, "title": error.title, "detail": error.message}
-        self._tell("failed", {"error": problem})
+    def failed(self, problem: dict[str, Any]) -> None:
+        """Tell why there is no result; of several processes any may."""
+        self._write("failed", {"error": problem})
 
     def _tell(self, event: str, data: dict[str, Any]) -> None:
         if int(os.environ.get("RANK", "0")) == 0:  # of several processes the first one speaks
-            self.pipe.write(json.dumps({"event": event, **data}) + "\n")
-            self.pipe.flush()
+            self._write(event, data)
+
+    def _write(self, event: str, data: dict[str, Any]) -> None:
+        self.pipe.write(json.dumps({"event": event, **data}) + "\n")
+        self.pipe.flush()

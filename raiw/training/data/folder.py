@@ -78,6 +78,7 @@ def read_folder(name: str, folder: Path, *, side: int = SIDE) -> Dataset:
         test=test,
         folder=folder,
         files=files,
+        known_by_size=True,
     )
 
 
