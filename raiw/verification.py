@@ -11,11 +11,11 @@ from raiw.algorithms import ALGORITHMS
 from raiw.crafting import group_graphs, kept_score
 from raiw.crafting.certificate import certify_layer
 from raiw.crafting.contracts import breach
-from raiw.errors import GateFailed, InvalidSpec
-from raiw.graphs import Graph
+from raiw.errors import GateFailed, InvalidInput, InvalidSpec
 from raiw.importance.reading import Importance, open_importance
 from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet, load
+from raiw.specs.crafting import Importance as Reading
 from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
 from raiw.statistics import describe
@@ -73,11 +73,13 @@ def verify(
 
     The checks are: ``digest``, the bits are those that were digested; ``facts``, the statistics
     in the file are the bits' own; ``edges``, every layer has the edges asked for; ``contract``,
-    every group's graph is what its algorithm promises (:class:`raiw.algorithms.Contract`);
-    ``spec``, layers, edges, algorithm and seed are the given spec's;
+    algorithm, seed and the edges of every group's graph are those of the spec in the file, and the
+    graph is what the algorithm promises (:class:`raiw.algorithms.Contract`); ``claims``, what the
+    file says of scores can be true; ``spec``, the contract of the given spec holds too;
     ``importance``, the scores are those the masks were crafted from, and what the layers keep of
     them is what the masks say; ``certificates``, so is the bound that no graph can exceed, found
-    anew from the scores.
+    anew from the scores. Masks whose own spec cannot be crafted fail ``contract``, and no check
+    comes after it. How many edges were completed is the crafter's word: only crafting anew tells.
 
     Raises
     ------
@@ -101,12 +103,18 @@ def verify(
         _over_layers("facts", masks, _facts_fault),
         _over_layers("edges", masks, _edges_fault),
     ]
-    if masks.algorithm in ALGORITHMS:
-        checks.append(Check("contract", tuple(_contract_faults(masks))))
+    try:
+        own = masks.spec
+        own.plan(scored=masks.importance is not None)
+    except InvalidInput as error:
+        fault = f"the spec in the file cannot be crafted: {error.message}"
+        return Report(masks.digest, (*checks, Check("contract", (fault,))))
+    checks.append(Check("contract", tuple(_spec_faults(masks, own, "its spec"))))
+    checks.append(Check("claims", tuple(_claim_faults(masks))))
     if spec is not None:
-        checks.append(Check("spec", tuple(_spec_faults(masks, Spec.of(spec)))))
+        checks.append(Check("spec", tuple(_spec_faults(masks, Spec.of(spec), "the spec"))))
     if importance is not None:
-        opened = open_importance(importance, masks.spec)
+        opened = open_importance(importance, own)
         checks.append(Check("importance", tuple(_importance_faults(masks, opened))))
         checks.append(Check("certificates", tuple(_certificate_faults(masks, opened))))
     return Report(masks.digest, tuple(checks))
@@ -129,50 +137,70 @@ def _edges_fault(mask: Mask) -> str | None:
     return None if edges == mask.requested else f"{edges} edges, {mask.requested} were asked for"
 
 
-def _contract_faults(masks: MaskSet) -> Iterator[str]:
+def _spec_faults(masks: MaskSet, spec: Spec, whose: str) -> Iterator[str]:
     try:
-        layers = masks.spec.plan(scored=masks.importance is not None).layers
+        plan = spec.plan(scored=masks.importance is not None)
     except InvalidSpec as error:
-        yield f"the spec in the file cannot be crafted: {error.message}"
+        yield error.message
         return
-    for planned in layers:
-        fault = _contract_fault(planned, masks[planned.name].graph)
-        if fault:
-            yield f"layer {planned.name!r}: {fault}"
+    if plan.algorithm != masks.algorithm:
+        yield f"crafted by {masks.algorithm!r}, {whose} asks for {plan.algorithm!r}"
+    elif ALGORITHMS[plan.algorithm].seeded and spec.craft.seed != masks.seed:
+        yield f"crafted with seed {masks.seed}, {whose} asks for {spec.craft.seed}"
+    readings = [(one.importance or Reading()).method for one in (masks.spec, spec)]
+    if masks.importance is not None and readings[0] != readings[1]:
+        yield f"crafted from importance read as {readings[0]}, {whose} asks for {readings[1]}"
+    planned = {layer.name: layer for layer in plan.layers}
+    for name in (*masks, *(name for name in planned if name not in masks)):
+        if name not in planned or name not in masks:
+            yield f"layer {name!r} is in {'the masks' if name in masks else whose} only"
+            continue
+        fault = _plan_fault(masks[name], planned[name], whose)
+        if fault is not None:
+            yield f"layer {name!r}: {fault}"
 
 
-def _contract_fault(planned: PlannedLayer, layer: Graph) -> str | None:
-    outputs = planned.group_outputs
-    if not np.array_equal(np.repeat(layer.bits[::outputs], outputs, axis=0), layer.bits):
+def _plan_fault(mask: Mask, planned: PlannedLayer, whose: str) -> str | None:
+    """Return how a mask differs from what was planned."""
+    if mask.layer != planned.layer:
+        return f"crafted for {mask.layer!r}, {whose} has {planned.layer!r}"
+    if mask.graph.edges != planned.edges:
+        return f"{mask.graph.edges} edges, {whose} asks for {planned.edges}"
+    outputs, bits = planned.group_outputs, mask.graph.bits
+    if not np.array_equal(np.repeat(bits[::outputs], outputs, axis=0), bits):
         return f"groups of {outputs} outputs do not share their inputs"
-    for group, graph in enumerate(group_graphs(planned, layer)):
+    graphs = zip(group_graphs(planned, mask.graph), planned.group_edges, strict=True)
+    for group, (graph, edges) in enumerate(graphs):
+        if graph.edges != edges:
+            return f"group {group}: {outputs * graph.edges} edges, its share is {outputs * edges}"
         fault = breach(planned.contract, graph, planned.m)
         if fault is not None:
             return f"group {group}: {fault}"
     return None
 
 
-def _spec_faults(masks: MaskSet, spec: Spec) -> Iterator[str]:
-    plan = spec.plan(scored=masks.importance is not None)
-    if plan.algorithm != masks.algorithm:
-        yield f"crafted by {masks.algorithm!r}, the spec asks for {plan.algorithm!r}"
-    elif ALGORITHMS[plan.algorithm].seeded and spec.craft.seed != masks.seed:
-        yield f"crafted with seed {masks.seed}, the spec asks for {spec.craft.seed}"
-    planned = {layer.name: layer for layer in plan.layers}
-    for name in (*masks, *(name for name in planned if name not in masks)):
-        if name not in planned or name not in masks:
-            yield f"layer {name!r} is in {'the masks' if name in masks else 'the spec'} only"
+def _claim_faults(masks: MaskSet) -> Iterator[str]:
+    for mask in masks.values():
+        kept, bound = mask.kept_score, mask.upper_bound
+        if masks.importance is None and (kept, bound) != (None, None):
+            yield f"layer {mask.name!r}: claims a score of {kept}, but was crafted from no scores"
+        elif bound is None:
             continue
-        mask, wanted = masks[name], planned[name]
-        if mask.layer != wanted.layer:
-            yield f"layer {name!r}: crafted for {mask.layer!r}, the spec has {wanted.layer!r}"
-        elif mask.graph.edges != wanted.edges:
-            yield f"layer {name!r}: {mask.graph.edges} edges, the spec asks for {wanted.edges}"
+        elif not _certified(masks):
+            yield f"layer {mask.name!r}: claims a bound of {bound}, but its spec certifies none"
+        elif kept is None or kept > bound:
+            yield f"layer {mask.name!r}: claims a score of {kept} under a bound of {bound}"
+
+
+def _certified(masks: MaskSet) -> bool:
+    return masks.spec.craft.certify and ALGORITHMS[masks.spec.algorithm(scored=True)].regular
 
 
 def _importance_faults(masks: MaskSet, importance: Importance) -> Iterator[str]:
     if importance.digest != masks.importance:
         yield f"crafted from {masks.importance or 'no scores'}, these are {importance.digest}"
+    if importance.provenance not in (None, masks.origin.scored_by):
+        yield f"scored by {masks.origin.scored_by}, these scores by {importance.provenance}"
     for planned in masks.spec.plan(scored=True).layers:
         scores = importance.scores(planned)
         mask = masks[planned.name]
@@ -182,7 +210,7 @@ def _importance_faults(masks: MaskSet, importance: Importance) -> Iterator[str]:
 
 
 def _certificate_faults(masks: MaskSet, importance: Importance) -> Iterator[str]:
-    if not (masks.spec.craft.certify and ALGORITHMS[masks.algorithm].regular):
+    if not _certified(masks):
         return
     for planned in masks.spec.plan(scored=True).layers:
         mask = masks[planned.name]

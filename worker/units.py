@@ -114,11 +114,13 @@ class SharedJob:
     def _key(self, unit: list[PlannedLayer]) -> str:
         """Name a unit by what it holds, whatever job asks for it."""
         algorithm = ALGORITHMS[self.plan.algorithm]
+        options = {name: [getattr(y, name) for y in unit] for name in algorithm.options}
         layers = [[y.layer.model_dump(mode="json"), y.edges, y.group_outputs] for y in unit]
         return digest_of_json(
             {
                 "layers": layers,
                 "algorithm": [algorithm.name, algorithm.revision],
+                "options": options,
                 "seed": self.spec.craft.seed,
                 "certify": self.spec.craft.certify,
                 "importance": self.importance and self.importance.digest,

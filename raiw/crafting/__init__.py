@@ -100,7 +100,7 @@ def group_scores(planned: PlannedLayer, group: int, scores: Scores) -> Scores:
     Raises
     ------
     InvalidImportance
-        A sum is infinite.
+        A sum of finite scores is infinite.
     """
     rows, n_in = planned.group_shape
     outputs = planned.group_outputs
@@ -108,10 +108,13 @@ def group_scores(planned: PlannedLayer, group: int, scores: Scores) -> Scores:
     if outputs == 1:
         return own
     total = np.zeros((rows, n_in))
-    with np.errstate(over="ignore"):
+    forbidden = np.zeros(total.shape, np.bool_)
+    with np.errstate(over="ignore", invalid="ignore"):
         for output in range(outputs):
             total += own[output::outputs]
-    if not total.max() < np.inf:
+            forbidden |= np.isneginf(own[output::outputs])
+    total[forbidden] = -np.inf
+    if not (np.isfinite(total) | forbidden).all():
         raise InvalidImportance(
             f"layer {planned.name!r}: the scores of {outputs} outputs sum to infinity: scale them "
             f"down",

@@ -6,12 +6,12 @@ cent of the optimum. The better of this graph and that of ``raiw`` is returned, 
 less.
 """
 
-import numpy as np
+import math
 
 from raiw.crafting import Built, kept_score
 from raiw.crafting.descent import descend
 from raiw.crafting.greedy import build as build_greedily
-from raiw.crafting.prices import reduced_scores
+from raiw.crafting.prices import reach, reduced_scores
 from raiw.crafting.randomness import Stream
 from raiw.crafting.scores import Scores, as_native
 
@@ -26,10 +26,10 @@ def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream)
     """
     scores = as_native(scores)
     plain = build_greedily(shape, edges, scores=scores, stream=stream)
-    reduced = reduced_scores(scores, descend(scores, edges))
-    if not np.max(reduced) < np.inf:
+    prices = descend(scores, edges)
+    if not reach(scores, prices) < math.inf:
         return plain
-    priced = build_greedily(shape, edges, scores=reduced, stream=stream)
+    priced = build_greedily(shape, edges, scores=reduced_scores(scores, prices), stream=stream)
     kept, kept_priced = (kept_score(built.graph, scores) for built in (plain, priced))
     better = kept is not None and kept_priced is not None and kept_priced > kept
     return priced if better else plain

@@ -7,11 +7,12 @@ from raiw.crafting import group_graphs, group_scores, kept_score
 from raiw.crafting.descent import descend, likely
 from raiw.crafting.exact import ExactSum
 from raiw.crafting.potentials import settle
-from raiw.crafting.prices import arcs_of, underpriced, upper_bound
+from raiw.crafting.prices import arcs_of, largest_magnitude, underpriced, upper_bound
 from raiw.crafting.scores import Scores, as_native
 from raiw.graphs import Graph
 from raiw.specs.plan import PlannedLayer
 
+_ROUNDING = 2.0**-52
 _PASSES = 16
 _LARGE = 1 << 14
 _NEAR = 1e-3
@@ -26,14 +27,17 @@ class Certificate:
     upper_bound: float
 
     @property
-    def gap(self) -> float:
-        """``(bound - kept)/|bound|``; 0 is proven optimal.
+    def gap(self) -> float | None:
+        """``(bound - kept)/|bound|``; 0 is proven optimal, None no finite number.
 
         >>> Certificate(99.0, 100.0).gap
         0.01
         """
         missing = self.upper_bound - self.kept_score
-        return missing / abs(self.upper_bound) if missing else 0.0
+        if not missing:
+            return 0.0
+        gap = missing / abs(self.upper_bound) if self.upper_bound else math.inf
+        return gap if math.isfinite(gap) else None
 
 
 def certify_layer(planned: PlannedLayer, graph: Graph, scores: Scores | None) -> Certificate | None:
@@ -45,12 +49,24 @@ def certify_layer(planned: PlannedLayer, graph: Graph, scores: Scores | None) ->
     if scores is None or (kept := kept_score(graph, scores)) is None:
         return None
     bound = ExactSum()
-    for group, own in enumerate(group_graphs(planned, graph)):
-        certificate = certify(own, group_scores(planned, group, scores))
-        if certificate is None:
-            return None
-        bound.add([certificate.upper_bound])
-    return Certificate(kept, bound.total())
+    try:
+        bound.add([_summing_margin(planned, graph.edges, scores)])
+        for group, own in enumerate(group_graphs(planned, graph)):
+            certificate = certify(own, group_scores(planned, group, scores))
+            if certificate is None:
+                return None
+            bound.add([certificate.upper_bound])
+        return Certificate(kept, bound.total())
+    except OverflowError:
+        return None
+
+
+def _summing_margin(planned: PlannedLayer, edges: int, scores: Scores) -> float:
+    """Return what the rounding of the sums of :func:`group_scores` can take from a kept score."""
+    outputs = planned.group_outputs
+    return (
+        edges * outputs * largest_magnitude(as_native(scores)) * _ROUNDING if outputs > 1 else 0.0
+    )
 
 
 def certify(graph: Graph, scores: Scores) -> Certificate | None:
@@ -65,10 +81,7 @@ def certify(graph: Graph, scores: Scores) -> Certificate | None:
     kept = kept_score(graph, scores)
     if kept is None:
         return None
-    try:
-        bound = _bound(graph, scores, kept)
-    except OverflowError:
-        return None
+    bound = _bound(graph, scores, kept)
     return Certificate(kept, bound) if math.isfinite(bound) else None
 
 

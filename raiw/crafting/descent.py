@@ -51,7 +51,7 @@ def descend(scores: Scores, edges: int) -> Prices:
         outs = _best_prices(rows.rank(prices.ins), rows.share)
         ranked = columns.rank(outs)
         prices = Prices(outs, _best_prices(ranked, columns.share))
-        bound = spent(outs, rows.share) + earned(ranked, columns.share)
+        bound = _total(outs, rows.share, ranked, columns.share)
         settled = bound >= best_bound - _ENOUGH * abs(bound)
         if bound < best_bound:
             best, best_bound = prices, bound
@@ -78,6 +78,7 @@ class Side:
         self._last = others, Ranked(*ranked)
         return self._last[1]
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _hints(self, others: Floats, wanted: int) -> Floats:
         """Return about where the best end; a vertex for which that is too high is read again."""
         if self._last is not None:
@@ -121,6 +122,15 @@ def likely(scores: Scores, prices: Prices, edges: int) -> Graph:
     return Graph(scores.shape, bits)
 
 
+def _total(prices: Floats, side: Share, ranked: Ranked, others: Share) -> float:
+    """Return the bound of prices, infinite where float64 does not hold the sums."""
+    try:
+        return spent(prices, side) + earned(ranked, others)
+    except (OverflowError, ValueError):
+        return math.inf
+
+
+@np.errstate(over="ignore", invalid="ignore")
 def _best_prices(ranked: Ranked, side: Share) -> Floats:
     """Return the best price of every vertex, where each keeps its highest scores net of prices.
 

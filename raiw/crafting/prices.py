@@ -10,6 +10,7 @@ This is linear-programming duality for the transportation polytope: any prices g
 the best give the optimum itself.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -35,9 +36,11 @@ def upper_bound(scores: Scores, edges: int, prices: Prices) -> float:
     """Return the bound that ``prices`` prove, with a margin for rounding.
 
     The terms are rounded differences, summed exactly; the margin covers what rounding can take
-    from the ``edges`` edges that a graph keeps.
+    from the ``edges`` edges that a graph keeps. Infinite where a term is no finite number.
     """
-    largest = largest_magnitude(scores) + sum(float(np.max(np.abs(side))) for side in prices)
+    largest = reach(scores, prices)
+    if not edges * largest < math.inf:
+        return math.inf
     sums = ExactSum()
     sums.add_reduced(scores, *prices)
     sums.add([edges * largest * _ROUNDING])
@@ -45,7 +48,15 @@ def upper_bound(scores: Scores, edges: int, prices: Prices) -> float:
         floor, spare = share(edges, len(side))
         sums.add(floor * side)
         sums.add(np.sort(side)[len(side) - spare :])
-    return sums.total()
+    try:
+        return sums.total()
+    except OverflowError:
+        return math.inf
+
+
+def reach(scores: Scores, prices: Prices) -> float:
+    """Return a magnitude that no finite score net of prices exceeds."""
+    return largest_magnitude(scores) + sum(float(np.max(np.abs(side))) for side in prices)
 
 
 def largest_magnitude(scores: Scores) -> float:

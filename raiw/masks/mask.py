@@ -68,11 +68,15 @@ class Mask:
 
     @property
     def gap(self) -> float | None:
-        """How far at most the kept score is from the best: ``(bound - kept)/|bound|``."""
+        """How far at most the kept score is from the best: ``(bound - kept)/|bound|``.
+
+        None where the layer is not certified, or its bound is 0 and the score kept is not.
+        """
         if self.upper_bound is None or self.kept_score is None:
             return None
-        missing = self.upper_bound - self.kept_score
-        return missing / abs(self.upper_bound) if missing else 0.0
+        from raiw.crafting.certificate import Certificate  # and the kernels, which few need here
+
+        return Certificate(self.kept_score, self.upper_bound).gap
 
     @property
     def weights(self) -> int:

@@ -67,6 +67,15 @@ def test_scores_are_shared_too(idle_stack: Stack) -> None:
     assert masks.to_bytes() == raiw.craft(spec, scores).to_bytes()
 
 
+def test_a_unit_is_another_for_each_option_of_the_algorithm(idle_stack: Stack) -> None:
+    idle_stack.start_worker(**SHARED)
+    spec = large(4, algorithm="nm", density=0.5)
+    for m in (4, 2):
+        spec["craft"]["m"] = m
+        done = idle_stack.wait(idle_stack.submit(spec).json()["id"])
+        assert done["result"]["digest"] == raiw.craft(spec).digest
+
+
 def test_a_killed_helper_costs_its_unit_and_no_more(idle_stack: Stack, log_start: int) -> None:
     spec = large(40)
     for _ in range(2):

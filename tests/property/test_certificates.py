@@ -26,12 +26,15 @@ def build(algorithm: str, scores: Scores, edges: int) -> Graph:
     return graph
 
 
+KINDS = ["normal", "ties", "equal", "signed", "heavy", "low rank", "tiny", "wide", "cancelling"]
+
+
 @st.composite
 def instances(draw: st.DrawFn, largest: int = 14) -> tuple[Scores, int]:
     out, n_in = draw(st.integers(1, largest)), draw(st.integers(1, largest))
     edges = draw(st.integers(0, out * n_in))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    kind = draw(st.sampled_from(["normal", "ties", "equal", "signed", "heavy", "low rank", "tiny"]))
+    kind = draw(st.sampled_from(KINDS))
     normal = rng.standard_normal((out, n_in))
     scores = {
         "normal": np.abs(normal),
@@ -41,8 +44,13 @@ def instances(draw: st.DrawFn, largest: int = 14) -> tuple[Scores, int]:
         "heavy": np.exp(2 * rng.standard_normal((out, 1)) + rng.standard_normal(n_in)),
         "low rank": rng.random((out, 1)) * rng.random(n_in),
         "tiny": np.abs(normal) * 1e-310,
+        "wide": np.sign(normal) * 10 ** rng.uniform(-300, 300, (out, n_in)),
+        "cancelling": rng.choice([1e16, -1e16, 1, 3], (out, n_in)),
     }[kind]
-    return scores.astype(draw(st.sampled_from([np.float16, np.float32, np.float64]))), edges
+    widths = (
+        [np.float64] if kind in {"wide", "cancelling"} else [np.float16, np.float32, np.float64]
+    )
+    return scores.astype(draw(st.sampled_from(widths))), edges
 
 
 @given(instances())
@@ -97,7 +105,7 @@ def test_optimal_is_what_trying_every_graph_finds(instance: tuple[Scores, int]) 
         if keeps_contract(Graph.from_bool(kept.reshape(scores.shape)), edges):
             best = max(best, float(scores.ravel()[kept].astype(float).sum()))
     found = kept_score(build("optimal", scores, edges), scores)
-    assert found == pytest.approx(best, rel=1e-9, abs=1e-300)
+    assert found == pytest.approx(best, rel=1e-9, abs=1e-300 + 1e-9 * float(np.abs(scores).max()))
 
 
 @pytest.mark.parametrize("heavy", [False, True])
@@ -131,3 +139,18 @@ def test_forbidden_edges_are_never_kept() -> None:
         graph = build(algorithm, scores, 120)
         assert keeps_contract(graph, 120)
         assert not (graph.to_bool() & np.isneginf(scores)).any()
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1.0, 0.3, -np.inf]))
+@settings(max_examples=60, deadline=None)
+def test_scores_whose_sums_overflow_are_crafted_without_a_word(seed: int, other: float) -> None:
+    rng = np.random.default_rng(seed)
+    largest = np.finfo(np.float64).max
+    scores = largest * rng.choice([1.0, -1.0, 0.5, 0.0], (6, 9))
+    scores[0, rng.integers(0, 9, 3)] = largest * other
+    for algorithm in ("balanced", "optimal"):
+        graph = build(algorithm, scores, 18)
+        certificate = certify(graph, scores)
+        kept = kept_score(graph, scores)
+        assert keeps_contract(graph, 18)
+        assert certificate is None or certificate.upper_bound >= certificate.kept_score == kept

@@ -1,5 +1,7 @@
 """Outputs that share their inputs: one vertex of the graph that is crafted."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 import raiw
 from raiw.algorithms import ALGORITHMS
 from raiw.crafting.degrees import keeps_contract
-from raiw.errors import ImpossibleTarget
+from raiw.errors import ImpossibleTarget, InvalidImportance
 from raiw.graphs import Graph
 from raiw.specs.contracts import reachable_edges
 from raiw.specs.spec import Spec
@@ -71,6 +73,19 @@ def test_scores_are_added_over_the_group(document: dict, seed: int) -> None:
     assert (np.repeat(small["conv"].numpy(), outputs, axis=0) == large["conv"].numpy()).all()
 
 
+@given(st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_a_bound_holds_where_sums_over_the_group_are_rounded(outputs: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = rng.choice([1e16, -1e16, 1.0, -1.5, 3.0], (2 * outputs, 2))
+    layer = {"name": "fc", "kind": "linear", "in_features": 2, "out_features": 2 * outputs}
+    document = {"layers": [layer], "craft": {"density": 0.5, "group_outputs": outputs}}
+    mask = raiw.craft(document, {"fc": scores})["fc"]
+    (a, b), (c, d) = (
+        [sum(map(Fraction, column)) for column in half.T] for half in np.split(scores, 2)
+    )
+    assert mask.upper_bound >= float(max(a + d, b + c)) >= mask.kept_score
+
+
 LAYERS = [
     {"name": "a", "kind": "linear", "in_features": 6, "out_features": 12},
     {"name": "b", "kind": "linear", "in_features": 12, "out_features": 10},
@@ -109,3 +124,13 @@ def test_verify_sees_members_that_differ() -> None:
     mixed = raiw.MaskSet(other.values(), masks.origin)
     faults = [check for check in raiw.verify(mixed).checks if check.name == "contract"]
     assert "do not share their inputs" in faults[0].faults[0]
+
+
+def test_sums_that_overflow_are_refused() -> None:
+    document = {"layers": LAYERS[:1], "craft": {"degree": 4, "group_outputs": 4}}
+    for scores in (np.full((12, 6), 1e308), np.full((12, 6), -1e308)):
+        with pytest.raises(InvalidImportance, match="sum to infinity"):
+            raiw.craft(document, {"a": scores})
+    scores = np.zeros((12, 6))
+    scores[:4, 0] = 1e308, 1e308, -np.inf, 1e308
+    assert not raiw.craft(document, {"a": scores})["a"].numpy()[:4, 0].any()

@@ -15,7 +15,7 @@ from raiw.specs.layers import Conv
 from raiw.statistics import describe
 
 SIDE = st.integers(1, 40)
-CRAFT = {"algorithm": "random", "density": 0.5}
+SCORE = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 NAME = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.:\-]{0,8}", fullmatch=True)
 
 
@@ -37,7 +37,7 @@ def masks_of_a_layer(draw, name):
         graph=graph,
         requested=graph.edges,
         completed=draw(st.integers(0, 1 << 31)),
-        kept_score=draw(st.none() | st.floats(allow_nan=False, allow_infinity=False)),
+        kept_score=draw(SCORE),
         facts=describe(graph, groups),
     )
 
@@ -47,12 +47,14 @@ def mask_sets(draw):
     names = draw(st.lists(NAME, min_size=1, max_size=4, unique=True))
     masks = [draw(masks_of_a_layer(name)) for name in names]
     layers = [mask.layer.model_dump(mode="json") for mask in masks]
+    rules = [{"match": mask.name, "edges": mask.edges} for mask in masks]
+    craft = {"algorithm": "magnitude", "rules": rules}
     origin = Origin(
-        spec={"name": draw(st.text(max_size=9)), "layers": layers, "craft": CRAFT},
-        algorithm="random",
+        spec={"name": draw(st.text(max_size=9)), "layers": layers, "craft": craft},
+        algorithm="magnitude",
         revision=1,
         seed=draw(st.integers(0, (1 << 64) - 1)),
-        importance=None,
+        importance=f"sha256:{draw(st.integers(0, (1 << 256) - 1)):064x}",
     )
     return raiw.MaskSet(masks, origin)
 

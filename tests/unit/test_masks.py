@@ -170,6 +170,7 @@ def test_verify_holds_for_what_was_crafted(tmp_path):
         "facts",
         "edges",
         "contract",
+        "claims",
         "spec",
         "importance",
         "certificates",
@@ -222,6 +223,89 @@ def test_a_certificate_is_stored_and_cannot_be_invented(tmp_path):
     boast = [replace(mask, upper_bound=mask.kept_score) for mask in masks.values()]
     report = raiw.verify(raiw.MaskSet(boast, masks.origin), importance=scores())
     assert [check.name for check in report.checks if not check.ok] == ["certificates"]
+
+
+def tampered(masks, craft_section=None, **fields):
+    """Return the file of masks that claims something else, with its digests made to fit."""
+    origin = masks.origin
+    spec = origin.spec | {"craft": origin.spec["craft"] | (craft_section or {})}
+    changes = {name: fields.pop(name) for name in tuple(fields) if name in ("algorithm", "seed")}
+    origin = origin.model_copy(update=changes | {"spec": spec})
+    layers = [replace(mask, **{k: v(mask) for k, v in fields.items()}) for mask in masks.values()]
+    return raiw.MaskSet(layers, origin).to_bytes()
+
+
+BOAST = {"upper_bound": lambda mask: mask.kept_score}
+
+
+@pytest.mark.parametrize(
+    ("craft_section", "fields", "words"),
+    [
+        ({"certify": False}, BOAST, "its spec certifies none"),
+        ({}, BOAST | {"algorithm": "magnitude"}, "its spec asks for 'raiw'"),
+        ({"algorithm": "magnitude"}, BOAST | {"algorithm": "magnitude"}, "certifies none"),
+        ({}, {"algorithm": "newer"}, "its spec asks for 'raiw'"),
+        ({"degree": 4}, {}, "60 edges, its spec asks for 80"),
+        ({"group_outputs": 2}, {}, "do not share their inputs"),
+        ({}, {"kept_score": lambda _: 1e9}, "claims a score of 1000000000.0 under"),
+        ({}, {"upper_bound": lambda _: -1e9}, "under a bound of -1000000000.0"),
+    ],
+)
+def test_no_claim_of_a_tampered_file_is_believed(craft_section, fields, words):
+    masks = craft(DOCUMENT, scores())
+    file = tampered(masks, craft_section, **fields)
+    for importance in (None, scores()):
+        report = raiw.verify(file, importance=importance)
+        assert any(words in fault for fault in report.faults), report.faults
+
+
+def test_scores_of_nothing_are_not_believed(masks):
+    report = raiw.verify(tampered(masks, kept_score=lambda _: 1.0))
+    assert "was crafted from no scores" in report.faults[0]
+
+
+def test_another_seed_or_reading_is_not_the_spec(masks):
+    assert "seed 1, its spec asks for 0" in raiw.verify(tampered(masks, seed=1)).faults[0]
+    scored = craft(DOCUMENT, scores())
+    other = DOCUMENT | {"importance": {"method": "magnitude"}}
+    assert "read as scores, the spec asks for magnitude" in raiw.verify(scored, other).faults[0]
+    picky = DOCUMENT | {"craft": DOCUMENT["craft"] | {"algorithm": "raiw"}}
+    assert "needs importance scores" in raiw.verify(masks, picky).faults[0]
+
+
+def test_groups_share_the_edges_evenly():
+    conv = {"layers": DOCUMENT["layers"][1:2], "craft": {"degree": 4}}
+    mask = craft(conv)["conv"]
+    kept = np.zeros(mask.shape, bool)
+    kept[:8] = True
+    graph = Graph.from_bool(kept)
+    uneven = replace(mask, graph=graph, facts=describe(graph, 2))
+    assert raiw.verify(raiw.MaskSet([uneven], craft(conv).origin)).faults == [
+        "layer 'conv': group 0: 32 edges, its share is 16"
+    ]
+
+
+def test_members_of_a_group_share_inputs_where_the_given_spec_says_so():
+    fc = {"layers": DOCUMENT["layers"][:1], "craft": {"degree": 4}}
+    shared = fc | {"craft": {"degree": 4, "group_outputs": 4}}
+    assert "do not share their inputs" in raiw.verify(craft(fc), shared).faults[0]
+
+
+def test_a_bound_of_zero_has_no_gap():
+    masks = craft(DOCUMENT, scores())
+    none = raiw.load(tampered(masks, upper_bound=lambda _: 0.0))
+    assert none["fc"].gap is None
+    assert craft(DOCUMENT, {k: 0 * v for k, v in scores().items()})["fc"].gap == 0
+
+
+def test_how_scores_were_computed_is_the_word_of_their_file(tmp_path):
+    spec = Spec.parse(DOCUMENT)
+    save_file(scores(), tmp_path / "s.safetensors", {"raiw": '{"method": "taylor"}'})
+    masks = craft(spec, tmp_path / "s.safetensors")
+    assert raiw.verify(masks, importance=tmp_path / "s.safetensors").ok
+    other = masks.origin.model_copy(update={"scored_by": {"method": "snip"}})
+    report = raiw.verify(raiw.MaskSet(masks.values(), other), None, tmp_path / "s.safetensors")
+    assert report.faults == ["scored by {'method': 'snip'}, these scores by {'method': 'taylor'}"]
 
 
 def test_masks_are_certified_only_where_that_means_something(masks):
