@@ -15,6 +15,7 @@ from raiw.cli import exits
 from raiw.cli.app import app
 from service.api import problems
 from service.contract import errors as service_errors
+from service.contract.requests import KINDS
 from service.contract.tasks import Task
 from service.settings import Settings
 from worker.app import create_worker
@@ -119,3 +120,10 @@ def test_the_commands_that_the_readme_shows_are_there() -> None:
     group = get_command(app)
     assert shown
     assert all(group.get_command(None, name) for name in shown)  # type: ignore[attr-defined]
+
+
+def test_the_page_of_the_service_lists_every_setting_and_kind_of_job() -> None:
+    page = (ROOT / "docs" / "service.md").read_text("utf-8")
+    named = set(re.findall(r"`RAIW_([A-Z_]+)(?:=\d+)?`", page)) - {"URL", ""}
+    assert named == {name.upper() for name in Settings.model_fields}
+    assert re.findall(r"^\| `(\w+)`(?: \(the default\))? \| ", page, re.MULTILINE)[1:5] == [*KINDS]

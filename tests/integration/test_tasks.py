@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -319,3 +320,20 @@ def test_the_commands_ask_a_server(
     assert (tmp_path / "again" / weights.name).read_bytes() == weights.read_bytes()
     assert run(["jobs", "get", trained, *server]) == 0
     assert run([*training, "-o", str(tmp_path / "there"), *server, "--device", "cpu"]) == 2
+
+
+@SQLITE
+def test_the_python_of_the_page_runs(
+    worker: Stack,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "service.md").read_text("utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.setenv("RAIW_URL", worker.url)
+    names = {"raiw": raiw, "folder": tmp_path, "spec": MASKS, "recipe": RECIPE | {"epochs": 2}}
+    exec(compile(block, "<shown>", "exec"), names)  # noqa: S102 -- our own page, run as shown
+    accuracy, violations = capsys.readouterr().out.split()
+    assert float(accuracy) > 0.5
+    assert violations == "0"
