@@ -40,7 +40,7 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     methods: Annotated[
         str, typer.Option(metavar="NAMES", help="Algorithms, with commas; the first is the base.")
     ] = "",
-    seeds: Annotated[int, typer.Option(min=1, help="Runs of methods that draw at random.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of a method, if it draws or trains.")] = 3,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FOLDER", help="Write Markdown, CSV, JSON and SVG."),

@@ -13,7 +13,7 @@ from raiw.study.trials import DENSE
 _SMALLEST_P = 0.001
 
 
-def write_accuracy_report(study: AccuracyStudy, folder: Path) -> list[Path]:
+def write_accuracy_report(study: AccuracyStudy, folder: str | Path) -> list[Path]:
     """Write ``accuracy.md``, ``.csv``, ``.json`` and ``.svg``; return their paths."""
     files = {
         "accuracy.md": accuracy_markdown(study),
@@ -21,14 +21,14 @@ def write_accuracy_report(study: AccuracyStudy, folder: Path) -> list[Path]:
         "accuracy.json": canonical_json(study.to_json()) + "\n",
         "accuracy.svg": accuracy_picture(study),
     }
-    return write_texts(folder, files)
+    return write_texts(Path(folder), files)
 
 
 def accuracy_markdown(study: AccuracyStudy) -> str:
     """Return the comparison: a row a density and method, with the tests against the base."""
     title = (
         f"# {study.network} on {study.dataset}: {len(study.methods)} methods, "
-        f"{len(study.seeds)} seeds\n\n"
+        f"{_many(len(study.seeds), 'seed')}\n\n"
     )
     head = (
         "| density | method | weights | test accuracy, % | worst | "
@@ -101,14 +101,19 @@ def _failures(study: AccuracyStudy) -> Iterator[str]:
 
 def _legend(study: AccuracyStudy) -> str:
     seeds = len(study.seeds)
-    least = f"never below {2 / 2**seeds:.2g} with {seeds} seeds"
+    least = f"never below {2 / 2**seeds:.2g} with {_many(seeds, 'seed')}"
     exact = least if seeds <= MOST_PAIRS else f"left out beyond {MOST_PAIRS} seeds"
+    epochs = _many(study.recipe["epochs"], "epoch")
     return (
-        f"\n`{study.network}` trained from scratch on `{study.dataset}`, "
-        f"{study.recipe['epochs']} epochs a run. Accuracy is that of the last epoch: mean ± "
+        f"\n`{study.network}` trained from scratch on `{study.dataset}`, {epochs} a run. "
+        f"Accuracy is that of the last epoch: mean ± "
         f"standard deviation over seeds (n - 1), and the worst seed. Differences are paired by "
         f"seed: the same first weights before masking, the same order of images. P-values are "
         f"two-sided, of the paired t-test and of the exact sign-flip permutation test ({exact}), "
         f"both corrected by Holm over the methods of a density. The density is that of layers "
         f"without a rule of their own. ![accuracy against weights](accuracy.svg)\n"
     )
+
+
+def _many(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
