@@ -29,7 +29,12 @@ DataSet = Annotated[
 ]
 """Name of a data set that the workers have, or digest of an uploaded one."""
 Seed = Annotated[int, Field(ge=0, lt=1 << 63)]
-Options = Annotated[dict[str, int | float | str], Field(max_length=32)]
+Option = (
+    Annotated[int, Field(ge=-(1 << 53), le=1 << 53)]
+    | Annotated[float, Field(allow_inf_nan=False)]
+    | Annotated[str, Field(max_length=100)]
+)
+Options = Annotated[dict[Annotated[str, Field(max_length=64)], Option], Field(max_length=32)]
 MAX_SEEDS = 100
 Found = TypeVar("Found")
 

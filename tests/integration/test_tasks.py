@@ -278,6 +278,11 @@ def test_requests_are_judged_before_they_wait(idle_stack: Stack) -> None:
         (422, "/options", score | {"kind": "prune", "method": "l1_filter"}),
         (422, "/colour", good | {"colour": 1}),
     ]  # fmt: skip
+    infinite = json.dumps(score | {"options": {"taps": 1e999}})
+    answer = idle_stack.http.post(
+        "/v1/jobs", content=infinite, headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 422
     for status, pointer, body in cases:
         answer = idle_stack.http.post("/v1/jobs", json=body)
         assert answer.status_code == status, (body, answer.text)
