@@ -10,10 +10,14 @@ from raiw.cli.options import (
     DataFolderOption,
     ImportanceOption,
     JsonOption,
+    LocalOption,
     QuietOption,
+    ServerOption,
     SetOption,
     SpecArgument,
     changed,
+    chosen_server,
+    connect,
     read_spec,
 )
 from raiw.cli.output import Output
@@ -71,7 +75,9 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     device: Annotated[
         str | None, typer.Option(metavar="NAME", help="With --train: as in raiw train.")
     ] = None,
+    server: ServerOption = None,
     *,
+    local: LocalOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -79,16 +85,17 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
 
     With --train a network is trained from scratch with the masks of every method, density and seed,
     and accuracies are compared; ALGORITHM:SCORE names the score of a method. Started again, it
-    goes on where it was.
+    goes on where it was. With --server each run is a job of the server.
     """
     out = Output(json=json, quiet=quiet)
     parsed = read_spec(spec, set_)
     names = _split(methods)
-    training = (densities, data, recipe, train_set, jobs, device)
+    training = (densities, data, recipe, train_set, jobs, device, server)
     if not train:
         if any(option is not None for option in training):
             raise InvalidInput(
-                "--densities, --data, --recipe, --train-set, --jobs and --device belong to --train"
+                "--densities, --data, --recipe, --train-set, --jobs, --device and --server belong "
+                "to --train"
             )
         _compare_masks(out, parsed, importance, names, seeds, output)
         return
@@ -101,6 +108,9 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     from raiw.study.trials import METHODS, plan_training
 
     document: dict[str, Any] = {} if recipe is None else read_document(recipe)
+    url = chosen_server(server, local=local)
+    if url is not None and (device is not None or jobs is not None):
+        raise InvalidInput("--device and --jobs are for this machine: a server has its workers")
     plan = plan_training(
         parsed,
         data or "digits",
@@ -110,18 +120,28 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         seeds=seeds,
         recipe=changed(document, train_set),
         device=device,
+        data_digest=url and f"{url}#{data or 'digits'}",
     )
-    compare_accuracies(out, plan, output, jobs)
+    compare_accuracies(out, plan, output, jobs, url)
 
 
-def compare_accuracies(out: Output, plan: "Plan", folder: Path, jobs: int | None = None) -> None:
-    """Train every run of a plan, write the report into its folder and print it."""
+def compare_accuracies(
+    out: Output, plan: "Plan", folder: Path, jobs: int | None = None, url: str | None = None
+) -> None:
+    """Train every run of a plan, here or on a server, write the report and print it."""
     from raiw.study.accuracy_report import accuracy_markdown, write_accuracy_report
     from raiw.study.runs import run_plan
 
+    folder.mkdir(parents=True, exist_ok=True)
     total = plan.setting.recipe.epochs * len(plan.trials)
     with LayerProgress(out, "training", total, unit="epochs") as progress:
-        found = run_plan(plan, folder, jobs=jobs, on_progress=progress.show)
+        if url is None:
+            found = run_plan(plan, folder, jobs=jobs, on_progress=progress.show)
+        else:
+            from raiw.client.studies import run_plan_on
+
+            with connect(url) as client:
+                found = run_plan_on(client, plan, on_progress=progress.show)
     for path in write_accuracy_report(found, folder):
         out.note(f"wrote {path}")
     if out.json:

@@ -28,7 +28,7 @@ _PAGE_SIZE = 100
 SpecLike = Spec | Mapping[str, Any] | str | Path
 """A spec, its decoded document, a file, or a name of the catalogue."""
 ScoresLike = str | Path | Mapping[str, Any]
-"""A safetensors file, or arrays by layer name."""
+"""A safetensors file, the digest of one that the server has, or arrays by layer name."""
 DataLike = str | Path
 """Name of a data set that the workers have, or a path of a safetensors file."""
 
@@ -178,7 +178,7 @@ class Client:
         network
             A network of the catalogue that can be built.
         weights
-            Its state dict, a safetensors file.
+            Its state dict: a safetensors file, or the digest of one that the server has.
         data
             Name of a data set that the workers have, or a path of a file to upload.
         job
@@ -326,6 +326,9 @@ class Client:
         return self._submit(body, options)
 
     def _upload(self, file: str | Path) -> str:
+        """Return the digest of a file that the server has from now on, or of one it has."""
+        if str(file).startswith("sha256:"):
+            return str(file)
         if not Path(file).is_file():
             raise NotFound(f"no file {str(file)!r}")
         digest = digest_of_file(Path(file))
@@ -346,6 +349,8 @@ class Client:
         if importance is None:
             spec.algorithm(scored=False)
             return {"spec": spec.canonical(), "importance": None}
+        if isinstance(importance, str) and importance.startswith("sha256:"):
+            return {"spec": spec.canonical(), "importance": importance}
         with _score_file(importance, spec) as (path, digest):
             ensure_blob(self._transport, path, digest)
         return {"spec": spec.canonical(), "importance": digest}

@@ -5,18 +5,15 @@ from pathlib import Path
 import torch
 
 from raiw.importance.methods import find_score
-from raiw.importance.scoring import score
-from raiw.nets.weights import trained
 from raiw.pipeline import craft
-from raiw.study.trials import Setting, Trial, folder_of
+from raiw.study.trials import EVERY_IMAGE, Setting, Trial, folder_of
+from raiw.tasks import score_network
 from raiw.training.checkpoint import FILE as CHECKPOINT
-from raiw.training.data.batches import batches
 from raiw.training.data.registry import open_dataset
 from raiw.training.report import Report
 from raiw.training.train import WEIGHTS, OnEpoch, train
 
 MASKS = "masks.safetensors"
-_SCORED_BATCH = 100
 
 
 def run_trial(setting: Setting, trial: Trial, folder: Path, on_epoch: OnEpoch) -> Report:
@@ -57,9 +54,14 @@ def _scores(setting: Setting, trial: Trial, folder: Path) -> Path | None:
     dense = folder_of(folder, trial.scored)
     path = dense / f"{method}-{find_score(method).revision}.scores.safetensors"
     if not path.is_file():
-        dataset = open_dataset(setting.data, setting.data_dir)
-        order = batches(dataset, _SCORED_BATCH, seed=trial.seed, epoch=0, augment=False)
-        images = ((torch.from_numpy(x), torch.from_numpy(y)) for x, y in order)
-        model = trained(setting.network, dense / WEIGHTS)
-        score(model, method, images, seed=trial.seed).save(path)
+        scores = score_network(
+            setting.network,
+            dense / WEIGHTS,
+            open_dataset(setting.data, setting.data_dir),
+            method,
+            samples=EVERY_IMAGE,
+            seed=trial.seed,
+            options={},
+        )
+        scores.save(path)
     return path

@@ -20,6 +20,8 @@ from raiw.training.recipe import REVISION, Recipe
 DENSE = "dense"
 METHODS = ("regular", "random", "expander", "raiw", "magnitude")
 """What is compared when nothing is named."""
+EVERY_IMAGE = 1 << 30
+"""Training images that scores are made from: as many as there are."""
 _KEY_DIGITS = 16
 """Digits of a content key that name a folder."""
 _TARGETS = frozenset({"degree", "density", "edges", "n", "parameters", "flops"})
@@ -112,6 +114,7 @@ def plan_training(  # noqa: PLR0913 -- what decides a study
     seeds: int = 5,
     recipe: Recipe | Mapping[str, Any] | None = None,
     device: str | None = None,
+    data_digest: str | None = None,
 ) -> Plan:
     """Plan the training of one network with the masks of several methods.
 
@@ -126,6 +129,8 @@ def plan_training(  # noqa: PLR0913 -- what decides a study
         Runs of each method and density, from the spec's seed on.
     recipe, data, data_dir, device
         As :func:`raiw.train` has them.
+    data_digest
+        What names the data set if it is not on this machine; it is not opened then.
 
     Raises
     ------
@@ -145,7 +150,7 @@ def plan_training(  # noqa: PLR0913 -- what decides a study
         network=_network(spec),
         data=data,
         data_dir=Path(data_dir),
-        data_digest=open_dataset(data, data_dir).digest,
+        data_digest=data_digest or open_dataset(data, data_dir).digest,
         recipe=recipe if isinstance(recipe, Recipe) else Recipe.parse(dict(recipe or {})),
         device=device,
     )

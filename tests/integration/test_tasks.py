@@ -5,6 +5,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -342,3 +344,28 @@ def test_the_python_of_the_page_runs(
     accuracy, violations = capsys.readouterr().out.split()
     assert float(accuracy) > 0.5
     assert violations == "0"
+
+
+@SQLITE
+def test_a_study_on_a_server_finds_what_one_of_this_machine_does(
+    worker: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = ["--train-set=epochs=2", "--train-set=batch=32", "--train-set=augment=false"]
+    study = ["study", "raiw/digits-cnn-10", "--train", "--methods", "raiw,nm", "--json"]
+    study += ["--seeds", "2", "--densities", "0.1", *recipe]
+    assert run([*study, "-o", str(tmp_path / "there"), "--server", worker.url]) == 0
+    there = json.loads(capsys.readouterr().out)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "raiw", *study, "-o", str(tmp_path / "here")]
+    done = subprocess.run(command, capture_output=True, check=True, env=environment, timeout=300)
+    here = json.loads(done.stdout)
+    assert there["rows"] == here["rows"]
+    same = ("method", "density", "seed", "accuracy", "weights", "masks")
+    assert [[run[name] for name in same] for run in there["runs"]] == [
+        [run[name] for name in same] for run in here["runs"]
+    ]
+    assert {run["error"] for run in there["runs"] if run["method"] == "nm"} == {"impossible-target"}
+    before = len(list(worker.client.jobs()))
+    assert run([*study, "-o", str(tmp_path / "there"), "--server", worker.url]) == 0
+    assert json.loads(capsys.readouterr().out) == there
+    assert len(list(worker.client.jobs())) == before
