@@ -16,14 +16,16 @@ from raiw.errors import ImpossibleTarget, Infeasible, InvalidInput, InvalidSpec
 from raiw.graphs import Graph
 from raiw.importance.reading import Importance, open_importance
 from raiw.pruning.afie import CAP, afie_score, allocate
+from raiw.pruning.channels import ChannelMasks
+from raiw.pruning.channels import load as load_channels
 from raiw.specs.budget import Open, edge_cost, open_budget, share_budget
 from raiw.specs.document import nearest
 from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
 
 Layers = Sequence[PlannedLayer]
-Share = Callable[[Layers, Sequence[Open], Importance, int], list[int]]
-"""Edges of every layer, given what they cost, the scores and the total to share."""
+Share = Callable[[Layers, Sequence[Open], Any, int], list[int]]
+"""Edges of every layer, given what they cost, scores or channels, and the total to share."""
 
 
 def budget(
@@ -41,14 +43,17 @@ def budget(
     spec
         A spec, its document, its file, or a name of the catalogue.
     importance
-        A safetensors file, or arrays by layer name: scores, for ``afie`` the weights.
+        A safetensors file, or arrays by layer name: scores, for ``afie`` the weights. For
+        ``channels`` the file of channel masks that :func:`raiw.prune` or ``raiw prune`` leaves.
     method
         ``score``: density in proportion to the mean of the positive scores. ``global``: as many
         edges as the layer has among the highest scores of the network, ties by layer and index, as
         many of them as fit into the target; with algorithm ``magnitude`` the masks then are the
         global choice. ``afie``: each layer loses a share of its weights in inverse proportion to
         its average filter information entropy, 99 % at most
-        (:func:`raiw.pruning.afie.allocate`, with weights in place of filters).
+        (:func:`raiw.pruning.afie.allocate`, with weights in place of filters). ``channels``:
+        density in proportion to the share of filters that a pruning method, such as ``entropic``,
+        left in the layer; layers that it does not name count as whole.
 
     Raises
     ------
@@ -58,6 +63,8 @@ def budget(
         The spec is wrong or has no total to share.
     InvalidImportance
         The tensors do not fit the spec.
+    InvalidMasks
+        It is no file of channel masks.
     Infeasible
         Edges scored -inf leave too few.
 
@@ -92,7 +99,8 @@ def budget(
     fixed = sum(layer.edges * edge_cost(layer.layer, craft) for layer in plan.layers)
     opened = [Open(y.layer, y.group_outputs, edge_cost(y.layer, craft)) for y in layers]
     total = open_budget(craft, opened, fixed)
-    edges = METHODS[method](layers, opened, open_importance(importance, empty), total)
+    source = _channels(importance) if method == "channels" else open_importance(importance, empty)
+    edges = METHODS[method](layers, opened, source, total)
     return _with_rules(spec, {y.name: e for y, e in zip(layers, edges, strict=True)})
 
 
@@ -153,7 +161,32 @@ def _by_afie(
     return share_budget(opened, [1 - lost[layer.name] for layer in layers], total)
 
 
-METHODS: dict[str, Share] = {"score": _by_score, "global": _by_rank, "afie": _by_afie}
+def _by_channels(
+    layers: Layers, opened: Sequence[Open], channels: ChannelMasks, total: int
+) -> list[int]:
+    shares = {name: filters.mean() for name, filters in channels.kept.items()}
+    if not shares.keys() & {layer.name for layer in layers}:
+        raise InvalidInput(
+            f"the channel masks name none of the layers that share the budget: they are of "
+            f"{', '.join(list(shares)[:5])}"
+        )
+    return share_budget(opened, [float(shares.get(y.name, 1.0)) for y in layers], total)
+
+
+def _channels(source: Any) -> ChannelMasks:
+    if not isinstance(source, str | Path):
+        raise InvalidInput(
+            "method 'channels' takes the file of channel masks, as raiw prune leaves"
+        )
+    return load_channels(source)
+
+
+METHODS: dict[str, Share] = {
+    "score": _by_score,
+    "global": _by_rank,
+    "afie": _by_afie,
+    "channels": _by_channels,
+}
 """What a budget can be shared by."""
 
 

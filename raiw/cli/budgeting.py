@@ -22,10 +22,16 @@ def budget(
     spec: SpecArgument,
     importance: Annotated[
         Path,
-        typer.Option("--importance", "-i", metavar="FILE", help="Scores; for afie the weights."),
+        typer.Option(
+            "--importance",
+            "-i",
+            metavar="FILE",
+            help="Scores; for afie weights; for channels what raiw prune --channels wrote.",
+        ),
     ],
     method: Annotated[
-        str, typer.Option("--method", "-m", metavar="METHOD", help="score, global or afie.")
+        str,
+        typer.Option("--method", "-m", metavar="METHOD", help="score, global, afie or channels."),
     ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the spec there.")

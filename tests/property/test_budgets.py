@@ -1,13 +1,14 @@
 """Budgets by scores and weights: exact totals, and the choice they promise."""
 
 import math
+import tempfile
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
@@ -18,10 +19,12 @@ from raiw.errors import (
     Infeasible,
     InvalidImportance,
     InvalidInput,
+    InvalidMasks,
     InvalidSpec,
     RaiwError,
 )
 from raiw.pruning.afie import afie_score
+from raiw.pruning.channels import ChannelMasks
 from tests.reference.scores import FINITE, KINDS
 
 
@@ -75,6 +78,7 @@ def test_global_magnitude_keeps_the_best_of_the_network(network: tuple, density:
 @settings(max_examples=100, deadline=None)
 def test_the_total_is_that_of_the_spec(network: tuple, density: float, method: str) -> None:
     layers, scores = network
+    assume(method != "score" or any((values > 0).any() for values in scores.values()))
     tensors = {
         layer["name"]: np.repeat(
             scores[layer["name"]][..., np.newaxis], layer["kernel_size"] ** 2, 2
@@ -85,7 +89,7 @@ def test_the_total_is_that_of_the_spec(network: tuple, density: float, method: s
     spec = raiw.Spec.parse({"layers": layers, "craft": {"density": density, "seed": 3}})
     shared = raiw.budget(spec, tensors, method)
     weights = shared.plan().weights
-    target = int(np.floor(density * dense.weights + 0.5))
+    target = math.floor(Fraction(density) * dense.weights + Fraction(1, 2))
     assert target - max(layer.layer.taps for layer in dense.layers) < weights <= target
     assert shared.craft.seed == 3
     assert raiw.Spec.parse(shared.canonical()) == shared
@@ -184,3 +188,38 @@ def test_operations_are_shared_too(method: str) -> None:
     flops = raiw.budget(document, tensors(), method).plan().flops
     assert flops is not None
     assert 20_000 - 2 * 9 < flops <= 20_000
+
+
+@given(st.lists(st.integers(1, 16), min_size=2, max_size=4), st.floats(0.05, 0.3))
+@settings(max_examples=50, deadline=None)
+def test_channels_share_in_proportion_to_the_filters_left(kept: list[int], density: float) -> None:
+    """Layers of one size, none of them full: edges are as the filters, one edge apart at most."""
+    layers = [
+        {"name": f"fc{i}", "kind": "linear", "in_features": 20, "out_features": 16}
+        for i in range(len(kept))
+    ]
+    filters = {f"fc{i}": np.arange(16) < k for i, k in enumerate(kept)}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "channels.safetensors"
+        ChannelMasks(filters, "l1_filter", {}, {}).save(file)
+        shared = raiw.budget({"layers": layers, "craft": {"density": density}}, file, "channels")
+    edges = [layer.edges for layer in shared.plan().layers]
+    total = math.floor(Fraction(density) * 320 * len(kept) + Fraction(1, 2))
+    assert sum(edges) == total
+    shares = [total * k / sum(kept) for k in kept]
+    if max(shares) <= 320:
+        assert all(abs(n - share) <= 1 for n, share in zip(edges, shares, strict=True))
+
+
+def test_channels_must_be_those_of_the_network(tmp_path: Path) -> None:
+    layers = [{"name": "fc", "kind": "linear", "in_features": 4, "out_features": 4}]
+    spec = {"layers": layers, "craft": {"density": 0.5}}
+    file = tmp_path / "channels.safetensors"
+    ChannelMasks({"conv9": np.ones(4, np.bool_)}, "l1_filter", {}, {}).save(file)
+    with pytest.raises(InvalidInput, match="conv9"):
+        raiw.budget(spec, file, "channels")
+    with pytest.raises(InvalidInput, match="file of channel masks"):
+        raiw.budget(spec, {"fc": np.ones((4, 4))}, "channels")
+    save_file({"fc": np.ones((4, 4))}, file)
+    with pytest.raises(InvalidMasks):
+        raiw.budget(spec, file, "channels")
