@@ -67,3 +67,19 @@ def test_data_sets():
     names = run(block)
     assert names["images"].shape[1:] == (1, 8, 8)
     assert len(names["images"]) == len(names["labels"])
+
+
+def test_training(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    raiw.craft("raiw/digits-cnn-10").save("masks.safetensors")
+    (block,) = blocks("docs/training.md", "raiw.train(")
+    names = run(block, raiw=raiw)
+    assert names["trained"].report.weights == 4726
+    assert (tmp_path / "run" / "weights.safetensors").is_file()
+
+
+def test_a_study_by_training():
+    """As an import: the processes that it starts would import this test."""
+    (block,) = blocks("docs/training.md", "plan_training")
+    names = run(block, __name__="shown")
+    assert callable(names["run_plan"])
