@@ -23,7 +23,7 @@ from raiw.cli import (
 )
 from raiw.cli import jobs as server_jobs
 from raiw.cli.output import Output, complain, error_document, error_text
-from raiw.errors import MissingExtra, RaiwError
+from raiw.errors import InvalidInput, MissingExtra, RaiwError
 
 PLUGINS = "raiw.commands"
 """Entry-point group of further commands: functions with typer annotations."""
@@ -99,15 +99,16 @@ def run(arguments: list[str]) -> int:
     except typer.TyperException as error:
         return _usage_error(error, as_json=as_json)
     except RaiwError as error:
-        if as_json:
-            Output().document(error_document(error))
-        else:
-            complain(error_text(error))
-        return exits.exit_status(error)
+        return _failed(error, as_json=as_json)
     except BrokenPipeError:
         # Whoever read our output has gone; Python must not complain at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.BROKEN_PIPE
+    except OSError as error:
+        if error.filename is None:
+            raise
+        words = f"{str(error.filename)!r}: {error.strerror}; give another path, or change this one"
+        return _failed(InvalidInput(words), as_json=as_json)
 
 
 @cache
@@ -140,6 +141,14 @@ def _load(point: EntryPoint) -> Callable[..., None]:
 
 def _advice(name: str, error: Exception) -> MissingExtra:
     return MissingExtra(f"raiw {name} cannot run ({error}): pip install 'raiw[server]'")
+
+
+def _failed(error: RaiwError, *, as_json: bool) -> int:
+    if as_json:
+        Output().document(error_document(error))
+    else:
+        complain(error_text(error))
+    return exits.exit_status(error)
 
 
 def _usage_error(error: typer.TyperException, *, as_json: bool) -> int:

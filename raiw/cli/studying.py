@@ -22,7 +22,7 @@ from raiw.cli.options import (
 )
 from raiw.cli.output import Output
 from raiw.cli.progress import LayerProgress
-from raiw.errors import InvalidInput
+from raiw.errors import InvalidInput, TrainingFailed
 
 if TYPE_CHECKING:
     from raiw.specs.spec import Spec
@@ -128,7 +128,13 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
 def compare_accuracies(
     out: Output, plan: "Plan", folder: Path, jobs: int | None = None, url: str | None = None
 ) -> None:
-    """Train every run of a plan, here or on a server, write the report and print it."""
+    """Train every run of a plan, here or on a server, write the report and print it.
+
+    Raises
+    ------
+    TrainingFailed
+        Not one run has ended well.
+    """
     from raiw.study.accuracy_report import accuracy_markdown, write_accuracy_report
     from raiw.study.runs import run_plan
 
@@ -148,6 +154,8 @@ def compare_accuracies(
         out.document(found.to_json())
     else:
         out.line(accuracy_markdown(found).rstrip())
+    if not found.rows:
+        raise TrainingFailed(f"no run has ended well; the first: {found.runs[0].reason}")
 
 
 def _compare_masks(

@@ -236,3 +236,16 @@ def test_the_picture_has_a_line_and_error_bars_for_each_method(study):
 def test_wrong_options_are_told(capsys, arguments, words):
     assert run(["study", PRESET, *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_study_without_a_single_result_has_failed(capsys, tmp_path):
+    (tmp_path / "file").touch()
+    options = ["--methods", "dense", "--seeds", "1", "--train-set", "epochs=1", "--jobs", "1"]
+    command = ["study", PRESET, "--train", *options, "-o"]
+    diverging = ["--train-set", "learning_rate=1e18"]
+    assert run([*command, str(tmp_path / "out"), *diverging]) == 3
+    shown = capsys.readouterr()
+    assert "`dense`, seeds 0: no result, `diverged`" in shown.out
+    assert "no run has ended well" in shown.err
+    assert run([*command, str(tmp_path / "file")]) == 2
+    assert "give another path" in capsys.readouterr().err
