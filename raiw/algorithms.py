@@ -88,7 +88,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         Algorithm(
             "balanced",
             "more of the importance kept, by greedy choice net of dual prices",
-            revision=1,
+            revision=2,
             contract=Contract.REGULAR,
             scores="needed",
             seeded=False,
@@ -98,7 +98,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         Algorithm(
             "optimal",
             "the most importance any graph with exact degrees can keep, proven",
-            revision=1,
+            revision=2,
             contract=Contract.REGULAR,
             scores="needed",
             seeded=False,

@@ -77,9 +77,11 @@ def verify(
     graph is what the algorithm promises (:class:`raiw.algorithms.Contract`); ``claims``, what the
     file says of scores can be true; ``spec``, the contract of the given spec holds too;
     ``importance``, the scores are those the masks were crafted from, and what the layers keep of
-    them is what the masks say; ``certificates``, so is the bound that no graph can exceed, found
-    anew from the scores. Masks whose own spec cannot be crafted fail ``contract``, and no check
-    comes after it. How many edges were completed is the crafter's word: only crafting anew tells.
+    them is what the masks say; ``certificates``, the bound that no graph can exceed, found anew
+    from the scores, is not above what the masks say.
+
+    Masks whose own spec cannot be crafted fail ``contract``, and no check comes after it. How many
+    edges were completed is the crafter's word: only crafting anew tells.
 
     Raises
     ------
@@ -215,9 +217,10 @@ def _certificate_faults(masks: MaskSet, importance: Importance) -> Iterator[str]
     for planned in masks.spec.plan(scored=True).layers:
         mask = masks[planned.name]
         found = certify_layer(planned, mask.graph, importance.scores(planned))
-        bound = None if found is None else found.upper_bound
-        if bound != mask.upper_bound:
-            yield (
-                f"layer {mask.name!r}: graphs can keep a score of {bound} by these scores, of "
-                f"{mask.upper_bound} by the masks"
-            )
+        bound, claimed = None if found is None else found.upper_bound, mask.upper_bound
+        if bound == claimed or (bound is not None and claimed is not None and bound < claimed):
+            continue
+        yield (
+            f"layer {mask.name!r}: graphs can keep a score of {bound} by these scores, "
+            f"of {claimed} by the masks"
+        )

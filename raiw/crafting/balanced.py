@@ -26,7 +26,7 @@ def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream)
     """
     scores = as_native(scores)
     plain = build_greedily(shape, edges, scores=scores, stream=stream)
-    prices = descend(scores, edges)
+    prices, _ = descend(scores, edges)
     if not reach(scores, prices) < math.inf:
         return plain
     priced = build_greedily(shape, edges, scores=reduced_scores(scores, prices), stream=stream)

@@ -16,7 +16,7 @@ _ROUNDING = 2.0**-52
 _PASSES = 16
 _LARGE = 1 << 14
 _NEAR = 1e-3
-"""A graph of so many edges and so large a gap is not optimal: no prices can settle on its edges."""
+"""So far from a good bound a graph of so many edges is not optimal: no prices can settle on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,9 @@ def certify(graph: Graph, scores: Scores) -> Certificate | None:
 
 def _bound(graph: Graph, scores: Scores, kept: float) -> float:
     edges = graph.edges
-    prices = descend(scores, edges)
+    prices, settled = descend(scores, edges)
     bound = upper_bound(scores, edges, prices)
-    if edges > _LARGE and bound - kept > _NEAR * abs(bound):
+    if settled and edges > _LARGE and bound - kept > _NEAR * abs(bound):
         return bound
     chosen = graph.union(likely(scores, prices, edges))
     for _ in range(_PASSES):

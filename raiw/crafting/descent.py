@@ -1,8 +1,11 @@
 """Prices of a low bound, by coordinate descent on the dual problem of :mod:`raiw.crafting.prices`.
 
 Each half sweep sets the prices of one side to the middle of the interval that is best for the
-prices of the other, from one pass over the scores that keeps the few best of every vertex.
-Comparisons, differences and halves only: the same bits on every machine.
+prices of the other, from one pass over the scores that keeps the few best of every vertex; the
+next sweep starts ahead of them in the direction of the last step, as long as steps go down.
+No operation but those that IEEE 754 rounds correctly: the same bits on every machine.
+
+Source: Nesterov's momentum; restarts: O'Donoghue and Candès, Found. Comput. Math. 15, 2015.
 """
 
 import math
@@ -17,7 +20,7 @@ from raiw.crafting.prices import Prices
 from raiw.crafting.scores import Scores, cells
 from raiw.graphs import Graph
 
-SWEEPS = 24
+SWEEPS = 64
 _ENOUGH = 2e-5
 _SPARE_EDGES = 8
 _MOST = 0.9
@@ -37,27 +40,39 @@ class Ranked(NamedTuple):
     """The sum of the k best."""
 
 
-def descend(scores: Scores, edges: int) -> Prices:
+def descend(scores: Scores, edges: int) -> tuple[Prices, bool]:
     """Return prices whose bound is within about a thousandth of the optimum.
 
-    Costs up to ``SWEEPS`` times two passes over the ``(out, in)`` scores, of which no copy is
-    made.
+    Told with them is whether the bound had stopped falling; where it had not, as for some scores
+    of rank one, it may be some hundredths off. Costs up to ``SWEEPS`` times two passes over the
+    ``(out, in)`` scores, of which no copy is made.
     """
     out, n_in = scores.shape
     rows, columns = Side(scores, edges, rows=True), Side(scores, edges, rows=False)
-    prices = Prices(np.zeros(out), np.zeros(n_in))
-    best, best_bound = prices, math.inf
+    best, best_bound = Prices(np.zeros(out), np.zeros(n_in)), math.inf
+    ins, start, last_bound, steps = best.ins, best.ins, math.inf, 0
     for _ in range(SWEEPS):
-        outs = _best_prices(rows.rank(prices.ins), rows.share)
+        outs = _best_prices(rows.rank(start), rows.share)
         ranked = columns.rank(outs)
-        prices = Prices(outs, _best_prices(ranked, columns.share))
+        last_ins, ins = ins, _best_prices(ranked, columns.share)
         bound = _total(outs, rows.share, ranked, columns.share)
-        settled = bound >= best_bound - _ENOUGH * abs(bound)
-        if bound < best_bound:
-            best, best_bound = prices, bound
-        if settled:
-            break
-    return best
+        gain = best_bound - bound
+        if gain > 0:
+            best, best_bound = Prices(outs, ins), bound
+        if abs(gain) <= _ENOUGH * abs(bound):
+            return best, True
+        steps = steps + 1 if bound < last_bound else 0
+        start, last_bound = _ahead(last_ins, ins, steps), bound
+    return best, False
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _ahead(last: Floats, now: Floats, steps: int) -> Floats:
+    """Return prices beyond the last step, the further the longer all steps have gone down."""
+    if steps <= 1:
+        return now
+    ahead: Floats = now + (steps - 1) / (steps + 2) * (now - last)
+    return ahead
 
 
 class Side:

@@ -40,7 +40,7 @@ def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream)
     start = build_greedily(shape, edges, scores=scores, stream=stream)
     if edges in (0, scores.size):
         return start
-    prices = descend(scores, edges)
+    prices, _ = descend(scores, edges)
     largest = largest_magnitude(scores) or 1.0
     chosen = start.graph.union(likely(scores, prices, edges))
     while True:

@@ -223,6 +223,10 @@ def test_a_certificate_is_stored_and_cannot_be_invented(tmp_path):
     boast = [replace(mask, upper_bound=mask.kept_score) for mask in masks.values()]
     report = raiw.verify(raiw.MaskSet(boast, masks.origin), importance=scores())
     assert [check.name for check in report.checks if not check.ok] == ["certificates"]
+    modest = tampered(masks, upper_bound=lambda mask: mask.upper_bound and mask.upper_bound + 1)
+    assert raiw.verify(modest, importance=scores()).ok
+    silent = raiw.verify(tampered(masks, upper_bound=lambda _: None), importance=scores())
+    assert "by these scores, of None by the masks" in silent.faults[0]
 
 
 def tampered(masks, craft_section=None, **fields):
