@@ -9,6 +9,7 @@ _WIDTH, _HEIGHT = 720, 440
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 150, 20, 50
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
 """Okabe and Ito's colours, which colour-blind readers can tell apart."""
+_FEWEST_TICKS = 3
 _APART = 5
 """Between joined series at the same place."""
 
@@ -102,13 +103,26 @@ class _Axis:
         return self.start + (value - self.low) / (self.high - self.low) * (self.stop - self.start)
 
     def ticks(self) -> list[float]:
-        return [self.low + (self.high - self.low) * part / 5 for part in range(6)]
+        """Return round numbers, 1, 2 or 5 with noughts apart; at most seven."""
+        rough = (self.high - self.low) / 7
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = next(step for step in (1, 2, 5, 10) if step * power >= rough) * power
+        first, last = math.ceil(self.low / step), math.floor(self.high / step)
+        return [number * step for number in range(first, last + 1)]
+
+    def decades(self) -> list[float]:
+        """Return logarithms: of 1, 2 and 5 with noughts, or of more numbers if these are few."""
+        powers = range(math.floor(self.low), math.ceil(self.high) + 1)
+        logs = [(power + math.log10(first), first) for power in powers for first in range(1, 10)]
+        inside = [(log, first) for log, first in logs if self.low <= log <= self.high]
+        few = [log for log, first in inside if first in {1, 2, 5}]
+        return few if len(few) >= _FEWEST_TICKS else [log for log, _ in inside] or self.ticks()
 
 
 def _frame(horizontal: _Axis, vertical: _Axis, x: str, y: str) -> list[str]:
     bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
     lines = []
-    for tick in horizontal.ticks():
+    for tick in horizontal.decades():
         at = horizontal.at(tick)
         lines.append(_stroke((at, _TOP), (at, bottom), "#eee"))
         lines.append(
@@ -117,7 +131,7 @@ def _frame(horizontal: _Axis, vertical: _Axis, x: str, y: str) -> list[str]:
     for tick in vertical.ticks():
         at = vertical.at(tick)
         lines.append(_stroke((_LEFT, at), (right, at), "#eee"))
-        lines.append(f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{tick:.2f}</text>')
+        lines.append(f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{tick:.10g}</text>')
     middle = (_LEFT + right) / 2
     lines.append(f'<text x="{middle}" y="{_HEIGHT - 12}" text-anchor="middle">{escape(x)}</text>')
     turned = f'transform="rotate(-90 16 {(_TOP + bottom) / 2})"'
