@@ -21,6 +21,7 @@ from raiw.pruning.methods import method as find_method
 from raiw.pruning.prune import Pruned, prune
 from raiw.training.data.dataset import Dataset
 from raiw.training.data.samples import sample
+from raiw.training.processes import chosen_device
 from raiw.training.testing import accuracy
 
 
@@ -50,7 +51,7 @@ class PrunedNetwork:
         }
 
 
-def score_network(
+def score_network(  # noqa: PLR0913 -- what decides the scores
     network: str,
     weights: str | Path,
     data: Dataset | None,
@@ -59,8 +60,11 @@ def score_network(
     samples: int,
     seed: int = 0,
     options: Mapping[str, Any],
+    device: str | None = None,
 ) -> Scores:
     """Score every edge of a network by a sample of the training images.
+
+    It runs on ``device``; left out, on a GPU if there is one, else on the CPU.
 
     Raises
     ------
@@ -69,7 +73,7 @@ def score_network(
         fit the network (InvalidData).
     """
     batches = None if data is None else sample(_fitting(network, data), samples)
-    model = trained(network, weights)
+    model = trained(network, weights).to(chosen_device(device))
     return score(model, method, batches, seed=seed, **options)
 
 

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 commands = typer.Typer()
 
 DataOption = Annotated[str | None, typer.Option("--data", metavar="NAME", help=DATA_HELP)]
+DeviceOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; a GPU if there is one.")
+]
 
 
 @commands.command(
@@ -55,6 +58,7 @@ def score(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     samples: SamplesOption = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the score random.")] = 0,
     option: OptionsOption = None,
+    device: DeviceOption = None,
     server: ServerOption = None,
     timeout: TimeoutOption = None,
     *,
@@ -74,10 +78,12 @@ def score(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         from raiw import extras
 
         opened = None if data is None else local_data(data, data_dir)
+        task["device"] = device
         scores = extras.load("raiw.tasks").score_network(network, weights, opened, **task)
         scores.save(output)
         report = {"layers": len(scores), **scores.provenance}
     else:
+        _refuse_device(device)
         with connect(url) as client:
             job = client.score(network, weights, data and remote_data(data), **task)
             _finish(out, client, job, timeout)
@@ -163,9 +169,7 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     ] = None,
     set_: SetOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides weights, order and crops.")] = 0,
-    device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; a GPU if there is one.")
-    ] = None,
+    device: DeviceOption = None,
     server: ServerOption = None,
     timeout: TimeoutOption = None,
     *,
@@ -191,8 +195,7 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         if report is None:
             return
     else:
-        if device is not None:
-            raise InvalidInput("--device is for this machine: a server's worker chooses by itself")
+        _refuse_device(device)
         with connect(url) as client:
             task: dict[str, Any] = {"recipe": chosen.model_dump(mode="json"), "seeds": [seed]}
             held = None if masks is None else masks_digest(masks)
@@ -254,6 +257,11 @@ def _train_here(  # noqa: PLR0913 -- what decides a run
     trained.save(folder)
     report: dict[str, Any] = trained.report.to_json()
     return report if trained.first else None
+
+
+def _refuse_device(device: str | None) -> None:
+    if device is not None:
+        raise InvalidInput("--device is for this machine: a server's worker chooses by itself")
 
 
 def _finish(out: Output, client: "Client", job: "Job", timeout: str | None) -> None:

@@ -63,7 +63,7 @@ def joined(device: str | None) -> Iterator[Processes]:
         The device is unknown, or not on this machine.
     """
     count, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
-    chosen = _device(device, local)
+    chosen = chosen_device(device, local)
     if count == 1 or distributed.is_initialized():
         rank = distributed.get_rank() if distributed.is_initialized() else 0
         yield Processes(rank, count, chosen)
@@ -75,7 +75,14 @@ def joined(device: str | None) -> Iterator[Processes]:
         distributed.destroy_process_group()
 
 
-def _device(name: str | None, local: int) -> torch.device:
+def chosen_device(name: str | None, local: int = 0) -> torch.device:
+    """Return a device by name; without one GPU number ``local``, or the CPU if there is no GPU.
+
+    Raises
+    ------
+    InvalidInput
+        The device is unknown, or not on this machine.
+    """
     gpus = torch.cuda.device_count()
     if name is None:
         return torch.device("cuda", local % gpus) if gpus else torch.device("cpu")
