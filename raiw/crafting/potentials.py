@@ -15,8 +15,8 @@ def settle(prices: Prices, arcs: Arcs, kept: Bools) -> tuple[Prices, bool]:
     """Return prices at which the ``kept`` arcs are worth keeping and the others are not.
 
     Label correction (Bellman-Ford) on the residual network of the graph. It settles when no
-    exchange of these arcs would raise the kept score, and gives up after ``WORK`` otherwise; told
-    with the prices is which. They prove a bound in either case.
+    exchange of these arcs would raise the kept score, and gives up when it meets one that would, or
+    after ``WORK``; told with the prices is which. They prove a bound in either case.
 
     Parameters
     ----------

@@ -12,7 +12,8 @@ from raiw.crafting import kept_score
 from raiw.crafting.certificate import Certificate, certify
 from raiw.crafting.degrees import keeps_contract
 from raiw.crafting.descent import descend
-from raiw.crafting.prices import Prices, upper_bound
+from raiw.crafting.potentials import settle
+from raiw.crafting.prices import Prices, arcs_of, upper_bound
 from raiw.crafting.randomness import Stream
 from raiw.crafting.scores import Scores, as_native
 from raiw.graphs import Graph
@@ -106,6 +107,23 @@ def test_optimal_is_what_trying_every_graph_finds(instance: tuple[Scores, int]) 
             best = max(best, float(scores.ravel()[kept].astype(float).sum()))
     found = kept_score(build("optimal", scores, edges), scores)
     assert found == pytest.approx(best, rel=1e-9, abs=1e-300 + 1e-9 * float(np.abs(scores).max()))
+
+
+@given(st.integers(1, 8), st.integers(1, 8), st.integers(0, 2**32 - 1))
+@settings(max_examples=200, deadline=None)
+def test_prices_settle_on_optimal_graphs_and_no_others(out: int, n_in: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    edges = int(rng.integers(0, out * n_in + 1))
+    scores = rng.integers(-9, 10, (out, n_in)).astype(float)
+    every = Graph.from_bool(np.ones((out, n_in), bool))
+    graphs = [build(algorithm, scores, edges) for algorithm in ("raiw", "regular", "optimal")]
+    best = kept_score(graphs[-1], scores)
+    for graph in graphs:
+        start = Prices(rng.standard_normal(out), rng.standard_normal(n_in))
+        prices, done = settle(start, arcs_of(every, scores), graph.among(every))
+        assert done == (kept_score(graph, scores) == best)
+        if done:
+            assert upper_bound(scores, edges, prices) == pytest.approx(best, abs=1e-9)
 
 
 @pytest.mark.parametrize("heavy", [False, True])

@@ -306,7 +306,7 @@ PyObject* py_settle(PyObject*, PyObject* args) {
                           in_prices.cells<double>(),
                           tolerance};
     bool settled = false;
-    const bool done = run([&] { settled = arcs.settle(rounds); });
+    const bool done = run([&] { settled = Settling(arcs).settle(rounds); });
     return done ? PyBool_FromLong(settled) : nullptr;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <vector>
 
 #include "graph.hpp"
 
@@ -17,62 +18,136 @@ struct PricedArcs {
     const std::uint8_t *output_above, *input_above;  // vertices above the floor
     double *output_prices, *input_prices;
     double tolerance;
+};
 
-    // Lets no output cost more than a kept edge bears, nor than any output above the floor.
-    bool lower_outputs() const {
-        bool moved = false;
-        double line = std::numeric_limits<double>::infinity();
-        for (std::size_t u = 0; u < outputs; ++u)
-            if (output_above[u]) line = std::min(line, output_prices[u]);
-        for (std::size_t u = 0; u < outputs; ++u) {
-            double price = output_above[u] ? output_prices[u] : std::min(output_prices[u], line);
-            for (std::int64_t arc = starts[u]; arc < starts[u + 1]; ++arc)
-                if (kept[arc]) price = std::min(price, scores[arc] - input_prices[columns[arc]]);
-            moved |= set(output_prices[u], price, price < output_prices[u] - tolerance);
-        }
-        return moved;
-    }
+// The vertices are the outputs, then the inputs.
+class Settling {
+public:
+    explicit Settling(const PricedArcs& arcs)
+        : arcs_(arcs), moved_by_(arcs.outputs + arcs.inputs, kNobody), worth_(moved_by_.size()) {}
 
-    // Lets no input cost less than an edge that is not kept offers.
-    bool raise_inputs() const {
-        bool moved = false;
-        for (std::size_t u = 0; u < outputs; ++u)
-            for (std::int64_t arc = starts[u]; arc < starts[u + 1]; ++arc) {
-                double& price = input_prices[columns[arc]];
-                const double offer = scores[arc] - output_prices[u];
-                moved |= set(price, offer, !kept[arc] && offer > price + tolerance);
-            }
-        return moved;
-    }
-
-    // Lets no input above the floor cost less than one at the floor.
-    bool part_inputs() const {
-        bool moved = false;
-        double line = -std::numeric_limits<double>::infinity();
-        for (std::size_t v = 0; v < inputs; ++v)
-            if (!input_above[v]) line = std::max(line, input_prices[v]);
-        for (std::size_t v = 0; v < inputs; ++v)
-            moved |= set(input_prices[v], line,
-                         input_above[v] && line > input_prices[v] + tolerance);
-        return moved;
-    }
-
-    // Returns whether the prices settled within so many rounds.
-    bool settle(std::int64_t rounds) const {
+    // Returns whether the prices settled within so many rounds. They never do where an exchange of
+    // arcs would raise the kept score: then vertices move each other's prices in a cycle.
+    bool settle(std::int64_t rounds) {
         for (std::int64_t round = 0; round < rounds; ++round) {
-            bool moved = lower_outputs();
-            moved |= raise_inputs();
-            moved |= part_inputs();
-            if (!moved) return true;
+            moved_ = false;
+            lower_outputs();
+            raise_inputs();
+            part_inputs();
+            if (!moved_) return true;
+            if (improvable()) return false;
         }
         return false;
     }
 
 private:
-    static bool set(double& price, double value, bool moves) {
-        if (moves) price = value;
-        return moves;
+    static constexpr std::int64_t kNobody = -1;
+    static constexpr double kNoticed = 1024;
+
+    // Lets no output cost more than a kept edge bears, nor than any output above the floor.
+    void lower_outputs() {
+        const std::int64_t cheapest = extreme_output();
+        for (std::size_t u = 0; u < arcs_.outputs; ++u) {
+            double price = arcs_.output_prices[u], worth = 0;
+            std::int64_t by = kNobody;
+            if (cheapest != kNobody && !arcs_.output_above[u] &&
+                arcs_.output_prices[cheapest] < price)
+                price = arcs_.output_prices[cheapest], by = cheapest;
+            for (std::int64_t arc = arcs_.starts[u]; arc < arcs_.starts[u + 1]; ++arc)
+                if (arcs_.kept[arc]) {
+                    const std::int64_t v = arcs_.columns[arc];
+                    const double borne = arcs_.scores[arc] - arcs_.input_prices[v];
+                    if (borne < price) price = borne, by = input(v), worth = arcs_.scores[arc];
+                }
+            if (price < arcs_.output_prices[u] - arcs_.tolerance)
+                move(arcs_.output_prices[u], price, u, by, worth);
+        }
     }
+
+    // Lets no input cost less than an edge that is not kept offers.
+    void raise_inputs() {
+        for (std::size_t u = 0; u < arcs_.outputs; ++u)
+            for (std::int64_t arc = arcs_.starts[u]; arc < arcs_.starts[u + 1]; ++arc) {
+                const std::int64_t v = arcs_.columns[arc];
+                double& price = arcs_.input_prices[v];
+                const double offer = arcs_.scores[arc] - arcs_.output_prices[u];
+                if (!arcs_.kept[arc] && offer > price + arcs_.tolerance)
+                    move(price, offer, input(v), static_cast<std::int64_t>(u), -arcs_.scores[arc]);
+            }
+    }
+
+    // Lets no input above the floor cost less than one at the floor.
+    void part_inputs() {
+        const std::int64_t dearest = extreme_input();
+        if (dearest == kNobody) return;
+        const double line = arcs_.input_prices[dearest];
+        for (std::size_t v = 0; v < arcs_.inputs; ++v)
+            if (arcs_.input_above[v] && line > arcs_.input_prices[v] + arcs_.tolerance)
+                move(arcs_.input_prices[v], line, input(v), input(dearest), 0);
+    }
+
+    // The cheapest output above the floor.
+    std::int64_t extreme_output() const {
+        std::int64_t found = kNobody;
+        for (std::size_t u = 0; u < arcs_.outputs; ++u)
+            if (arcs_.output_above[u] &&
+                (found == kNobody || arcs_.output_prices[u] < arcs_.output_prices[found]))
+                found = static_cast<std::int64_t>(u);
+        return found;
+    }
+
+    // The dearest input at the floor.
+    std::int64_t extreme_input() const {
+        std::int64_t found = kNobody;
+        for (std::size_t v = 0; v < arcs_.inputs; ++v)
+            if (!arcs_.input_above[v] &&
+                (found == kNobody || arcs_.input_prices[v] > arcs_.input_prices[found]))
+                found = static_cast<std::int64_t>(v);
+        return found;
+    }
+
+    std::int64_t input(std::int64_t v) const {
+        return static_cast<std::int64_t>(arcs_.outputs) + v;
+    }
+
+    void move(double& price, double value, std::int64_t vertex, std::int64_t by, double worth) {
+        price = value;
+        moved_by_[vertex] = by;
+        worth_[vertex] = worth;
+        moved_ = true;
+    }
+
+    // Whether some vertices move each other's prices round and round, by more than what an optimal
+    // graph may lack through the rounding of its scores.
+    bool improvable() {
+        const std::int64_t vertices = static_cast<std::int64_t>(moved_by_.size());
+        seen_.assign(vertices, kNobody);
+        for (std::int64_t start = 0; start < vertices; ++start) {
+            std::int64_t vertex = start;
+            while (vertex != kNobody && seen_[vertex] == kNobody) {
+                seen_[vertex] = start;
+                vertex = moved_by_[vertex];
+            }
+            if (vertex != kNobody && seen_[vertex] == start && loses(vertex)) return true;
+        }
+        return false;
+    }
+
+    bool loses(std::int64_t start) const {
+        double worth = 0;
+        std::int64_t vertex = start;
+        do {
+            worth += worth_[vertex];
+            vertex = moved_by_[vertex];
+        } while (vertex != start);
+        return worth < -kNoticed * arcs_.tolerance;
+    }
+
+    PricedArcs arcs_;
+    std::vector<std::int64_t> moved_by_;  // the vertex whose price moved that of this one last
+    std::vector<double> worth_;           // score of the arc between them, negated if not kept
+    std::vector<std::int64_t> seen_;
+    bool moved_ = false;
 };
 
 }  // namespace raiw
