@@ -28,7 +28,8 @@ class Graph:
     shape
         ``(out, in)``: number of output and input vertices.
     bits
-        ``(out, ceil(in/8))`` bytes, rows packed little-endian, padding bits zero; read-only.
+        ``(out, ceil(in/8))`` bytes, rows packed little-endian, padding bits zero; contiguous by
+        rows, read-only.
     """
 
     shape: tuple[int, int]
@@ -45,7 +46,8 @@ class Graph:
         3
         """
         out, n_in = kept.shape
-        return cls((out, n_in), np.packbits(kept, axis=1, bitorder="little"))
+        by_row = np.ascontiguousarray(kept)
+        return cls((out, n_in), np.packbits(by_row, axis=1, bitorder="little"))
 
     def union(self, other: "Graph") -> "Graph":
         """Return the graph of the edges that either has."""

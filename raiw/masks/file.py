@@ -109,19 +109,20 @@ def describe_masks(origin: Origin, masks: Iterable[Mask], digest: str) -> dict[s
         **origin.model_dump(mode="json"),
         "format": FORMAT,
         "digest": digest,
-        "layers": [
-            {
-                "name": mask.name,
-                "requested": mask.requested,
-                "completed": mask.completed,
-                "kept_score": mask.kept_score,
-                "upper_bound": mask.upper_bound,
-                "facts": mask.facts.to_json(),
-            }
-            for mask in masks
-        ],
+        "layers": [_record(mask) for mask in masks],
     }
     return document | {"checksum": digest_of_json(document)}
+
+
+def _record(mask: Mask) -> dict[str, Any]:
+    return {
+        "name": mask.name,
+        "requested": mask.requested,
+        "completed": mask.completed,
+        "kept_score": mask.kept_score,
+        "upper_bound": mask.upper_bound,
+        "facts": mask.facts.to_json(),
+    }
 
 
 def encode(origin: Origin, masks: Mapping[str, Mask], digest: str) -> Iterator[bytes | memoryview]:
@@ -181,6 +182,8 @@ def decode(data: mmap | bytes) -> Content:
         )
         for layer, record in zip(layers, certificate.layers, strict=True)
     )
+    if canonical_json(document["layers"]) != canonical_json([_record(mask) for mask in masks]):
+        raise InvalidMasks("the mask file's statistics are not written as the format has them")
     return Content(origin, masks, certificate.digest)
 
 

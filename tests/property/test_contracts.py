@@ -19,7 +19,7 @@ def documents(draw: st.DrawFn, algorithm: str) -> dict:
     m, groups, outputs = draw(st.sampled_from([1, 2, 4])), draw(st.integers(1, 2)), 1
     if algorithm != "dense":
         outputs = draw(st.integers(1, 2))
-    out, n_in = m * draw(st.integers(1, 4)), m * draw(st.integers(1, 4))
+    out, n_in = m * draw(st.integers(1, 9)), m * draw(st.integers(1, 9))
     graphs = groups if ALGORITHMS[algorithm].by_group else 1
     shape = out * groups // graphs, n_in
     reachable = reachable_edges(ALGORITHMS[algorithm].contract, shape, m)

@@ -263,6 +263,19 @@ def test_no_claim_of_a_tampered_file_is_believed(craft_section, fields, words):
         assert any(words in fault for fault in report.faults), report.faults
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("density", 0.5), ("density", None), ("edges", True), ("extra", 1)]
+)
+def test_no_statistic_of_a_file_is_left_unread(masks, name, value):
+    document = masks.to_json()
+    document["layers"][0]["facts"][name] = value
+    document.pop("checksum")
+    document["checksum"] = "sha256:" + hashlib.sha256(canonical_json(document).encode()).hexdigest()
+    tensors = load(masks.to_bytes())
+    with pytest.raises(InvalidMasks, match=r"statistics|makes no sense"):
+        raiw.load(save(tensors, {"raiw": canonical_json(document)}))
+
+
 def test_scores_of_nothing_are_not_believed(masks):
     report = raiw.verify(tampered(masks, kept_score=lambda _: 1.0))
     assert "was crafted from no scores" in report.faults[0]
