@@ -82,6 +82,7 @@ def main() -> None:
             gaps(family, 512, degree, seeds=3)
     gaps("normal", 2048, 64, seeds=1)
     gaps("normal", 4096, 64, seeds=1)
+    gaps("low rank", 4096, 64, seeds=1)
 
 
 if __name__ == "__main__":
