@@ -11,6 +11,7 @@ EXTRAS = {
     "onnx": "onnx",
     "ortools": "optimal",
     "sklearn": "data",
+    "threadpoolctl": "torch",
     "torch": "torch",
     "torch_pruning": "torch",
 }

@@ -20,12 +20,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
+from threadpoolctl import threadpool_limits
 
 Floats = npt.NDArray[np.float64]
 
 _THRESHOLD = 1e-4
 """A channel is dropped when its weight is at most this share of ``1/C``."""
 _SIMPLEX_STEPS = 50
+_SMALL = 1024
+"""Smaller systems are solved sooner by one thread: several would mostly wait for each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,13 @@ def fit(
     numpy.linalg.LinAlgError
         ``l2`` is 0 and the inputs are linearly dependent.
     """
+    with threadpool_limits(1 if len(moments.inputs) < _SMALL else None, "blas"):
+        return _alternate(moments, l2, entropy, sign, sweeps, tolerance)
+
+
+def _alternate(
+    moments: Moments, l2: float, entropy: float, sign: int, sweeps: int, tolerance: float
+) -> Fit:
     weights = np.full(moments.channels, 1 / moments.channels)
     objective: list[float] = []
     while True:
