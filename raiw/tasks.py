@@ -21,6 +21,7 @@ from raiw.pruning.methods import method as find_method
 from raiw.pruning.prune import Pruned, prune
 from raiw.training.data.dataset import Dataset
 from raiw.training.data.samples import sample
+from raiw.training.memory import memory_watched
 from raiw.training.processes import chosen_device
 from raiw.training.testing import accuracy
 
@@ -51,6 +52,7 @@ class PrunedNetwork:
         }
 
 
+@memory_watched()
 def score_network(  # noqa: PLR0913 -- what decides the scores
     network: str,
     weights: str | Path,
@@ -71,12 +73,15 @@ def score_network(  # noqa: PLR0913 -- what decides the scores
     InvalidInput, InvalidTensors, NotFound
         As :func:`raiw.score` and :func:`raiw.nets.weights.trained` say; or the data set does not
         fit the network (InvalidData).
+    OutOfMemory
+        There is too little memory.
     """
     batches = None if data is None else sample(_fitting(network, data), samples)
     model = trained(network, weights).to(chosen_device(device))
     return score(model, method, batches, seed=seed, **options)
 
 
+@memory_watched()
 def prune_network(
     network: str,
     weights: str | Path,
@@ -93,6 +98,8 @@ def prune_network(
     InvalidInput, InvalidTensors, NotFound
         As :func:`raiw.prune` and :func:`raiw.nets.weights.trained` say; or the data set does not
         fit the network (InvalidData).
+    OutOfMemory
+        There is too little memory.
     """
     if find_method(method).needs_data and data is None:
         raise InvalidInput(f"{method!r} needs samples: name a data set, such as digits")

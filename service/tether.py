@@ -10,6 +10,8 @@ import os
 import signal
 import sys
 
+TIED = "TETHER_PID"
+"""Variable in which a tied command finds its own process: the parent of those it starts."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -18,13 +20,19 @@ def tied(*command: str) -> list[str]:
     return [sys.executable, "-IS", __file__, str(os.getpid()), *command]
 
 
+def tie(parent: int) -> None:
+    """End this process as soon as its parent has ended."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(1)  # it ended before the wish was heard
+
+
 def main() -> None:
     """Tie this process to its parent and become the command."""
     parent, *command = sys.argv[1:]
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(parent):
-        sys.exit(1)  # it ended before the wish was heard
+    tie(int(parent))
+    os.environ[TIED] = str(os.getpid())
     os.execv(command[0], command)  # noqa: S606 -- the command is ours
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from raiw import extras
 from raiw.errors import RaiwError
+from service.tether import TIED, tie
 from worker.problems import INTERNAL, OUT_OF_MEMORY, problem_of
 from worker.tasks.task import Task
 
@@ -23,10 +24,15 @@ def main() -> None:
     # Whatever a library prints must not get between the events.
     pipe = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    _limit_memory(int(os.environ.get(MEMORY_VARIABLE, "0")))
+    several = "LOCAL_RANK" in os.environ
+    if several:  # torchrun gives each process a session of its own, out of the worker's reach
+        tie(int(os.environ[TIED]))
     task = Task.open(Path(sys.argv[1]), pipe)
     try:
-        extras.load(f"worker.tasks.{task.kind}").run(task)
+        module = extras.load(f"worker.tasks.{task.kind}")
+        # From here on: an import that meets the limit breaks in ways that nobody understands.
+        _limit_memory(int(os.environ.get(MEMORY_VARIABLE, "0")))
+        module.run(task)
     except RaiwError as error:
         task.failed(problem_of(error))
     except MemoryError:
@@ -34,7 +40,8 @@ def main() -> None:
     except Exception:  # noqa: BLE001 -- the worker must hear of it, whatever it is
         # What the exception says may hold anything; the log has it, the client a stable code.
         traceback.print_exc()
-        task.failed(INTERNAL)
+        if not several:  # of several it is most likely the loss of another, which knows more
+            task.failed(INTERNAL)
 
 
 def _limit_memory(size: int) -> None:

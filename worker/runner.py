@@ -13,6 +13,7 @@ from raiw.errors import RaiwError
 from service.contract.jobs import JobStatus
 from service.jobs.services import Services
 from service.store import jobs
+from service.store.database import AWAY
 from service.store.tables import Job
 from worker.crafting import run_craft
 from worker.lease import Canceled, Lease, Lost, ShuttingDown
@@ -69,8 +70,9 @@ def _run_attempt(
             run_craft(services, job, attempt, lease, stopping)
         else:
             run_task(services, job, attempt, lease)
-    except Lost:
-        logger.warning("job %s was taken away; attempt %d writes nothing", job.id, attempt.number)
+    except (Lost, *AWAY) as reason:
+        # Without a database nothing can be written: the reaper takes the job once its lease ends.
+        logger.warning("job %s, attempt %d writes nothing: %s", job.id, attempt.number, reason)
     except ShuttingDown:
         logger.info("job %s goes back to the queue: this worker ends", job.id)
         with services.database.write() as session:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import queue
 import shutil
@@ -9,22 +10,33 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
+
+from sqlalchemy.orm import Session
 
 from raiw.canonical import canonical_json
 from raiw.files import write_atomically
 from raiw.tensors import MAX_HEADER_BYTES, header_end
 from service.jobs.services import Services
 from service.store import blobs, jobs, masks
+from service.store.database import AWAY
 from service.store.tables import Blob, Job
 from service.tether import tied
 from worker.child import MEMORY_VARIABLE
-from worker.lease import Canceled, Lease, Lost
+from worker.lease import Canceled, Lease
 from worker.tasks.task import FILE
 
+logger = logging.getLogger(__name__)
+
 _TICK_SECONDS = 0.2
+_DATABASE_SECONDS = 1.0
+"""Pause before a database that was away is asked again."""
+_HOPELESS = frozenset({"invalid-input", "invalid-tensors"})
+"""Codes of a damaged checkpoint, or one of another run: no attempt could go on from it."""
 
 
 class Killed(Exception):
@@ -55,12 +67,14 @@ def run_task(services: Services, job: Job, attempt: jobs.Attempt, lease: Lease) 
     """
     folder = services.artifacts.run(job.content_key)
     _write_task(services, job, folder)
-    for message in _messages(services, folder, lease):
+    for message in _messages(services, job, folder, lease):
         event = message.pop("event")
         if event == "failed":
+            if message["error"]["code"] in _HOPELESS:
+                shutil.rmtree(folder, ignore_errors=True)
             raise Failed(message["error"])
         if event == "done":
-            _finish(services, attempt, message)
+            _finish(services, attempt, lease, message)
             shutil.rmtree(folder, ignore_errors=True)
             return
         _record(services, attempt, lease, event, message)
@@ -93,10 +107,10 @@ def _write_masks(services: Services, digest: str, path: Path) -> None:
     write_atomically(path, stream)
 
 
-def _messages(services: Services, folder: Path, lease: Lease) -> Iterator[dict[str, Any]]:
+def _messages(services: Services, job: Job, folder: Path, lease: Lease) -> Iterator[dict[str, Any]]:
     """Yield what the task's process tells, until it ends; however this ends, it is gone then."""
     process = subprocess.Popen(  # noqa: S603 -- the command is ours
-        tied(*_command(services, folder)),
+        tied(*_command(services, job, folder)),
         env=os.environ | _environment(services),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -122,11 +136,11 @@ def _messages(services: Services, folder: Path, lease: Lease) -> Iterator[dict[s
         process.wait()
 
 
-def _command(services: Services, folder: Path) -> list[str]:
+def _command(services: Services, job: Job, folder: Path) -> list[str]:
     # -P: what is installed runs, not a source tree that happens to be the current folder.
     python, module = [sys.executable, "-P", "-m"], ["worker.child", str(folder)]
     processes = services.settings.task_processes
-    if processes == 1:
+    if processes == 1 or job.kind != "train":
         return [*python, *module]
     launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
     return [*python, *launcher, *module]
@@ -153,21 +167,43 @@ def _listen(output: IO[str], lines: "queue.Queue[str | None]") -> None:
 def _record(
     services: Services, attempt: jobs.Attempt, lease: Lease, event: str, data: dict[str, Any]
 ) -> None:
-    with services.database.write() as session:
-        now = services.database.now(session)
+    def write(session: Session, now: datetime) -> None:
         if event == "log":
             jobs.log(session, attempt, data, now)
         else:
             phase, completed = data["phase"], data["completed"]
             lease.observe(jobs.report(session, attempt, phase, completed, data, now))
 
+    _write(services, lease, write)
 
-def _finish(services: Services, attempt: jobs.Attempt, message: dict[str, Any]) -> None:
+
+def _write(services: Services, lease: Lease, write: Callable[[Session, datetime], None]) -> None:
+    """Write to the database once it answers: hours of work outlast its restart.
+
+    Raises
+    ------
+    Stopped
+        The work must stop meanwhile.
+    """
+    while True:
+        try:
+            with services.database.write() as session:
+                write(session, services.database.now(session))
+                return
+        except AWAY as error:
+            logger.warning("the database does not answer, trying again: %s", error)
+            time.sleep(_DATABASE_SECONDS)
+            lease.check()
+
+
+def _finish(
+    services: Services, attempt: jobs.Attempt, lease: Lease, message: dict[str, Any]
+) -> None:
     """Store the files, then close the job with them in one transaction.
 
     Raises
     ------
-    Canceled, Lost
+    Canceled
         The job is no longer this attempt's to close.
     """
     paths = {name: Path(path) for name, path in message["files"].items()}
@@ -176,25 +212,17 @@ def _finish(services: Services, attempt: jobs.Attempt, message: dict[str, Any]) 
         for name, path in paths.items()
     ]
     outcome = {"files": files, "report": message["report"]}
-    with services.database.write() as session:
-        now = services.database.now(session)
+
+    def write(session: Session, now: datetime) -> None:
         for file, path in zip(files, paths.values(), strict=True):
-            blobs.add(
-                session,
-                Blob(
-                    digest=file["digest"],
-                    size=file["bytes"],
-                    header=_header(path),
-                    created_at=now,
-                ),
-            )
-        won = jobs.finish(session, attempt, outcome, now)
-        job = jobs.find(session, attempt.job_id)
-        if not won:
-            session.rollback()
-    if not won:
-        ours = job is not None and job.attempt == attempt.number
-        raise Canceled("canceled at the last moment") if ours else Lost("taken away")
+            blob = Blob(digest=file["digest"], size=file["bytes"], header=_header(path))
+            blob.created_at = now
+            blobs.add(session, blob)
+        if not jobs.finish(session, attempt, outcome, now):
+            # Taken away, or canceled at the last moment; an end that is not won changes nothing.
+            raise Canceled("canceled at the last moment")
+
+    _write(services, lease, write)
 
 
 def _header(path: Path) -> bytes:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -21,15 +22,21 @@ def trained(name: str, weights: str | Path) -> nn.Module:
     NotFound
         There is no such network or file.
     InvalidTensors
-        The file is malformed, or holds the tensors of another network.
+        The file is malformed, or holds NaN, infinity or the tensors of another network.
     """
     if not Path(weights).is_file():
         raise NotFound(f"no weight file {str(weights)!r}")
     model = build(name)
+    fault = f"{str(weights)!r} does not hold the weights of {name!r}"
     try:
-        model.load_state_dict(load_file(weights))
-    except (SafetensorError, RuntimeError) as error:
-        raise InvalidTensors(
-            f"{str(weights)!r} does not hold the weights of {name!r}: {error}"
-        ) from None
+        state = load_file(weights)
+    except SafetensorError as error:
+        raise InvalidTensors(f"{fault}: {error}") from None
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise InvalidTensors(f"{fault}: {error}") from None
+    for tensor, values in model.state_dict().items():
+        if not torch.isfinite(values).all():
+            raise InvalidTensors(f"tensor {tensor!r} of {str(weights)!r} holds NaN or infinity")
     return model.eval()

@@ -23,6 +23,9 @@ from raiw.pruning.network import Network, Selection
 from raiw.pruning.regression import Floats, Moments, fit, refit, relative_error
 from raiw.pruning.sampling import Samples, sample
 
+_STRONGEST = 1000
+"""Errors are relative to the outputs, so far weaker terms leave nothing but themselves."""
+
 
 def select(
     network: Network, *, l2: float, entropy: float, sign: float, positions: float, seed: float
@@ -64,8 +67,11 @@ def select(
 
 
 def _check(l2: float, entropy: float, sign: float, positions: float) -> None:
-    if not (l2 > 0 and entropy >= 0):
-        raise InvalidInput(f"l2={l2} and entropy={entropy}: l2 must be above 0, entropy 0 or more")
+    if not (0 < l2 <= _STRONGEST and 0 <= entropy <= _STRONGEST):
+        raise InvalidInput(
+            f"l2={l2} and entropy={entropy}: l2 must be above 0, entropy 0 or more, neither above "
+            f"{_STRONGEST}"
+        )
     if sign not in (1, -1):
         raise InvalidInput(f"sign={sign}: give 1 (minimise the entropy) or -1 (maximise it)")
     if positions < 1:
@@ -96,6 +102,11 @@ def _sparsify(
     moments = samples.moments()
     in_scale = np.sqrt(np.trace(moments.inputs) / len(moments.inputs))
     out_scale = np.sqrt(moments.outputs / len(moments.cross))
+    if not (np.isfinite(in_scale) and np.isfinite(out_scale)):
+        raise InvalidInput(
+            "a layer's inputs or outputs are no finite numbers: look for huge values in the "
+            "weights, or in the data"
+        )
     if not (in_scale > 0 and out_scale > 0):
         everything = np.ones(moments.channels, np.bool_)
         return everything, refit(moments, everything), {"error": 0.0}

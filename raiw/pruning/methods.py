@@ -22,6 +22,8 @@ class Method:
 
     name: str
     summary: str
+    revision: int
+    """Raised only when the same input would give another choice."""
     source: str
     """Where it is published."""
     module: str
@@ -68,6 +70,7 @@ METHODS: dict[str, Method] = {
         Method(
             "afie",
             "filters by layer after the entropy of the weights' spectrum",
+            revision=1,
             source="Entropy Induced Pruning Framework for Convolutional Neural Networks, AAAI 2024",
             module="raiw.pruning.spectral",
             options={"channel_sparsity": None, "within": "l1", "seed": 0},
@@ -75,6 +78,7 @@ METHODS: dict[str, Method] = {
         Method(
             "entropic",
             "input channels by sparse entropic regression, layer by layer, weights fitted anew",
+            revision=1,
             source="Barisin and Horenko, Neural Computation 2025",
             module="raiw.pruning.entropic",
             needs_data=True,
@@ -83,6 +87,7 @@ METHODS: dict[str, Method] = {
         Method(
             "l1_filter",
             "in every layer the filters of smallest sum of magnitudes",
+            revision=1,
             source="Li et al., Pruning Filters for Efficient ConvNets, ICLR 2017",
             module="raiw.pruning.l1_filter",
             options={"channel_sparsity": None},
@@ -90,6 +95,7 @@ METHODS: dict[str, Method] = {
         Method(
             "slimming",
             "in the whole network the channels of smallest batch-norm scale",
+            revision=1,
             source="Liu et al., Learning Efficient Convolutional Networks through Network "
             "Slimming, ICCV 2017",
             module="raiw.pruning.slimming",

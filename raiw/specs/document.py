@@ -33,7 +33,8 @@ class Document(BaseModel):
                     UNKNOWN_FIELD,
                     "unknown field {shown}{hint}; there are {fields}",
                     {
-                        "field": str(name),
+                        # A lone surrogate, which JSON can say, cannot be said back.
+                        "field": str(name).encode(errors="backslashreplace").decode(),
                         "shown": repr(name),
                         "hint": nearest(str(name), fields),
                         "fields": ", ".join(fields),

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import SGD
 
-from raiw.errors import Diverged
+from raiw.errors import Diverged, InvalidData, InvalidInput
 from raiw.pruning.slimming import penalty
 from raiw.training.data.ahead import ahead
 from raiw.training.data.batches import batches
@@ -32,11 +32,17 @@ class Loop:
 
     Every random draw comes from seed and epoch, so that an epoch is the same whether or not the run
     was interrupted before it.
+
+    Raises
+    ------
+    InvalidData, InvalidInput
+        The training images, or those of a batch, are too few for so many processes.
     """
 
     def __init__(
         self, model: nn.Module, dataset: Dataset, recipe: Recipe, seed: int, processes: Processes
     ) -> None:
+        _check_counts(len(dataset.train.labels), recipe.batch, processes.count)
         self.model = model
         self.optimizer = SGD(
             model.parameters(),
@@ -67,6 +73,7 @@ class Loop:
         torch.manual_seed(_mixed(self._seed, epoch, self._processes.rank))
         train_loss = self._train(epoch)
         test_loss, accuracy = self._test()
+        self._check(test_loss, epoch)
         return Epoch(epoch + 1, rate, train_loss, test_loss, accuracy)
 
     def _train(self, epoch: int) -> float:
@@ -130,6 +137,16 @@ class Loop:
                 f"the loss of epoch {epoch + 1} is {loss}: lower learning_rate "
                 f"(it was {self._recipe.learning_rate_at(epoch):g}), or look for NaN in the data"
             )
+
+
+def _check_counts(images: int, batch: int, processes: int) -> None:
+    """Make sure that every epoch has a step."""
+    fewest = _FEWEST_IMAGES * processes
+    each = f"each of {processes} processes needs {_FEWEST_IMAGES} of a batch"
+    if images < fewest:
+        raise InvalidData(f"there are {images} training images; {each}: give {fewest} or more")
+    if batch < fewest:
+        raise InvalidInput(f"batch is {batch}; {each}: give {fewest} or more")
 
 
 def _mixed(*numbers: int) -> int:

@@ -1,8 +1,7 @@
 """Train a network from scratch with masks held."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from torch import nn
 
 from raiw.applying.apply import Handle, apply
 from raiw.canonical import canonical_json, digest_of_json
-from raiw.errors import InvalidData, OutOfMemory
+from raiw.errors import InvalidData, InvalidInput
 from raiw.files import write_atomically
 from raiw.masks import MaskSet, load
 from raiw.training.checkpoint import (
@@ -26,6 +25,7 @@ from raiw.training.data.dataset import Dataset
 from raiw.training.data.registry import open_dataset
 from raiw.training.initial import initialised
 from raiw.training.loop import Loop
+from raiw.training.memory import memory_watched
 from raiw.training.operations import operations
 from raiw.training.processes import Processes, joined
 from raiw.training.recipe import REVISION, Recipe
@@ -33,9 +33,7 @@ from raiw.training.report import FILE as REPORT
 from raiw.training.report import Epoch, Report
 
 WEIGHTS = "weights.safetensors"
-
-_MEMORY_SIGNS = ("not enough memory", "allocate memory", "could not create a primitive")
-"""How PyTorch and oneDNN say on a CPU that they got no memory."""
+MAX_SEED = (1 << 63) - 1
 
 OnEpoch = Callable[[Epoch, int], None]
 """Called after every epoch with what it measured and the number of all; in the first process."""
@@ -66,6 +64,7 @@ class Trained:
         write_atomically(Path(folder) / REPORT, [canonical_json(self.report.to_json()).encode()])
 
 
+@memory_watched()
 def train(  # noqa: PLR0913 -- what decides a run
     network: str | nn.Module,
     masks: MaskSet | str | Path | None = None,
@@ -108,7 +107,8 @@ def train(  # noqa: PLR0913 -- what decides a run
     InvalidData
         The data set is damaged, or does not fit the network.
     InvalidInput
-        A mask does not fit, the device is unknown, or the folder holds another run.
+        A mask does not fit, the device is unknown, the folder holds another run, or the seed is
+        out of range.
     InvalidSpec
         The recipe is wrong.
     TrainingFailed
@@ -122,11 +122,13 @@ def train(  # noqa: PLR0913 -- what decides a run
     >>> trained.report.accuracy > 0.1, trained.report.weights
     (True, 40208)
     """
+    if not 0 <= seed <= MAX_SEED:
+        raise InvalidInput(f"seed is {seed}: give 0 to {MAX_SEED}")
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.parse(dict(recipe or {}))
     dataset = open_dataset(data, data_dir) if isinstance(data, str) else data
     chosen = load(masks) if isinstance(masks, str | Path) else masks
     model, name = _model(network, chosen, seed)
-    with joined(device) as processes, _memory_watched():
+    with joined(device) as processes:
         check_fit(model, name, dataset)
         model.to(processes.device)
         handle = None if chosen is None else apply(model, chosen)
@@ -257,18 +259,3 @@ def _facts(
 
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-
-@contextmanager
-def _memory_watched() -> Iterator[None]:
-    """Turn torch's ways to say that memory is short into one."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        words = str(error) or "no memory"
-        if type(error) is RuntimeError and not any(sign in words for sign in _MEMORY_SIGNS):
-            raise
-        raise OutOfMemory(
-            f"there is too little memory for this run ({words.strip().splitlines()[0]}): use a "
-            f"smaller batch, or a larger machine"
-        ) from None

@@ -7,8 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import DataError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -17,6 +16,7 @@ from raiw.specs.document import fault_pointer
 from service.contract import errors as service_errors
 from service.contract.problems import Fault, Problem
 from service.contract.requests import KINDS, UNKNOWN_KIND
+from service.store.database import AWAY
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(DataError, _data_error)
-    for away in (OperationalError, InterfaceError, PoolTimeout):
+    for away in AWAY:
         app.add_exception_handler(away, _database_away)
 
 

@@ -3,11 +3,13 @@
 Whether a request is in order is decided here as far as it can be without uploads and workers.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AwareDatetime, Discriminator, Field, Tag, model_validator
 
+from raiw.algorithms import ALGORITHMS
 from raiw.canonical import digest_of_json
 from raiw.errors import InvalidInput, NotFound
 from raiw.importance.methods import SCORES, find_score
@@ -89,9 +91,6 @@ class NetworkJob(Request):
     network: Annotated[str, Field(max_length=200, json_schema_extra={"enum": [*NETS]})]
     """A network of the catalogue that can be built."""
 
-    _revision: ClassVar[int] = 1
-    """Raised only when the same request would give another result."""
-
     @model_validator(mode="after")
     def _network_exists(self) -> Self:
         try:
@@ -120,9 +119,14 @@ class NetworkJob(Request):
         own = set(Request.model_fields)
         return self.model_dump(mode="json", exclude=own, exclude_defaults=True)
 
+    @property
+    @abstractmethod
+    def revisions(self) -> list[int]:
+        """Of all that does the work: one is raised when the same request gives another result."""
+
     def content_key(self) -> str:
-        """Name the result: the same key means the same task, by the same revision of it."""
-        return digest_of_json({"task": self.task(), "revision": self._revision})
+        """Name the result: the same key means the same task, by the same revisions of it."""
+        return digest_of_json({"task": self.task(), "revisions": self.revisions})
 
 
 class ScoreJob(NetworkJob):
@@ -159,6 +163,11 @@ class ScoreJob(NetworkJob):
         """Steps of the job."""
         return 1
 
+    @property
+    def revisions(self) -> list[int]:
+        """Of the score."""
+        return [find_score(self.method).revision]
+
 
 class PruneJob(NetworkJob):
     """Remove channels of a trained network; the results are the smaller weights and the choice."""
@@ -190,8 +199,13 @@ class PruneJob(NetworkJob):
 
     @property
     def total(self) -> int:
-        """Layers to prune."""
+        """Steps of the job."""
         return 1
+
+    @property
+    def revisions(self) -> list[int]:
+        """Of the method."""
+        return [find_pruner(self.method).revision]
 
 
 class TrainJob(NetworkJob):
@@ -207,8 +221,6 @@ class TrainJob(NetworkJob):
     data: DataSet
     recipe: Recipe = Recipe()
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MAX_SEEDS)] = (0,)
-
-    _revision: ClassVar[int] = REVISION
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -233,6 +245,11 @@ class TrainJob(NetworkJob):
     def total(self) -> int:
         """Epochs of all seeds."""
         return self.recipe.epochs * len(self.seeds)
+
+    @property
+    def revisions(self) -> list[int]:
+        """Of training, and of the algorithm where a spec is crafted."""
+        return [REVISION] if self.spec is None else [REVISION, ALGORITHMS[self.algorithm].revision]
 
 
 def _at(pointer: str, check: Callable[[], Found]) -> Found:

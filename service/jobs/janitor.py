@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.jobs import uploads
 from service.jobs.services import Services
-from service.store import jobs, masks, outbox, units
+from service.store import blobs, jobs, masks, outbox, units
 from service.store.tables import Outbox
 
 logger = logging.getLogger(__name__)
@@ -92,7 +92,11 @@ class Janitor:
             now = database.now(session)
             jobs.forget(session, now - timedelta(seconds=settings.keep_jobs_seconds))
             left = units.forget(session, now - timedelta(seconds=settings.keep_uploads_seconds))
-            left = [digest for digest in left if not masks.uses(session, digest)]
+            left = [
+                digest
+                for digest in left
+                if not masks.uses(session, digest) and blobs.find(session, digest) is None
+            ]
         for digest in left:
             self._services.artifacts.delete(digest)
         uploads.remove_expired(self._services)

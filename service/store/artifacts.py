@@ -84,6 +84,7 @@ class Artifacts:
 
     def take(self, path: Path) -> str:
         """Store a file of the folder ``runs``, whose bytes are on the disk; return its digest."""
+        path.chmod(_PRIVATE_FILE)
         digest = digest_of_file(path)
         if not self.has(digest):
             self.link(path, digest)

@@ -7,12 +7,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.settings import Settings
 
 LOCK_SECONDS = 10
 """How long a statement waits for another's lock before the answer is 503."""
+AWAY = (OperationalError, InterfaceError, PoolTimeout)
+"""What a database that is locked, restarting or gone raises: the same may succeed later."""
 
 
 class Database:

@@ -216,6 +216,7 @@ def test_channel_masks_in_a_file(
         ("afie", {"sparsity": 0.5}, "did you mean 'channel_sparsity'"),
         ("entropic", {"sign": 2}, "1 .minimise"),
         ("entropic", {"l2": 0}, "above 0"),
+        ("entropic", {"entropy": 1e300}, "neither above 1000"),
         ("entropic", {"positions": 0}, "at least one position"),
         ("entropic", {"l2": "much"}, "a number"),
     ],

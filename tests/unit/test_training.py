@@ -23,6 +23,7 @@ from raiw.errors import (
     InvalidSpec,
     InvalidTensors,
     NotFound,
+    OutOfMemory,
 )
 from raiw.training.checkpoint import FILE
 from raiw.training.data.ahead import ahead
@@ -30,6 +31,9 @@ from raiw.training.data.batches import batches
 from raiw.training.data.dataset import ArraySplit, Dataset
 from raiw.training.data.registry import open_dataset
 from raiw.training.initial import initialised
+from raiw.training.loop import Loop
+from raiw.training.memory import memory_watched
+from raiw.training.processes import Processes
 from raiw.training.recipe import Recipe
 
 QUICK = {"epochs": 3, "batch": 32, "augment": False, "halve_every": 2}
@@ -225,6 +229,36 @@ def test_a_diverging_run_fails_and_keeps_its_checkpoint(tmp_path):
     with pytest.raises(InvalidInput, match="another run"):
         raiw.train("digits-cnn", None, "digits", recipe=recipe, folder=tmp_path)
     assert (tmp_path / FILE).read_bytes() == before
+
+
+def test_a_run_that_diverges_by_its_last_step_fails(tmp_path):
+    """The loss of the one step is that of the first weights; only the test sees the next ones."""
+    recipe = {"epochs": 1, "batch": 2000, "augment": False, "learning_rate": 1e30}
+    with pytest.raises(Diverged, match="loss of epoch 1"):
+        raiw.train("digits-cnn", None, "digits", recipe=recipe, folder=tmp_path)
+
+
+def test_what_leaves_no_step_is_refused():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    with pytest.raises(InvalidData, match=r"there are 1 training images; .* give 2 or more"):
+        raiw.train(net, None, small_data(train=1), recipe={"epochs": 1})
+    two = Processes(0, 2, torch.device("cpu"))
+    with pytest.raises(InvalidInput, match=r"batch is 2; each of 2 processes .* give 4 or more"):
+        Loop(net, small_data(), Recipe(batch=2), 0, two)
+
+
+@pytest.mark.parametrize("seed", [-1, 1 << 63])
+def test_a_seed_out_of_range_is_told(seed):
+    with pytest.raises(InvalidInput, match=f"seed is {seed}"):
+        raiw.train("digits-cnn", None, "digits", recipe=QUICK, seed=seed)
+
+
+def test_only_what_lacks_memory_is_out_of_memory():
+    with pytest.raises(OutOfMemory), memory_watched():
+        torch.empty(1 << 60)
+    for other in (RecursionError, torch.distributed.DistError):
+        with pytest.raises(other), memory_watched():
+            raise other("another fault")
 
 
 def test_nan_in_the_data_is_found():

@@ -68,7 +68,12 @@ class Task:
         self._tell("done", {"files": paths, "report": report})
 
     def failed(self, problem: dict[str, Any]) -> None:
-        """Tell why there is no result; of several processes any may."""
+        """Tell why there is no result; of several processes any may.
+
+        An upload is known to the user by its digest, not by where it lies here.
+        """
+        for digest, path in self.files.items():
+            problem |= {"detail": problem["detail"].replace(path, digest)}
         self._write("failed", {"error": problem})
 
     def _tell(self, event: str, data: dict[str, Any]) -> None:

@@ -1,7 +1,6 @@
 """The task ``train``."""
 
 import statistics
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,6 +25,9 @@ def run(task: Task) -> None:
     dataset = task.dataset()
     assert dataset is not None  # noqa: S101 -- the request says so
     masks = _masks(task)
+    # What was learned of other data under the same name is no checkpoint of this run.
+    learned = dataset.digest.removeprefix("sha256:")[:16]
+    folders = {seed: task.folder / f"seed-{seed}-{learned}" for seed in seeds}
     if not torch.cuda.is_available():
         task.log(f"no GPU here: training on the CPU with {torch.get_num_threads()} threads")
     reports: list[Report] = []
@@ -43,13 +45,13 @@ def run(task: Task) -> None:
                 dataset,
                 recipe=recipe,
                 seed=seed,
-                folder=_folder(task, seed),
+                folder=folders[seed],
                 on_epoch=tell,
             )
-            trained.save(_folder(task, seed))
+            trained.save(folders[seed])
             reports.append(trained.report)
         if processes.first:
-            files = {f"weights-seed-{seed}": _folder(task, seed) / WEIGHTS for seed in seeds}
+            files = {f"weights-seed-{seed}": folders[seed] / WEIGHTS for seed in seeds}
             if "spec" in asked:
                 files["masks"] = task.folder / MASKS
             task.done(files, summary(reports))
@@ -71,10 +73,6 @@ def summary(reports: list[Report]) -> dict[str, Any]:
         "mask_violations": sum(report.mask_violations for report in reports),
         "runs": runs,
     }
-
-
-def _folder(task: Task, seed: int) -> Path:
-    return task.folder / f"seed-{seed}"
 
 
 def _masks(task: Task) -> MaskSet | None:

@@ -83,6 +83,7 @@ BAD_TEXTS = {
         422,
         "invalid-input",
     ),
+    "lone surrogate as a name": (b'{"spec": {"\\ud800": 1}}', 422, "invalid-spec"),
 }
 
 

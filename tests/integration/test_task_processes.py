@@ -1,0 +1,241 @@
+"""The process of a task and the worker that watches it, without a server or broker around them."""
+
+import os
+import signal
+import sqlite3
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import TypeAdapter
+from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_tensors
+
+from raiw.canonical import digest_of
+from raiw.nets.registry import build
+from raiw.training.checkpoint import FILE as CHECKPOINT
+from service.contract.jobs import JobView
+from service.contract.requests import JobRequest
+from service.jobs.cancel import cancel
+from service.jobs.queries import get_job, list_events
+from service.jobs.services import Services
+from service.jobs.submit import submit
+from service.jobs.uploads import put_blob
+from service.settings import Settings
+from service.store import database, migrate
+from service.store.artifacts import Artifacts
+from tests.integration.stack import eventually
+from worker.runner import run_job
+
+RECIPE = {"epochs": 2, "batch": 64, "augment": False}
+TRAINING = {"kind": "train", "network": "digits-cnn", "data": "digits", "recipe": RECIPE}
+LONG = TRAINING | {"recipe": RECIPE | {"epochs": 500}}
+
+
+def opened(folder: Path, **settings: Any) -> Services:
+    chosen = Settings(
+        state_dir=folder, min_free_bytes=0, task_threads=1, worker_concurrency=1, **settings
+    )
+    migrate.migrate(chosen)
+    return Services.open(chosen)
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> Iterator[Services]:
+    found = opened(tmp_path)
+    yield found
+    found.database.close()
+
+
+def ask(services: Services, body: dict[str, Any]) -> str:
+    request: Any = TypeAdapter(JobRequest).validate_python(body)
+    return submit(services, request).job.id
+
+
+def run(services: Services, job_id: str) -> JobView:
+    run_job(services, job_id, lambda: False)
+    return get_job(services, job_id)
+
+
+def uploaded(services: Services, data: bytes) -> str:
+    digest = digest_of(data)
+    put_blob(services, digest, len(data), [data])
+    return digest
+
+
+def told(services: Services, job_id: str) -> list[int]:
+    events = list_events(services, job_id, after=0, limit=1000).items
+    return [event.data["completed"] for event in events if event.event == "progress"]
+
+
+class Watched:
+    """A job that a worker runs in a thread."""
+
+    def __init__(self, services: Services, body: dict[str, Any]) -> None:
+        self.id = ask(services, body)
+        self._services = services
+        self._thread = threading.Thread(target=run_job, args=(services, self.id, lambda: False))
+        self._thread.start()
+        eventually(lambda: told(services, self.id))
+
+    def ended(self) -> JobView:
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+        return get_job(self._services, self.id)
+
+
+def processes(services: Services) -> list[int]:
+    """Return those that train, without the launcher."""
+    folder = str(services.settings.artifacts)
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if any(word.startswith(folder) for word in words) and "torch.distributed.run" not in words:
+            found.append(int(path.parent.name))
+    return found
+
+
+def test_canceled_at_the_last_moment_is_canceled(services: Services) -> None:
+    class Canceling(Artifacts):
+        def take(self, path: Path) -> str:
+            cancel(services, job_id)
+            return super().take(path)
+
+    job_id = ask(services, TRAINING)
+    run(replace(services, artifacts=Canceling(services.settings.artifacts)), job_id)
+    assert get_job(services, job_id).status == "canceled"
+    assert run(services, ask(services, TRAINING)).status == "succeeded"
+
+
+def test_a_database_that_is_away_costs_a_training_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "LOCK_SECONDS", 0.1)
+    services = opened(tmp_path)
+    job = Watched(services, TRAINING | {"recipe": RECIPE | {"epochs": 8}})
+    other = sqlite3.connect(tmp_path / "raiw.sqlite", isolation_level=None, timeout=10)
+    other.execute("BEGIN EXCLUSIVE")
+    time.sleep(2)
+    other.execute("ROLLBACK")
+    other.close()
+    ended = job.ended()
+    assert (ended.status, ended.attempt) == ("succeeded", 1), ended.error
+    assert told(services, job.id) == list(range(1, 9))
+
+
+def test_several_processes_end_with_their_job(tmp_path: Path) -> None:
+    services = opened(tmp_path, task_processes=2)
+    job = Watched(services, LONG)
+    assert len(processes(services)) == 2
+    cancel(services, job.id)
+    assert job.ended().status == "canceled"
+    eventually(lambda: not processes(services), 5)
+
+
+def test_one_of_several_processes_is_killed(tmp_path: Path) -> None:
+    """The job is lost, not failed, and the next attempt goes on."""
+    services = opened(tmp_path, task_processes=2)
+    job = Watched(services, LONG)
+    os.kill(max(processes(services)), signal.SIGKILL)
+    ended = job.ended()
+    assert (ended.status, ended.error) == ("queued", None)
+    eventually(lambda: not processes(services), 5)
+
+
+def test_a_changed_data_set_is_learned_from_the_beginning(services: Services) -> None:
+    services.settings.data.mkdir()
+    file = services.settings.data / "mine.safetensors"
+    body = LONG | {"data": "mine"}
+    for number in (0, 1):
+        save_file(images(64, seed=number), file)
+        job = Watched(services, body)
+        cancel(services, job.id)
+        assert job.ended().status == "canceled"
+        assert told(services, job.id)[0] == 1
+
+
+def test_a_damaged_checkpoint_fails_once(services: Services) -> None:
+    job = Watched(services, LONG)
+    cancel(services, job.id)
+    job.ended()
+    (checkpoint,) = services.settings.artifacts.glob(f"runs/*/*/{CHECKPOINT}")
+    checkpoint.write_bytes(b"")
+    again = run(services, ask(services, LONG))
+    assert again.error
+    assert again.error["code"] == "invalid-tensors"
+    third = Watched(services, LONG)
+    assert told(services, third.id)[0] == 1
+    cancel(services, third.id)
+    third.ended()
+
+
+def test_uploads_are_named_by_their_digest(services: Services, tmp_path: Path) -> None:
+    save_file({"a": np.zeros(3, np.float32)}, tmp_path / "wrong")
+    wrong = uploaded(services, (tmp_path / "wrong").read_bytes())
+    score = {"kind": "score", "network": "digits-cnn", "weights": wrong, "data": "digits"}
+    for body in (score, TRAINING | {"data": wrong}):
+        error = run(services, ask(services, body)).error
+        assert error
+        assert wrong in error["detail"]
+        assert str(tmp_path) not in error["detail"]
+
+
+def test_what_a_task_made_is_private(services: Services) -> None:
+    job = run(services, ask(services, TRAINING))
+    assert job.result
+    path = services.artifacts.path(job.result.digest)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not list(services.settings.artifacts.glob("runs/*"))
+
+
+def test_weights_that_are_no_numbers_are_told(services: Services, tmp_path: Path) -> None:
+    with torch.random.fork_rng():
+        state = build("digits-cnn").state_dict()
+    state["conv2.weight"][0, 0, 0, 0] = torch.nan
+    save_tensors(state, tmp_path / "nan")
+    digest = uploaded(services, (tmp_path / "nan").read_bytes())
+    body = {"kind": "prune", "network": "digits-cnn", "weights": digest, "data": "digits"}
+    error = run(services, ask(services, body)).error
+    assert error
+    assert error["code"] == "invalid-tensors"
+    assert "conv2.weight" in error["detail"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "mebibytes"), [("score", 60), ("train", 60), ("prune", 260), ("train", 260)]
+)
+def test_too_little_memory_is_told_whatever_meets_it(
+    tmp_path: Path, kind: str, mebibytes: int
+) -> None:
+    services = opened(tmp_path, task_memory_bytes=mebibytes << 20)
+    save_tensors(build("vgg16-cifar10").state_dict(), tmp_path / "weights")
+    weights = uploaded(services, (tmp_path / "weights").read_bytes())
+    save_file(images(64, channels=3, size=32, classes=10), tmp_path / "images")
+    data = uploaded(services, (tmp_path / "images").read_bytes())
+    body = {"kind": kind, "network": "vgg16-cifar10", "data": data}
+    body |= {} if kind == "train" else {"weights": weights}
+    job = run(services, ask(services, body))
+    assert job.error
+    assert job.error["code"] == "out-of-memory", job.error
+
+
+def images(
+    count: int, *, channels: int = 1, size: int = 8, classes: int = 10, seed: int = 0
+) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(seed)
+    pixels = random.integers(0, 256, (count, channels, size, size), np.uint8)
+    labels = np.arange(count) % classes
+    return {
+        "train_images": pixels, "train_labels": labels,
+        "test_images": pixels, "test_labels": labels,
+    }  # fmt: skip
