@@ -19,6 +19,7 @@ from typing import IO, Any
 from sqlalchemy.orm import Session
 
 from raiw.canonical import canonical_json
+from raiw.errors import NotFound
 from raiw.files import write_atomically
 from raiw.tensors import MAX_HEADER_BYTES, header_end
 from service.jobs.services import Services
@@ -82,18 +83,27 @@ def run_task(services: Services, job: Job, attempt: jobs.Attempt, lease: Lease) 
 
 
 def _write_task(services: Services, job: Job, folder: Path) -> None:
-    """Lay out what the task needs in its folder."""
+    """Lay out what the task needs in its folder.
+
+    Raises
+    ------
+    NotFound
+        This worker does not see the uploads.
+    """
     request = job.task or {}
-    digests = [request.get(field) for field in ("weights", "importance", "data")]
+    given = [request.get(field) or "" for field in ("weights", "importance", "data")]
+    uploads = [digest for digest in given if digest.startswith("sha256:")]
+    for digest in uploads:
+        if not services.artifacts.has(digest):
+            raise NotFound(
+                f"the upload {digest} is not on this worker: RAIW_ARTIFACT_DIR must be the same "
+                f"folder on every host"
+            )
     if "masks" in request:
         _write_masks(services, request["masks"], folder / "masks.safetensors")
     document = {
         "request": request,
-        "files": {
-            digest: str(services.artifacts.path(digest))
-            for digest in digests
-            if digest and digest.startswith("sha256:")
-        },
+        "files": {digest: str(services.artifacts.path(digest)) for digest in uploads},
         "data_dir": str(services.settings.data),
     }
     write_atomically(folder / FILE, [canonical_json(document).encode()])

@@ -176,14 +176,17 @@ def pull(
     with connect(server) as client:
         job = None if what.startswith("sha256:") else client.job(what)
         digest = what if job is None else job.require_digest()
+        paths = [Path(output)]
         if job is None or not job.files:
             client.download(digest, output)
         else:
             Path(output).mkdir(parents=True, exist_ok=True)
-            for path in client.fetch(job, output):
+            paths = client.fetch(job, output)
+            for path in paths:
                 out.note(f"wrote {path}")
     if out.json:
-        out.document({"digest": digest, "output": output})
+        files = [str(path) for path in paths]
+        out.document({"digest": digest, "output": output, "files": files})
     else:
         out.line(digest)
 

@@ -298,7 +298,11 @@ class Client:
         InvalidMasks
             The bytes received are not the bytes announced.
         """
-        paths = {file["name"]: Path(folder) / f"{file['name']}.safetensors" for file in job.files}
+        # What a server calls a file decides its name, never its folder.
+        paths = {
+            file["name"]: Path(folder) / Path(f"{file['name']}.safetensors").name
+            for file in job.files
+        }
         self.fetch_files(job, paths)
         return list(paths.values())
 

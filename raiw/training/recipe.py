@@ -31,7 +31,7 @@ class Recipe(Document):
     """Images a step, over all processes together."""
     learning_rate: Positive = 0.05
     learning_rate_floor: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5e-4
-    halve_every: Annotated[int, Field(ge=1)] = 30
+    halve_every: Annotated[int, Field(ge=1, le=1 << 30)] = 30
     """Epochs after which the learning rate is halved."""
     momentum: Share = 0.9
     weight_decay: Share = 5e-4

@@ -97,10 +97,11 @@ class Janitor:
                 for digest in left
                 if not masks.uses(session, digest) and blobs.find(session, digest) is None
             ]
+            unfinished = jobs.unfinished_keys(session)
         for digest in left:
             self._services.artifacts.delete(digest)
         uploads.remove_expired(self._services)
-        self._services.artifacts.sweep_runs(settings.keep_jobs_seconds)
+        self._services.artifacts.sweep_runs(settings.keep_jobs_seconds, unfinished)
 
     def _send(self, messages: Sequence[Outbox]) -> int:
         """Publish in order until the broker refuses; return how many it took."""

@@ -18,7 +18,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -102,14 +102,18 @@ class Artifacts:
 
     def run(self, content_key: str) -> Path:
         """Return the folder in which the task of a content key works; it is made here."""
-        folder = self._root / "runs" / content_key.removeprefix("sha256:")
+        folder = self._run(content_key)
         folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
         return folder
 
-    def sweep_runs(self, seconds: float) -> None:
-        """Remove the folders of tasks that nothing was written to for some time."""
+    def sweep_runs(self, seconds: float, spared: Collection[str]) -> None:
+        """Remove the folders of tasks that nothing was written to for some time.
+
+        Those of ``spared`` content keys stay: an epoch may last longer.
+        """
         untouched = time.time() - seconds
-        for folder in self._root.glob("runs/*"):
+        kept = {self._run(content_key) for content_key in spared}
+        for folder in set(self._root.glob("runs/*")) - kept:
             with contextlib.suppress(FileNotFoundError):
                 if max(path.stat().st_mtime for path in (folder, *folder.rglob("*"))) < untouched:
                     shutil.rmtree(folder)
@@ -178,6 +182,9 @@ class Artifacts:
                 f"above the {self._min_free_bytes} that stay free; ask the operator for room",
                 free_bytes=max(free, 0),
             )
+
+    def _run(self, content_key: str) -> Path:
+        return self._root / "runs" / content_key.removeprefix("sha256:")
 
     def _partial(self, name: str) -> Path:
         return self._root / "partial" / name

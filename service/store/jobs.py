@@ -54,6 +54,11 @@ def find_active(session: Session, content_key: str) -> Job | None:
     )
 
 
+def unfinished_keys(session: Session) -> Sequence[str]:
+    """Return the content keys of the jobs that have not ended."""
+    return session.scalars(select(Job.content_key).where(Job.status.not_in(ENDED))).all()
+
+
 def find_succeeded(session: Session, content_key: str) -> Job | None:
     """Return the latest succeeded job of a key."""
     return session.scalar(

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import TypeAdapter
-from safetensors.numpy import save_file
+from safetensors.numpy import save, save_file
 from safetensors.torch import save_file as save_tensors
 
 from raiw.canonical import digest_of
@@ -188,6 +188,16 @@ def test_uploads_are_named_by_their_digest(services: Services, tmp_path: Path) -
         assert error
         assert wrong in error["detail"]
         assert str(tmp_path) not in error["detail"]
+
+
+def test_an_upload_that_this_worker_does_not_see_is_told(services: Services) -> None:
+    data = uploaded(services, save(images(20)))
+    job_id = ask(services, TRAINING | {"data": data})
+    services.artifacts.delete(data)
+    error = run(services, job_id).error
+    assert error
+    assert error["code"] == "not-found"
+    assert "RAIW_ARTIFACT_DIR" in error["detail"]
 
 
 def test_what_a_task_made_is_private(services: Services) -> None:

@@ -128,6 +128,9 @@ def test_a_spec_is_crafted_first_and_its_masks_come_along(
         "masks.safetensors",
     ]
     assert raiw.load(paths[1]) == raiw.craft(MASKS)
+    job.files[1]["name"] = "../masks"
+    (tmp_path / "below").mkdir()
+    assert worker.client.fetch(job, tmp_path / "below")[1] == tmp_path / "below/masks.safetensors"
     whole = alone(seed)
     assert job.report["accuracy"] == whole.report.accuracy
     assert epochs_told(worker, job.id) == list(range(1, 9))
@@ -265,6 +268,7 @@ def test_requests_are_judged_before_they_wait(idle_stack: Stack) -> None:
         (422, "/network", good | {"network": "digit-cnn"}),
         (422, "/data", good | {"data": "../etc"}),
         (422, "/recipe/epochs", good | {"recipe": {"epochs": 0}}),
+        (422, "/recipe/halve_every", good | {"recipe": {"halve_every": 10**400}}),
         (422, "/recipe/epoch", good | {"recipe": {"epoch": 1}}),
         (422, "/recipe", good | {"recipe": {"learning_rate": 1e-9}}),
         (422, "/seeds", good | {"seeds": [1, 1]}),

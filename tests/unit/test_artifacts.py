@@ -103,3 +103,16 @@ def test_sweeping_removes_what_nobody_touches(tmp_path):
     assert artifacts.received("old") == 0
     assert artifacts.received("young") == 1
     assert artifacts.has(digest)
+
+
+def test_runs_that_nobody_works_on_are_removed(tmp_path):
+    artifacts = Artifacts(tmp_path)
+    running, left, fresh = (
+        artifacts.run(f"sha256:{name}") for name in ("running", "left", "fresh")
+    )
+    for folder in (running, left):
+        (folder / "checkpoint").write_bytes(b"1")
+        for path in (folder / "checkpoint", folder):
+            os.utime(path, (0, 0))
+    artifacts.sweep_runs(3600, ["sha256:running"])
+    assert set((tmp_path / "runs").iterdir()) == {running, fresh}

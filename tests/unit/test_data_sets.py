@@ -1,5 +1,6 @@
 """Data sets are read from files in their published formats, and what is wrong with one is said."""
 
+import contextlib
 import gzip
 import hashlib
 import struct
@@ -224,6 +225,13 @@ def test_a_damaged_upload(tmp_path, monkeypatch):
         (tmp_path / f"{form}.{form}").write_bytes(b"PK\x03\x04 nothing of the kind")
         with pytest.raises(InvalidData, match=f"is no {form} file"):
             open_dataset(form, tmp_path)
+    np.savez_compressed(tmp_path / "bits.npz", **upload())
+    whole = (tmp_path / "bits.npz").read_bytes()
+    for place in range(0, len(whole), 7):
+        wrong = bytes([whole[place] ^ 0x55])
+        (tmp_path / "bits.npz").write_bytes(whole[:place] + wrong + whole[place + 1 :])
+        with contextlib.suppress(InvalidData):
+            open_dataset("bits", tmp_path)
     np.savez(tmp_path / "big.npz", **upload())
     monkeypatch.setattr(arrays, "MAX_UNPACKED_BYTES", 100)
     with pytest.raises(TooLarge, match="use safetensors"):

@@ -5,6 +5,7 @@
 """
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,14 @@ MAX_UNPACKED_BYTES = 16 << 30
 _NAMES = ("train_images", "train_labels", "test_images", "test_labels")
 _DTYPES = {"U8": "<u1", "F32": "<f4", "I32": "<i4", "I64": "<i8"}
 _IMAGE_AXES = 4
+_ZIP_FAULTS = (
+    OSError,
+    ValueError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    RuntimeError,  # a password is asked for, or a method of compression is unknown
+)
 
 
 def read_arrays(name: str, file: Path) -> Dataset:
@@ -94,7 +103,7 @@ def _read_npz(file: Path) -> Mapping[str, npt.NDArray[Any]]:
             )
         with np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in _NAMES if name in archive}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except _ZIP_FAULTS as error:
         raise InvalidData(f"{file} is no npz file of plain arrays: {error}") from None
 
 
