@@ -82,6 +82,7 @@ def train(stack: Stack, seed: int, **recipe: object) -> Job:
     return stack.client.train("digits-cnn", "digits", spec=MASKS, recipe=chosen, seeds=[seed])
 
 
+@SQLITE
 def test_the_whole_way_from_a_trained_network_to_sparse_ones(
     worker: Stack, tmp_path: Path, seed: int
 ) -> None:
@@ -139,7 +140,11 @@ def test_a_spec_is_crafted_first_and_its_masks_come_along(
         assert (state[name] == value.numpy()).all()
 
 
-@pytest.mark.parametrize("victim", ["child", "worker", "told to end"])
+@pytest.mark.parametrize(
+    ("deployment", "victim"),
+    [("sqlite", "child"), ("sqlite", "told to end"), ("postgres", "worker")],
+    indirect=["deployment"],
+)
 def test_a_killed_run_ends_with_the_numbers_of_an_undisturbed_one(
     worker: Stack, tmp_path: Path, seed: int, victim: str
 ) -> None:
@@ -356,7 +361,7 @@ def test_a_study_on_a_server_finds_what_one_of_this_machine_does(
 ) -> None:
     recipe = ["--train-set=epochs=2", "--train-set=batch=32", "--train-set=augment=false"]
     study = ["study", "raiw/digits-cnn-10", "--train", "--methods", "raiw,nm", "--json"]
-    study += ["--seeds", "2", "--densities", "0.1", *recipe]
+    study += ["--seeds", "1", "--densities", "0.1", *recipe]
     assert run([*study, "-o", str(tmp_path / "there"), "--server", worker.url]) == 0
     there = json.loads(capsys.readouterr().out)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
