@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from raiw.client.client import Client
 from raiw.client.job import Job
-from raiw.errors import InvalidInput, JobEnded, RaiwError
+from raiw.errors import InvalidInput, JobEnded, RaiwError, Unreachable
 from raiw.study.accuracy import AccuracyStudy, Outcome, summarise
 from raiw.study.trials import EVERY_IMAGE, Plan, Trial
 from raiw.training.report import Report
@@ -13,6 +13,8 @@ from raiw.training.report import Report
 _AT_ONCE = 64
 """Jobs that wait or run at a time: enough for many workers, few enough to look at each."""
 _LOOK_SECONDS = 0.5
+_PATIENCE = 12
+"""Looks in a row that may find no server, each of four seconds: a restart is not noticed."""
 
 OnProgress = Callable[[int, str], None]
 """Called with the number of epochs done, over all runs, and with words on runs."""
@@ -31,12 +33,21 @@ def run_plan_on(
     ------
     InvalidInput
         The dense network cannot be trained at all.
-    Unauthorized, Unreachable
-        As :meth:`raiw.Client.craft` says.
+    Unauthorized
+        The server wants a token, or refused this one.
+    Unreachable
+        The server does not answer, or was gone for about a minute.
     """
     study = _Study(client, plan)
+    patience = 0
     while study.left:
-        study.look()
+        try:
+            study.look()
+            patience = _PATIENCE
+        except Unreachable:
+            if not patience:
+                raise
+            patience -= 1
         if on_progress is not None:
             done, total = len(study.outcomes), len(plan.trials)
             on_progress(done * plan.setting.recipe.epochs, f"{done} of {total} runs")

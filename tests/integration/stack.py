@@ -225,8 +225,9 @@ class Stack:
         self._api.kill()
         self._api.communicate()
 
-    def restart_api(self) -> None:
+    def restart_api(self, away: float = 0) -> None:
         self.kill_api()
+        time.sleep(away)
         self._start_api()
 
     def submit(self, spec: dict[str, Any], **body: Any) -> httpx.Response:

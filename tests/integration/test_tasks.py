@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -359,10 +360,16 @@ def test_the_python_of_the_page_runs(
 def test_a_study_on_a_server_finds_what_one_of_this_machine_does(
     worker: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Also when the server is restarted meanwhile."""
     recipe = ["--train-set=epochs=2", "--train-set=batch=32", "--train-set=augment=false"]
     study = ["study", "raiw/digits-cnn-10", "--train", "--methods", "raiw,nm", "--json"]
     study += ["--seeds", "1", "--densities", "0.1", *recipe]
-    assert run([*study, "-o", str(tmp_path / "there"), "--server", worker.url]) == 0
+    asked = [*study, "-o", str(tmp_path / "there"), "--server", worker.url]
+    with ThreadPoolExecutor(1) as beside:
+        ended = beside.submit(run, asked)
+        eventually(lambda: list(worker.client.jobs("running")))
+        worker.restart_api(away=5)
+        assert ended.result() == 0
     there = json.loads(capsys.readouterr().out)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "raiw", *study, "-o", str(tmp_path / "here")]
@@ -375,6 +382,6 @@ def test_a_study_on_a_server_finds_what_one_of_this_machine_does(
     ]
     assert {run["error"] for run in there["runs"] if run["method"] == "nm"} == {"impossible-target"}
     before = len(list(worker.client.jobs()))
-    assert run([*study, "-o", str(tmp_path / "there"), "--server", worker.url]) == 0
+    assert run(asked) == 0
     assert json.loads(capsys.readouterr().out) == there
     assert len(list(worker.client.jobs())) == before
