@@ -293,10 +293,12 @@ def lose(session: Session, attempt: Attempt, backoff: timedelta, now: datetime) 
 def release(session: Session, attempt: Attempt, queue: str, now: datetime) -> None:
     """Give a running job back at once, as a worker does that is told to stop.
 
-    It is no fault of the job, so the attempt does not count against it.
+    It is no fault of the job, so the attempt does not count against it. One that is being canceled
+    ends.
     """
     session.execute(_held(attempt).values(max_attempts=Job.max_attempts + 1))
     _requeue(session, attempt, queue, now, now)
+    end(session, attempt, JobStatus.CANCELED, None, now)
 
 
 def republish(session: Session, now: datetime, patience: timedelta) -> int:

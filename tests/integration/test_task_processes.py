@@ -117,6 +117,23 @@ def test_canceled_at_the_last_moment_is_canceled(services: Services) -> None:
     assert run(services, ask(services, TRAINING)).status == "succeeded"
 
 
+def test_canceled_while_the_worker_ends_is_canceled_at_once(services: Services) -> None:
+    def stopping() -> bool:
+        cancel(services, job_id)
+        return True
+
+    job_id = ask(services, TRAINING)
+    run_job(services, job_id, stopping)
+    assert get_job(services, job_id).status == "canceled"
+
+
+def test_a_worker_that_ends_gives_its_job_back(services: Services) -> None:
+    job_id = ask(services, TRAINING)
+    run_job(services, job_id, lambda: True)
+    assert get_job(services, job_id).status == "queued"
+    assert run(services, job_id).status == "succeeded"
+
+
 def test_a_database_that_is_away_costs_a_training_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
