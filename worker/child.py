@@ -35,7 +35,8 @@ def main() -> None:
         module.run(task)
     except RaiwError as error:
         task.failed(problem_of(error))
-    except MemoryError:
+    except (MemoryError, SystemError):  # an import inside torch that gets no memory raises either
+        traceback.print_exc()
         task.failed(OUT_OF_MEMORY)
     except Exception:  # noqa: BLE001 -- the worker must hear of it, whatever it is
         # What the exception says may hold anything; the log has it, the client a stable code.

@@ -238,9 +238,7 @@ def test_weights_that_are_no_numbers_are_told(services: Services, tmp_path: Path
     assert "conv2.weight" in error["detail"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "mebibytes"), [("score", 60), ("train", 60), ("prune", 260), ("train", 260)]
-)
+@pytest.mark.parametrize(("kind", "mebibytes"), [("score", 60), ("train", 60), ("prune", 260)])
 def test_too_little_memory_is_told_whatever_meets_it(
     tmp_path: Path, kind: str, mebibytes: int
 ) -> None:
