@@ -3,7 +3,7 @@
 The commands ``raiw score`` and ``raiw prune`` and the jobs of these names are these functions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ from raiw.training.data.samples import sample
 from raiw.training.memory import memory_watched
 from raiw.training.processes import chosen_device
 from raiw.training.testing import accuracy
+
+OnStep = Callable[[int, int, str], None]
+"""Called with the number of images or layers done, of how many, and what they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ def score_network(  # noqa: PLR0913 -- what decides the scores
     seed: int = 0,
     options: Mapping[str, Any],
     device: str | None = None,
+    on_step: OnStep | None = None,
 ) -> Scores:
     """Score every edge of a network by a sample of the training images.
 
@@ -78,7 +82,13 @@ def score_network(  # noqa: PLR0913 -- what decides the scores
     """
     batches = None if data is None else sample(_fitting(network, data), samples)
     model = trained(network, weights).to(chosen_device(device))
-    return score(model, method, batches, seed=seed, **options)
+    images = sum(len(labels) for _, labels in batches or ())
+
+    def on_batch(seen: int) -> None:
+        if on_step is not None:
+            on_step(seen, images, "images")
+
+    return score(model, method, batches, seed=seed, on_batch=on_batch, **options)
 
 
 @memory_watched()
@@ -90,6 +100,7 @@ def prune_network(
     *,
     samples: int,
     options: Mapping[str, Any],
+    on_step: OnStep | None = None,
 ) -> PrunedNetwork:
     """Remove channels of a network, and test it before and after where there is data.
 
@@ -106,7 +117,12 @@ def prune_network(
     batches = None if data is None else [x for x, _ in sample(_fitting(network, data), samples)]
     model = trained(network, weights)
     inputs = torch.zeros(2, *find_net(network).input_shape)
-    pruned = prune(model, method, inputs, data=batches, **options)
+
+    def on_layer(name: str, place: int, layers: int) -> None:
+        if on_step is not None:
+            on_step(place, layers, f"layers, {name}")
+
+    pruned = prune(model, method, inputs, data=batches, on_layer=on_layer, **options)
     return PrunedNetwork(
         pruned,
         weights=_weights(pruned.smaller),

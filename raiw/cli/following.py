@@ -59,6 +59,8 @@ def _standing(event: "Event", job: "Job") -> tuple[int, str]:
 def _newest(data: dict[str, Any]) -> str:
     if metrics := data.get("metrics"):
         return epoch_words(data["seed"], metrics["train_loss"], metrics["test_accuracy"])
+    if step := data.get("step"):
+        return str(step)
     layers = data.get("layers") or [{}]
     return str(layers[-1].get("name", data["phase"]))
 

@@ -3,7 +3,7 @@
 import time
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -138,9 +138,7 @@ def watch_job(
             if out.json:
                 out.document({"seq": event.seq, "event": event.event, "data": event.data})
             elif not out.quiet:
-                facts = {key: value for key, value in event.data.items() if key != "layers"}
-                told = " ".join(f"{key}={value}" for key, value in facts.items())
-                out.line(f"{event.seq:>5} {event.event:8} {told}")
+                out.line(f"{event.seq:>5} {event.event:8} {_told(event.data)}")
         watched.require_digest()
 
 
@@ -189,6 +187,14 @@ def pull(
         out.document({"digest": digest, "output": output, "files": files})
     else:
         out.line(digest)
+
+
+def _told(data: dict[str, Any]) -> str:
+    """Return the facts of an event in one line."""
+    facts = {key: value for key, value in data.items() if key not in {"layers", "metrics"}}
+    facts |= data.get("metrics", {})
+    shown = {key: f"{v:.4g}" if isinstance(v, float) else v for key, v in facts.items()}
+    return " ".join(f"{key}={value}" for key, value in shown.items())
 
 
 def _describe(out: Output, view: dict[str, object]) -> None:

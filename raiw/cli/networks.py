@@ -32,6 +32,7 @@ from raiw.errors import InvalidInput
 
 if TYPE_CHECKING:
     from raiw.client import Client, Job
+    from raiw.tasks import OnStep
     from raiw.training.recipe import Recipe
     from raiw.training.report import Epoch
 
@@ -79,7 +80,9 @@ def score(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
 
         opened = None if data is None else local_data(data, data_dir)
         task["device"] = device
-        scores = extras.load("raiw.tasks").score_network(network, weights, opened, **task)
+        with LayerProgress(out, "scoring", 1, first_line=2, unit="steps") as progress:
+            task["on_step"] = _step(progress)
+            scores = extras.load("raiw.tasks").score_network(network, weights, opened, **task)
         scores.save(output)
         report = {"layers": len(scores), **scores.provenance}
     else:
@@ -128,7 +131,9 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         from raiw import extras
 
         opened = None if data is None else local_data(data, data_dir)
-        found = extras.load("raiw.tasks").prune_network(network, weights, opened, **task)
+        with LayerProgress(out, "pruning", 1, first_line=2, unit="steps") as progress:
+            task["on_step"] = _step(progress)
+            found = extras.load("raiw.tasks").prune_network(network, weights, opened, **task)
         found.save(output)
         if channels is not None:
             found.pruned.channels.save(channels)
@@ -257,6 +262,10 @@ def _train_here(  # noqa: PLR0913 -- what decides a run
     trained.save(folder)
     report: dict[str, Any] = trained.report.to_json()
     return report if trained.first else None
+
+
+def _step(progress: LayerProgress) -> "OnStep":
+    return lambda done, of, what: progress.show(0, f"{done} of {of} {what}")
 
 
 def _refuse_device(device: str | None) -> None:

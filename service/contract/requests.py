@@ -12,9 +12,9 @@ from pydantic import AwareDatetime, Discriminator, Field, Tag, model_validator
 from raiw.algorithms import ALGORITHMS
 from raiw.canonical import digest_of_json
 from raiw.errors import InvalidInput, NotFound
-from raiw.importance.methods import SCORES, find_score
+from raiw.importance.methods import SCORES, Score, find_score
 from raiw.nets.registry import NETS, find_net
-from raiw.pruning.methods import METHODS
+from raiw.pruning.methods import METHODS, Method
 from raiw.pruning.methods import method as find_pruner
 from raiw.specs.document import Document
 from raiw.specs.spec import Spec
@@ -129,66 +129,34 @@ class NetworkJob(Request):
         return digest_of_json({"task": self.task(), "revisions": self.revisions})
 
 
-class ScoreJob(NetworkJob):
-    """Score every edge of a trained network; the result is an importance file to craft with."""
+class MethodJob(NetworkJob):
+    """A job on a trained network by one of several methods."""
 
-    kind: Literal["score"]
     weights: Digest
     """Digest of the uploaded state dict."""
     data: DataSet | None = None
-    method: Annotated[str, Field(json_schema_extra={"enum": [*SCORES]})] = "gradient"
-    options: Options = Field(default_factory=dict)
-    samples: Annotated[int, Field(ge=1, le=1 << 30)] = 1000
-    """Training images to look at."""
-    seed: Seed = 0
-
-    @model_validator(mode="after")
-    def _method_in_order(self) -> Self:
-        chosen = _at("/method", lambda: find_score(self.method))
-        _at("/options", lambda: chosen.complete(self.options))
-        if chosen.needs_inputs and self.data is None:
-            raise InvalidInput(
-                f"score {self.method!r} needs data: name a data set, such as 'digits'",
-                pointer="/data",
-            )
-        return self
-
-    @property
-    def algorithm(self) -> str:
-        """What the job is listed by."""
-        return self.method
-
-    @property
-    def total(self) -> int:
-        """Steps of the job."""
-        return 1
-
-    @property
-    def revisions(self) -> list[int]:
-        """Of the score."""
-        return [find_score(self.method).revision]
-
-
-class PruneJob(NetworkJob):
-    """Remove channels of a trained network; the results are the smaller weights and the choice."""
-
-    kind: Literal["prune"]
-    weights: Digest
-    """Digest of the uploaded state dict."""
-    data: DataSet | None = None
-    method: Annotated[str, Field(json_schema_extra={"enum": [*METHODS]})] = "entropic"
+    method: str
     options: Options = Field(default_factory=dict)
     samples: Annotated[int, Field(ge=1, le=1 << 30)] = 1000
     """Training images to look at."""
 
+    @property
+    @abstractmethod
+    def chosen(self) -> Score | Method:
+        """What its registry says of the method."""
+
+    @property
+    @abstractmethod
+    def needs_data(self) -> bool:
+        """Whether the method runs the network."""
+
     @model_validator(mode="after")
     def _method_in_order(self) -> Self:
-        chosen = _at("/method", lambda: find_pruner(self.method))
+        chosen = _at("/method", lambda: self.chosen)
         _at("/options", lambda: chosen.complete(self.options))
-        if chosen.needs_data and self.data is None:
+        if self.needs_data and self.data is None:
             raise InvalidInput(
-                f"{self.method!r} needs samples: name a data set, such as 'digits'",
-                pointer="/data",
+                f"{self.method!r} needs data: name a data set, such as 'digits'", pointer="/data"
             )
         return self
 
@@ -205,7 +173,42 @@ class PruneJob(NetworkJob):
     @property
     def revisions(self) -> list[int]:
         """Of the method."""
-        return [find_pruner(self.method).revision]
+        return [self.chosen.revision]
+
+
+class ScoreJob(MethodJob):
+    """Score every edge of a trained network; the result is an importance file to craft with."""
+
+    kind: Literal["score"]
+    method: Annotated[str, Field(json_schema_extra={"enum": [*SCORES]})] = "gradient"
+    seed: Seed = 0
+
+    @property
+    def chosen(self) -> Score:
+        """What the registry says of the score."""
+        return find_score(self.method)
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether the score runs the network."""
+        return self.chosen.needs_inputs
+
+
+class PruneJob(MethodJob):
+    """Remove channels of a trained network; the results are the smaller weights and the choice."""
+
+    kind: Literal["prune"]
+    method: Annotated[str, Field(json_schema_extra={"enum": [*METHODS]})] = "entropic"
+
+    @property
+    def chosen(self) -> Method:
+        """What the registry says of the method."""
+        return find_pruner(self.method)
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether the method runs the network."""
+        return self.chosen.needs_data
 
 
 class TrainJob(NetworkJob):

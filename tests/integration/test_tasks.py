@@ -190,6 +190,8 @@ def test_entropic_sparsification_keeps_lenet_accurate(worker: Stack, tmp_path: P
     (weights,) = worker.client.fetch(trained, tmp_path)
     pruned = worker.client.prune("lenet-mnist", weights, data, samples=600).wait(120)
     report = pruned.report
+    steps = [event["data"].get("step", "") for event in worker.events(pruned.id)]
+    assert any("layers, conv" in step for step in steps)
     assert report["dense_accuracy"] == trained.report["accuracy"] > 0.97
     assert report["accuracy"] >= report["dense_accuracy"] - 0.005
     assert report["weights"] <= 0.45 * report["dense_weights"]
@@ -336,6 +338,9 @@ def test_the_commands_ask_a_server(
     assert run(["pull", trained, "-o", str(tmp_path / "again"), *server]) == 0
     assert (tmp_path / "again" / weights.name).read_bytes() == weights.read_bytes()
     assert run(["jobs", "get", trained, *server]) == 0
+    capsys.readouterr()
+    assert run(["jobs", "watch", trained, *server]) == 0
+    assert f"epoch={RECIPE['epochs']} " in capsys.readouterr().out
     assert run([*training, "-o", str(tmp_path / "there"), *server, "--device", "cpu"]) == 2
 
 

@@ -16,6 +16,7 @@ def run(task: Task) -> None:
         asked.get("method", "entropic"),
         samples=asked.get("samples", 1000),
         options=asked.get("options", {}),
+        on_step=task.stepping("pruning"),
     )
     smaller, channels = task.folder / "weights.safetensors", task.folder / "channels.safetensors"
     found.save(smaller)

@@ -17,6 +17,7 @@ def run(task: Task) -> None:
         samples=asked.get("samples", 1000),
         seed=asked.get("seed", 0),
         options=asked.get("options", {}),
+        on_step=task.stepping("scoring"),
     )
     path = task.folder / "scores.safetensors"
     scores.save(path)

@@ -2,15 +2,20 @@
 
 import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from raiw.training.data.arrays import read_arrays
 from raiw.training.data.dataset import Dataset
 from raiw.training.data.registry import open_dataset
 
+if TYPE_CHECKING:
+    from raiw.tasks import OnStep
+
 FILE = "task.json"
+_STEP_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,18 @@ class Task:
         """Tell how far the task has come."""
         standing = {"phase": phase, "completed": completed, "total": total}
         self._tell("progress", {**standing, **data})
+
+    def stepping(self, phase: str) -> "OnStep":
+        """Return what tells the steps inside a task, now and then, since each one is a commit."""
+        told = 0.0
+
+        def tell(done: int, of: int, what: str) -> None:
+            nonlocal told
+            if time.monotonic() - told >= _STEP_SECONDS:
+                told = time.monotonic()
+                self.progress(phase, 0, 1, step=f"{done} of {of} {what}")
+
+        return tell
 
     def log(self, message: str) -> None:
         """Tell the user something."""
