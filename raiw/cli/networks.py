@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from raiw.canonical import canonical_json
 from raiw.cli.data import local_data, remote_data
 from raiw.cli.examples import examples
 from raiw.cli.following import epoch_words, follow
@@ -29,6 +30,7 @@ from raiw.cli.options import (
 from raiw.cli.output import Output
 from raiw.cli.progress import LayerProgress
 from raiw.errors import InvalidInput
+from raiw.files import write_atomically
 
 if TYPE_CHECKING:
     from raiw.client import Client, Job
@@ -206,9 +208,10 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
             held = None if masks is None else masks_digest(masks)
             job = client.train(network, remote_data(data), masks=held, **task)
             _finish(out, client, job, timeout)
+            (report,) = (job.report or {})["runs"]
             output.mkdir(parents=True, exist_ok=True)
-            client.fetch(job, output)
-            report = job.report or {}
+            client.fetch_files(job, {f"weights-seed-{seed}": output / "weights.safetensors"})
+            write_atomically(output / "report.json", [canonical_json(report).encode()])
     out.note(
         f"wrote {output}: {report['weights']:,} of {report['dense_weights']:,} weights, test "
         f"accuracy {report['accuracy']:.2%}"

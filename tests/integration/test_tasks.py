@@ -322,7 +322,8 @@ def test_the_commands_ask_a_server(
     assert run([*training, "-o", str(tmp_path / "there"), *server, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["accuracy"] > 0.9
-    weights = tmp_path / "there" / f"weights-seed-{seed}.safetensors"
+    weights = tmp_path / "there" / "weights.safetensors"
+    assert json.loads((tmp_path / "there" / "report.json").read_text()) == report
     scoring = ["score", "digits-cnn", "-w", str(weights), "--data", "digits", "--json"]
     assert run([*scoring, "-o", str(tmp_path / "there.safetensors"), *server]) == 0
     assert json.loads(capsys.readouterr().out)["method"] == "gradient"
@@ -336,7 +337,8 @@ def test_the_commands_ask_a_server(
     assert run(["jobs", "wait", trained, *server]) == 0
     assert capsys.readouterr().out.strip() == digest_of_file(weights)
     assert run(["pull", trained, "-o", str(tmp_path / "again"), *server]) == 0
-    assert (tmp_path / "again" / weights.name).read_bytes() == weights.read_bytes()
+    again = tmp_path / "again" / f"weights-seed-{seed}.safetensors"
+    assert again.read_bytes() == weights.read_bytes()
     assert run(["jobs", "get", trained, *server]) == 0
     capsys.readouterr()
     assert run(["jobs", "watch", trained, *server]) == 0
