@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from raiw.errors import InvalidData, InvalidInput
+from raiw.errors import InvalidInput
 from raiw.files import write_atomically
 from raiw.importance.scoring import Scores, score
 from raiw.nets.registry import find_net
@@ -21,6 +21,7 @@ from raiw.pruning.methods import method as find_method
 from raiw.pruning.prune import Pruned, prune
 from raiw.training.data.dataset import Dataset
 from raiw.training.data.samples import sample
+from raiw.training.fit import check_fit
 from raiw.training.memory import memory_watched
 from raiw.training.processes import chosen_device
 from raiw.training.testing import accuracy
@@ -80,8 +81,8 @@ def score_network(  # noqa: PLR0913 -- what decides the scores
     OutOfMemory
         There is too little memory.
     """
-    batches = None if data is None else sample(_fitting(network, data), samples)
     model = trained(network, weights).to(chosen_device(device))
+    batches = _sample(model, network, data, samples)
     images = sum(len(labels) for _, labels in batches or ())
 
     def on_batch(seen: int) -> None:
@@ -114,8 +115,9 @@ def prune_network(
     """
     if find_method(method).needs_data and data is None:
         raise InvalidInput(f"{method!r} needs samples: name a data set, such as digits")
-    batches = None if data is None else [x for x, _ in sample(_fitting(network, data), samples)]
     model = trained(network, weights)
+    labelled = _sample(model, network, data, samples)
+    batches = None if labelled is None else [images for images, _ in labelled]
     inputs = torch.zeros(2, *find_net(network).input_shape)
 
     def on_layer(name: str, place: int, layers: int) -> None:
@@ -132,14 +134,13 @@ def prune_network(
     )
 
 
-def _fitting(network: str, data: Dataset) -> Dataset:
-    wanted = find_net(network).input_shape
-    if data.shape != wanted:
-        raise InvalidData(
-            f"{network!r} takes images of {wanted} (channels, height, width), data set "
-            f"{data.name!r} has {data.shape}"
-        )
-    return data
+def _sample(
+    model: nn.Module, network: str, data: Dataset | None, samples: int
+) -> list[tuple[torch.Tensor, torch.Tensor]] | None:
+    if data is None:
+        return None
+    check_fit(model, network, data)
+    return sample(data, samples)
 
 
 def _weights(model: nn.Module) -> int:

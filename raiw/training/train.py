@@ -12,7 +12,7 @@ from torch import nn
 
 from raiw.applying.apply import Handle, apply
 from raiw.canonical import canonical_json, digest_of_json
-from raiw.errors import InvalidData, InvalidInput
+from raiw.errors import InvalidInput
 from raiw.files import write_atomically
 from raiw.masks import MaskSet, load
 from raiw.training.checkpoint import (
@@ -23,6 +23,7 @@ from raiw.training.checkpoint import (
 )
 from raiw.training.data.dataset import Dataset
 from raiw.training.data.registry import open_dataset
+from raiw.training.fit import check_fit
 from raiw.training.initial import initialised
 from raiw.training.loop import Loop
 from raiw.training.memory import memory_watched
@@ -148,33 +149,6 @@ def train(  # noqa: PLR0913 -- what decides a run
         **facts,
     )
     return Trained(model.eval(), report, processes.first)
-
-
-def check_fit(model: nn.Module, name: str, dataset: Dataset) -> None:
-    """Make sure that a network on the CPU takes a data set's images and names its classes.
-
-    Raises
-    ------
-    InvalidData
-        It does not.
-    """
-    training = model.training
-    try:
-        with torch.no_grad():
-            outputs = model.eval()(torch.zeros(1, *dataset.shape))
-    except RuntimeError as error:
-        reason = str(error).partition("\n")[0]
-        raise InvalidData(
-            f"{name!r} does not take the images of data set {dataset.name!r}, which are "
-            f"{dataset.shape} (channels, height, width): {reason}"
-        ) from None
-    finally:
-        model.train(training)
-    if outputs.shape[1:] != (dataset.classes,):
-        raise InvalidData(
-            f"data set {dataset.name!r} has {dataset.classes} classes, {name!r} has outputs of "
-            f"shape {tuple(outputs.shape[1:])}: change its last layer, or the data set"
-        )
 
 
 def _model(network: str | nn.Module, masks: MaskSet | None, seed: int) -> tuple[nn.Module, str]:

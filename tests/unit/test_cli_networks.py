@@ -66,7 +66,6 @@ def test_a_smaller_network_computes_what_its_channels_say(
         (["score", "digits-cnn", "-w", "{}", "-o", "x"], "needs data"),
         (["score", "digit-cnn", "-w", "{}", "-o", "x", "-m", "magnitude"], "did you mean"),
         (["score", "lenet-mnist", "-w", "{}", "-o", "x", "-m", "magnitude"], "does not hold"),
-        (["score", "lenet-mnist", "-w", "{}", "-o", "x", "--data", "digits"], "takes images of"),
         (["score", "digits-cnn", "-w", "no", "-o", "x", "-m", "magnitude"], "no weight file"),
         (["prune", "digits-cnn", "-w", "{}", "-o", "x"], "needs samples"),
         (["prune", "digits-cnn", "-w", "{}", "-o", "x", "-m", "afie"], "channel_sparsity"),

@@ -256,15 +256,6 @@ def test_what_is_known_of_a_data_set_is_true(mnist, cifar10, tmp_path):
         assert (data.shape, data.classes, data.name) == (known.shape, known.classes, name)
 
 
-def test_a_network_must_fit_the_data_set(tmp_path):
-    digits = open_dataset("digits", tmp_path)
-    digits.require(channels=1, classes=10)
-    with pytest.raises(InvalidData, match="10 classes, the network has 100 outputs"):
-        digits.require(channels=1, classes=100)
-    with pytest.raises(InvalidData, match="1 channels, the network takes 3"):
-        digits.require(channels=3, classes=10)
-
-
 def test_batches_depend_on_seed_and_epoch_alone(tmp_path):
     digits = open_dataset("digits", tmp_path)
 

@@ -25,6 +25,7 @@ from raiw.errors import (
     NotFound,
     OutOfMemory,
 )
+from raiw.tasks import prune_network, score_network
 from raiw.training.checkpoint import FILE
 from raiw.training.data.ahead import ahead
 from raiw.training.data.batches import batches
@@ -288,6 +289,23 @@ def test_what_does_not_fit_is_told(tmp_path, masks):
     if not torch.cuda.is_available():
         with pytest.raises(InvalidInput, match="has 0 GPUs"):
             raiw.train("digits-cnn", None, "digits", device="cuda:0")
+
+
+def test_scores_and_pruning_want_images_and_classes_of_the_network(tmp_path):
+    """A label that no output stands for must not get as far as the loss."""
+    digits = open_dataset("digits", ".")
+    many = replace(
+        digits, classes=50, train=ArraySplit(digits.train.pixels, digits.train.labels + 9)
+    )
+    weights = tmp_path / "weights.safetensors"
+    save_file(initialised("digits-cnn", None, 0).state_dict(), weights)
+    with pytest.raises(InvalidData, match="has 50 classes, 'digits-cnn' has outputs of shape"):
+        score_network("digits-cnn", weights, many, "snip", samples=50, options={})
+    with pytest.raises(InvalidData, match="has 50 classes"):
+        prune_network("digits-cnn", weights, many, "entropic", samples=50, options={})
+    save_file(initialised("lenet-mnist", None, 0).state_dict(), weights)
+    with pytest.raises(InvalidData, match="does not take the images"):
+        score_network("lenet-mnist", weights, digits, "gradient", samples=50, options={})
 
 
 @pytest.mark.parametrize("damage", ["cut", "foreign", "empty"])

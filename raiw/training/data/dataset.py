@@ -84,25 +84,6 @@ class Dataset:
         deviation = np.sqrt(np.maximum(square - mean**2, 0))
         return mean.astype(np.float32), np.where(deviation > 0, deviation, 1).astype(np.float32)
 
-    def require(self, *, channels: int, classes: int) -> None:
-        """Make sure that a network with so many inputs and outputs can learn this data set.
-
-        Raises
-        ------
-        InvalidData
-            It cannot.
-        """
-        if channels != self.shape[0]:
-            raise InvalidData(
-                f"data set {self.name!r} has {self.shape[0]} channels, the network takes "
-                f"{channels}: change in_channels of its first layer, or the data set"
-            )
-        if classes != self.classes:
-            raise InvalidData(
-                f"data set {self.name!r} has {self.classes} classes, the network has {classes} "
-                f"outputs: change out_features of its last layer, or the data set"
-            )
-
 
 def _size(file: Path) -> int:
     return file.stat().st_size
