@@ -34,7 +34,23 @@ _CONSTANT = 2.0 + float(np.sum(_WEIGHTS * 2.0 / (1.0 + _NODES)))
 
 
 def build(shape: tuple[int, int], edges: int, *, scores: Scores | None, stream: Stream) -> Built:
-    """Build the graph of ``edges`` edges.
+    """Build the graph of ``edges`` edges; costs as :func:`grow` says.
+
+    Parameters
+    ----------
+    shape
+        ``(out, in)`` vertices.
+    edges
+        Edges of the graph, 0 to ``out·in``.
+    scores
+        Ignored.
+    stream
+        Ignored: nothing is drawn.
+
+    Returns
+    -------
+    Built
+        The graph.
 
     Raises
     ------

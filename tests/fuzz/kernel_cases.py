@@ -226,14 +226,14 @@ def of_another_type(case: Case, array: Array) -> Array:
 
 
 def strided(case: Case, array: Array) -> Array:
-    rows = array.reshape(len(array), -1)
+    rows = array.reshape(len(array), -1) if array.size else array[:, None]
     repeated = np.broadcast_to(array[:1], array.shape)
     return case.one(array.T, array[::-1], array[::2], rows[:, ::-1], rows[:, 1:], repeated)
 
 
 def reshaped(case: Case, array: Array) -> Array:
-    none = array.reshape(len(array), -1)[:, :0]
-    return case.one(array[:1].reshape(-1)[0], array[None], array.reshape(-1), array[:0], none)
+    none = np.zeros((len(array), 0), array.dtype)
+    return case.one(np.zeros((), array.dtype), array[None], array.reshape(-1), array[:0], none)
 
 
 def longer(case: Case, array: Array) -> Array:

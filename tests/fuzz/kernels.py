@@ -31,13 +31,12 @@ from raiw.crafting import kernels as installed
 from tests.fuzz.kernel_cases import KERNELS, Args, make
 
 ROOT = Path(__file__).parents[2]
-SANITIZERS = ["-O1", "-g", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all",
+SANITIZERS = ["-O2", "-g1", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all",
               "-fsanitize=address,undefined,float-cast-overflow"]  # fmt: skip
 BUILT = "kernels.abi3.so"
 ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
-    "PYTHONMALLOC": "malloc",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
