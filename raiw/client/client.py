@@ -363,7 +363,7 @@ class Client:
 @contextmanager
 def _score_file(scores: ScoresLike, spec: Spec) -> Iterator[tuple[Path, str]]:
     """Give scores, checked against the spec, as a file with its digest."""
-    from raiw.importance.reading import open_importance, write_scores
+    from raiw.scores.importance import open_importance, write_scores
 
     if isinstance(scores, Mapping):
         with tempfile.TemporaryDirectory(prefix="raiw-") as folder:

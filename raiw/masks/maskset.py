@@ -10,7 +10,7 @@ from raiw.files import map_file, write_atomically
 from raiw.masks.compare import Difference, compare
 from raiw.masks.file import Origin, content_digest, decode, describe_masks, encode
 from raiw.masks.mask import Mask
-from raiw.specs.document import nearest
+from raiw.names import nearest
 from raiw.specs.spec import Spec
 from raiw.statistics import LayerStatistics
 
