@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from raiw.crafting import kernels as built_kernels
+from raiw import kernels as built_kernels
 
 Array = np.ndarray
 Args = list[Any]

@@ -27,13 +27,13 @@ from types import ModuleType
 
 import numpy as np
 
-from raiw.crafting import kernels as installed
+from raiw.kernels import compiled as installed
 from tests.fuzz.kernel_cases import KERNELS, Args, make
 
 ROOT = Path(__file__).parents[2]
 SANITIZERS = ["-O2", "-g1", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all",
               "-fsanitize=address,undefined,float-cast-overflow"]  # fmt: skip
-BUILT = "kernels.abi3.so"
+BUILT = "compiled.abi3.so"
 ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -68,8 +68,8 @@ def compile_sanitized(folder: Path) -> None:
 
 
 def load(path: Path) -> ModuleType:
-    loader = importlib.machinery.ExtensionFileLoader("kernels", str(path))
-    spec = importlib.util.spec_from_file_location("kernels", path, loader=loader)
+    loader = importlib.machinery.ExtensionFileLoader("compiled", str(path))
+    spec = importlib.util.spec_from_file_location("compiled", path, loader=loader)
     assert spec
     module = importlib.util.module_from_spec(spec)
     loader.exec_module(module)
