@@ -51,12 +51,17 @@ def runtime(name: str) -> str:
     asked = [*compiler(), f"-print-file-name={name}"]
     path = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
     if not Path(path).is_absolute():
-        sys.exit(f"{shlex.join(compiler())} has no {name}: install its sanitizer libraries")
+        sys.exit(f"{shlex.join(compiler())} has no {name}: install it, or name another CXX")
     return path
 
 
-def compile_sanitized(folder: Path) -> None:
-    """Compile the kernels as pyproject.toml says, and with the sanitizers."""
+def compile_sanitized(folder: Path) -> dict[str, str]:
+    """Compile the kernels as pyproject.toml says, and with the sanitizers.
+
+    Returns the environment they need: the runtime throws the exceptions of the kernels through the
+    library that it finds at its start.
+    """
+    needed = {"LD_PRELOAD": f"{runtime('libasan.so')} {runtime('libstdc++.so')}"}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     (module,) = project["tool"]["setuptools"]["ext-modules"]
     subprocess.run(
@@ -65,6 +70,7 @@ def compile_sanitized(folder: Path) -> None:
          *module["sources"], "-o", str(folder / BUILT)],
         check=True, cwd=ROOT,
     )  # fmt: skip
+    return needed
 
 
 def load(path: Path) -> ModuleType:
@@ -120,26 +126,28 @@ def run_cases(arguments: argparse.Namespace) -> None:
     print(json.dumps(outcomes))
 
 
-def start(arguments: argparse.Namespace, job: int, folder: Path) -> subprocess.Popen[str]:
+def start(
+    arguments: argparse.Namespace, job: int, folder: Path, environment: dict[str, str]
+) -> subprocess.Popen[str]:
     progress = folder / f"job-{job}"
     progress.write_bytes(b"")
     command = [sys.executable, "-m", "tests.fuzz.kernels", "--progress", str(progress),
                "--seed", str(arguments.seed), "--first", str(arguments.first + job),
                "--cases", str(arguments.cases - job), "--step", str(arguments.jobs),
                "--limit", str(arguments.limit)]  # fmt: skip
-    environment = os.environ | ENVIRONMENT
     if arguments.sanitize:
         command += ["--module", str(folder / BUILT)]
-        # The runtime throws the exceptions of the kernels through the library it finds at start.
-        environment["LD_PRELOAD"] = f"{runtime('libasan.so')} {runtime('libstdc++.so')}"
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
 
 
 def run(arguments: argparse.Namespace, folder: Path) -> int:
     """Run all cases in some processes; return how many of these met a fault."""
+    environment = os.environ | ENVIRONMENT
+    if arguments.sanitize:
+        environment |= compile_sanitized(folder)
     outcomes: Counter[str] = Counter()
     faults = 0
-    jobs = [start(arguments, job, folder) for job in range(arguments.jobs)]
+    jobs = [start(arguments, job, folder, environment) for job in range(arguments.jobs)]
     for job, process in enumerate(jobs):
         said, _ = process.communicate()
         if process.returncode == 0:
@@ -149,7 +157,8 @@ def run(arguments: argparse.Namespace, folder: Path) -> int:
         case = (folder / f"job-{job}").read_text().strip() or "none"
         end = process.returncode
         how = signal.Signals(-end).name if end < 0 else f"exit status {end}"
-        print(f"FAULT ({how}): again with --seed {arguments.seed} --first {case} --cases 1")
+        print(f"FAULT ({how}): again with --seed {arguments.seed} --first {case} --cases 1"
+              f"{' --sanitize' * arguments.sanitize}")  # fmt: skip
     for kernel in KERNELS:
         ran, refused = outcomes[f"{kernel} ran"], outcomes[f"{kernel} refused"]
         print(f"{kernel:>14} {ran:9,} ran {refused:9,} refused")
@@ -173,8 +182,6 @@ def main() -> None:
         return run_cases(arguments)
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        if arguments.sanitize:
-            compile_sanitized(Path(folder))
         arguments.jobs = min(arguments.jobs, arguments.cases)
         faults = run(arguments, Path(folder))
     kind = "sanitized" if arguments.sanitize else "installed"
