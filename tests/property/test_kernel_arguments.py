@@ -73,7 +73,7 @@ def forms(scores):
 
 @pytest.mark.parametrize("name", SCORED)
 @given(st.integers(0, 2**32))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_neither_address_nor_format_of_the_scores_changes_a_bit(name, seed):
     """Whatever their bits are, NaN and infinities among them."""
     args = usual(name, Case(seed, 0))
@@ -85,7 +85,7 @@ def test_neither_address_nor_format_of_the_scores_changes_a_bit(name, seed):
 
 @pytest.mark.parametrize("rank", [kernels.rank_rows, kernels.rank_columns])
 @given(st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_hint_changes_a_rank(rank, seed):
     """A hint that is too high, or not a number, costs a second reading."""
     case = Case(seed, 0)
