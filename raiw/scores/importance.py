@@ -75,7 +75,7 @@ class Importance:
                 )
         elif self._magnitude:
             values = np.abs(values)
-        return np.ascontiguousarray(values)
+        return np.require(values, requirements=("C", "A"))
 
     def taps(self, planned: PlannedLayer) -> Scores:
         """Return the ``(out, in/groups, taps)`` weights of a layer.
