@@ -4,6 +4,8 @@ import json
 import sys
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -80,8 +82,19 @@ class Spec(Document):
                 f"there are {', '.join(ALGORITHMS)}",
                 pointer="/craft/algorithm",
             )
-        plan_layers(self.layers, self.craft)
+        self.plan(scored=True)
         return self
+
+    @cached_property
+    def _plans(self) -> dict[str, Plan]:
+        """The plans made so far, by algorithm."""
+        return {}
+
+    def __copy__(self) -> Self:
+        """Copy without the plans, since ``model_copy`` changes what they are of."""
+        copied = super().__copy__()
+        copied.__dict__.pop("_plans", None)
+        return copied
 
     @classmethod
     def load(cls, source: str | Path) -> Self:
@@ -235,8 +248,24 @@ class Spec(Document):
         return name
 
     def plan(self, *, scored: bool = False) -> Plan:
-        """Return every layer's exact edges and degrees; builds nothing."""
-        return Plan(self.algorithm(scored=scored), plan_layers(self.layers, self.craft))
+        """Return every layer's exact edges and degrees; builds nothing, and is computed once.
+
+        Raises
+        ------
+        InvalidSpec
+            The algorithm needs scores and there are none.
+        """
+        name = self.algorithm(scored=scored)
+        if name not in self._plans:
+            known = next(iter(self._plans.values()), None)
+            layers = (
+                plan_layers(self.layers, self.craft, name)
+                if known is None
+                # With scores or without, what stands for no algorithm keeps the same contract.
+                else tuple(replace(layer, algorithm=name) for layer in known.layers)
+            )
+            self._plans[name] = Plan(name, layers)
+        return self._plans[name]
 
     def content_key(self, importance: str | None = None) -> str:
         """Return the key of the result: the same key always means the same bits.
