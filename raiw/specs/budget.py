@@ -10,6 +10,7 @@ from raiw.specs.crafting import Craft
 from raiw.specs.layers import Conv, Linear
 from raiw.specs.rests import Rests
 
+
 @dataclass(frozen=True, slots=True)
 class Open:
     """A layer whose edges the budget decides."""

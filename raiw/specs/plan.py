@@ -8,7 +8,13 @@ from typing import Any
 from raiw.algorithms import ALGORITHMS, Contract
 from raiw.errors import ImpossibleTarget, InvalidSpec, TooLarge
 from raiw.specs.budget import Open, edge_cost, share
-from raiw.specs.contracts import blocked_side, degree_range, even_sides, is_reachable, reachable_edges
+from raiw.specs.contracts import (
+    blocked_side,
+    degree_range,
+    even_sides,
+    is_reachable,
+    reachable_edges,
+)
 from raiw.specs.crafting import MAX_EDGES, Craft
 from raiw.specs.layers import Conv, Linear
 from raiw.specs.targets import Deciding, deciding_rules, group_outputs, layer_edges
@@ -107,8 +113,7 @@ class PlannedLayer:
         vertices, others = (rows, n_in) if side == "out" else (n_in * unions, rows // unions)
         even = side in even_sides(self.contract, self.group_shape)
         fewest, most = (
-            degree_range(edges, vertices, others, even=even)
-            for edges in self.group_edges_range
+            degree_range(edges, vertices, others, even=even) for edges in self.group_edges_range
         )
         outputs = self.group_outputs if side == "in" else 1
         return outputs * fewest[0], outputs * most[1]
@@ -221,9 +226,7 @@ def plan_layers(
 def _targets(
     layers: Sequence[Linear | Conv], craft: Craft, deciding: Sequence[Deciding]
 ) -> list[Target]:
-    shared = [
-        group_outputs(layer, craft, own) for layer, own in zip(layers, deciding, strict=True)
-    ]
+    shared = [group_outputs(layer, craft, own) for layer, own in zip(layers, deciding, strict=True)]
     totals = {"parameters": craft.parameters, "flops": craft.flops}
     total = next((name for name, value in totals.items() if value is not None), None)
     whole_network = total is not None or craft.allocation is not None

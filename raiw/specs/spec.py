@@ -20,11 +20,13 @@ from raiw.specs.checkpoints import read_shapes, shapes_of_file, shapes_of_state
 from raiw.specs.crafting import Craft, Importance
 from raiw.specs.document import Document, nearest
 from raiw.specs.layers import Layer
+from raiw.specs.limits import AtMost
 from raiw.specs.models import layers_of_model
 from raiw.specs.plan import Plan, plan_layers
 from raiw.specs.reading import dense_rules
 
-MAX_LAYERS = 4096
+MAX_LAYERS = 10_000
+MAX_NAME = 200
 MAX_DOCUMENT_BYTES = 4 << 20
 
 
@@ -39,11 +41,11 @@ class Spec(Document):
     8
     """
 
-    name: Annotated[str, Field(max_length=200)] = ""
+    name: Annotated[str, Field(max_length=MAX_NAME)] = ""
     """A name for people; it changes no mask."""
-    model: Annotated[str, Field(max_length=200)] | None = None
+    model: Annotated[str, Field(max_length=MAX_NAME)] | None = None
     """A network or preset of the catalogue, instead of ``layers``."""
-    layers: tuple[Layer, ...] = ()
+    layers: Annotated[tuple[Layer, ...], AtMost(MAX_LAYERS)] = ()
     craft: Craft = Craft()
     importance: Importance | None = None
     """How the importance file is read; left out, it holds scores."""
@@ -60,7 +62,9 @@ class Spec(Document):
                 pointer="/layers",
                 limit=MAX_LAYERS,
             )
-        return _from_catalogue(value) if isinstance(value.get("model"), str) else value
+        model = value.get("model")
+        named = isinstance(model, str) and len(model) <= MAX_NAME
+        return _from_catalogue(value) if named else value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -305,15 +309,13 @@ def _from_catalogue(value: dict[str, Any]) -> dict[str, Any]:
 
 def _same_layers(given: Any, known: list[Any]) -> bool:
     """Whether a document that was filled in before (as the canonical form is) comes back."""
-    plain = [x.model_dump(mode="json") if isinstance(x, Document) else x for x in given or ()]
-    defaults = [_LAYER.validate_python(layer).model_dump(mode="json") for layer in known]
     try:
-        return [_LAYER.validate_python(x).model_dump(mode="json") for x in plain] == defaults
+        return _LAYERS.validate_python(given) == _LAYERS.validate_python(known)
     except ValidationError:
         return False
 
 
-_LAYER: TypeAdapter[Any] = TypeAdapter(Layer)
+_LAYERS: TypeAdapter[Any] = TypeAdapter(Annotated[tuple[Layer, ...], AtMost(MAX_LAYERS)])
 
 
 def read_document(source: str | Path) -> Any:
