@@ -77,6 +77,6 @@ def _lines(error: ValidationError, start: int) -> list[InitErrorDetails]:
     lines: list[InitErrorDetails] = []
     for fault in error.errors(include_url=False):
         place, *path = fault["loc"]
-        told = PydanticCustomError(fault["type"], fault["msg"], fault.get("ctx"))  # type: ignore[arg-type]  # a type of pydantic's
+        told = PydanticCustomError(fault["type"], fault["msg"], fault.get("ctx"))
         lines.append({"type": told, "loc": (int(place) + start, *path), "input": fault["input"]})
     return lines

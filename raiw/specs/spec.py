@@ -310,7 +310,7 @@ def _from_catalogue(value: dict[str, Any]) -> dict[str, Any]:
 def _same_layers(given: Any, known: list[Any]) -> bool:
     """Whether a document that was filled in before (as the canonical form is) comes back."""
     try:
-        return _LAYERS.validate_python(given) == _LAYERS.validate_python(known)
+        return bool(_LAYERS.validate_python(given) == _LAYERS.validate_python(known))
     except ValidationError:
         return False
 

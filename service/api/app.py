@@ -12,6 +12,7 @@ from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 
 from service.api import problems
+from service.api.bodies import Bodies
 from service.api.metrics import Metrics
 from service.api.middleware import RequestBody, RequestContext
 from service.api.routes import blobs, catalogue, health, jobs, masks, plan
@@ -72,6 +73,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services = replace(services, wake=janitor.wake)
     app.state.services = services
     app.state.janitor = janitor
+    app.state.bodies = Bodies()
     app.state.upload_threads = anyio.CapacityLimiter(_UPLOAD_THREADS)
     app.state.metrics.watch(services)
     janitor.start()

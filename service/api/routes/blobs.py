@@ -12,12 +12,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from raiw.errors import NotFound
+from service.api.bodies import BodyRoute
 from service.api.dependencies import DigestPath, Id, ServicesDep
 from service.api.downloads import download
 from service.contract.masks import BlobView, UploadRequest, UploadView
 from service.jobs import uploads
 
-router = APIRouter(prefix="/v1", tags=["uploads"])
+router = APIRouter(prefix="/v1", tags=["uploads"], route_class=BodyRoute)
 
 IDLE_SECONDS = 30.0
 """A client that sends nothing for so long is gone; its upload is free for its next attempt."""
