@@ -9,17 +9,6 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 
 MAX_FAULTS = 100
 """Faults of one field or document that are told; validation stops there."""
-MAX_SHOWN = 200
-"""Characters of a value that a message repeats."""
-
-
-def clipped(text: str, most: int = MAX_SHOWN) -> str:
-    """Return a text, or its beginning and an ellipsis.
-
-    >>> clipped("abcdef", 4)
-    'abc…'
-    """
-    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from raiw.errors import TooLarge
-from raiw.specs.limits import clipped
+from raiw.names import clipped
 from service.api.security import check_token
 from service.contract.errors import Busy
 

@@ -13,8 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from raiw import errors
+from raiw.names import clipped
 from raiw.specs.document import fault_pointer
-from raiw.specs.limits import MAX_FAULTS, clipped
+from raiw.specs.limits import MAX_FAULTS
 from service.contract import errors as service_errors
 from service.contract.problems import Fault, Problem
 from service.contract.requests import KINDS, UNKNOWN_KIND

@@ -5,7 +5,8 @@ import pytest
 
 from raiw import catalogue
 from raiw.errors import ImpossibleTarget, InvalidSpec, NotFound, TooLarge
-from raiw.specs.spec import MAX_LAYERS, Spec, decode_document
+from raiw.readers.documents import decode_document
+from raiw.specs.spec import MAX_LAYERS, Spec
 
 
 def linear(name: str = "fc", n_in: int = 4, out: int = 8) -> dict:
@@ -148,7 +149,15 @@ def test_an_impossible_target_names_the_nearest(craft: dict, pointer: str, neare
         ({"craft": {"degree": 1}}, "/layers", "layers"),
         ({"layers": [conv(groups=3)], "craft": {"degree": 1}}, "/layers/0", "groups=3"),
         ({"layers": [conv(kernel_size=[3])], "craft": {"degree": 1}}, "/layers/0", "2"),
-        ({"layers": [conv(kernel_size=[])], "craft": {"degree": 1}}, "/layers/0/kernel_size", "at least 1"),
+        (
+            {"layers": [conv(kernel_size=[])], "craft": {"degree": 1}},
+            "/layers/0/kernel_size",
+            "at least 1",
+        ),
+            {"layers": [conv(kernel_size=[])], "craft": {"degree": 1}},
+            "/layers/0/kernel_size",
+            "at least 1",
+        ),
         ({"layers": [linear()], "craft": {"algorithm": "riaw"}}, "/craft/algorithm", "'raiw'"),
         ({"layers": [linear()], "craft": {"density": 1.5}}, "/craft/density", "1"),
         ({"layers": [linear()], "craft": {"density": float("nan")}}, "/craft/density", ""),
