@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 
 from service.api import problems
 from service.api.bodies import Bodies
+from service.api.hosts import HostCheck
 from service.api.metrics import Metrics
 from service.api.middleware import RequestBody, RequestContext
 from service.api.routes import blobs, catalogue, health, jobs, masks, plan
@@ -56,7 +57,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.metrics = metrics
     app.state.closing = threading.Event()
     problems.install(app)
-    app.add_middleware(RequestBody, limit=settings.max_json_bytes)
+    app.add_middleware(HostCheck, settings=settings)
+    app.add_middleware(RequestBody, limit=settings.max_json_bytes, min_rate=settings.min_body_rate)
     app.add_middleware(RequestContext, observe=metrics.observe)
     for module in (jobs, plan, masks, blobs, catalogue):
         app.include_router(module.router, dependencies=[Depends(require_token)])

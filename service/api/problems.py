@@ -39,6 +39,7 @@ STATUS: dict[type[errors.RaiwError], HTTPStatus] = {
 
 HTTP_CODES = {
     HTTPStatus.BAD_REQUEST: "bad-request",
+    HTTPStatus.FORBIDDEN: "forbidden",
     HTTPStatus.NOT_FOUND: errors.NotFound.code,
     HTTPStatus.METHOD_NOT_ALLOWED: "method-not-allowed",
     HTTPStatus.REQUEST_TIMEOUT: "request-timeout",
@@ -46,6 +47,7 @@ HTTP_CODES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: errors.TooLarge.code,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "unsupported-media-type",
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "range-not-satisfiable",
+    HTTPStatus.MISDIRECTED_REQUEST: "misdirected-request",
     HTTPStatus.INTERNAL_SERVER_ERROR: "internal-error",
 }
 """Codes of the faults that only HTTP knows."""

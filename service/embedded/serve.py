@@ -1,6 +1,5 @@
 """The order in which everything starts, and the reverse order in which it ends."""
 
-import ipaddress
 import logging
 import os
 import signal
@@ -17,6 +16,8 @@ from fastapi import FastAPI
 
 from raiw.errors import Unreachable
 from service.api.app import create_app
+from service.api.hosts import is_loopback
+from service.api.server import server_config
 from service.embedded.children import Child
 from service.embedded.state import StateFolder
 from service.embedded.valkey import valkey
@@ -66,7 +67,8 @@ def serve(settings: Settings, *, with_worker: bool, on_ready: Callable[[str], No
             running.enter_context(valkey(settings))
         worker = running.enter_context(_worker(settings)) if with_worker else None
         state.announce(url)
-        server = _Server(_api(settings))
+        app = create_app(settings)
+        server = _Server(server_config(app, settings, grace_seconds=_API_GRACE_SECONDS))
         threading.Thread(
             target=_announce, args=(server, worker, lambda: on_ready(url)), daemon=True
         ).start()
@@ -83,7 +85,7 @@ def check_address(settings: Settings) -> None:
     InvalidSettings
         The address is not a loopback one, there is no token, and nobody said that this is meant.
     """
-    if settings.token or settings.allow_public or _is_loopback(settings.host):
+    if settings.token or settings.allow_public or is_loopback(settings.host):
         return
     raise InvalidSettings(
         f"{settings.host} can be reached from other machines, and no token protects it: set "
@@ -129,13 +131,6 @@ def _url(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _worker(settings: Settings) -> Child:
     values = settings.model_dump(mode="json", exclude={"token"}, exclude_none=True)
     return Child(
@@ -144,15 +139,6 @@ def _worker(settings: Settings) -> Child:
         [sys.executable, "-P", "-m", "raiw", "worker"],
         environment={f"{PREFIX}{name.upper()}": str(value) for name, value in values.items()},
         grace_seconds=_WORKER_GRACE_SECONDS,
-    )
-
-
-def _api(settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
-        create_app(settings),
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=_API_GRACE_SECONDS,
     )
 
 
