@@ -33,7 +33,8 @@ class HostCheck:
         if scope["type"] == "http":
             headers = Headers(scope=scope)
             host, origin = host_name(headers.get("host", "")), headers.get("origin", "")
-            if not self._answers_to(host):
+            # Without a Host, as HTTP/1.0 allows, it is no browser.
+            if "host" in headers and not self._answers_to(host):
                 await _refuse(
                     scope,
                     receive,
@@ -57,8 +58,6 @@ class HostCheck:
 
     def _answers_to(self, host: str) -> bool:
         settings = self._settings
-        if not host:  # HTTP/1.0: no browser
-            return True
         if settings.allowed_hosts:
             return is_loopback(host) or settings.allows_host(host)
         if settings.token is not None or settings.allow_public:

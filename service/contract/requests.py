@@ -5,9 +5,10 @@ Whether a request is in order is decided here as far as it can be without upload
 
 from abc import abstractmethod
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AwareDatetime, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, AwareDatetime, Discriminator, Field, Tag, model_validator
 
 from raiw.algorithms import ALGORITHMS
 from raiw.canonical import digest_of_json
@@ -50,13 +51,20 @@ class CraftRequest(Document):
     """Digest of an uploaded importance file."""
 
 
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("in UTC this is before the year 1 or after 9999") from None
+
+
 class Request(Document):
     """What every kind of job may say besides its task."""
 
     timeout_seconds: Annotated[float, Field(gt=0, le=7 * 86400)] | None = None
     """Longest run time of one attempt."""
-    deadline_at: AwareDatetime | None = None
-    """A job nobody has started by then expires."""
+    deadline_at: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = None
+    """A job nobody has started by then expires; in the past, it is refused."""
     metadata: Metadata = Field(default_factory=dict)
     """Free notes, such as the commit a pipeline builds."""
 
