@@ -12,6 +12,8 @@ from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 
 from service.api import problems
+from service.api.bodies import Bodies
+from service.api.hosts import HostCheck
 from service.api.metrics import Metrics
 from service.api.middleware import RequestBody, RequestContext
 from service.api.routes import blobs, catalogue, health, jobs, masks, plan
@@ -55,7 +57,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.metrics = metrics
     app.state.closing = threading.Event()
     problems.install(app)
-    app.add_middleware(RequestBody, limit=settings.max_json_bytes)
+    app.add_middleware(HostCheck, settings=settings)
+    app.add_middleware(RequestBody, limit=settings.max_json_bytes, min_rate=settings.min_body_rate)
     app.add_middleware(RequestContext, observe=metrics.observe)
     for module in (jobs, plan, masks, blobs, catalogue):
         app.include_router(module.router, dependencies=[Depends(require_token)])
@@ -72,6 +75,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services = replace(services, wake=janitor.wake)
     app.state.services = services
     app.state.janitor = janitor
+    app.state.bodies = Bodies()
     app.state.upload_threads = anyio.CapacityLimiter(_UPLOAD_THREADS)
     app.state.metrics.watch(services)
     janitor.start()

@@ -9,12 +9,14 @@ import asyncio
 import re
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from service.contract.jobs import ENDED, EventView, JobView
 from service.jobs.queries import get_job, list_events
@@ -34,6 +36,19 @@ def preferred_wait(request: Request) -> int:
     """Return the seconds of ``Prefer: wait=N``, at most 30; 0 when there is no such wish."""
     match = _WAIT.search(", ".join(request.headers.getlist("prefer")))
     return min(int(match[1]), LONGEST_WAIT_SECONDS) if match else 0
+
+
+class LaterResponse(Response):
+    """A response that is made when it is sent: while it waits, the request's body is forgotten."""
+
+    def __init__(self, make: Callable[[], Awaitable[Response]]) -> None:
+        super().__init__()
+        self._make = make
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Make the response and send it."""
+        response = await self._make()
+        await response(scope, receive, send)
 
 
 async def wait_for_end(

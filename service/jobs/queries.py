@@ -65,6 +65,7 @@ def _decode(token: str, status: JobStatus | None) -> tuple[datetime, str]:
     try:
         padded = token + "=" * (-len(token) % 4)
         created_at, job_id, of_status = json.loads(base64.urlsafe_b64decode(padded))
+        str(job_id).encode()  # no lone surrogate, which JSON can say and databases cannot
         position = datetime.fromisoformat(created_at).astimezone(UTC), str(job_id)
     except (ValueError, TypeError, OverflowError):
         position, of_status = None, ""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from raiw.errors import InvalidInput
 from service.contract.errors import Busy
 from service.contract.jobs import JobStatus, JobView, PlanView
 from service.contract.requests import CraftJob, CraftRequest, JobRequest
@@ -77,9 +78,26 @@ def _get_or_create(
     job = jobs.find_active(session, key)
     if job is not None:
         return Submission(job_view(job, None), "joined")
+    _check_deadline(request.deadline_at, now)
     job = _new_job(services, request, key, now)
     jobs.add(session, job, now)
     return Submission(job_view(job, None), "created")
+
+
+def _check_deadline(deadline: datetime | None, now: datetime) -> None:
+    """Refuse a new job that would expire at once; a result or a job that is there is not new.
+
+    Raises
+    ------
+    InvalidInput
+        The deadline is not in the future.
+    """
+    if deadline is not None and deadline <= now:
+        raise InvalidInput(
+            f"deadline_at {deadline.isoformat()} has passed: it is {now.isoformat()}; choose a "
+            f"later one, or leave it out",
+            pointer="/deadline_at",
+        )
 
 
 def _made(session: Session, request: JobRequest, key: str) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from fastapi.sse import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from service.api.bodies import BodyRoute
 from service.api.dependencies import Id, PageSize, PageToken, ServicesDep
 from service.api.downloads import matches
-from service.api.streams import event_stream, preferred_wait, wait_for_end
+from service.api.streams import LaterResponse, event_stream, preferred_wait, wait_for_end
 from service.contract.jobs import (
     EventPage,
     JobPage,
@@ -24,7 +25,7 @@ from service.jobs import cancel as canceling
 from service.jobs import queries
 from service.jobs.submit import submit
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=BodyRoute)
 
 MAX_PAGE = 200
 _LONGEST_RETRY_SECONDS = 30
@@ -47,13 +48,17 @@ async def create_job(services: ServicesDep, request: Request, body: JobRequest) 
     holds the answer back for up to 30 seconds until the job has ended.
     """
     submission = await run_in_threadpool(submit, services, body)
-    wait = preferred_wait(request)
-    job = await wait_for_end(services, request, submission.job, wait)
-    status = HTTPStatus.OK if job.done else HTTPStatus.ACCEPTED
-    response = _job_response(job, status, wait)
-    response.headers["Location"] = job.urls.self
-    response.headers["X-Raiw-Cache"] = submission.outcome
-    return response
+
+    async def answer() -> Response:
+        wait = preferred_wait(request)
+        job = await wait_for_end(services, request, submission.job, wait)
+        status = HTTPStatus.OK if job.done else HTTPStatus.ACCEPTED
+        response = _job_response(job, status, wait)
+        response.headers["Location"] = job.urls.self
+        response.headers["X-Raiw-Cache"] = submission.outcome
+        return response
+
+    return LaterResponse(answer)
 
 
 @router.get("")
