@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from raiw.algorithms import ALGORITHMS
-from raiw.crafting.radix import place_values
+from raiw.crafting.algorithms.radix import place_values
 from raiw.crafting.randomness import Stream
 from raiw.errors import Infeasible
 from tests.reference import baselines as reference

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 import raiw
+from raiw.budgets.afie import afie_score
 from raiw.cli.app import run
 from raiw.errors import (
     ImpossibleTarget,
@@ -23,8 +24,7 @@ from raiw.errors import (
     InvalidSpec,
     RaiwError,
 )
-from raiw.pruning.afie import afie_score
-from raiw.pruning.channels import ChannelMasks
+from raiw.masks.channels import ChannelMasks
 from tests.reference.scores import FINITE, KINDS
 
 

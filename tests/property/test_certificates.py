@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raiw.algorithms import ALGORITHMS
-from raiw.crafting import kept_score
-from raiw.crafting.certificate import Certificate, certify
+from raiw.crafting.bounds.certificate import Certificate, certify
+from raiw.crafting.bounds.descent import descend
+from raiw.crafting.bounds.potentials import settle
+from raiw.crafting.bounds.prices import Prices, arcs_of, upper_bound
 from raiw.crafting.degrees import keeps_contract
-from raiw.crafting.descent import descend
-from raiw.crafting.potentials import settle
-from raiw.crafting.prices import Prices, arcs_of, upper_bound
 from raiw.crafting.randomness import Stream
-from raiw.crafting.scores import Scores, as_native
 from raiw.graphs import Graph
+from raiw.kernels.cells import Scores, as_native
+from raiw.kernels.exact import kept_score
 
 STREAM = Stream(0, "layer", 0)
 

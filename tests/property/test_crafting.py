@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_flow
 
+from raiw import kernels
 from raiw.algorithms import ALGORITHMS
-from raiw.crafting import craft_layer, kernels
 from raiw.crafting.degrees import keeps_contract, share
+from raiw.crafting.layer import craft_layer
 from raiw.crafting.randomness import Stream
 from raiw.errors import Infeasible
 from raiw.graphs import Graph

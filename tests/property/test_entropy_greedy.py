@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raiw.algorithms import ALGORITHMS
-from raiw.crafting.entropy_greedy import grow
+from raiw.crafting.growth import grow
 from raiw.errors import TooLarge
 from raiw.statistics import measure
 from tests.reference.entropy_greedy import entropy_greedy

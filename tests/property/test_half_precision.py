@@ -12,11 +12,11 @@ from safetensors.numpy import save_file
 
 import raiw
 from raiw.algorithms import ALGORITHMS
-from raiw.crafting import kept_score
-from raiw.crafting.certificate import certify
+from raiw.crafting.bounds.certificate import certify
 from raiw.crafting.randomness import Stream
-from raiw.crafting.scores import Scores
-from raiw.importance.reading import open_importance
+from raiw.kernels.cells import Scores
+from raiw.kernels.exact import kept_score
+from raiw.scores.importance import open_importance
 from raiw.specs.spec import Spec
 
 HALVES = [np.float16, ml_dtypes.bfloat16]

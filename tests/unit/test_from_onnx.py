@@ -16,7 +16,7 @@ from onnx.reference import ReferenceEvaluator
 import raiw
 from raiw.errors import InvalidNetwork, NotFound, RaiwError, TooLarge
 from raiw.nets.registry import build
-from raiw.specs.onnx_file import read
+from raiw.readers.onnx_file import read
 
 
 def model(nodes, tensors=(), shape=(1, 5), **fields):
