@@ -1,0 +1,90 @@
+"""What 10,000 queued jobs cost: ``python -m tests.bench.queue``.
+
+Jobs of 64 small layers are submitted while no worker is there; the API starts again with them,
+lists and counts them; workers drain them for some minutes. Then as many are submitted and canceled,
+and new jobs are timed from their creation to their start. Printed for each step: seconds, most
+memory of the API process, and messages that the broker has taken. The floor of the drain is the
+library crafting the same specs in this process. The settings are the defaults of a deployment.
+"""
+
+import argparse
+import statistics
+import time
+
+import raiw
+from tests.integration.backlog import Backlog, spec, wait_until_idle
+from tests.integration.stack import Stack
+
+STARTS = 20
+
+
+def measure(stack: Stack, jobs: int, layers: int, minutes: float) -> None:
+    backlog = Backlog(stack, layers, tell=lambda step: print(f"  {step}", flush=True))
+    with backlog.step(f"submit {jobs} jobs"):
+        backlog.submit(jobs)
+    stack.restart_api()
+    with backlog.step("start, and 5 s more"):
+        time.sleep(5)
+    with backlog.step("list all, 200 a page"):
+        found = backlog.list_all()
+    with backlog.step("metrics, 10 times"):
+        for _ in range(10):
+            backlog.count("queued")
+    before = backlog.messages() - backlog.held()
+    began = time.perf_counter()
+    stack.start_worker()
+    with backlog.step("drain"):
+        left = backlog.drain(60 * minutes)
+    drained, seconds = found - left, time.perf_counter() - began
+    sent = backlog.messages() - backlog.held() - before
+    floor = statistics.median(_craft_seconds(layers) for _ in range(20))
+    print(
+        f"  drained {drained} of {found}: {sent / drained:.3f} messages a job, "
+        f"{1000 * seconds / drained:.1f} ms a job, library {1000 * floor:.1f} ms, "
+        f"ratio {seconds / drained / floor:.1f}"
+    )
+    stack.stop_workers()
+    with backlog.step(f"submit {jobs} jobs more"):
+        backlog.submit(jobs)
+    with backlog.step("cancel them"):
+        backlog.cancel()
+    print(
+        f"  the broker holds {backlog.held()} messages, the list {backlog.list_all()} queued jobs"
+    )
+    if left:
+        return
+    stack.start_worker()
+    began = time.perf_counter()
+    wait_until_idle(backlog)
+    print(f"  idle {time.perf_counter() - began:.2f} s after the worker's start")
+    starts = sorted(1000 * backlog.start_seconds() for _ in range(STARTS))
+    print(
+        f"  a new job starts after {statistics.median(starts):.1f} ms (median of {STARTS}), "
+        f"{starts[-1]:.1f} ms at most"
+    )
+
+
+def _craft_seconds(layers: int) -> float:
+    began = time.perf_counter()
+    raiw.craft(spec(layers)).to_bytes()
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--deployments", nargs="+", default=["sqlite", "postgres"])
+    parser.add_argument("--jobs", type=int, default=10_000)
+    parser.add_argument("--layers", type=int, default=64)
+    parser.add_argument("--minutes", type=float, default=8.0, help="longest drain")
+    asked = parser.parse_args()
+    for kind in asked.deployments:
+        print(f"{kind}:", flush=True)
+        stack = Stack(kind, settings={"RAIW_MIN_FREE_BYTES": "0"})
+        try:
+            measure(stack, asked.jobs, asked.layers, asked.minutes)
+        finally:
+            stack.stop()
+
+
+if __name__ == "__main__":
+    main()
