@@ -12,7 +12,7 @@ import statistics
 import time
 
 import raiw
-from tests.integration.backlog import Backlog, spec, wait_until_idle
+from tests.integration.backlog import Backlog, spec
 from tests.integration.stack import Stack
 
 STARTS = 20
@@ -26,7 +26,7 @@ def measure(stack: Stack, jobs: int, layers: int, minutes: float) -> None:
     with backlog.step("start, and 5 s more"):
         time.sleep(5)
     with backlog.step("list all, 200 a page"):
-        found = backlog.list_all()
+        found = len(backlog.queued())
     with backlog.step("metrics, 10 times"):
         for _ in range(10):
             backlog.count("queued")
@@ -44,18 +44,16 @@ def measure(stack: Stack, jobs: int, layers: int, minutes: float) -> None:
         f"ratio {seconds / drained / floor:.1f}"
     )
     stack.stop_workers()
-    with backlog.step(f"submit {jobs} jobs more"):
-        backlog.submit(jobs)
-    with backlog.step("cancel them"):
-        backlog.cancel()
-    print(
-        f"  the broker holds {backlog.held()} messages, the list {backlog.list_all()} queued jobs"
-    )
-    if left:
-        return
+    if left < jobs:
+        with backlog.step(f"submit {jobs - left} jobs more"):
+            backlog.submit(jobs - left)
+    waiting = backlog.queued()
+    with backlog.step(f"cancel {len(waiting)} jobs"):
+        backlog.cancel(waiting)
+    print(f"  the broker holds {backlog.held()} messages, the list {len(backlog.queued())} jobs")
     stack.start_worker()
     began = time.perf_counter()
-    wait_until_idle(backlog)
+    backlog.wait_until_idle()
     print(f"  idle {time.perf_counter() - began:.2f} s after the worker's start")
     starts = sorted(1000 * backlog.start_seconds() for _ in range(STARTS))
     print(

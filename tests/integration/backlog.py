@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,6 @@ class Backlog:
     stack: Stack
     layers: int
     tell: Callable[[Step], None] = lambda _step: None
-    ids: list[str] = field(default_factory=list)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -80,20 +79,21 @@ class Backlog:
     def submit(self, jobs: int) -> list[str]:
         """Submit jobs from several clients at once."""
         bodies = [{"spec": spec(self.layers)} for _ in range(jobs)]
-        self.ids = self._each(bodies, lambda http, body: http.post("/v1/jobs", json=body))
-        return self.ids
+        return self._each(bodies, lambda http, body: http.post("/v1/jobs", json=body))
 
-    def cancel(self) -> None:
-        """Cancel them all."""
-        self._each(self.ids, lambda http, job: http.post(f"/v1/jobs/{job}/cancel"))
+    def cancel(self, ids: list[str]) -> None:
+        """Cancel jobs from several clients at once."""
+        self._each(ids, lambda http, job_id: http.post(f"/v1/jobs/{job_id}/cancel"))
 
-    def list_all(self) -> int:
-        """Walk through the list of queued jobs; return how many there are."""
-        found, token = 0, ""
+    def queued(self) -> list[str]:
+        """Walk through the list of queued jobs; return their ids."""
+        found: list[str] = []
+        token = ""
         while True:
             query = {"status": "queued", "page_size": 200, "page_token": token}
             page = self.stack.http.get("/v1/jobs", params=query).json()
-            found, token = found + len(page["items"]), page["next_page_token"]
+            found += [item["id"] for item in page["items"]]
+            token = page["next_page_token"]
             if not token:
                 return found
 
@@ -111,6 +111,10 @@ class Backlog:
             time.sleep(0.5)
         return left
 
+    def wait_until_idle(self) -> None:
+        """Return once the workers have fetched all that the broker held."""
+        eventually(lambda: self.held() == 0, seconds=120)
+
     def start_seconds(self) -> float:
         """Return how long a new job waits until a worker starts it, by the database's clock."""
         job = self.stack.submit(spec(1)).json()
@@ -120,7 +124,9 @@ class Backlog:
         )
         return (started - created).total_seconds()
 
-    def _each(self, items: list[Any], ask: Callable[[httpx.Client, Any], httpx.Response]) -> Any:
+    def _each(
+        self, items: list[Any], ask: Callable[[httpx.Client, Any], httpx.Response]
+    ) -> list[str]:
         local = threading.local()
         clients: list[httpx.Client] = []
 
@@ -146,13 +152,3 @@ class Backlog:
 
     def _forget_peak(self) -> None:
         Path(f"/proc/{self.stack.api_pid}/clear_refs").write_text("5")
-
-
-def idle(backlog: Backlog) -> bool:
-    """Whether the workers have fetched all that the broker held."""
-    return backlog.held() == 0
-
-
-def wait_until_idle(backlog: Backlog) -> None:
-    """Return once the workers have fetched all that the broker held."""
-    eventually(lambda: idle(backlog), seconds=120)
