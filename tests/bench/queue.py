@@ -2,7 +2,8 @@
 
 Jobs of 64 small layers are submitted while no worker is there; the API starts again with them,
 lists and counts them; workers drain them for some minutes. Then as many are submitted and canceled,
-and new jobs are timed from their creation to their start. Printed for each step: seconds, most
+and new jobs are timed from their creation to their start. At last come specs of a megabyte each, and
+200 clients that wait for one of them. Printed for each step: seconds, most
 memory of the API process, and messages that the broker has taken. The floor of the drain is the
 library crafting the same specs in this process. The settings are the defaults of a deployment.
 """
@@ -16,6 +17,9 @@ from tests.integration.backlog import Backlog, spec
 from tests.integration.stack import Stack
 
 STARTS = 20
+LARGE = 11_000
+"""Layers of a spec of a megabyte."""
+WAITING = 200
 
 
 def measure(stack: Stack, jobs: int, layers: int, minutes: float) -> None:
@@ -62,6 +66,20 @@ def measure(stack: Stack, jobs: int, layers: int, minutes: float) -> None:
     )
 
 
+def measure_large(stack: Stack, jobs: int) -> None:
+    """Queue jobs whose specs have a megabyte each."""
+    backlog = Backlog(stack, LARGE, tell=lambda step: print(f"  {step}", flush=True))
+    with backlog.step(f"submit {jobs} specs of 1 MB"):
+        ids = backlog.submit(jobs)
+    stack.restart_api()
+    with backlog.step("start, and 5 s more"):
+        time.sleep(5)
+    with backlog.step("list, 200 a page"):
+        backlog.queued()
+    with backlog.step(f"{WAITING} clients wait for one of them"):
+        backlog.wait_together(ids[0], WAITING)
+
+
 def _craft_seconds(layers: int) -> float:
     began = time.perf_counter()
     raiw.craft(spec(layers)).to_bytes()
@@ -73,13 +91,17 @@ def main() -> None:
     parser.add_argument("--deployments", nargs="+", default=["sqlite", "postgres"])
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--layers", type=int, default=64)
+    parser.add_argument("--large", type=int, default=50, help="jobs of a large spec each")
     parser.add_argument("--minutes", type=float, default=8.0, help="longest drain")
     asked = parser.parse_args()
     for kind in asked.deployments:
         print(f"{kind}:", flush=True)
         stack = Stack(kind, settings={"RAIW_MIN_FREE_BYTES": "0"})
         try:
-            measure(stack, asked.jobs, asked.layers, asked.minutes)
+            if asked.jobs:
+                measure(stack, asked.jobs, asked.layers, asked.minutes)
+            stack.stop_workers()
+            measure_large(stack, asked.large)
         finally:
             stack.stop()
 

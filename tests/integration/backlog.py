@@ -1,5 +1,6 @@
 """Many queued jobs: what they cost the API and the broker, and how they are worked off."""
 
+import asyncio
 import itertools
 import re
 import threading
@@ -110,6 +111,25 @@ class Backlog:
         while (left := self.count("queued")) and time.monotonic() < give_up:
             time.sleep(0.5)
         return left
+
+    def wait_together(self, job_id: str, clients: int) -> None:
+        """Let many clients wait for a job, cancel it, and read its whole description in each."""
+
+        async def wait(http: httpx.AsyncClient) -> None:
+            headers = {"Prefer": "wait=30"}
+            answer = await http.get(f"/v1/jobs/{job_id}", headers=headers)
+            assert answer.json()["status"] == "canceled"
+
+        async def wait_all() -> None:
+            limits = httpx.Limits(max_connections=None)
+            base = {"base_url": self.stack.url, "timeout": 120, "limits": limits}
+            async with httpx.AsyncClient(**base) as http, asyncio.TaskGroup() as group:
+                for _ in range(clients):
+                    group.create_task(wait(http))
+                await asyncio.sleep(5)
+                (await http.post(f"/v1/jobs/{job_id}/cancel")).raise_for_status()
+
+        asyncio.run(wait_all())
 
     def wait_until_idle(self) -> None:
         """Return once the workers have fetched all that the broker held."""
