@@ -2,10 +2,10 @@
 
 Jobs of 64 small layers are submitted while no worker is there; the API starts again with them,
 lists and counts them; workers drain them for some minutes. Then as many are submitted and canceled,
-and new jobs are timed from their creation to their start. At last come specs of a megabyte each, and
-200 clients that wait for one of them. Printed for each step: seconds, most
-memory of the API process, and messages that the broker has taken. The floor of the drain is the
-library crafting the same specs in this process. The settings are the defaults of a deployment.
+and new jobs are timed from their creation to their start. At last come specs of a megabyte each,
+and 200 clients that wait for one of them. Printed for each step: seconds, most memory of the API
+process, and messages that the broker has taken. The floor of the drain is the library crafting the
+same specs in this process. The settings are the defaults of a deployment.
 """
 
 import argparse
@@ -17,8 +17,8 @@ from tests.integration.backlog import Backlog, spec
 from tests.integration.stack import Stack
 
 STARTS = 20
-LARGE = 11_000
-"""Layers of a spec of a megabyte."""
+LARGE = {"layers": 4096, "name": "a-layer-with-a-long-name" * 6}
+"""A spec of a megabyte."""
 WAITING = 200
 
 
@@ -68,7 +68,7 @@ def measure(stack: Stack, jobs: int, layers: int, minutes: float) -> None:
 
 def measure_large(stack: Stack, jobs: int) -> None:
     """Queue jobs whose specs have a megabyte each."""
-    backlog = Backlog(stack, LARGE, tell=lambda step: print(f"  {step}", flush=True))
+    backlog = Backlog(stack, **LARGE, tell=lambda step: print(f"  {step}", flush=True))
     with backlog.step(f"submit {jobs} specs of 1 MB"):
         ids = backlog.submit(jobs)
     stack.restart_api()

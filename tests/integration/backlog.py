@@ -21,12 +21,12 @@ CLIENTS = 4
 _numbers = itertools.count(int(time.time() * 1000))
 
 
-def spec(layers: int, side: int = 16) -> dict[str, Any]:
-    """A spec nobody has asked for before."""
+def spec(layers: int, name: str = "fc", side: int = 16) -> dict[str, Any]:
+    """A spec nobody has asked for before, its layers named after ``name``."""
     return {
         "name": "one of many",
         "layers": [
-            {"name": f"fc{i}", "kind": "linear", "in_features": side, "out_features": side}
+            {"name": f"{name}{i}", "kind": "linear", "in_features": side, "out_features": side}
             for i in range(layers)
         ],
         "craft": {"degree": 2, "seed": next(_numbers)},
@@ -57,6 +57,7 @@ class Backlog:
 
     stack: Stack
     layers: int
+    name: str = "fc"
     tell: Callable[[Step], None] = lambda _step: None
 
     @contextmanager
@@ -79,7 +80,7 @@ class Backlog:
 
     def submit(self, jobs: int) -> list[str]:
         """Submit jobs from several clients at once."""
-        bodies = [{"spec": spec(self.layers)} for _ in range(jobs)]
+        bodies = [{"spec": spec(self.layers, self.name)} for _ in range(jobs)]
         return self._each(bodies, lambda http, body: http.post("/v1/jobs", json=body))
 
     def cancel(self, ids: list[str]) -> None:
