@@ -15,7 +15,7 @@ depends_on = None
 
 DOCUMENT = sa.JSON(none_as_null=True)
 PUBLISHED = sa.text("status = 'queued' AND published_at IS NOT NULL")
-DUE = sa.text("status = 'queued' AND deadline_at IS NOT NULL")
+DUE = sa.text("deadline_at IS NOT NULL")
 ASKED = sa.text("statistics IS NULL AND measure_attempts > 0")
 BATCH = 100
 
@@ -64,7 +64,7 @@ def upgrade() -> None:
     op.create_index("ix_jobs_status_created_at_id", "jobs", ["status", "created_at", "id"])
     op.drop_index("ix_jobs_status_run_after", table_name="jobs")
     _create_partial("ix_jobs_published", "jobs", ["queue", "published_at"], PUBLISHED)
-    _create_partial("ix_jobs_due", "jobs", ["deadline_at"], DUE)
+    _create_partial("ix_jobs_due", "jobs", ["status", "deadline_at"], DUE)
     _create_partial("ix_masks_asked", "masks", ["created_at"], ASKED)
     op.create_index("ix_outbox_queue_id", "outbox", ["queue", "id"])
     op.create_index(op.f("ix_outbox_argument"), "outbox", ["argument"])

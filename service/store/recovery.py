@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import Select, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.contract.jobs import ENDED, JobStatus
+from service.contract.jobs import JobStatus
 from service.contract.tasks import Queue, Task
 from service.store import outbox, requests
 from service.store.jobs import HELD, Attempt, end_queued, lose
-from service.store.tables import ASKED, DUE, PUBLISHED, Job, Masks, Outbox
+from service.store.tables import ASKED, PUBLISHED, Job, Masks, Outbox
 
 BATCH = 500
 """Most rows that one transaction deals with."""
@@ -85,7 +85,7 @@ def forget(session: Session, ended_before: datetime) -> int:
 
     Their masks stay.
     """
-    old = select(Job.id).where(Job.finished_at < ended_before, Job.status.in_(ENDED)).limit(BATCH)
+    old = select(Job.id).where(Job.finished_at < ended_before).limit(BATCH)
     removed = delete(Job).where(Job.id.in_(old)).returning(Job.request)
     asked = session.scalars(removed, execution_options={"synchronize_session": False}).all()
     requests.forget(session, list(set(asked)))
@@ -93,7 +93,7 @@ def forget(session: Session, ended_before: datetime) -> int:
 
 
 def _expired(now: datetime) -> Select[str]:
-    return select(Job.id).where(DUE, Job.deadline_at <= now)
+    return select(Job.id).where(Job.status == JobStatus.QUEUED, Job.deadline_at <= now)
 
 
 def _silent(now: datetime) -> Select[str]:

@@ -61,10 +61,10 @@ Big = BigInteger().with_variant(Integer, "sqlite")
 """64 bits on both; SQLite counts rows by itself only in a column it calls INTEGER."""
 
 ACTIVE = text("status IN ('queued', 'running')")
+DUE = text("deadline_at IS NOT NULL")
 # Partial indexes, and the very words with which their rows are asked for: a database that is given
 # the values apart from the statement does not see that the index serves.
 PUBLISHED = text("status = 'queued' AND published_at IS NOT NULL")
-DUE = text("status = 'queued' AND deadline_at IS NOT NULL")
 ASKED = text("statistics IS NULL AND measure_attempts > 0")
 
 
@@ -105,7 +105,7 @@ class Job(Table):
             sqlite_where=PUBLISHED,
             postgresql_where=PUBLISHED,
         ),
-        Index("ix_jobs_due", "deadline_at", sqlite_where=DUE, postgresql_where=DUE),
+        Index("ix_jobs_due", "status", "deadline_at", sqlite_where=DUE, postgresql_where=DUE),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
