@@ -97,7 +97,7 @@ class Janitor:
             self._relay,
             Loop(self.sweep, pace),
             Loop(self.recover, settings.republish_seconds / 2),
-            Loop(self.keep_house, pace * _HOUSEKEEPING_ROUNDS),
+            Loop(self.keep_house, pace * _HOUSEKEEPING_ROUNDS / 2),
         ]
 
     @property
@@ -146,7 +146,7 @@ class Janitor:
     def keep_house(self) -> None:
         """Remove what has outlived its time; of all servers the first one due does it."""
         settings, database = self._services.settings, self._services.database
-        every = timedelta(seconds=settings.janitor_seconds * _HOUSEKEEPING_ROUNDS / 2)
+        every = timedelta(seconds=settings.janitor_seconds * _HOUSEKEEPING_ROUNDS)
         if not duties.take(database, "keep house", every):
             return
         forgotten = recovery.BATCH

@@ -2,10 +2,10 @@
 
 Jobs of 64 small layers are submitted while no worker is there; the API starts again with them,
 lists and counts them; workers drain them for some minutes. Then as many are submitted and canceled,
-and new jobs are timed from their creation to their start, as they were at the beginning. At last come specs of a megabyte each,
-and 200 clients that wait for one of them. Printed for each step: seconds, most memory of the API
-process, and messages that the broker has taken. The floor of the drain is the library crafting the
-same specs in this process. The settings are the defaults of a deployment.
+and new jobs are timed from their creation to their start, as before all that. At last come specs of
+a megabyte each, and 200 clients that wait for one of them. Printed for each step: seconds, most
+memory of the API process, and messages that the broker has taken. The floor of the drain is the
+library crafting the same specs in this process. The settings are the defaults of a deployment.
 """
 
 import argparse
@@ -68,8 +68,8 @@ def measure(stack: Stack, jobs: int, layers: int, minutes: float) -> None:
 def _time_starts(backlog: Backlog, when: str) -> None:
     starts = sorted(1000 * backlog.start_seconds() for _ in range(STARTS))
     print(
-        f"  {when}, a new job starts after {statistics.median(starts):.1f} ms (median of {STARTS}), "
-        f"{starts[-1]:.1f} ms at most",
+        f"  {when} a new job starts after {statistics.median(starts):.1f} ms, "
+        f"{starts[-1]:.1f} ms at most ({STARTS} jobs)",
         flush=True,
     )
 
