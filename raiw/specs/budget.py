@@ -8,7 +8,6 @@ from fractions import Fraction
 from raiw.errors import ImpossibleTarget, InvalidSpec
 from raiw.specs.crafting import Craft
 from raiw.specs.layers import Conv, Linear
-from raiw.specs.rests import Rests
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +173,8 @@ def _changes(
     edges as the largest cost is (Eisenbrand and Weismantel, SODA 2018). Empty where there is none,
     or none was found among so many rests as :class:`Rests` holds.
     """
+    from raiw.specs.rests import Rests  # and numpy, which few plans need
+
     unit = math.gcd(*costs)
     if left % unit:
         return {}
