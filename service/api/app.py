@@ -23,6 +23,7 @@ from service.jobs.services import Services
 from service.settings import Settings
 
 _UPLOAD_THREADS = 64
+_PROBE_THREADS = 8
 
 _PROBLEM: dict[int | str, dict[str, Any]] = {
     "default": {
@@ -73,6 +74,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.services = services
     app.state.janitor = janitor
     app.state.upload_threads = anyio.CapacityLimiter(_UPLOAD_THREADS)
+    app.state.probe_threads = anyio.CapacityLimiter(_PROBE_THREADS)
     app.state.metrics.watch(services)
     janitor.start()
     try:
