@@ -13,6 +13,7 @@ from service.contract.requests import CraftJob, CraftRequest, JobRequest
 from service.jobs.checks import check_request, check_scores
 from service.jobs.services import Services
 from service.jobs.views import job_view, plan_view
+from service.logs import request_id
 from service.store import jobs, masks
 from service.store.tables import Job
 
@@ -76,6 +77,7 @@ def _get_or_create(
         return Submission(job_view(job, masks.find(session, digest) if digest else None), "hit")
     job = jobs.find_active(session, key)
     if job is not None:
+        jobs.join(session, job.id, request_id.get(), now)
         return Submission(job_view(job, None), "joined")
     job = _new_job(services, request, key, now)
     jobs.add(session, job, now)
@@ -127,4 +129,6 @@ def _new_job(services: Services, request: JobRequest, key: str, now: datetime) -
         run_after=now,
         published_at=now,
         deadline_at=request.deadline_at,
+        request_id=request_id.get(),
+        joined=0,
     )

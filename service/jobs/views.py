@@ -30,6 +30,8 @@ def job_view(job: Job, masks: Masks | None) -> JobView:
         task=job.task,
         algorithm=job.algorithm,
         metadata=job.note,
+        request_id=job.request_id,
+        joined=job.joined,
         attempt=job.attempt,
         max_attempts=job.max_attempts,
         progress=Progress(phase=job.phase, completed=job.completed, total=job.total),
