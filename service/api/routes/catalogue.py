@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from raiw import catalogue
 from raiw.algorithms import ALGORITHMS
 from raiw.errors import NotFound
-from raiw.specs.document import nearest
+from raiw.names import nearest
 from raiw.specs.spec import Spec
 from service.api.document import SchemaResponse
 from service.contract.catalogue import ModelPage, ModelSummary
