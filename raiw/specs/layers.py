@@ -11,13 +11,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from raiw.specs.document import Document
+from raiw.specs.document import WHOLE, Document
 
 MAX_SIDE = 1 << 24
 LayerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:\-]*$", max_length=200)]
-Side = Annotated[int, Field(ge=1, le=MAX_SIDE, strict=True)]
-Positions = Annotated[int, Field(ge=1, le=1 << 40, strict=True)]
-KernelSize = Annotated[int, Field(ge=1, le=1024, strict=True)]
+Side = Annotated[int, Field(ge=1, le=MAX_SIDE, strict=True), WHOLE]
+Positions = Annotated[int, Field(ge=1, le=1 << 40, strict=True), WHOLE]
+KernelSize = Annotated[int, Field(ge=1, le=1024, strict=True), WHOLE]
 
 _TRANSPOSED = {"conv_transpose1d": 1, "conv_transpose2d": 2, "conv_transpose3d": 3}
 _KERNEL_DIMENSIONS = {"conv1d": 1, "conv2d": 2, "conv3d": 3} | _TRANSPOSED

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Body, Depends, Path, Query, Request
 
 from raiw.errors import InvalidInput
-from raiw.specs.document import nearest
+from raiw.names import nearest
 from service.api.document import JOBS, PLANS, UPLOADS
 from service.contract.masks import UploadRequest
 from service.contract.requests import CraftRequest, JobRequest

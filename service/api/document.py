@@ -130,6 +130,8 @@ DOWNLOAD_HEAD: Described = {"responses": _FILE, "openapi_extra": parameters("If-
 """The HEAD of such bytes."""
 UPLOAD: Described = {"openapi_extra": {"requestBody": {"content": BYTES, "required": True}}}
 """A body of bytes."""
+UPLOAD_PART: Described = {"openapi_extra": {"requestBody": {"content": BYTES}}}
+"""A body of bytes that may be empty: where all have come, none is left to send."""
 
 _PROBLEM: Described = {
     "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}

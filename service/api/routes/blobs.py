@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from raiw.errors import NotFound
 from service.api.dependencies import DigestPath, Id, ServicesDep, UploadBody
-from service.api.document import DOWNLOAD, DOWNLOAD_HEAD, UPLOAD, headers
+from service.api.document import DOWNLOAD, DOWNLOAD_HEAD, UPLOAD, UPLOAD_PART, headers
 from service.api.downloads import download
 from service.contract.masks import BlobView, UploadView
 from service.jobs import uploads
@@ -37,7 +37,7 @@ async def put_blob(
     request: Request,
     response: Response,
     digest: DigestPath,
-    content_length: Annotated[int | None, Header(ge=0)] = None,
+    content_length: Annotated[int | None, Header(ge=0, include_in_schema=False)] = None,
 ) -> BlobView:
     """Upload a safetensors file under the SHA-256 of its bytes, in one request.
 
@@ -102,7 +102,7 @@ def get_upload(services: ServicesDep, response: Response, upload_id: Id) -> Uplo
             "headers": headers("Upload-Offset"),
         },
     },
-    **UPLOAD,
+    **UPLOAD_PART,
 )
 async def append_to_upload(
     services: ServicesDep,
