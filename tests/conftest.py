@@ -8,6 +8,6 @@ from hypothesis import HealthCheck, settings
 for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
-# A deadline an example would be a test of how busy the machine is.
-settings.register_profile("raiw")
+# A limit of time for an example, or for drawing it, would test how busy the machine is.
+settings.register_profile("raiw", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("raiw")
