@@ -21,7 +21,7 @@ def cancel(services: Services, job_id: str) -> JobView:
         The job succeeded, failed or expired before.
     """
     with services.database.write() as session:
-        canceled = jobs.cancel(session, job_id, request_id.get(), services.database.now(session))
+        canceled = jobs.cancel(session, job_id, services.database.now(session), request_id.get())
     view = get_job(services, job_id)
     if not canceled:
         raise AlreadyEnded(f"job {job_id} has already ended: it {view.status}", status=view.status)

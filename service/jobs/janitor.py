@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.jobs import uploads
 from service.jobs.services import Services
-from service.store import blobs, jobs, masks, outbox, units
+from service.store import blobs, jobs, masks, outbox, recovery, units
 from service.store.tables import Outbox
 
 logger = logging.getLogger(__name__)
@@ -78,19 +78,19 @@ class Janitor:
         patience = timedelta(seconds=settings.republish_seconds)
         with database.write() as session:
             now = database.now(session)
-            jobs.expire_queued(session, now)
-            if lost := jobs.reap(session, now, timedelta(seconds=1)):
+            recovery.expire_queued(session, now)
+            if lost := recovery.reap(session, now, timedelta(seconds=1)):
                 logger.warning("%d jobs lost their worker", lost)
-            if stale := jobs.republish(session, now, patience):
+            if stale := recovery.republish(session, now, patience):
                 logger.info("%d queued jobs published again", stale)
-            jobs.remeasure(session, now, patience, _MOST_MEASUREMENTS)
+            recovery.remeasure(session, now, patience, _MOST_MEASUREMENTS)
 
     def keep_house(self) -> None:
         """Remove what has outlived its time."""
         settings, database = self._services.settings, self._services.database
         with database.write() as session:
             now = database.now(session)
-            jobs.forget(session, now - timedelta(seconds=settings.keep_jobs_seconds))
+            recovery.forget(session, now - timedelta(seconds=settings.keep_jobs_seconds))
             left = units.forget(session, now - timedelta(seconds=settings.keep_uploads_seconds))
             left = [
                 digest

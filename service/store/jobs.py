@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, exists, or_, select, tuple_, update
+from sqlalchemy import or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from service.contract.jobs import ENDED, JobStatus
-from service.contract.tasks import Queue, Task
+from service.contract.tasks import Task
 from service.logs import about
-from service.store.tables import Job, JobEvent, Masks, Outbox, Outcome, Result
+from service.store.tables import Job, JobEvent, Outbox, Outcome, Result
 
 logger = logging.getLogger(__name__)
 
@@ -236,17 +236,10 @@ def end(
     return _close(session, _held(attempt), status, error, now)
 
 
-def cancel(session: Session, job_id: str, request_id: str | None, now: datetime) -> bool:
+def cancel(session: Session, job_id: str, now: datetime, request_id: str | None = None) -> bool:
     """Cancel a queued job, or ask a running one to stop; False when it has ended."""
     by = _asked_by(request_id)
-    if _close(
-        session,
-        update(Job).where(Job.id == job_id, Job.status == JobStatus.QUEUED),
-        JobStatus.CANCELED,
-        None,
-        now,
-        **by,
-    ):
+    if end_queued(session, job_id, JobStatus.CANCELED, now, **by):
         return True
     asked = session.scalar(
         update(Job)
@@ -263,33 +256,12 @@ def cancel(session: Session, job_id: str, request_id: str | None, now: datetime)
     )
 
 
-def expire_queued(session: Session, now: datetime) -> int:
-    """End the queued jobs whose deadline has passed; return how many."""
-    overdue = session.scalars(
-        select(Job.id).where(Job.status == JobStatus.QUEUED, Job.deadline_at <= now)
-    ).all()
-    return sum(
-        _close(
-            session,
-            update(Job).where(Job.id == job_id, Job.status == JobStatus.QUEUED),
-            JobStatus.EXPIRED,
-            None,
-            now,
-        )
-        for job_id in overdue
-    )
-
-
-def reap(session: Session, now: datetime, backoff: timedelta) -> int:
-    """Take the jobs whose worker fell silent from it: requeue, cancel or fail; return how many."""
-    lost = session.scalars(
-        select(Job)
-        .where(Job.status.in_(HELD), Job.lease_expires_at < now)
-        .with_for_update(skip_locked=True)
-    ).all()
-    for job in lost:
-        lose(session, Attempt(job.id, job.attempt), backoff, now)
-    return len(lost)
+def end_queued(
+    session: Session, job_id: str, status: JobStatus, now: datetime, **told: Any
+) -> bool:
+    """Close a queued job that nobody has started."""
+    queued = update(Job).where(Job.id == job_id, Job.status == JobStatus.QUEUED)
+    return _close(session, queued, status, None, now, **told)
 
 
 def lose(session: Session, attempt: Attempt, backoff: timedelta, now: datetime) -> None:
@@ -318,45 +290,6 @@ def release(session: Session, attempt: Attempt, queue: str, now: datetime) -> No
     session.execute(_held(attempt).values(max_attempts=Job.max_attempts + 1))
     _requeue(session, attempt, queue, now, now)
     end(session, attempt, JobStatus.CANCELED, None, now)
-
-
-def republish(session: Session, now: datetime, patience: timedelta) -> int:
-    """Write a new message for every queued job that nobody has claimed; return how many."""
-    waiting = exists().where(Outbox.argument == Job.id)
-    stale = session.scalars(
-        update(Job)
-        .where(
-            Job.status == JobStatus.QUEUED,
-            Job.run_after <= now - patience,
-            or_(Job.published_at.is_(None), Job.published_at <= now - patience),
-            ~waiting,
-        )
-        .values(published_at=now)
-        .returning(Job)
-    ).all()
-    for job in stale:
-        enqueue(session, Task.RUN_JOB, job.queue, job.id, now)
-    return len(stale)
-
-
-def remeasure(session: Session, now: datetime, patience: timedelta, most: int) -> int:
-    """Ask again for statistics that were asked for and did not come; return how many."""
-    waiting = exists().where(Outbox.argument == Masks.digest)
-    candidates = session.scalars(
-        select(Masks).where(
-            Masks.statistics.is_(None), Masks.measure_attempts.between(1, most - 1), ~waiting
-        )
-    ).all()
-    stale = [m for m in candidates if m.created_at <= now - patience * (m.measure_attempts + 1)]
-    for masks in stale:
-        masks.measure_attempts += 1
-        enqueue(session, Task.MEASURE_MASKS, Queue.CPU, masks.digest, now)
-    return len(stale)
-
-
-def forget(session: Session, ended_before: datetime) -> None:
-    """Remove jobs that ended before a time; their masks stay."""
-    session.execute(delete(Job).where(Job.status.in_(ENDED), Job.finished_at < ended_before))
 
 
 def _succeed(session: Session, attempt: Attempt, now: datetime, **made: Any) -> Job | None:

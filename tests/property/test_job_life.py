@@ -19,7 +19,7 @@ from sqlalchemy import select
 
 from service.contract.jobs import ENDED, JobStatus
 from service.settings import Settings
-from service.store import jobs, migrate, outbox
+from service.store import jobs, migrate, outbox, recovery
 from service.store.database import Database
 from service.store.tables import Job, JobEvent, Masks, Outbox, Result
 
@@ -162,9 +162,9 @@ class JobLife(RuleBasedStateMachine):
     @rule()
     def sweep(self) -> None:
         with self.database.write() as session:
-            jobs.expire_queued(session, self.now)
-            jobs.reap(session, self.now, timedelta(seconds=1))
-            jobs.republish(session, self.now, timedelta(seconds=30))
+            recovery.expire_queued(session, self.now)
+            recovery.reap(session, self.now, timedelta(seconds=1))
+            recovery.republish(session, self.now, timedelta(seconds=30))
 
     @rule(target=claimed, attempt=claimed)
     def the_worker_falls_silent(self, attempt: jobs.Attempt) -> Any:
