@@ -52,7 +52,8 @@ class Database:
         url = make_url(settings.database)
         self.is_sqlite = url.get_backend_name() == "sqlite"
         make = _sqlite_engine if self.is_sqlite else _postgres_engine
-        self.engine = make(url, patience or Patience.of(settings))
+        patience = patience or Patience.of(settings)
+        self.engine = make(url, patience, pool_pre_ping=True, pool_timeout=patience.connect)
         self._glances = make(url, _GLANCE, poolclass=NullPool)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
 
@@ -138,7 +139,7 @@ def _postgres_engine(url: URL, patience: Patience, **pool: Any) -> Engine:
         url,
         isolation_level="READ COMMITTED",
         connect_args=own,
-        **(pool or {"pool_pre_ping": True, "pool_timeout": patience.connect}),
+        **pool,
     )
 
     @event.listens_for(engine, "do_connect")
