@@ -47,8 +47,7 @@ def migrate() -> None:
     configure_logs("migrate", settings.log_level)
     if not settings.database_url:
         make_folder(settings.state_dir)
-    run(settings)
-    typer.echo("the database is at the newest revision")
+    typer.echo(run(settings))
 
 
 def demo(

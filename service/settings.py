@@ -48,6 +48,12 @@ class Settings(BaseSettings):
     """Folder of everything the embedded mode keeps."""
     database_url: str = ""
     """SQLAlchemy URL; empty means SQLite in the state folder."""
+    database_connect_seconds: Seconds = 10
+    """A database that gives no connection, or no sign of life on one, for so long is away."""
+    database_lock_seconds: Seconds = 10
+    """How long a statement waits for another's lock."""
+    database_statement_seconds: Seconds = 60
+    """Longest statement, and longest pause of a transaction, on PostgreSQL."""
     broker_url: str = ""
     """Redis or Valkey URL; empty means the Valkey that ``raiw serve`` starts by itself."""
     artifact_dir: Folder | None = None

@@ -43,3 +43,10 @@ class Busy(RaiwError):
 
     code = "busy"
     title = "The service is busy"
+
+
+class UnfitDatabase(InvalidInput):
+    """The database cannot be used as it is: its encoding, or a revision of a newer version."""
+
+    code = "unfit-database"
+    title = "The database cannot be used"

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from raiw.specs.document import Document
+from raiw.specs.document import WHOLE, Document
 from service.contract.jobs import Digest, View
 
 
@@ -46,7 +46,7 @@ class UploadRequest(Document):
     """The body of ``POST /v1/uploads``."""
 
     digest: Digest
-    bytes: Annotated[int, Field(ge=8, strict=True)]
+    bytes: Annotated[int, Field(ge=8, strict=True), WHOLE]
 
 
 class UploadView(View):

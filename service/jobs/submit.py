@@ -14,6 +14,7 @@ from service.contract.requests import CraftJob, CraftRequest, JobRequest
 from service.jobs.checks import check_request, check_scores
 from service.jobs.services import Services
 from service.jobs.views import job_summary, plan_view
+from service.logs import request_id
 from service.store import jobs, requests
 from service.store.requests import Packed
 from service.store.tables import Job
@@ -75,6 +76,8 @@ def _get_or_create(
     made = _made(session, request, key)
     job = jobs.find_succeeded(session, key) if made else jobs.find_active(session, key)
     if job is not None:
+        if not made:
+            jobs.join(session, job.id, request_id.get(), now)
         return job.id, "hit" if made else "joined"
     if not made:
         _check_deadline(request.deadline_at, now)
@@ -156,4 +159,6 @@ def _new_job(services: Services, request: JobRequest, key: str, digest: str, now
         run_after=now,
         published_at=None,
         deadline_at=request.deadline_at,
+        request_id=request_id.get(),
+        joined=0,
     )

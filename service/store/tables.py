@@ -147,6 +147,10 @@ class Job(Table):
     mask_digest: Mapped[str | None] = mapped_column(ForeignKey("masks.digest"))
     outcome: Mapped[dict[str, Any] | None]
     """What a job of another kind has made: ``files`` and ``report``."""
+    request_id: Mapped[str | None] = mapped_column(String(64))
+    """Id of the request that asked for the job."""
+    joined: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Further requests for it while it waited or ran."""
 
 
 class JobEvent(Table):
@@ -277,3 +281,12 @@ class Upload(Table):
     received: Mapped[int] = mapped_column(Big, default=0)
     created_at: Mapped[datetime]
     touched_at: Mapped[datetime]
+
+
+class Compatibility(Table):
+    """One row, written by every migration: which older code may go on with these tables."""
+
+    __tablename__ = "compatibility"
+
+    oldest: Mapped[str] = mapped_column(String(32), primary_key=True)
+    """The oldest revision whose code can."""

@@ -29,7 +29,7 @@ from service.jobs.services import Services
 from service.jobs.submit import submit
 from service.jobs.uploads import put_blob
 from service.settings import Settings
-from service.store import database, migrate
+from service.store import migrate
 from service.store.artifacts import Artifacts
 from tests.integration.stack import eventually
 from worker.runner import run_job
@@ -134,11 +134,8 @@ def test_a_worker_that_ends_gives_its_job_back(services: Services) -> None:
     assert run(services, job_id).status == "succeeded"
 
 
-def test_a_database_that_is_away_costs_a_training_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(database, "LOCK_SECONDS", 0.1)
-    services = opened(tmp_path)
+def test_a_database_that_is_away_costs_a_training_nothing(tmp_path: Path) -> None:
+    services = opened(tmp_path, database_lock_seconds=0.1)
     job = Watched(services, TRAINING | {"recipe": RECIPE | {"epochs": 8}})
     other = sqlite3.connect(tmp_path / "raiw.sqlite", isolation_level=None, timeout=10)
     other.execute("BEGIN EXCLUSIVE")

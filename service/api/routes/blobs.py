@@ -10,10 +10,11 @@ from starlette.exceptions import HTTPException
 
 from raiw.errors import NotFound
 from service.api.bodies import BodyRoute
-from service.api.dependencies import DigestPath, Id, ServicesDep
+from service.api.dependencies import DigestPath, Id, ServicesDep, UploadBody
+from service.api.document import DOWNLOAD, DOWNLOAD_HEAD, UPLOAD, UPLOAD_PART, headers
 from service.api.downloads import download
 from service.api.receiving import receive
-from service.contract.masks import BlobView, UploadRequest, UploadView
+from service.contract.masks import BlobView, UploadView
 from service.jobs import uploads
 
 router = APIRouter(prefix="/v1", tags=["uploads"], route_class=BodyRoute)
@@ -23,14 +24,14 @@ router = APIRouter(prefix="/v1", tags=["uploads"], route_class=BodyRoute)
     "/blobs/{digest}",
     status_code=HTTPStatus.CREATED,
     responses={200: {"model": BlobView, "description": "It was stored already."}},
-    openapi_extra={"requestBody": {"content": {"application/octet-stream": {}}, "required": True}},
+    **UPLOAD,
 )
 async def put_blob(
     services: ServicesDep,
     request: Request,
     response: Response,
     digest: DigestPath,
-    content_length: Annotated[int | None, Header(ge=0)] = None,
+    content_length: Annotated[int | None, Header(ge=0, include_in_schema=False)] = None,
 ) -> BlobView:
     """Upload a safetensors file under the SHA-256 of its bytes, in one request.
 
@@ -48,8 +49,8 @@ async def put_blob(
     return await receive(request, uploads.receive_blob(services, digest, content_length))
 
 
-@router.get("/blobs/{digest}", response_class=Response, operation_id="get_blob")
-@router.head("/blobs/{digest}", response_class=Response, operation_id="head_blob")
+@router.get("/blobs/{digest}", response_class=Response, operation_id="get_blob", **DOWNLOAD)
+@router.head("/blobs/{digest}", response_class=Response, operation_id="head_blob", **DOWNLOAD_HEAD)
 def get_blob(services: ServicesDep, request: Request, digest: DigestPath) -> Response:
     """Read a blob's bytes, or with HEAD ask whether it is stored."""
     blob = uploads.find_blob(services, digest)
@@ -63,15 +64,19 @@ def get_blob(services: ServicesDep, request: Request, digest: DigestPath) -> Res
     return download(request, digest=digest, size=blob.bytes, name=name, read=read)
 
 
-@router.post("/uploads", status_code=HTTPStatus.CREATED)
-def begin_upload(services: ServicesDep, response: Response, body: UploadRequest) -> UploadView:
+@router.post(
+    "/uploads",
+    status_code=HTTPStatus.CREATED,
+    responses={201: {"headers": headers("Location")}},
+)
+def begin_upload(services: ServicesDep, response: Response, body: UploadBody) -> UploadView:
     """Begin an upload in parts. `complete` is true at once when the file is stored already."""
     upload = uploads.begin(services, body)
     response.headers["Location"] = f"/v1/uploads/{upload.id}"
     return upload
 
 
-@router.get("/uploads/{upload_id}")
+@router.get("/uploads/{upload_id}", responses={200: {"headers": headers("Upload-Offset")}})
 def get_upload(services: ServicesDep, response: Response, upload_id: Id) -> UploadView:
     """Ask where an upload stands: `offset` is the next byte wanted."""
     upload = uploads.get_upload(services, upload_id)
@@ -81,8 +86,15 @@ def get_upload(services: ServicesDep, response: Response, upload_id: Id) -> Uplo
 
 @router.patch(
     "/uploads/{upload_id}",
-    responses={201: {"model": UploadView, "description": "The upload is complete."}},
-    openapi_extra={"requestBody": {"content": {"application/octet-stream": {}}, "required": True}},
+    responses={
+        200: {"headers": headers("Upload-Offset")},
+        201: {
+            "model": UploadView,
+            "description": "The upload is complete.",
+            "headers": headers("Upload-Offset"),
+        },
+    },
+    **UPLOAD_PART,
 )
 async def append_to_upload(
     services: ServicesDep,

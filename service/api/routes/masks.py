@@ -7,17 +7,12 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import JSONResponse, Response
 
 from service.api.dependencies import DigestPath, ServicesDep
+from service.api.document import DOWNLOAD, DOWNLOAD_HEAD, headers
 from service.api.downloads import download
 from service.contract.masks import MasksView, StatisticsView
 from service.jobs import stored
 
 router = APIRouter(prefix="/v1/masks", tags=["masks"])
-
-_BYTES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/octet-stream": {}}, "description": "The bytes."},
-    206: {"content": {"application/octet-stream": {}}, "description": "The range asked for."},
-    304: {"description": "The client has it."},
-}
 
 
 @router.get("/{digest}")
@@ -26,11 +21,9 @@ def get_masks(services: ServicesDep, digest: DigestPath) -> MasksView:
     return stored.get_masks(services, digest)
 
 
-@router.get(
-    "/{digest}/file", response_class=Response, responses=_BYTES, operation_id="get_mask_file"
-)
+@router.get("/{digest}/file", response_class=Response, operation_id="get_mask_file", **DOWNLOAD)
 @router.head(
-    "/{digest}/file", response_class=Response, responses=_BYTES, operation_id="head_mask_file"
+    "/{digest}/file", response_class=Response, operation_id="head_mask_file", **DOWNLOAD_HEAD
 )
 def get_mask_file(services: ServicesDep, request: Request, digest: DigestPath) -> Response:
     """Download a mask file (`raiw.masks@1`); it never changes. One `Range` may be asked for."""
@@ -42,7 +35,13 @@ def get_mask_file(services: ServicesDep, request: Request, digest: DigestPath) -
 
 @router.get(
     "/{digest}/statistics",
-    responses={202: {"model": StatisticsView, "description": "A worker measures: ask again."}},
+    responses={
+        202: {
+            "model": StatisticsView,
+            "description": "A worker measures: ask again.",
+            "headers": headers("Retry-After"),
+        }
+    },
 )
 def get_statistics(services: ServicesDep, digest: DigestPath, response: Response) -> StatisticsView:
     """Measure entropy, connectivity and expansion of every layer; the first call asks a worker."""
@@ -53,7 +52,7 @@ def get_statistics(services: ServicesDep, digest: DigestPath, response: Response
     return view
 
 
-@router.get("/{digest}/layers/{name}", response_model=dict[str, Any], responses=_BYTES)
+@router.get("/{digest}/layers/{name}", response_model=dict[str, Any], **DOWNLOAD)
 def get_layer(
     services: ServicesDep,
     request: Request,

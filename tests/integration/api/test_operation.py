@@ -139,9 +139,8 @@ def test_every_model_of_the_catalogue_can_be_fetched_and_crafted(http):
         assert Spec.parse({"layers": document["layers"], "craft": craft}).plan().edges > 0
 
 
-def test_a_locked_database_is_503_with_retry_after(tmp_path, monkeypatch):
-    monkeypatch.setattr("service.store.database.LOCK_SECONDS", 0.2)
-    server = start_server(tmp_path)
+def test_a_locked_database_is_503_with_retry_after(tmp_path):
+    server = start_server(tmp_path, database_lock_seconds=0.2)
     lock = sqlite3.connect(tmp_path / "raiw.sqlite", isolation_level=None)
     try:
         lock.execute("BEGIN IMMEDIATE")
