@@ -26,7 +26,9 @@ from raiw.specs.plan import Plan, PlannedLayer
 from raiw.specs.spec import Spec
 from service.contract.tasks import Task
 from service.jobs.services import Services
-from service.store import jobs, units
+from service.jobs.uploads import verified_upload
+from service.store import jobs, objects, units
+from service.store.artifacts import State
 from service.store.tables import Job
 from worker.lease import Lease, Stopped
 
@@ -61,7 +63,7 @@ class SharedJob:
         """Read the job's spec and open its scores."""
         spec, importance = Spec.parse(job.spec), None
         if job.importance is not None:
-            path = services.artifacts.path(job.importance)
+            path = verified_upload(services, job.importance)
             importance = open_importance(path, spec, digest=job.importance)
         plan = spec.plan(scored=importance is not None)
         timeout = job.timeout_seconds
@@ -96,8 +98,10 @@ class SharedJob:
                 layers = [layer for key in fresh for layer in self.units[key]]
                 on_progress(sum(len(self.units[key]) for key in known), layers)
             if len(done) == len(self.units):
-                return self._join(done)
-            if not self._craft_next(done, check):
+                if not (lost := self._lost(done)):
+                    return self._join(done)
+                self._reopen(lost)
+            elif not self._craft_next(done, check):
                 time.sleep(_WAIT_SECONDS)
 
     def assist(self) -> None:
@@ -171,6 +175,8 @@ class SharedJob:
                 file = self._craft_layers(self.units[key], check_both)
             artifact = self.services.artifacts.put(file)
             with database.write() as session:
+                artifacts = self.services.artifacts
+                objects.vouch(session, artifacts, artifact, lambda: artifacts.put(file))
                 units.finish(session, key, artifact, database.now(session))
             logger.info("unit %s of job %s crafted by worker %d", key, self.job_id, os.getpid())
         except BaseException:
@@ -187,6 +193,18 @@ class SharedJob:
         origin = origin_of(self.spec, self.importance)
         own = {"layers": [mask.layer.model_dump(mode="json") for mask in masks]}
         return MaskSet(masks, origin.model_copy(update={"spec": origin.spec | own})).to_bytes()
+
+    def _lost(self, done: dict[str, str]) -> dict[str, str]:
+        """Return the units whose file is missing or damaged."""
+        inspect = self.services.artifacts.inspect
+        return {key: file for key, file in done.items() if inspect(file) is not State.SOUND}
+
+    def _reopen(self, lost: dict[str, str]) -> None:
+        logger.error("%d units of job %s are lost and crafted anew", len(lost), self.job_id)
+        with self.services.database.write() as session:
+            now = self.services.database.now(session)
+            for key, file in lost.items():
+                units.reopen(session, key, file, now)
 
     def _join(self, done: dict[str, str]) -> MaskSet:
         files = [load(self.services.artifacts.path(done[key])) for key in self.units]

@@ -10,7 +10,7 @@ from raiw.errors import ImpossibleTarget, InvalidSpec, TooLarge
 from raiw.specs.budget import Open, edge_cost, share
 from raiw.specs.contracts import blocked_side, degree_range, even_sides, reachable_edges
 from raiw.specs.crafting import MAX_EDGES, Craft
-from raiw.specs.layers import Conv, Linear
+from raiw.specs.layers import Conv, Linear, packed_bytes
 from raiw.specs.targets import check_rules, group_outputs, last_match, layer_edges
 
 
@@ -157,7 +157,7 @@ class Plan:
     @property
     def mask_bytes(self) -> int:
         """Bytes of the packed masks."""
-        return sum(layer.shape[0] * -(-layer.shape[1] // 8) for layer in self.layers)
+        return sum(packed_bytes(layer.shape) for layer in self.layers)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON-serialisable values, layer by layer and in total."""

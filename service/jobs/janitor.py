@@ -11,9 +11,9 @@ from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.jobs import uploads
+from service.jobs.housekeeping import keep_house
 from service.jobs.services import Services
-from service.store import blobs, jobs, masks, outbox, units
+from service.store import jobs, outbox
 from service.store.tables import Outbox
 
 logger = logging.getLogger(__name__)
@@ -87,21 +87,7 @@ class Janitor:
 
     def keep_house(self) -> None:
         """Remove what has outlived its time."""
-        settings, database = self._services.settings, self._services.database
-        with database.write() as session:
-            now = database.now(session)
-            jobs.forget(session, now - timedelta(seconds=settings.keep_jobs_seconds))
-            left = units.forget(session, now - timedelta(seconds=settings.keep_uploads_seconds))
-            left = [
-                digest
-                for digest in left
-                if not masks.uses(session, digest) and blobs.find(session, digest) is None
-            ]
-            unfinished = jobs.unfinished_keys(session)
-        for digest in left:
-            self._services.artifacts.delete(digest)
-        uploads.remove_expired(self._services)
-        self._services.artifacts.sweep_runs(settings.keep_jobs_seconds, unfinished)
+        keep_house(self._services)
 
     def _send(self, messages: Sequence[Outbox]) -> int:
         """Publish in order until the broker refuses; return how many it took."""

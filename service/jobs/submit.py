@@ -1,5 +1,6 @@
 """Get or create: a job is named by what it makes, so equal requests meet in one result."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -7,14 +8,17 @@ from typing import Any, Literal
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from service.contract.errors import Busy
+from raiw.specs.layers import packed_bytes
+from service.contract.errors import Busy, NoSpace
 from service.contract.jobs import JobStatus, JobView, PlanView
 from service.contract.requests import CraftJob, CraftRequest, JobRequest
 from service.jobs.checks import check_request, check_scores
+from service.jobs.keeping import remove_expired
 from service.jobs.services import Services
 from service.jobs.views import job_view, plan_view
-from service.store import jobs, masks
-from service.store.tables import Job
+from service.store import blobs, jobs, masks, objects
+from service.store.artifacts import Artifacts
+from service.store.tables import Blob, Job, Masks
 
 Outcome = Literal["hit", "joined", "created"]
 _RACES = 5
@@ -33,8 +37,9 @@ def plan(services: Services, request: CraftRequest) -> PlanView:
     planned = request.spec.plan(scored=request.importance is not None)
     key = request.spec.content_key(request.importance)
     with services.database.read() as session:
-        check_scores(session, request.spec, request.importance)
-        return plan_view(planned, key, stored=jobs.find_result(session, key) is not None)
+        check_scores(session, services.artifacts, request.spec, request.importance)
+        stored = _find_masks(session, services.artifacts, key) is not None
+    return plan_view(planned, key, stored=stored)
 
 
 def submit(services: Services, request: JobRequest) -> Submission:
@@ -48,15 +53,24 @@ def submit(services: Services, request: JobRequest) -> Submission:
         The request cannot be carried out.
     NotFound
         What it refers to is not stored.
+    NoSpace
+        What it makes would not fit on the disk.
     """
     key = request.content_key()
+    expired_removed = False
     for _ in range(_RACES):
         try:
             with services.database.write() as session:
-                check_request(session, request)
+                check_request(session, services.artifacts, request)
                 submission = _get_or_create(services, session, request, key)
         except IntegrityError:
             continue  # another server inserted the same key first: look again and join it
+        except NoSpace:
+            if expired_removed:
+                raise
+            remove_expired(services)
+            expired_removed = True
+            continue
         if submission.outcome == "created":
             services.wake()
         return submission
@@ -67,7 +81,8 @@ def _get_or_create(
     services: Services, session: Session, request: JobRequest, key: str
 ) -> Submission:
     now = services.database.now(session)
-    made = _made(session, request, key)
+    made = _made(session, services.artifacts, request, key)
+    _note_use(session, request, made, now)
     if made:
         job = jobs.find_succeeded(session, key)
         if job is None:
@@ -77,18 +92,54 @@ def _get_or_create(
     job = jobs.find_active(session, key)
     if job is not None:
         return Submission(job_view(job, None), "joined")
+    services.artifacts.require_space(_disk_bytes(services, request))
     job = _new_job(services, request, key, now)
     jobs.add(session, job, now)
     return Submission(job_view(job, None), "created")
 
 
-def _made(session: Session, request: JobRequest, key: str) -> dict[str, Any]:
-    """Return the columns in which a job keeps what is stored under a key; empty if nothing is."""
+def _made(session: Session, artifacts: Artifacts, request: JobRequest, key: str) -> dict[str, Any]:
+    """Return the columns in which a job keeps what is stored under a key; empty if nothing is.
+
+    What a row promises and the store has not is not stored: it is made anew.
+    """
     if isinstance(request, CraftJob):
-        digest = jobs.find_result(session, key)
-        return {"mask_digest": digest} if digest else {}
+        found = _find_masks(session, artifacts, key)
+        return {"mask_digest": found.digest} if found else {}
     outcome = jobs.find_outcome(session, key)
-    return {"outcome": outcome} if outcome else {}
+    if outcome and all(blobs.stored(session, artifacts, digest) for digest in _files(outcome)):
+        return {"outcome": outcome}
+    return {}
+
+
+def _find_masks(session: Session, artifacts: Artifacts, key: str) -> Masks | None:
+    digest = jobs.find_result(session, key)
+    return masks.stored(session, artifacts, digest) if digest else None
+
+
+def _files(outcome: dict[str, Any]) -> list[str]:
+    return [file["digest"] for file in outcome["files"]]
+
+
+def _note_use(session: Session, request: JobRequest, made: dict[str, Any], now: datetime) -> None:
+    """Note that what a request names, and what it gets, is used."""
+    given = [getattr(request, "importance", None), *getattr(request, "uploads", {}).values()]
+    files = _files(made["outcome"]) if "outcome" in made else []
+    objects.use(session, Blob, [digest for digest in (*given, *files) if digest], now)
+    named = [made.get("mask_digest"), getattr(request, "masks", None)]
+    objects.use(session, Masks, [digest for digest in named if digest], now)
+
+
+def _disk_bytes(services: Services, request: JobRequest) -> int:
+    """Return what a craft job writes: its masks, and once more where workers share them.
+
+    What other jobs write is not known before; they need a disk above its floor.
+    """
+    if not isinstance(request, CraftJob):
+        return 0
+    shapes = [layer.graph_shape for layer in request.spec.layers]
+    shared = sum(map(math.prod, shapes)) > services.settings.unit_cells
+    return (1 + shared) * sum(map(packed_bytes, shapes))
 
 
 def _succeeded(session: Session, job: Job, made: dict[str, Any], now: datetime) -> Job:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.settings import Settings
+from service.store.sound import Sound
 
 LOCK_SECONDS = 10
 """How long a statement waits for another's lock before the answer is 503."""
@@ -27,6 +28,8 @@ class Database:
         self.is_sqlite = url.get_backend_name() == "sqlite"
         self.engine = _sqlite_engine(url) if self.is_sqlite else _postgres_engine(url)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        self.sound = Sound()
+        """Files kept in rows."""
 
     @contextmanager
     def read(self) -> Iterator[Session]:

@@ -11,11 +11,10 @@ from fastapi import APIRouter, Header, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from raiw.errors import NotFound
 from service.api.dependencies import DigestPath, Id, ServicesDep
 from service.api.downloads import download
 from service.contract.masks import BlobView, UploadRequest, UploadView
-from service.jobs import uploads
+from service.jobs import keeping, uploads
 
 router = APIRouter(prefix="/v1", tags=["uploads"])
 
@@ -60,15 +59,38 @@ async def put_blob(
 @router.head("/blobs/{digest}", response_class=Response, operation_id="head_blob")
 def get_blob(services: ServicesDep, request: Request, digest: DigestPath) -> Response:
     """Read a blob's bytes, or with HEAD ask whether it is stored."""
-    blob = uploads.find_blob(services, digest)
-    if blob is None:
-        raise NotFound(f"no blob {digest}: PUT it to /v1/blobs/{digest}")
+    look = uploads.get_blob if request.method == "HEAD" else uploads.open_blob
+    blob = look(services, digest)
 
     def read(start: int, stop: int) -> Iterator[bytes]:
         return services.artifacts.read(digest, start, stop)
 
     name = f"{digest.removeprefix('sha256:')[:16]}.safetensors"
     return download(request, digest=digest, size=blob.bytes, name=name, read=read)
+
+
+@router.delete(
+    "/blobs/{digest}",
+    status_code=HTTPStatus.NO_CONTENT,
+)
+def delete_blob(services: ServicesDep, digest: DigestPath) -> None:
+    """Remove a blob, whether it is stored or not; jobs that made it keep their record.
+
+    One that is pinned, or that a waiting or running job needs, is not removed: 409.
+    """
+    keeping.remove(services, keeping.BLOBS, digest)
+
+
+@router.put("/blobs/{digest}/pin", status_code=HTTPStatus.NO_CONTENT)
+def pin_blob(services: ServicesDep, digest: DigestPath) -> None:
+    """Keep a blob however long it is not used."""
+    keeping.pin(services, keeping.BLOBS, digest, pinned=True)
+
+
+@router.delete("/blobs/{digest}/pin", status_code=HTTPStatus.NO_CONTENT)
+def unpin_blob(services: ServicesDep, digest: DigestPath) -> None:
+    """Keep a blob no longer than others."""
+    keeping.pin(services, keeping.BLOBS, digest, pinned=False)
 
 
 @router.post("/uploads", status_code=HTTPStatus.CREATED)
