@@ -20,7 +20,6 @@ import logging
 import os
 import secrets
 import shutil
-import stat
 import time
 from collections.abc import Collection, Iterator
 from enum import StrEnum
@@ -74,11 +73,15 @@ class Artifacts:
 
     def has(self, digest: str, size: int | None = None) -> bool:
         """Whether a file is stored, of so many bytes; what they are is not looked at."""
+        path = self.path(digest)
+        return path.is_file() and size in (None, self.size(digest))
+
+    def size(self, digest: str) -> int:
+        """Return how many bytes a file has; none when it is not there."""
         try:
-            found = self.path(digest).stat()
+            return self.path(digest).stat().st_size
         except FileNotFoundError:
-            return False
-        return stat.S_ISREG(found.st_mode) and size in (None, found.st_size)
+            return 0
 
     def inspect(self, digest: str) -> State:
         """Read a file and compare it with its digest; one that was found sound is not read twice.

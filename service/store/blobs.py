@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from sqlalchemy import String, cast, delete, update
+from sqlalchemy import ColumnElement, String, cast, delete, exists, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -43,9 +43,23 @@ def remove(session: Session, digest: str, now: datetime) -> str:
     The caller has seized the digest, and discards the file after the commit.
     """
     del now  # the jobs that name a blob say all there is to say of it
-    session.execute(delete(Outcome).where(cast(Outcome.document, String).contains(digest)))
+    session.execute(delete(Outcome).where(_names(digest)))
     session.execute(delete(Blob).where(Blob.digest == digest))
     return digest
+
+
+def is_result(session: Session, digest: str) -> bool:
+    """Whether a blob is what a key means, so that it can be made anew."""
+    return bool(session.scalar(select(exists().where(_names(digest)))))
+
+
+def forget_result(session: Session, content_key: str) -> None:
+    """Forget what a key means."""
+    session.execute(delete(Outcome).where(Outcome.content_key == content_key))
+
+
+def _names(digest: str) -> ColumnElement[bool]:
+    return cast(Outcome.document, String).contains(digest)
 
 
 def find_upload(session: Session, upload_id: str) -> Upload | None:

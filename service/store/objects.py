@@ -10,21 +10,23 @@ own. So a crash leaves a file that nothing names, which housekeeping finds, and 
 names nothing. On SQLite the one writer's lock does it all.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import TypeVar
 
-from sqlalchemy import ColumnElement, String, cast, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, String, cast, exists, func, inspect, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.contract.jobs import ENDED
 from service.store.artifacts import Artifacts
 from service.store.database import Database
-from service.store.tables import Blob, Job, Masks, Unit
+from service.store.tables import Blob, Job, Masks, Table, Unit
 
 SPARSE = timedelta(hours=1)
 """How exactly one knows when something was last used: a row is not written at every reading."""
 
 KeptTable = type[Blob] | type[Masks]
+Row = TypeVar("Row", bound=Table)
 
 
 def hold(session: Session, *digests: str) -> None:
@@ -94,6 +96,25 @@ def has_expired(session: Session, table: KeptTable, digest: str, before: datetim
     """Whether nobody has used or pinned an object since ``before``."""
     query = exists().where(table.digest == digest, *_expired(table, before))
     return bool(session.scalar(select(query)))
+
+
+def count(session: Session, table: type[Table]) -> int:
+    """Return the number of rows."""
+    return session.scalar(select(func.count()).select_from(table)) or 0
+
+
+def every(database: Database, table: type[Row], at_a_time: int) -> Iterator[Row]:
+    """Yield the rows of a table in order of their key, read in several short transactions."""
+    key = inspect(table).primary_key[0]
+    last = ""
+    while True:
+        with database.read() as session:
+            query = select(table).where(key > last).order_by(key).limit(at_a_time)
+            rows = session.scalars(query).all()
+        yield from rows
+        if len(rows) < at_a_time:
+            return
+        last = getattr(rows[-1], key.name)
 
 
 def _expired(table: KeptTable, before: datetime) -> list[ColumnElement[bool]]:
