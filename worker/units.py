@@ -24,6 +24,7 @@ from raiw.masks import MaskSet, load
 from raiw.pipeline import craft_mask, origin_of
 from raiw.specs.plan import Plan, PlannedLayer
 from raiw.specs.spec import Spec
+from service.contract.errors import Damaged
 from service.contract.tasks import Task
 from service.jobs.services import Services
 from service.jobs.uploads import verified_upload
@@ -37,6 +38,8 @@ logger = logging.getLogger(__name__)
 _WAIT_SECONDS = 0.25
 """Pause before looking again for units that other workers hold."""
 _MOST_INVITED = 64
+_MOST_ROUNDS = 3
+"""How often units are crafted anew whose files are lost."""
 
 Unit = tuple[PlannedLayer, ...]
 """The layers that one worker crafts."""
@@ -90,6 +93,7 @@ class SharedJob:
         """
         self._invite()
         known: set[str] = set()
+        rounds = 0
         while True:
             check()
             done = self._finished()
@@ -100,7 +104,8 @@ class SharedJob:
             if len(done) == len(self.units):
                 if not (lost := self._lost(done)):
                     return self._join(done)
-                self._reopen(lost)
+                rounds += 1
+                self._reopen(lost, rounds)
             elif not self._craft_next(done, check):
                 time.sleep(_WAIT_SECONDS)
 
@@ -199,7 +204,19 @@ class SharedJob:
         inspect = self.services.artifacts.inspect
         return {key: file for key, file in done.items() if inspect(file) is not State.SOUND}
 
-    def _reopen(self, lost: dict[str, str]) -> None:
+    def _reopen(self, lost: dict[str, str], rounds: int) -> None:
+        """Have units crafted anew.
+
+        Raises
+        ------
+        Damaged
+            That was tried often enough.
+        """
+        if rounds > _MOST_ROUNDS:
+            raise Damaged(
+                f"{len(lost)} units were lost {_MOST_ROUNDS} times after they were crafted: the "
+                f"artifact folder does not keep what is written to it; the operator must look"
+            )
         logger.error("%d units of job %s are lost and crafted anew", len(lost), self.job_id)
         with self.services.database.write() as session:
             now = self.services.database.now(session)

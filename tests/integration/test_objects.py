@@ -37,7 +37,7 @@ from service.jobs.submit import submit
 from service.jobs.uploads import find_blob, put_blob
 from service.settings import Settings
 from service.store import migrate, objects, units
-from service.store.artifacts import Artifacts
+from service.store.artifacts import Artifacts, State
 from service.store.tables import Blob, Outcome, Unit
 from tests.integration.stack import Postgres, Sqlite
 from worker.runner import run_job
@@ -289,13 +289,27 @@ def test_lost_units_are_crafted_anew_and_others_not(start: Open, hurt: Any) -> N
     keeping.remove(services, MASKS, CRAFTED.digest)
     files = sorted(unit_files(services))
     hurt(services, files[0])
-    (services.settings.artifacts / "kept").hardlink_to(services.artifacts.path(files[1]))
     again = crafted(services)
     assert (again.status, again.error, again.attempt) == ("succeeded", None, 1)
     assert again.result is not None
     assert again.result.digest == CRAFTED.digest
     assert sorted(unit_files(services)) == files
-    assert (services.settings.artifacts / "kept").samefile(services.artifacts.path(files[1]))
+    with services.database.read() as session:
+        assert sorted(session.scalars(select(Unit.attempt))) == [1, 1, 2]
+
+
+def test_a_folder_that_keeps_nothing_fails_the_job(start: Open) -> None:
+    class Leaking(Artifacts):
+        def inspect(self, digest: str) -> State:
+            return State.MISSING
+
+    services = start()
+    job_id, _ = ask(services)
+    leaking = Leaking(services.settings.artifacts)
+    run_job(replace(services, artifacts=leaking), job_id, lambda: False)
+    error = get_job(services, job_id).error
+    assert error is not None
+    assert error["code"] == "damaged"
 
 
 def test_a_damaged_upload_fails_the_job_that_reads_it_with_the_remedy(start: Open) -> None:
@@ -337,7 +351,7 @@ def test_room_is_made_before_anything_is_refused(start: Open) -> None:
 
 
 def test_a_job_without_room_for_its_masks_fails_and_says_so(start: Open) -> None:
-    services = start()
+    services = start(masks_in_database_bytes=1 << 30, unit_cells=1 << 30)
     job_id, _ = ask(services)
     full = replace(services, artifacts=Artifacts(services.settings.artifacts, 1 << 60))
     run_job(full, job_id, lambda: False)
