@@ -1,8 +1,8 @@
 """Kills a process before every step that it takes on the disk or in the database, one at a time.
 
-``python -m tests.integration.killed ACTION...`` prints how many steps each action has. Before each
-step one process is ended by SIGKILL; what it leaves must keep the laws, and the same action must
-then come to its end.
+``python -m tests.integration.objects.killed ACTION...`` prints how many steps each action has.
+Before each step one process is ended by SIGKILL; what it leaves must keep the laws, and the same
+action must then come to its end.
 """
 
 import os
