@@ -45,6 +45,7 @@ def get_blob(services: Services, digest: str) -> BlobView:
     blob = find_blob(services, digest)
     if blob is None:
         raise NotFound(f"no blob {digest}: PUT it to /v1/blobs/{digest}")
+    note_use(services, BLOBS, digest, blob.used_at)  # whoever asks is about to name it in a job
     return blob
 
 
@@ -63,7 +64,6 @@ def open_blob(services: Services, digest: str) -> BlobView:
         services.artifacts.verified(digest)
     except Damaged as error:
         raise Damaged(f"{error.message}: PUT it to /v1/blobs/{digest} again") from None
-    note_use(services, BLOBS, digest, blob.used_at)
     return blob
 
 

@@ -1,6 +1,7 @@
 """``/v1/blobs`` and ``/v1/uploads``: files in, whole or in parts that survive a broken line."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Annotated, TypeVar
 
@@ -11,6 +12,7 @@ from fastapi import APIRouter, Header, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from raiw.errors import NotFound
 from service.api.dependencies import DigestPath, Id, ServicesDep
 from service.api.downloads import download
 from service.contract.masks import BlobView, UploadRequest, UploadView
@@ -41,8 +43,8 @@ async def put_blob(
 
     The header is judged as soon as its bytes are here. For large files use `POST /v1/uploads`.
     """
-    stored = await run_in_threadpool(uploads.find_blob, services, digest)
-    if stored is not None:
+    with suppress(NotFound):  # or damaged: what comes takes its place
+        stored = await run_in_threadpool(uploads.open_blob, services, digest)
         response.status_code = HTTPStatus.OK
         return stored
     if content_length is None:

@@ -78,6 +78,14 @@ def test_wrong_bytes_are_not_served_and_the_right_ones_taken_again(http, server)
     assert http.get(url).content == data
 
 
+def test_a_put_replaces_wrong_bytes_that_nobody_has_read(http, server):
+    data = scores(107)
+    put(http, data)
+    flip(server.services, digest_of(data))
+    assert put(http, data).status_code == 201
+    assert http.get(f"/v1/blobs/{digest_of(data)}").content == data
+
+
 @pytest.fixture(scope="module", params=["chunk rows", "artifact"])
 def keeper(request, start) -> Server:
     return start(masks_in_database_bytes=(1 << 30) * (request.param == "chunk rows"))
