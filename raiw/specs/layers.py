@@ -132,4 +132,13 @@ class Conv(Document):
         return (*self.graph_shape, *self.kernel)
 
 
+def packed_bytes(shape: tuple[int, int]) -> int:
+    """Return the bytes of a packed mask of shape ``(out, in)``.
+
+    >>> packed_bytes((3, 9))
+    6
+    """
+    return shape[0] * -(-shape[1] // 8)
+
+
 Layer = Annotated[Linear | Conv, Field(discriminator="kind")]

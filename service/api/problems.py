@@ -33,6 +33,7 @@ STATUS: dict[type[errors.RaiwError], HTTPStatus] = {
     errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
     service_errors.AlreadyEnded: HTTPStatus.CONFLICT,
     service_errors.OffsetMismatch: HTTPStatus.CONFLICT,
+    service_errors.InUse: HTTPStatus.CONFLICT,
     service_errors.NoSpace: HTTPStatus.INSUFFICIENT_STORAGE,
     service_errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
 }

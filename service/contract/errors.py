@@ -1,6 +1,6 @@
 """Errors only the service can raise; the rest of the tree is :mod:`raiw.errors`."""
 
-from raiw.errors import InvalidInput, RaiwError
+from raiw.errors import InvalidInput, NotFound, RaiwError
 
 
 class AlreadyEnded(RaiwError):
@@ -22,6 +22,20 @@ class DigestMismatch(InvalidInput):
 
     code = "digest-mismatch"
     title = "The digest does not match"
+
+
+class Damaged(NotFound):
+    """The bytes stored are not those of their digest any more: they are as good as gone."""
+
+    code = "damaged"
+    title = "The stored file is damaged"
+
+
+class InUse(RaiwError):
+    """It cannot be removed: a job that has not ended needs it, or it is pinned."""
+
+    code = "in-use"
+    title = "It is in use"
 
 
 class OffsetMismatch(RaiwError):

@@ -5,10 +5,13 @@ Whether a request is in order is decided here as far as it can be without upload
 
 from abc import abstractmethod
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
     Discriminator,
     Field,
     Tag,

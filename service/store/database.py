@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from service.settings import Settings
+from service.store.sound import Sound
 
 AWAY = (OperationalError, InterfaceError, PoolTimeout)
 """What a database that is locked, silent, restarting or gone raises: the same may succeed later."""
@@ -56,6 +57,8 @@ class Database:
         self.engine = make(url, patience, pool_pre_ping=True, pool_timeout=patience.connect)
         self._glances = make(url, _GLANCE, poolclass=NullPool)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        self.sound = Sound()
+        """Files kept in rows."""
 
     @contextmanager
     def read(self) -> Iterator[Session]:

@@ -247,8 +247,8 @@ def finish(session: Session, attempt: Attempt, outcome: dict[str, Any], now: dat
     won = _succeed(session, attempt, now, outcome=outcome)
     if won is None:
         return False
-    if find_outcome(session, won.content_key) is None:
-        session.add(Outcome(content_key=won.content_key, document=outcome, created_at=now))
+    # An earlier one may be there whose files are gone.
+    session.merge(Outcome(content_key=won.content_key, document=outcome, created_at=now))
     data = {"status": won.status, "digest": outcome["files"][0]["digest"]}
     add_event(session, won.id, "status", data, now)
     return True

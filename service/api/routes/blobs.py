@@ -1,6 +1,7 @@
 """``/v1/blobs`` and ``/v1/uploads``: files in, whole or in parts that survive a broken line."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from service.api.document import DOWNLOAD, DOWNLOAD_HEAD, UPLOAD, UPLOAD_PART, h
 from service.api.downloads import download
 from service.api.receiving import receive
 from service.contract.masks import BlobView, UploadView
-from service.jobs import uploads
+from service.jobs import keeping, uploads
 
 router = APIRouter(prefix="/v1", tags=["uploads"], route_class=BodyRoute)
 
@@ -37,8 +38,8 @@ async def put_blob(
 
     The header is judged as soon as its bytes are here. For large files use `POST /v1/uploads`.
     """
-    stored = await run_in_threadpool(uploads.find_blob, services, digest)
-    if stored is not None:
+    with suppress(NotFound):  # or damaged: what comes takes its place
+        stored = await run_in_threadpool(uploads.open_blob, services, digest)
         response.status_code = HTTPStatus.OK
         return stored
     if content_length is None:
@@ -53,15 +54,35 @@ async def put_blob(
 @router.head("/blobs/{digest}", response_class=Response, operation_id="head_blob", **DOWNLOAD_HEAD)
 def get_blob(services: ServicesDep, request: Request, digest: DigestPath) -> Response:
     """Read a blob's bytes, or with HEAD ask whether it is stored."""
-    blob = uploads.find_blob(services, digest)
-    if blob is None:
-        raise NotFound(f"no blob {digest}: PUT it to /v1/blobs/{digest}")
+    look = uploads.get_blob if request.method == "HEAD" else uploads.open_blob
+    blob = look(services, digest)
 
     def read(start: int, stop: int) -> Iterator[bytes]:
         return services.artifacts.read(digest, start, stop)
 
     name = f"{digest.removeprefix('sha256:')[:16]}.safetensors"
     return download(request, digest=digest, size=blob.bytes, name=name, read=read)
+
+
+@router.delete("/blobs/{digest}", status_code=HTTPStatus.NO_CONTENT)
+def delete_blob(services: ServicesDep, digest: DigestPath) -> None:
+    """Remove a blob, whether it is stored or not; jobs that made it keep their record.
+
+    One that is pinned, or that a waiting or running job needs, is not removed: 409.
+    """
+    keeping.remove(services, keeping.BLOBS, digest)
+
+
+@router.put("/blobs/{digest}/pin", status_code=HTTPStatus.NO_CONTENT)
+def pin_blob(services: ServicesDep, digest: DigestPath) -> None:
+    """Keep a blob however long it is not used."""
+    keeping.pin(services, keeping.BLOBS, digest, pinned=True)
+
+
+@router.delete("/blobs/{digest}/pin", status_code=HTTPStatus.NO_CONTENT)
+def unpin_blob(services: ServicesDep, digest: DigestPath) -> None:
+    """Keep a blob no longer than others."""
+    keeping.pin(services, keeping.BLOBS, digest, pinned=False)
 
 
 @router.post(

@@ -10,9 +10,31 @@ from service.api.dependencies import DigestPath, ServicesDep
 from service.api.document import DOWNLOAD, DOWNLOAD_HEAD, headers
 from service.api.downloads import download
 from service.contract.masks import MasksView, StatisticsView
-from service.jobs import stored
+from service.jobs import keeping, stored
 
 router = APIRouter(prefix="/v1/masks", tags=["masks"])
+
+
+@router.delete("/{digest}", status_code=HTTPStatus.NO_CONTENT)
+def delete_masks(services: ServicesDep, digest: DigestPath) -> None:
+    """Remove masks, whether they are stored or not; the jobs that made them keep their record.
+
+    The same job asked for again crafts them anew. Those that are pinned, or that a waiting or
+    running job needs, are not removed: 409.
+    """
+    keeping.remove(services, keeping.MASKS, digest)
+
+
+@router.put("/{digest}/pin", status_code=HTTPStatus.NO_CONTENT)
+def pin_masks(services: ServicesDep, digest: DigestPath) -> None:
+    """Keep masks however long they are not used."""
+    keeping.pin(services, keeping.MASKS, digest, pinned=True)
+
+
+@router.delete("/{digest}/pin", status_code=HTTPStatus.NO_CONTENT)
+def unpin_masks(services: ServicesDep, digest: DigestPath) -> None:
+    """Keep masks no longer than others."""
+    keeping.pin(services, keeping.MASKS, digest, pinned=False)
 
 
 @router.get("/{digest}")
@@ -30,6 +52,8 @@ def get_mask_file(services: ServicesDep, request: Request, digest: DigestPath) -
     file = stored.open_masks(services, digest)
     name = f"masks-{digest.removeprefix('sha256:')[:16]}.safetensors"
     row = file.row
+    if request.method == "GET":
+        file.verify()
     return download(request, digest=row.file_sha256, size=row.size, name=name, read=file.read)
 
 
@@ -68,6 +92,7 @@ def get_layer(
     layer = stored.get_layer(file.row, name)
     if "application/octet-stream" not in request.headers.get("accept", ""):
         return JSONResponse(layer, HTTPStatus.OK, {"Vary": "Accept"})
+    file.verify()
     tensor = file.header().tensors[f"{name}.bitmask"]
     response = download(
         request,
