@@ -8,7 +8,6 @@ from fractions import Fraction
 from raiw.errors import ImpossibleTarget, InvalidSpec
 from raiw.specs.crafting import Craft
 from raiw.specs.layers import Conv, Linear
-from raiw.specs.rests import Rests
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +171,10 @@ def _changes(
 
     Looks for ever larger changes; where there is a solution, one changes less than twice as many
     edges as the largest cost is (Eisenbrand and Weismantel, SODA 2018). Empty where there is none,
-    or none was found among so many rests as :class:`Rests` holds.
+    or none was found among so many rests as :class:`raiw.specs.rests.Rests` holds.
     """
+    from raiw.specs.rests import Rests  # numpy: the web process has none until a budget needs it
+
     unit = math.gcd(*costs)
     if left % unit:
         return {}
