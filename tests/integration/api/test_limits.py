@@ -250,7 +250,7 @@ def test_validation_does_not_stop_the_loop(server, http, monkeypatch):
 
     def decode(body):
         entered.set()
-        assert leave.wait(20)
+        assert leave.wait(60)
         return {}
 
     monkeypatch.setattr(bodies, "_decode", decode)
