@@ -88,9 +88,9 @@ class Settings(BaseSettings):
     """Layers of so many possible edges together are one worker's share of a job; a job of more is
     shared by all workers that are free. All workers must agree on it."""
     janitor_seconds: Seconds = 1.0
-    """Pause between two rounds of the janitor."""
-    republish_seconds: Seconds = 30
-    """A queued job nobody claimed for so long is published again."""
+    """Longest pause between two rounds of the janitor."""
+    republish_seconds: Seconds = 5
+    """How long a job may be neither claimed nor in the broker before it is published again."""
     keep_jobs_seconds: Annotated[float, Field(gt=0)] = 30 * 86400
     """Ended jobs are removed after this time; masks stay."""
     keep_uploads_seconds: Annotated[float, Field(gt=0)] = 86400

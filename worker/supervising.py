@@ -23,7 +23,7 @@ from raiw.errors import NotFound
 from raiw.files import write_atomically
 from raiw.tensors import MAX_HEADER_BYTES, header_end
 from service.jobs.services import Services
-from service.store import blobs, jobs, masks
+from service.store import blobs, jobs, masks, requests
 from service.store.database import AWAY
 from service.store.tables import Blob, Job
 from service.tether import tied
@@ -90,7 +90,7 @@ def _write_task(services: Services, job: Job, folder: Path) -> None:
     NotFound
         This worker does not see the uploads.
     """
-    request = job.task or {}
+    request = requests.read(services.database, job.id)
     given = [request.get(field) or "" for field in ("weights", "importance", "data")]
     uploads = [digest for digest in given if digest.startswith("sha256:")]
     for digest in uploads:

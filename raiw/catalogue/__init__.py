@@ -34,7 +34,7 @@ def read(name: str) -> dict[str, Any] | None:
     return deepcopy(_read(name)) if name in names() else None
 
 
-@cache
+@cache  # names of the catalogue only: what a client makes up is not kept
 def _read(name: str) -> dict[str, Any]:
     document: dict[str, Any] = yaml.safe_load((_FOLDER / f"{name}.yaml").read_text("utf-8"))
     network = document.get("model")

@@ -173,7 +173,7 @@ def _changes(
     edges as the largest cost is (Eisenbrand and Weismantel, SODA 2018). Empty where there is none,
     or none was found among so many rests as :class:`raiw.specs.rests.Rests` holds.
     """
-    from raiw.specs.rests import Rests  # numpy: the web process has none until a budget needs it
+    from raiw.specs.rests import Rests  # and numpy, which few plans need
 
     unit = math.gcd(*costs)
     if left % unit:

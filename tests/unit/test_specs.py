@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -325,3 +326,13 @@ def test_operations_need_positions() -> None:
     assert "layer 'conv' has no positions" in detail
     at, detail = fault({"layers": [linear()], "craft": {"flops": 100}})
     assert "the nearest feasible number is 64" in detail
+
+
+def test_names_that_the_catalogue_has_not_are_not_kept():
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            assert catalogue.read(f"{number}" + "x" * 100_000) is None
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
