@@ -83,10 +83,12 @@ def inputs_of(
 ) -> dict[str, Tensor]:
     """Run a model once, and return what each layer read first; some may not have been called."""
     seen: dict[str, Tensor] = {}
+
+    def see(name: str, given: tuple[Tensor, ...]) -> None:
+        seen.setdefault(name, given[0].detach())
+
     handles = [
-        layer.module.register_forward_pre_hook(
-            lambda _, given, name=layer.name: seen.setdefault(name, given[0].detach()) and None
-        )
+        layer.module.register_forward_pre_hook(lambda _, given, name=layer.name: see(name, given))
         for layer in layers
     ]
     arguments = inputs if isinstance(inputs, tuple) else (inputs,)

@@ -41,7 +41,8 @@ def compact(
     The copy computes what the model with these masks on it does, up to the rounding of float32
     sums in another order: within ``1e-5`` of the sum of their terms' magnitudes, a layer. 16-bit
     tensors are added up in float32. The copy can be trained, compiled, exported, copied and saved;
-    pruned weights do not exist in it. Linear layers and convolutions of one to three axes have these forms:
+    pruned weights do not exist in it. Linear layers and convolutions of one to three axes have
+    these forms:
 
     ``condensed``
         Kept weights and the inputs they belong to, multiplied by raiw's own kernel.
