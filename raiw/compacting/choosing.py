@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from raiw.compacting.condensed import Condensed
 from raiw.compacting.layers import MaskedLayer
 from raiw.compacting.timing import shortest_times
 
@@ -60,16 +62,23 @@ def measure(
     inputs: Tensor,
     seconds: float = SECONDS,
 ) -> Measured:
-    """Return what each form of a layer takes on inputs like these."""
-    made = {form: make().eval() for form, make in forms.items()}
+    """Return what each form of a layer takes on inputs like these, with what follows the layer."""
+    made = {form: make() for form, make in forms.items()}
     example = torch.randn_like(inputs)
-    calls = [lambda module=module: module(example) for module in made.values()]
-    times = shortest_times(calls, seconds)
-    layer.module.train(layer.module.training)
+    behind = [] if layer.followers is None else layer.followers.modules
+    chains = [_chain(module, behind) for module in made.values()]
+    with _evaluating(nn.ModuleList(chains)):
+        times = shortest_times([partial(chain, example) for chain in chains], seconds)
     return Measured(
         dict(zip(made, times, strict=True)),
         {form: state_bytes(module) for form, module in made.items()},
     )
+
+
+def _chain(module: nn.Module, behind: list[nn.Module]) -> nn.Module:
+    """Return a form with what follows it, so that all forms do the same."""
+    done = isinstance(module, Condensed) and module.after is not None
+    return module if done or not behind else nn.Sequential(module, *behind)
 
 
 def state_bytes(module: nn.Module) -> int:

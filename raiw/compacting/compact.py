@@ -45,7 +45,8 @@ def compact(
     these forms:
 
     ``condensed``
-        Kept weights and the inputs they belong to, multiplied by raiw's own kernel.
+        Kept weights and the inputs they belong to, multiplied by raiw's own kernel, which does the
+        batch norm, ReLU and max pooling that follow in a :class:`torch.nn.Sequential` too.
     ``grouped``
         One gather and a grouped convolution, where consecutive outputs share their inputs
         (``craft.group_outputs``); ordinary operators.
@@ -116,9 +117,11 @@ def replace(model: nn.Module, layer: MaskedLayer, form: nn.Module) -> None:
     """Put a form of a layer wherever the model has the layer."""
     if form is layer.module:
         return
-    form.train(layer.module.training)
+    form.training = layer.module.training
+    if isinstance(form, Condensed) and form.after is not None and layer.followers is not None:
+        layer.followers.leave()
     for parent in model.modules():
-        for name, child in list(parent.named_children()):
+        for name, child in list(parent._modules.items()):  # noqa: SLF001 -- repeated ones too
             if child is layer.module:
                 setattr(parent, name, form)
                 _take_slow_path(model, parent)

@@ -12,7 +12,10 @@ def pattern(
 def run(
     pattern: Pattern,
     weights: Floats,
+    scales: Floats,
     biases: Floats,
+    rectify: bool,
+    pool: int,
     inputs: Floats,
     batch: int,
     geometry: npt.NDArray[np.int64],

@@ -6,6 +6,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
+from raiw.compacting.after import After
 from raiw.compacting.fans import Fans
 from raiw.compacting.geometry import Geometry
 from raiw.compacting.operator import dense_weight, multiply, sparse_layer
@@ -21,10 +22,16 @@ class Condensed(nn.Module):
     """
 
     def __init__(
-        self, geometry: Geometry, fans: Fans, weight: Tensor, bias: nn.Parameter | None
+        self,
+        geometry: Geometry,
+        fans: Fans,
+        weight: Tensor,
+        bias: nn.Parameter | None,
+        after: After | None = None,
     ) -> None:
         super().__init__()
         self.geometry = geometry
+        self.after = after
         self.starts: Tensor
         self.channels: Tensor
         self.register_buffer("starts", torch.from_numpy(fans.starts).to(torch.int32))
@@ -33,18 +40,35 @@ class Condensed(nn.Module):
         self.bias = bias
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return what the masked layer would."""
-        geometry = self.geometry
+        """Return what the masked layer, and what follows it, would."""
+        geometry, after = self.geometry, self.after
         batch = geometry.batched(geometry.pad(inputs))
-        return geometry.unbatched(self._multiply(batch), inputs)
+        plain = _is_plain(batch, self)
+        joined = (
+            plain
+            and after is not None
+            and (batch is inputs or after.norm is None)  # a norm reads batches of vectors or maps
+            and after.fits(geometry.places(batch.shape[2:]))
+        )
+        if plain:
+            outputs = self._multiply(batch, after if joined else None)
+        else:
+            outputs = self._multiply_watched(batch)
+        outputs = geometry.unbatched(outputs, inputs)
+        return outputs if after is None or joined else after(outputs)
 
-    def _multiply(self, batch: Tensor) -> Tensor:
+    def _multiply(self, batch: Tensor, after: After | None) -> Tensor:
+        operands = self.values, self.bias, self.starts, self.channels
+        return multiply(self.geometry, batch, *operands, after)
+
+    def _multiply_watched(self, batch: Tensor) -> Tensor:
         geometry = self.geometry
-        operands = batch, self.values, self.bias, self.starts, self.channels
-        if _is_plain(batch, self.values, self.bias):
-            return multiply(geometry, *operands)
         outputs: Tensor = sparse_layer(
-            *operands,
+            batch,
+            self.values,
+            self.bias,
+            self.starts,
+            self.channels,
             (geometry.outputs, geometry.inputs, geometry.groups),
             geometry.kernel,
             geometry.stride,
@@ -67,9 +91,9 @@ class Condensed(nn.Module):
 class Csr(Condensed):
     """A linear layer multiplied by torch's own CSR product; it has the weights of its base."""
 
-    def _multiply(self, batch: Tensor) -> Tensor:
-        if not _is_plain(batch, self.values, self.bias) or batch.dtype != self.values.dtype:
-            return super()._multiply(batch)
+    def _multiply(self, batch: Tensor, after: After | None) -> Tensor:
+        if batch.dtype != self.values.dtype:
+            return super()._multiply(batch, after)
         _hear_about_csr()
         matrix = torch.sparse_csr_tensor(
             self.starts,
@@ -102,14 +126,14 @@ def _values(geometry: Geometry, fans: Fans, weight: Tensor) -> Tensor:
     return grouped.permute(0, 2, 3, 1)[rows, columns].contiguous()
 
 
-def _is_plain(inputs: Tensor, *parameters: Tensor | None) -> bool:
+def _is_plain(inputs: Tensor, module: nn.Module) -> bool:
     """Tell whether nothing watches the product, so that the operator's way to it can be saved."""
     return (
         type(inputs) is Tensor
         and not torch.compiler.is_compiling()
         and not (
             torch.is_grad_enabled()
-            and any(t is not None and t.requires_grad for t in (inputs, *parameters))
+            and (inputs.requires_grad or any(p.requires_grad for p in module.parameters()))
         )
         and not torch._C._len_torch_dispatch_stack()  # noqa: SLF001 -- modes, as torch.library has it
         and torch._C._get_tracing_state() is None  # noqa: SLF001

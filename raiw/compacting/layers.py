@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from raiw.applying.places import find_places
+from raiw.compacting.after import Followers, Norm, find_followers
 from raiw.compacting.condensed import Condensed, Csr
 from raiw.compacting.fans import Fans, fans_of, sharing
 from raiw.compacting.geometry import KINDS, Geometry
@@ -39,6 +40,8 @@ class MaskedLayer:
     geometry: Geometry
     kept: Bools
     """The ``(out, in/groups)`` mask."""
+    followers: Followers | None = None
+    """What the own kernel can do to the outputs at once."""
 
     @cached_property
     def shared(self) -> int:
@@ -68,7 +71,9 @@ class MaskedLayer:
         return found | {"dense": lambda: self.module}
 
     def _condensed(self) -> nn.Module:
-        return Condensed(self.geometry, self._fans(self.together), self._weight, self._bias)
+        after = None if self.followers is None else self.followers.after()
+        fans = self._fans(self.together)
+        return Condensed(self.geometry, fans, self._weight, self._bias, after)
 
     def _grouped(self) -> nn.Module:
         return Grouped(self.geometry, self._fans(self.shared), self._weight, self._bias)
@@ -95,7 +100,7 @@ def find_layers(model: nn.Module, masks: MaskSet, *, strict: bool) -> list[Maske
     """Zero the pruned weights of a model, and return the masked layers that have other forms.
 
     Layers stay dense that are transposed, whose class may compute something else than its base,
-    whose weight another module reads too, or that have hooks; and those whose mask keeps all.
+    whose weight another module reads too, or that have hooks.
 
     Raises
     ------
@@ -112,13 +117,34 @@ def find_layers(model: nn.Module, masks: MaskSet, *, strict: bool) -> list[Maske
         for module in model.modules()
         for parameter in module.parameters(recurse=False)
     )
+    followers = _followers(model)
     return [
         MaskedLayer(
-            place.layer, place.module, Geometry.of(place.module), masks[place.layer].numpy()
+            place.layer,
+            place.module,
+            Geometry.of(place.module),
+            masks[place.layer].numpy(),
+            followers.get(place.module),
         )
         for place in places
-        if not place.kept.all()
-        and type(place.module) in KINDS
+        if type(place.module) in KINDS
         and readers[id(place.weight)] == 1
         and not any(getattr(place.module, hooks) for hooks in _HOOKS)
     ]
+
+
+def _followers(model: nn.Module) -> dict[nn.Module, Followers]:
+    """Return what follows each layer that stands once in the model, in a plain sequence."""
+    parents = list(model.modules())
+    standing = Counter(child for parent in parents for child in parent._modules.values())  # noqa: SLF001 -- repeated ones too
+    found = {}
+    for parent in parents:
+        if type(parent) is not nn.Sequential:
+            continue
+        for position, child in enumerate(parent):
+            if type(child) in KINDS and standing[child] == 1:
+                joined = find_followers(parent, position, KINDS[type(child)])
+                norms = [] if joined is None else [m for m in joined.modules if isinstance(m, Norm)]
+                if joined is not None and all(standing[norm] == 1 for norm in norms):
+                    found[child] = joined
+    return found

@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from raiw.compacting import kernels
+from raiw.compacting.after import After
 from raiw.compacting.geometry import Geometry
 
-_NO_BIAS = np.zeros(0, np.float32)
+_NONE = np.zeros(0, np.float32)
 _patterns: WeakIdKeyDictionary = WeakIdKeyDictionary()
 """What the kernel knows of a tensor of channels, with the version it was read at."""
 
@@ -150,24 +151,34 @@ def multiply(
     bias: Tensor | None,
     starts: Tensor,
     channels: Tensor,
+    after: After | None = None,
 ) -> Tensor:
-    """Return the outputs, without a record for autograd."""
+    """Return the outputs, without a record for autograd; ``after`` is done to them too."""
     kinds = {inputs.dtype, weights.dtype}
-    if inputs.device.type != "cpu" or torch.float64 in kinds or not inputs.numel():
+    places = geometry.places(inputs.shape[2:])
+    foreign = inputs.device.type != "cpu" or torch.float64 in kinds or not inputs.numel()
+    if foreign:
         dense = dense_weight(geometry, weights, starts, channels).to(inputs.dtype)
         own = None if bias is None else bias.to(inputs.dtype)
-        return geometry.multiply(inputs, dense, geometry.groups, own)
+        outputs = geometry.multiply(inputs, dense, geometry.groups, own)
+        return outputs if after is None else after(outputs)
+    scale, shift, pool = None, bias, 1
+    if after is not None:
+        scale, shift = after.affine(bias)
+        pool = after.pool
     outputs = torch.empty(
-        (inputs.shape[0], geometry.outputs, *geometry.places(inputs.shape[2:])),
-        dtype=torch.float32,
+        (inputs.shape[0], geometry.outputs, *(n // pool for n in places)), dtype=torch.float32
     )
     kernels.run(
         _pattern(geometry, starts, channels),
         _floats(weights),
-        _NO_BIAS if bias is None else _floats(bias),
+        _NONE if scale is None else _floats(scale),
+        _NONE if shift is None else _floats(shift),
+        after is not None and after.relu,
+        pool,
         _floats(inputs),
         inputs.shape[0],
-        _axes(geometry, inputs.shape[2:], outputs.shape[2:]),
+        _axes(geometry, inputs.shape[2:], places),
         weights.shape[2],
         torch.get_num_threads(),
         kernels.WIDEST,

@@ -21,9 +21,12 @@ struct Axis {
 struct Problem {
     Count batch, channels;
     Axis axes[3];
+    Count pool = 1;  // the side of the squares of outputs of which only the largest is wanted
 
     Count inputs() const { return axes[0].in * axes[1].in * axes[2].in; }
     Count outputs() const { return axes[0].out * axes[1].out * axes[2].out; }
+    Count pooled(int axis) const { return axis ? axes[axis].out / pool : axes[axis].out; }
+    Count places() const { return pooled(0) * pooled(1) * pooled(2); }
     Count taps() const { return axes[0].taps * axes[1].taps * axes[2].taps; }
 
     // Whether it is a linear layer: every channel is one number.

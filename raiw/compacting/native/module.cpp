@@ -87,12 +87,16 @@ Problem problem_of(Count batch, Count channels, Line<const std::int64_t> geometr
     return problem;
 }
 
-// run(pattern, weights, biases, inputs, batch, geometry, shared, threads, lanes, outputs)
+// run(pattern, weights, scales, biases, rectify, pool, inputs, batch, geometry, shared, threads,
+//     lanes, outputs)
 PyObject* run(const Pattern* pattern, Arguments& given) {
-    const auto weights = given.line<Float>("weights"), biases = given.line<Float>("biases");
+    const auto weights = given.line<Float>("weights"), scales = given.line<Float>("scales"),
+               biases = given.line<Float>("biases");
+    const bool rectify = given.truth("rectify");
+    const Count pool = given.whole("pool", 1, 64);
     const auto inputs = given.line<Float>("inputs");
     const Count batch = given.whole("batch", 1, Arguments::kMostVertices);
-    const Problem problem =
+    Problem problem =
         problem_of(batch, pattern->inputs, given.line<Whole>("geometry", 18));
     const auto shared = static_cast<int>(given.whole("shared", 1, 8));
     const auto threads = static_cast<unsigned>(given.whole("threads", 1, 256));
@@ -105,17 +109,27 @@ PyObject* run(const Pattern* pattern, Arguments& given) {
     };
     const auto& axes = problem.axes;
     const Count taps = product({axes[0].taps, axes[1].taps, axes[2].taps});
+    problem.pool = pool;
+    if (pool > 1 && (axes[0].out > 1 || axes[1].out < pool || axes[2].out < pool))
+        refuse(PyExc_ValueError, "pool is %lld: outputs of two axes, no shorter, are wanted",
+               static_cast<long long>(pool));
     const Count out = pattern->groups() * shared;
     require("weights", weights.length,
             product({static_cast<Count>(pattern->channels.size()), taps, shared}));
+    if (scales.length) require("scales", scales.length, out);
     if (biases.length) require("biases", biases.length, out);
     require("inputs", inputs.length,
             product({batch, problem.channels, axes[0].in, axes[1].in, axes[2].in}));
-    const Count places = product({batch, out, axes[0].out, axes[1].out, axes[2].out});
+    const Count places = product({batch, out, axes[0].out, axes[1].out, axes[2].out}) /
+                         problem.outputs() * problem.places();
     float* outputs = given.written<Float>("outputs", {static_cast<std::size_t>(places)});
     given.run([&] {
-        const Layer layer{*pattern, weights.values, biases.length ? biases.values : nullptr,
-                          shared};
+        const Layer layer{*pattern,
+                          weights.values,
+                          scales.length ? scales.values : nullptr,
+                          biases.length ? biases.values : nullptr,
+                          shared,
+                          rectify};
         Sparse(layer, problem, inputs.values, outputs, tiles_of(lanes)).run(threads);
     });
     return Py_NewRef(Py_None);

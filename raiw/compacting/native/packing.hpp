@@ -71,37 +71,51 @@ public:
         }
     }
 
-    // Whether the sums of a channel have no gaps, so that channels follow each other as they do
-    // in the tensor.
-    bool is_gapless(Count length) const {
-        return layout_.rows == problem_.axes[layout_.band].out && layout_.images > 1 &&
-               length == problem_.outputs() * layout_.images;
+    // What a channel's finished numbers look like: those of `rows` rows of outputs, or of what
+    // pooling leaves of them.
+    struct Map {
+        Count out[3], steps[3], floats;
+    };
+    Map map(Count rows) const {
+        const Count images = layout_.images, pool = problem_.pool;
+        Map map{{layout_.out[0], layout_.out[1], layout_.out[2]},
+                {layout_.steps[0], layout_.steps[1], layout_.steps[2]},
+                layout_.vectors() * layout_.lanes};
+        map.out[layout_.band] = rows;
+        if (pool == 1) return map;
+        map.out[1] /= pool, map.out[2] /= pool;
+        map.steps[1] = map.out[2] * images;
+        map.steps[0] = map.floats = map.out[1] * map.steps[1];
+        return map;
     }
 
-    // Writes the sums of output channels, each of `length` floats, where the tensor has them.
-    void unpack(const float* sums, Count length, Part part, Count channel, Count channels,
-                Count all_channels, const float* biases, float* outputs) const {
-        const Count places = problem_.outputs(), step = all_channels * places;
+    // Whether a channel's numbers have no gaps, so that channels follow each other as they do in
+    // the tensor.
+    bool is_gapless(const Map& map) const {
+        return layout_.images > 1 && map.floats == problem_.places() * layout_.images;
+    }
+
+    // Writes the numbers of output channels where the tensor has them.
+    void unpack(const float* numbers, Part part, Count channel, Count channels,
+                Count all_channels, float* outputs) const {
+        const Map own = map(part.rows);
+        const Count places = problem_.places(), step = all_channels * places;
         float* target = outputs + (part.image * all_channels + channel) * places;
-        if (is_gapless(length)) {
-            transpose(sums, layout_.images, target, step, part.images, channels * places);
-            if (biases)
-                for (Count i = 0; i < part.images; ++i)
-                    for (Count c = 0; c < channels; ++c)
-                        add(biases[channel + c], target + i * step + c * places, places);
-            return;
-        }
-        Count out[3] = {layout_.out[0], layout_.out[1], layout_.out[2]};
-        out[layout_.band] = part.rows;
-        Count skipped = part.row;
-        for (int axis = layout_.band + 1; axis < 3; ++axis) skipped *= problem_.axes[axis].out;
-        for (Count c = 0; c < channels; ++c, sums += length) {
+        if (is_gapless(own))
+            return transpose(numbers, layout_.images, target, step, part.images,
+                             channels * places);
+        Count skipped = layout_.band ? part.row / problem_.pool : part.row;
+        for (int axis = layout_.band + 1; axis < 3; ++axis) skipped *= problem_.pooled(axis);
+        for (Count c = 0; c < channels; ++c, numbers += own.floats) {
             float* row = target + c * places + skipped;
-            const float bias = biases ? biases[channel + c] : 0.0f;
-            for (Count z = 0; z < out[0]; ++z)
-                for (Count y = 0; y < out[1]; ++y, row += out[2])
-                    unpack_row(sums + z * layout_.steps[0] + y * layout_.steps[1], out[2], bias,
-                               part.images, step, row);
+            for (Count z = 0; z < own.out[0]; ++z)
+                for (Count y = 0; y < own.out[1]; ++y, row += own.out[2]) {
+                    const float* from = numbers + z * own.steps[0] + y * own.steps[1];
+                    if (layout_.images == 1)
+                        std::copy(from, from + own.out[2], row);
+                    else
+                        transpose(from, layout_.images, row, step, part.images, own.out[2]);
+                }
         }
     }
 
@@ -144,20 +158,6 @@ private:
         }
         for (Count place = first; place < end; ++place, source += axis.stride * lanes)
             target = std::copy(source, source + lanes, target);
-    }
-
-    void unpack_row(const float* sums, Count width, float bias, Count images, Count step,
-                    float* target) const {
-        if (layout_.images == 1) {
-            for (Count x = 0; x < width; ++x) target[x] = sums[x] + bias;
-            return;
-        }
-        transpose(sums, layout_.images, target, step, images, width);
-        for (Count i = 0; i < images; ++i) add(bias, target + i * step, width);
-    }
-
-    static void add(float bias, float* row, Count length) {
-        for (Count x = 0; x < length; ++x) row[x] += bias;
     }
 
     const Problem& problem_;

@@ -20,8 +20,11 @@ struct Pattern {
 // (entries, taps, shared), one entry for each channel of each group.
 struct Layer {
     const Pattern& pattern;
-    const float *weights, *biases;  // no biases: null
+    const float *weights, *scales, *biases;  // without scales or biases: null
     int shared;
+    bool rectify;  // outputs are no less than zero
+
+    Count outputs() const { return pattern.groups() * shared; }
 };
 
 class Sparse {
@@ -106,9 +109,13 @@ private:
                     tiles_.dot(group, layer_.shared);
                     float* target =
                         outputs_ + (image * groups + g) * layer_.shared;
-                    for (int i = 0; i < layer_.shared; ++i)
-                        target[i] = found[i] +
-                                    (layer_.biases ? layer_.biases[g * layer_.shared + i] : 0.0f);
+                    for (int i = 0; i < layer_.shared; ++i) {
+                        Finish one = finish_of(g * layer_.shared + i);
+                        one.sums = found + i;
+                        one.numbers = target + i;
+                        one.length = 1;
+                        tiles_.finish(one);
+                    }
                 }
         });
     }
@@ -116,14 +123,32 @@ private:
     void multiply(const Layout& layout, const Packing& packing, Part part, const float* packed,
                   Count first, Count end, Count together, float* sums) const {
         const Count length = layout.vectors() * layout.lanes;
+        const Packing::Map map = packing.map(part.rows);
         for (Count begin = first; begin < end; begin += together) {
             const Count stop = std::min(begin + together, end);
             for (Count g = begin; g < stop; ++g)
                 add_up(layout, packed, g, sums + (g - begin) * layer_.shared * length);
-            packing.unpack(sums, length, part, begin * layer_.shared,
-                           (stop - begin) * layer_.shared,
-                           layer_.pattern.groups() * layer_.shared, layer_.biases, outputs_);
+            const Count channel = begin * layer_.shared, channels = (stop - begin) * layer_.shared;
+            for (Count c = 0; c < channels; ++c) {
+                Finish one = finish_of(channel + c);
+                one.sums = sums + c * length;
+                one.length = length;
+                one.numbers = sums + c * map.floats;
+                one.rows = map.out[1], one.width = map.out[2];
+                one.row_step = layout.steps[1], one.images = layout.images;
+                tiles_.finish(one);
+            }
+            packing.unpack(sums, part, channel, channels, layer_.outputs(), outputs_);
         }
+    }
+
+    Finish finish_of(Count channel) const {
+        Finish one{};
+        one.scale = layer_.scales ? layer_.scales[channel] : 1.0f;
+        one.bias = layer_.biases ? layer_.biases[channel] : 0.0f;
+        one.rectify = layer_.rectify;
+        one.pool = problem_.pool;
+        return one;
     }
 
     void add_up(const Layout& layout, const float* packed, Count g, float* sums) const {
@@ -158,8 +183,8 @@ private:
 
     // Groups whose sums are kept until they fill a cache line of every image.
     Count groups_together(const Packing& packing, const Layout& layout) const {
-        if (!packing.is_gapless(layout.vectors() * layout.lanes)) return 1;
-        return std::max<Count>(1, kLine / (problem_.outputs() * layer_.shared));
+        if (!packing.is_gapless(packing.map(layout.rows))) return 1;
+        return std::max<Count>(1, kLine / (problem_.places() * layer_.shared));
     }
 
     // Takes as many images at a time as fill the vectors best, and cuts those that are too large
@@ -171,12 +196,13 @@ private:
         for (Count images = 2; images <= kMostImages && images < 2 * problem_.batch; images *= 2) {
             const Layout layout(problem_, images, rows, tiles_.lanes);
             const double cost = price(layout);
-            if (cost < least && (problem_.is_linear() || problem_.channels * layout.plane <= 4 * kPackedFloats))
+            const bool near = problem_.channels * layout.plane <= 4 * kPackedFloats;
+            if (cost < least && (near || problem_.is_linear()))
                 best = images, least = cost;
         }
         Layout layout(problem_, best, rows, tiles_.lanes);
-        for (Count cut = rows; cut > 8 && problem_.channels * layout.plane > kPackedFloats;) {
-            cut = (cut + 1) / 2;
+        for (Count cut = rows; cut > 8 + problem_.pool && problem_.channels * layout.plane > kPackedFloats;) {
+            cut = (cut / 2 + problem_.pool) / problem_.pool * problem_.pool;  // whole squares
             layout = Layout(problem_, best, cut, tiles_.lanes);
         }
         return layout;

@@ -25,6 +25,18 @@ struct Group {
     Count length;  // floats of all vectors
 };
 
+// What becomes of the sums of one channel.
+struct Finish {
+    float* sums;
+    Count length;
+    float* numbers;  // sums or before them
+    float scale, bias;
+    bool rectify;           // no less than zero
+    Count pool;             // 1, or the side of squares of which the largest is taken
+    Count rows, width;      // of what pooling leaves
+    Count row_step, images; // between rows of sums; numbers of each place
+};
+
 }  // namespace raiw
 
 #define RAIW_ISA baseline
@@ -82,6 +94,7 @@ struct Tiles {
     Count shared_vectors, single_vectors;  // of a tile: of eight outputs, of one
     void (*positions)(const Group&, int outputs);
     void (*dot)(const Group&, int outputs);
+    void (*finish)(const Finish&);
 };
 
 // The version with the widest vectors of at most so many floats. RAIW_PORTABLE is defined to test
@@ -91,12 +104,12 @@ inline const Tiles& tiles_of(Count most_lanes) {
     static const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     static const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") &&
                                    __builtin_cpu_supports("avx512vl");
-    static const Tiles wide{16, 3, 8, avx512::positions, avx512::dot};
-    static const Tiles middle{8, 2, 6, avx2::positions, avx2::dot};
+    static const Tiles wide{16, 3, 8, avx512::positions, avx512::dot, avx512::finish};
+    static const Tiles middle{8, 2, 6, avx2::positions, avx2::dot, avx2::finish};
     if (has_avx512 && most_lanes >= 16) return wide;
     if (has_avx2 && most_lanes >= 8) return middle;
 #endif
-    static const Tiles narrow{4, 2, 6, baseline::positions, baseline::dot};
+    static const Tiles narrow{4, 2, 6, baseline::positions, baseline::dot, baseline::finish};
     (void)most_lanes;
     return narrow;
 }
