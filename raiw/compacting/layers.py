@@ -61,7 +61,7 @@ class MaskedLayer:
     def forms(self) -> dict[str, Callable[[], nn.Module]]:
         """Return what makes the layer in each of the forms it has."""
         found: dict[str, Callable[[], nn.Module]] = {"condensed": self._condensed}
-        if self.shared > 1:
+        if self.shared > 1 and not self.kept.all():
             found["grouped"] = self._grouped
         if not self.geometry.axes:
             found["csr"] = self._csr

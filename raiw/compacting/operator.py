@@ -188,7 +188,10 @@ def multiply(
 
 
 def _floats(tensor: Tensor) -> Any:
-    return tensor.detach().to(torch.float32).reshape(-1).numpy()
+    own = tensor.detach()
+    if own.dtype is not torch.float32:
+        own = own.to(torch.float32)
+    return own.reshape(-1).numpy()
 
 
 def _pattern(geometry: Geometry, starts: Tensor, channels: Tensor) -> Any:

@@ -100,24 +100,27 @@ private:
     void run_points(Pool& pool, unsigned threads) {
         const Count shares = 4 * static_cast<Count>(threads), groups = layer_.pattern.groups();
         pool.run(shares, threads, [&](Count share, unsigned) {
-            float found[8];
-            for (Count g = groups * share / shares; g < groups * (share + 1) / shares; ++g)
-                for (Count image = 0; image < problem_.batch; ++image) {
+            const Count first = groups * share / shares, end = groups * (share + 1) / shares;
+            for (Count image = 0; image < problem_.batch; ++image) {
+                float* target = outputs_ + image * layer_.outputs();
+                for (Count g = first; g < end; ++g) {
                     Group group = group_of(g);
                     group.packed = inputs_ + image * problem_.channels;
-                    group.sums = found;
+                    group.sums = target + g * layer_.shared;
                     tiles_.dot(group, layer_.shared);
-                    float* target =
-                        outputs_ + (image * groups + g) * layer_.shared;
-                    for (int i = 0; i < layer_.shared; ++i) {
-                        Finish one = finish_of(g * layer_.shared + i);
-                        one.sums = found + i;
-                        one.numbers = target + i;
-                        one.length = 1;
-                        tiles_.finish(one);
-                    }
                 }
+                finish_points(target, first * layer_.shared, end * layer_.shared);
+            }
         });
+    }
+
+    void finish_points(float* numbers, Count first, Count end) const {
+        if (layer_.scales)
+            for (Count i = first; i < end; ++i) numbers[i] *= layer_.scales[i];
+        if (layer_.biases)
+            for (Count i = first; i < end; ++i) numbers[i] += layer_.biases[i];
+        if (layer_.rectify)
+            for (Count i = first; i < end; ++i) numbers[i] = numbers[i] < 0 ? 0 : numbers[i];
     }
 
     void multiply(const Layout& layout, const Packing& packing, Part part, const float* packed,
