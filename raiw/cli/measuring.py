@@ -1,4 +1,4 @@
-"""``raiw speed``."""
+"""``raiw speed`` and ``raiw compact``."""
 
 import importlib
 import sys
@@ -21,6 +21,18 @@ commands = typer.Typer()
 
 _FIRST_LINE_SECONDS = 2.0
 
+NetworkOption = Annotated[
+    str,
+    typer.Argument(metavar="NETWORK", help="Such as vgg16-cifar10, or package.module:function."),
+]
+OwnWeightsOption = Annotated[
+    Path | None,
+    typer.Option("--weights", "-w", metavar="FILE", help="State dict; random ones without."),
+]
+InputOption = Annotated[
+    str | None, typer.Option("--input", metavar="SHAPE", help="Of one input, as in 3,32,32.")
+]
+
 
 @commands.command(
     epilog=examples(
@@ -29,25 +41,14 @@ _FIRST_LINE_SECONDS = 2.0
     )
 )
 def speed(  # noqa: PLR0913, PLR0917 -- each argument is an option of the command
-    network: Annotated[
-        str,
-        typer.Argument(
-            metavar="NETWORK", help="Such as vgg16-cifar10, or package.module:function."
-        ),
-    ],
+    network: NetworkOption,
     masks: MasksArgument,
-    weights: Annotated[
-        Path | None,
-        typer.Option("--weights", "-w", metavar="FILE", help="State dict; random ones without."),
-    ] = None,
+    weights: OwnWeightsOption = None,
     batch: Annotated[str, typer.Option(metavar="SIZES", help="Batch sizes, with commas.")] = "1,64",
     threads: Annotated[
         str | None, typer.Option(metavar="NUMBERS", help="Threads, with commas; torch's without.")
     ] = None,
-    input_: Annotated[
-        str | None,
-        typer.Option("--input", metavar="SHAPE", help="Of one input, as in 3,32,32."),
-    ] = None,
+    input_: InputOption = None,
     seconds: Annotated[float, typer.Option(min=0.0, help="To measure one layer for.")] = 0.2,
     server: ServerOption = None,
     *,
@@ -93,6 +94,48 @@ def speed(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
             out.line(f"{each.speedup:.2f}")
     else:
         out.render(*(speed_table(each) for each in found))
+
+
+@commands.command(
+    epilog=examples(
+        "raiw craft digits-cnn --set craft.density=0.2 --set craft.group_outputs=8 "
+        "--set 'craft.rules=[{match: conv1, dense: true}, {match: head, dense: true, group_outputs: 1}]' "
+        "-o masks.safetensors",
+        "raiw compact digits-cnn masks.safetensors -o small.onnx",
+    )
+)
+def compact(  # noqa: PLR0913 -- each argument is an option of the command
+    network: NetworkOption,
+    masks: MasksArgument,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="An ONNX file to write.")
+    ],
+    weights: OwnWeightsOption = None,
+    input_: InputOption = None,
+    server: ServerOption = None,
+    *,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Write a masked network to an ONNX file of standard operators, without the pruned weights.
+
+    Layers whose outputs share their inputs become a gather and a grouped convolution or product.
+    """
+    from raiw import extras
+
+    out = Output(json=json, quiet=quiet)
+    opened = open_masks(masks, server)
+    exporting = extras.load("raiw.compacting.onnx_file")
+    import torch
+
+    from raiw.compacting.compact import forms_of
+
+    model, shape = _network(network, weights, input_)
+    forms = forms_of(exporting.export_onnx(model, opened, torch.randn(2, *shape), output))
+    size = output.stat().st_size
+    out.note(f"wrote {output}: {size:,} bytes, {len(forms)} of {len(opened)} layers compact")
+    if out.json:
+        out.document({"output": str(output), "bytes": size, "forms": forms})
 
 
 def _network(

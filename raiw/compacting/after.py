@@ -41,8 +41,10 @@ class After(nn.Module):
         norm = self.norm
         if norm is None:
             return None, bias
-        tensors = (norm.running_mean, norm.running_var, norm.weight, norm.bias, bias)
-        if any(t is not None and t.is_inference() for t in tensors):
+        # Running means change without a new version of theirs; the count of batches has one.
+        count = norm.num_batches_tracked
+        tensors = (count, norm.running_mean, norm.running_var, norm.weight, norm.bias, bias)
+        if count is None or any(t is not None and t.is_inference() for t in tensors):
             return _affine(norm, bias)
         versions = [t._version for t in tensors if t is not None]  # noqa: SLF001 -- it has no other
         known = self._known
