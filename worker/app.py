@@ -11,6 +11,7 @@ from service.jobs.queue import celery_app
 from service.jobs.services import Services
 from service.settings import Settings
 from worker.measuring import measure_masks
+from worker.pool import PoolProcess
 from worker.runner import assist_job, run_job
 
 
@@ -20,14 +21,17 @@ def create_worker(settings: Settings) -> Celery:
     Each pool process opens its own connections after the fork; none is inherited.
     """
     app = celery_app(settings)
-    process: dict[str, Services] = {}
+    pool: list[PoolProcess] = []  # this process, once it is one
     stopping = multiprocessing.Event()  # set in the parent, seen by the pool processes
 
     def _open(**_: Any) -> None:
-        process["services"] = Services.open(settings)
+        pool.append(PoolProcess(Services.open(settings), stopping.is_set))
+        pool[0].forks.open()
 
     def _close(**_: Any) -> None:
-        process.pop("services").database.close()
+        process = pool.pop()
+        process.forks.close()
+        process.services.database.close()
 
     def _stop(**_: Any) -> None:
         stopping.set()
@@ -38,14 +42,14 @@ def create_worker(settings: Settings) -> Celery:
 
     @app.task(name=Task.RUN_JOB.value)
     def _run_job(job_id: str) -> None:
-        run_job(process["services"], job_id, stopping.is_set)
+        run_job(pool[0], job_id)
 
     @app.task(name=Task.ASSIST_JOB.value)
     def _assist_job(job_id: str) -> None:
-        assist_job(process["services"], job_id, stopping.is_set)
+        assist_job(pool[0], job_id)
 
     @app.task(name=Task.MEASURE_MASKS.value)
     def _measure_masks(digest: str) -> None:
-        measure_masks(process["services"], digest)
+        measure_masks(pool[0], digest)
 
     return app

@@ -1,29 +1,47 @@
 """Statistics of stored masks, computed when somebody has asked for them."""
 
-from raiw.masks import load
-from raiw.statistics import measure
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from service.jobs.services import Services
 from service.store import masks
+from service.store.tables import Masks
+from worker.lease import Watch
+from worker.pool import PoolProcess
+from worker.stops import Failed, Killed, Stopped
+from worker.supervising import Order, supervise
 
-# Measuring must not keep a worker from crafting for long: a second a layer, no more.
-_EXACT_ORDER = 1024
-"""Larger layers get an estimate with its error."""
-_MEASURED_EDGES = 1 << 20
-"""Still larger ones are left to whoever wants to know: ``raiw show`` measures any size."""
+logger = logging.getLogger(__name__)
 
 
-def measure_masks(services: Services, digest: str) -> None:
+def measure_masks(process: PoolProcess, digest: str) -> None:
     """Compute and store the statistics of stored masks, once."""
+    services = process.services
     with services.database.read() as session:
         row = masks.find(session, digest)
     if row is None or row.statistics is not None:
         return
-    stream = masks.stream(services.database, services.artifacts, row, 0, row.size)
-    crafted = load(b"".join(stream))
-    statistics = {
-        name: measure(mask.graph, mask.groups, exact_order=_EXACT_ORDER).to_json()
-        for name, mask in crafted.items()
-        if mask.edges <= _MEASURED_EDGES
-    }
+    watch = Watch(process, services.settings.job_timeout_seconds)
+    try:
+        with _file(services, row) as path:
+            order = Order({"kind": "measure", "masks": digest}, {digest: path})
+            done = supervise(process, order, watch.check, lambda *_: None)
+    except (Stopped, Failed, Killed) as reason:
+        # The janitor asks again, so many times.
+        logger.warning("the masks %s are not measured: %s", digest, reason)
+        return
     with services.database.write() as session:
-        masks.set_statistics(session, digest, {"layers": statistics})
+        masks.set_statistics(session, digest, done.report)
+
+
+@contextmanager
+def _file(services: Services, row: Masks) -> Iterator[str]:
+    """Lay out a mask file while a process reads it."""
+    if row.chunks == 0:
+        yield str(services.artifacts.path(row.file_sha256))
+        return
+    with services.artifacts.stage(row.size) as staged:
+        for piece in masks.stream(services.database, services.artifacts, row, 0, row.size):
+            staged.write(piece)
+        yield str(staged.path)

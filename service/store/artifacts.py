@@ -195,7 +195,7 @@ class Staged:
 
     def __init__(self, artifacts: Artifacts, path: Path, *, lasting: bool = False) -> None:
         self._artifacts = artifacts
-        self._path = path
+        self.path = path
         self._lasting = lasting
         self._sha256 = hashlib.sha256()
         self._hashed = 0
@@ -218,7 +218,7 @@ class Staged:
         traceback: TracebackType | None,
     ) -> None:
         if not self._lasting:
-            self._path.unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
         os.close(self._file)
 
     def write(self, data: bytes) -> None:
@@ -260,7 +260,7 @@ class Staged:
         """Return the digest of all bytes; those of earlier requests are read again for it."""
         if self._hashed == self.size:
             return f"sha256:{self._sha256.hexdigest()}"
-        return digest_of_file(self._path)
+        return digest_of_file(self.path)
 
     def keep(self, digest: str) -> None:
         """Give the file its final name, which the caller has verified.
@@ -269,7 +269,7 @@ class Staged:
         before another request may find that name free.
         """
         self.flush()
-        self._artifacts.link(self._path, digest)
+        self._artifacts.link(self.path, digest)
 
 
 def _flush_folder(folder: Path) -> None:

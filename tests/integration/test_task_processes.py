@@ -6,7 +6,7 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ from service.settings import Settings
 from service.store import database, migrate
 from service.store.artifacts import Artifacts
 from tests.integration.stack import eventually
+from worker.forks import ForkServer
+from worker.pool import PoolProcess
 from worker.runner import run_job
 
 RECIPE = {"epochs": 2, "batch": 64, "augment": False}
@@ -47,6 +49,20 @@ def opened(folder: Path, **settings: Any) -> Services:
     return Services.open(chosen)
 
 
+FORKS = ForkServer()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forks() -> Iterator[None]:
+    FORKS.open()  # by this thread, which outlives the tests
+    yield
+    FORKS.close()
+
+
+def pool(services: Services, stopping: Callable[[], bool] = lambda: False) -> PoolProcess:
+    return PoolProcess(services, stopping, FORKS)
+
+
 @pytest.fixture
 def services(tmp_path: Path) -> Iterator[Services]:
     found = opened(tmp_path)
@@ -60,7 +76,7 @@ def ask(services: Services, body: dict[str, Any]) -> str:
 
 
 def run(services: Services, job_id: str) -> JobView:
-    run_job(services, job_id, lambda: False)
+    run_job(pool(services), job_id)
     return get_job(services, job_id)
 
 
@@ -81,7 +97,7 @@ class Watched:
     def __init__(self, services: Services, body: dict[str, Any]) -> None:
         self.id = ask(services, body)
         self._services = services
-        self._thread = threading.Thread(target=run_job, args=(services, self.id, lambda: False))
+        self._thread = threading.Thread(target=run_job, args=(pool(services), self.id))
         self._thread.start()
         eventually(lambda: told(services, self.id))
 
@@ -123,13 +139,13 @@ def test_canceled_while_the_worker_ends_is_canceled_at_once(services: Services) 
         return True
 
     job_id = ask(services, TRAINING)
-    run_job(services, job_id, stopping)
+    run_job(pool(services, stopping), job_id)
     assert get_job(services, job_id).status == "canceled"
 
 
 def test_a_worker_that_ends_gives_its_job_back(services: Services) -> None:
     job_id = ask(services, TRAINING)
-    run_job(services, job_id, lambda: True)
+    run_job(pool(services, lambda: True), job_id)
     assert get_job(services, job_id).status == "queued"
     assert run(services, job_id).status == "succeeded"
 
