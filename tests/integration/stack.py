@@ -171,6 +171,14 @@ class Worker:
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "raiw worker is ready\n"
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
     def kill(self) -> None:
         """End it and its pool at once, as a power cut does."""
         os.killpg(self._process.pid, signal.SIGKILL)

@@ -6,7 +6,7 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,11 @@ from service.jobs.uploads import put_blob
 from service.settings import Settings
 from service.store import database, migrate
 from service.store.artifacts import Artifacts
+from tests.integration.pools import pool
 from tests.integration.stack import eventually
-from worker.forks import ForkServer
-from worker.pool import PoolProcess
 from worker.runner import run_job
+
+pytestmark = pytest.mark.usefixtures("forks")
 
 RECIPE = {"epochs": 2, "batch": 64, "augment": False}
 TRAINING = {"kind": "train", "network": "digits-cnn", "data": "digits", "recipe": RECIPE}
@@ -47,20 +48,6 @@ def opened(folder: Path, **settings: Any) -> Services:
     )
     migrate.migrate(chosen)
     return Services.open(chosen)
-
-
-FORKS = ForkServer()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def forks() -> Iterator[None]:
-    FORKS.open()  # by this thread, which outlives the tests
-    yield
-    FORKS.close()
-
-
-def pool(services: Services, stopping: Callable[[], bool] = lambda: False) -> PoolProcess:
-    return PoolProcess(services, stopping, FORKS)
 
 
 @pytest.fixture
