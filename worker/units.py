@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from raiw.algorithms import ALGORITHMS
 from raiw.canonical import digest_of_json
 from raiw.errors import RaiwError
-from raiw.importance.reading import Importance, open_importance
+from raiw.scores.importance import Importance, open_importance
 from raiw.specs.plan import Plan, PlannedLayer
 from raiw.specs.spec import Spec
 from service.contract.tasks import Task

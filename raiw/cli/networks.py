@@ -34,7 +34,7 @@ from raiw.files import write_atomically
 
 if TYPE_CHECKING:
     from raiw.client import Client, Job
-    from raiw.tasks import OnStep
+    from raiw.jobs.samples import OnStep
     from raiw.training.recipe import Recipe
     from raiw.training.report import Epoch
 
@@ -84,7 +84,7 @@ def score(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         task["device"] = device
         with LayerProgress(out, "scoring", 1, first_line=2, unit="steps") as progress:
             task["on_step"] = _step(progress)
-            scores = extras.load("raiw.tasks").score_network(network, weights, opened, **task)
+            scores = extras.load("raiw.jobs.score").score_network(network, weights, opened, **task)
         scores.save(output)
         report = {"layers": len(scores), **scores.provenance}
     else:
@@ -135,7 +135,7 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         opened = None if data is None else local_data(data, data_dir)
         with LayerProgress(out, "pruning", 1, first_line=2, unit="steps") as progress:
             task["on_step"] = _step(progress)
-            found = extras.load("raiw.tasks").prune_network(network, weights, opened, **task)
+            found = extras.load("raiw.jobs.prune").prune_network(network, weights, opened, **task)
         found.save(output)
         if channels is not None:
             found.pruned.channels.save(channels)
@@ -188,7 +188,7 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
 
     torchrun -m raiw train … trains with several processes or GPUs.
     """
-    from raiw.specs.spec import read_document
+    from raiw.readers.documents import read_document
     from raiw.training.recipe import Recipe
 
     out, url = Output(json=json, quiet=quiet), chosen_server(server, local=local)

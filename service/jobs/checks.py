@@ -3,7 +3,7 @@
 from sqlalchemy.orm import Session
 
 from raiw.errors import InvalidInput, NotFound
-from raiw.importance.fit import check_header
+from raiw.scores.fit import check_header
 from raiw.specs.spec import Spec
 from raiw.tensors import read_header
 from service.contract.requests import CraftJob, JobRequest, TrainJob

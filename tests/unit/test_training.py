@@ -25,7 +25,8 @@ from raiw.errors import (
     NotFound,
     OutOfMemory,
 )
-from raiw.tasks import prune_network, score_network
+from raiw.jobs.prune import prune_network
+from raiw.jobs.score import score_network
 from raiw.training.checkpoint import FILE
 from raiw.training.data.ahead import ahead
 from raiw.training.data.batches import batches

@@ -3,9 +3,9 @@
 import time
 from typing import Any
 
-from raiw.importance.reading import Importance, open_importance
 from raiw.masks import Mask, MaskSet
 from raiw.pipeline import craft
+from raiw.scores.importance import Importance, open_importance
 from raiw.specs.spec import Spec
 from worker.tasks.task import Task
 

@@ -1,6 +1,6 @@
 """The task ``prune``."""
 
-from raiw.tasks import prune_network
+from raiw.jobs.prune import prune_network
 from worker.tasks.task import Task
 
 

@@ -1,6 +1,6 @@
 """The task ``score``."""
 
-from raiw.tasks import score_network
+from raiw.jobs.score import score_network
 from worker.tasks.task import Task
 
 

@@ -13,7 +13,7 @@ from raiw.training.data.dataset import Dataset
 from raiw.training.data.registry import open_dataset
 
 if TYPE_CHECKING:
-    from raiw.tasks import OnStep
+    from raiw.jobs.samples import OnStep
 
 FILE = "task.json"
 _STEP_SECONDS = 0.5
