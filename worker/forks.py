@@ -35,6 +35,11 @@ class ForkServer:
         self._program: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """The number of the program; None while it does not run."""
+        return self._program.pid if self._program is not None else None
+
     def open(self) -> None:
         """Start the program, unless it runs; it gets ready while this process goes on."""
         if self._program is not None and self._program.poll() is None:
@@ -117,8 +122,8 @@ class Fork:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         os.close(self._output)
-        self._control.settimeout(_DYING_SECONDS)
         try:
+            self._control.settimeout(_DYING_SECONDS)
             if self._control.recv(len(ENDED)) != ENDED:
                 raise ConnectionResetError
             self._control.sendall(ENDED)
