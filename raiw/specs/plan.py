@@ -159,6 +159,15 @@ class Plan:
         """Bytes of the packed masks."""
         return sum(layer.shape[0] * -(-layer.shape[1] // 8) for layer in self.layers)
 
+    @property
+    def memory_bytes(self) -> int:
+        """Memory that crafting takes at least: all masks, and what the largest layer needs besides.
+
+        Certificates may take some times as much, by 80 bytes an edge.
+        """
+        largest = max((layer.cells for layer in self.layers), default=0)
+        return self.mask_bytes + largest * ALGORITHMS[self.algorithm].cell_bytes
+
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON-serialisable values, layer by layer and in total."""
         return {
@@ -170,6 +179,7 @@ class Plan:
             "dense_weights": self.dense_weights,
             "flops": self.flops,
             "mask_bytes": self.mask_bytes,
+            "memory_bytes": self.memory_bytes,
         }
 
 

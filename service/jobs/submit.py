@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from service.contract.errors import Busy
 from service.contract.jobs import JobStatus, JobView, PlanView
 from service.contract.requests import CraftJob, CraftRequest, JobRequest
-from service.jobs.checks import check_request, check_scores
+from service.jobs.checks import check_memory, check_request, check_scores
 from service.jobs.services import Services
 from service.jobs.views import job_view, plan_view
 from service.store import jobs, masks
@@ -45,10 +45,11 @@ def submit(services: Services, request: JobRequest) -> Submission:
     Raises
     ------
     InvalidInput
-        The request cannot be carried out.
+        The request cannot be carried out, or needs more memory than a worker may take (TooLarge).
     NotFound
         What it refers to is not stored.
     """
+    check_memory(services.settings, request)
     key = request.content_key()
     for _ in range(_RACES):
         try:

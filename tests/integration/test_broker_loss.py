@@ -41,7 +41,8 @@ def test_a_worker_that_its_broker_denies_says_why_and_waits(idle_stack: Stack) -
         assert "no permissions" in asked.stderr
         assert "Traceback" not in asked.stderr
     finally:
-        admin.acl_setuser("default", categories=["+@all"], keys=["*"], channels=["*"])
+        admin.acl_setuser("default", enabled=True, nopass=True, categories=["+@all"], keys=["*"])
+        admin.acl_deluser("admin")
     assert worker.alive
     told = [line for line in idle_stack.log.read_text()[start:].splitlines() if " worker " in line]
     assert any("no jobs from the broker" in line and "no permissions" in line for line in told)

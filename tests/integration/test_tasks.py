@@ -24,6 +24,8 @@ from raiw.errors import InvalidInput, JobCanceled, JobFailed, NotFound
 from raiw.training.data.registry import open_dataset
 from raiw.training.train import Trained
 from tests.integration.stack import Stack, eventually
+from tests.integration.test_serve import alive, family
+from tests.integration.test_serve_trouble import program
 
 THREADS = {"RAIW_TASK_THREADS": "1"}
 RECIPE = {"epochs": 8, "batch": 32, "halve_every": 4, "augment": False}
@@ -57,17 +59,11 @@ def alone(seed: int, epochs: int = 8) -> Trained:
         torch.set_num_threads(before)
 
 
-def children(stack: Stack) -> list[int]:
-    """Return the processes of tasks of this deployment."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        if "worker.child" in words and str(stack.folder) in words:
-            found.append(int(path.parent.name))
-    return found
+def children(stack: Stack) -> set[int]:
+    """Return the processes of tasks of this deployment: what its fork servers have started."""
+    everybody = {pid for worker in stack.workers for pid in family(worker.pid)}
+    servers = {pid for pid in everybody if "worker.child" in program(pid)}
+    return alive(set().union(*map(family, servers)))
 
 
 def epochs_told(stack: Stack, job_id: str) -> list[int]:
@@ -151,8 +147,10 @@ def test_a_killed_run_ends_with_the_numbers_of_an_undisturbed_one(
 ) -> None:
     job = train(worker, seed, epochs=16)
     eventually(lambda: len(epochs_told(worker, job.id)) >= 3)
+    running = children(worker)
+    assert running
     if victim == "child":
-        for process in children(worker):
+        for process in running:
             os.kill(process, signal.SIGKILL)
     else:
         leaving = worker.workers.pop()
@@ -160,7 +158,7 @@ def test_a_killed_run_ends_with_the_numbers_of_an_undisturbed_one(
             leaving.kill()
         else:
             leaving.stop()
-        eventually(lambda: not children(worker))
+        eventually(lambda: not alive(running))
         worker.start_worker(**THREADS)
     job.wait(120)
     assert job.view["attempt"] == 2
