@@ -86,7 +86,7 @@ class Watched:
         self._services = services
         self._thread = threading.Thread(target=run_job, args=(pool(services), self.id))
         self._thread.start()
-        eventually(lambda: told(services, self.id))
+        eventually(lambda: told(services, self.id), 90)
 
     def ended(self) -> JobView:
         self._thread.join(60)
@@ -193,6 +193,8 @@ def test_a_damaged_checkpoint_fails_once(services: Services) -> None:
     again = run(services, ask(services, LONG))
     assert again.error
     assert again.error["code"] == "invalid-tensors"
+    assert "'seed-0-" in again.error["detail"]
+    assert str(services.settings.state_dir) not in again.error["detail"]
     third = Watched(services, LONG)
     assert told(services, third.id)[0] == 1
     cancel(services, third.id)
@@ -208,6 +210,13 @@ def test_uploads_are_named_by_their_digest(services: Services, tmp_path: Path) -
         assert error
         assert wrong in error["detail"]
         assert str(tmp_path) not in error["detail"]
+
+
+def test_a_data_set_that_is_missing_is_told_without_its_place(services: Services) -> None:
+    error = run(services, ask(services, TRAINING | {"data": "cifar10"})).error
+    assert error
+    assert "'RAIW_DATA_DIR/cifar10'" in error["detail"]
+    assert str(services.settings.state_dir) not in error["detail"]
 
 
 def test_an_upload_that_this_worker_does_not_see_is_told(services: Services) -> None:

@@ -146,7 +146,7 @@ def test_a_killed_run_ends_with_the_numbers_of_an_undisturbed_one(
     worker: Stack, tmp_path: Path, seed: int, victim: str
 ) -> None:
     job = train(worker, seed, epochs=16)
-    eventually(lambda: len(epochs_told(worker, job.id)) >= 3)
+    eventually(lambda: len(epochs_told(worker, job.id)) >= 3, 90)
     running = children(worker)
     assert running
     if victim == "child":
@@ -204,14 +204,14 @@ def test_entropic_sparsification_keeps_lenet_accurate(worker: Stack, tmp_path: P
 @SQLITE
 def test_a_canceled_run_stops_and_the_next_takes_it_up(worker: Stack, seed: int) -> None:
     job = train(worker, seed, epochs=60)
-    eventually(lambda: len(epochs_told(worker, job.id)) >= 3)
+    eventually(lambda: len(epochs_told(worker, job.id)) >= 3, 90)
     job.cancel()
     with pytest.raises(JobCanceled):
         job.wait(10).require_digest()
     assert not children(worker)
     again = train(worker, seed, epochs=60)
     assert again.cache == "created"
-    eventually(lambda: epochs_told(worker, again.id))
+    eventually(lambda: epochs_told(worker, again.id), 90)
     assert epochs_told(worker, again.id)[0] > 3
     again.cancel()
 

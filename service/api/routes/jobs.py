@@ -91,7 +91,7 @@ async def get_job(services: ServicesDep, request: Request, job_id: Id) -> Respon
     responses={202: {"model": JobView, "description": "A worker has been asked to stop."}},
 )
 def cancel_job(services: ServicesDep, job_id: Id) -> Response:
-    """Cancel a job: a queued one at once, a running one after the layer at hand."""
+    """Cancel a job: a queued one at once, a running one within seconds."""
     job = canceling.cancel(services, job_id)
     return _job_response(job, HTTPStatus.OK if job.done else HTTPStatus.ACCEPTED)
 
