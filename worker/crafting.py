@@ -1,6 +1,8 @@
 """Craft jobs: in one process, or in units with the help of other workers."""
 
-from typing import Any
+from datetime import datetime
+
+from sqlalchemy.orm import Session
 
 from service.jobs.services import Services
 from service.store import jobs, masks
@@ -8,7 +10,7 @@ from service.store.tables import Job
 from worker.lease import Lease
 from worker.pool import PoolProcess
 from worker.stops import Canceled
-from worker.supervising import Recorder, supervise
+from worker.supervising import Done, Recorder, supervise
 from worker.units import SharedJob
 
 
@@ -30,29 +32,33 @@ def run_craft(process: PoolProcess, job: Job, attempt: jobs.Attempt, lease: Leas
         done = shared.craft(lease.check, recorder)
     else:
         done = supervise(process, shared.order("craft"), lease.check, recorder)
-    _store(services, attempt, done.content, done.report)
+    _store(services, attempt, recorder, done)
 
 
-def _store(
-    services: Services, attempt: jobs.Attempt, file: bytes, document: dict[str, Any]
-) -> None:
-    """Store the masks and close the job, in one transaction that a lost lease refuses."""
-    if len(file) > services.settings.masks_in_database_bytes:
-        services.artifacts.put(file)  # before the transaction: it takes seconds, others wait
-    with services.database.write() as session:
-        now = services.database.now(session)
+def _store(services: Services, attempt: jobs.Attempt, recorder: Recorder, done: Done) -> None:
+    """Store the masks and close the job, in one transaction that a lost lease refuses.
+
+    Raises
+    ------
+    Canceled
+        The job is no longer this attempt's to close.
+    """
+    most, digest = services.settings.masks_in_database_bytes, done.report["digest"]
+    if len(done.content) > most:
+        services.artifacts.put(done.content)  # before the transaction: others wait for that
+
+    def write(session: Session, now: datetime) -> None:
         masks.add(
             session,
             services.artifacts,
-            digest=document["digest"],
-            file=file,
-            document=document,
-            in_database_bytes=services.settings.masks_in_database_bytes,
+            digest=digest,
+            file=done.content,
+            document=done.report,
+            in_database_bytes=most,
             now=now,
         )
-        won = jobs.succeed(session, attempt, document["digest"], now)
-        if not won:
-            # Canceled or taken away at the last moment; an unwon end changes nothing.
-            session.rollback()
-    if not won:
-        raise Canceled("canceled at the last moment")
+        if not jobs.succeed(session, attempt, digest, now):
+            # Taken away, or canceled at the last moment; an end that is not won changes nothing.
+            raise Canceled("canceled at the last moment")
+
+    recorder.write(write)

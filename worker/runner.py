@@ -56,8 +56,14 @@ def assist_job(process: PoolProcess, job_id: str) -> None:
     """Help the worker that runs a large job; do nothing when it is over."""
     with process.services.database.read() as session:
         job = jobs.find(session, job_id)
-    if job is not None and job.status == JobStatus.RUNNING:
-        SharedJob.of(process, job).assist()
+    if job is None or job.status != JobStatus.RUNNING:
+        return
+    try:
+        shared = SharedJob.of(process, job)
+    except RaiwError as error:
+        logger.warning("no help for job %s from here: %s", job_id, error)
+    else:
+        shared.assist()
 
 
 def _run_attempt(process: PoolProcess, job: Job, attempt: jobs.Attempt, lease: Lease) -> None:
