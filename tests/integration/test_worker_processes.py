@@ -44,6 +44,18 @@ def test_a_worker_that_is_told_to_end_gives_a_long_layer_back(idle_stack: Stack)
     idle_stack.http.post(f"/v1/jobs/{job['id']}/cancel").raise_for_status()
 
 
+def test_a_pool_process_that_is_killed_takes_its_layer_along(idle_stack: Stack) -> None:
+    worker = idle_stack.start_worker()
+    job = idle_stack.submit({**LONG, "name": "orphan"}).json()
+    idle_stack.wait(job["id"], "running")
+    (process,) = children(worker.pid)
+    below = eventually(lambda: len(found := family(process)) > 1 and found)
+    os.kill(process, signal.SIGKILL)
+    eventually(lambda: not alive(below))
+    idle_stack.http.post(f"/v1/jobs/{job['id']}/cancel").raise_for_status()
+    idle_stack.wait(job["id"], "canceled")
+
+
 def test_a_worker_whose_processes_hang_says_so(idle_stack: Stack) -> None:
     worker = idle_stack.start_worker(RAIW_LEASE_SECONDS="0.4")
     assert ping(idle_stack).returncode == 0
