@@ -42,7 +42,10 @@ def _store(services: Services, attempt: jobs.Attempt, recorder: Recorder, done: 
     ------
     Canceled
         The job is no longer this attempt's to close.
+    NoSpace
+        The masks would take the disk below its floor.
     """
+    services.artifacts.require_space(len(done.content))
     most, digest = services.settings.masks_in_database_bytes, done.report["digest"]
     if len(done.content) > most:
         services.artifacts.put(done.content)  # before the transaction: others wait for that

@@ -4,7 +4,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 from datetime import datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -58,7 +60,8 @@ class Lease(Watch):
         self._renew = renew
         self._stop: Canceled | Lost | None = None
         self._left = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+        beat = partial(copy_context().run, self._beat)  # its lines are about the same request
+        self._thread = threading.Thread(target=beat, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -12,12 +13,14 @@ from raiw.canonical import canonical_json
 from raiw.files import write_atomically
 from raiw.tensors import MAX_HEADER_BYTES, header_end
 from service.jobs.services import Services
-from service.store import blobs, jobs, masks
+from service.jobs.stored import open_masks
+from service.jobs.uploads import verified_upload
+from service.store import blobs, jobs, requests
 from service.store.tables import Blob, Job
 from worker.lease import Lease
 from worker.pool import PoolProcess
 from worker.stops import Canceled, Failed
-from worker.supervising import Done, Order, Recorder, stored, supervise
+from worker.supervising import Done, Order, Recorder, supervise
 from worker.tasks.task import FILE
 
 _HOPELESS = frozenset({"invalid-input", "invalid-tensors"})
@@ -39,6 +42,7 @@ def run_task(process: PoolProcess, job: Job, attempt: jobs.Attempt, lease: Lease
         It must stop: canceled, out of time, taken away, or the worker ends.
     """
     services = process.services
+    services.artifacts.require_space(0)
     folder = services.artifacts.run(job.content_key)
     recorder = Recorder(services, attempt, lease)
     order = _lay_out(services, job, folder)
@@ -57,17 +61,17 @@ def _lay_out(services: Services, job: Job, folder: Path) -> Order:
 
     Raises
     ------
-    NotFound
-        This worker does not see the uploads.
+    NotFound, Damaged
+        An upload or the masks are gone, or not as they were.
     """
-    request = job.task or {}
+    request = requests.read(services.database, job.id)
     given = [request.get(field) or "" for field in ("weights", "importance", "data")]
-    files = stored(services, [digest for digest in given if digest.startswith("sha256:")])
+    uploads = [digest for digest in given if digest.startswith("sha256:")]
     if "masks" in request:
         _write_masks(services, request["masks"], folder / "masks.safetensors")
     order = Order(
         request,
-        files,
+        {digest: str(verified_upload(services, digest)) for digest in uploads},
         "task_memory_bytes",
         str(folder),
         {"OMP_NUM_THREADS": str(_threads(services))},
@@ -79,11 +83,9 @@ def _lay_out(services: Services, job: Job, folder: Path) -> Order:
 
 
 def _write_masks(services: Services, digest: str, path: Path) -> None:
-    with services.database.read() as session:
-        row = masks.find(session, digest)
-    assert row is not None  # noqa: S101 -- masks outlive the jobs that name them
-    stream = masks.stream(services.database, services.artifacts, row, 0, row.size)
-    write_atomically(path, stream)
+    file = open_masks(services, digest)
+    file.verify()
+    write_atomically(path, file.read(0, file.row.size))
 
 
 def _command(services: Services, job: Job, folder: Path) -> list[str]:
@@ -109,9 +111,10 @@ def _finish(services: Services, attempt: jobs.Attempt, recorder: Recorder, done:
     Canceled
         The job is no longer this attempt's to close.
     """
+    artifacts = services.artifacts
     paths = {name: Path(path) for name, path in done.files.items()}
     files = [
-        {"name": name, "digest": services.artifacts.take(path), "bytes": path.stat().st_size}
+        {"name": name, "digest": artifacts.take(path), "bytes": path.stat().st_size}
         for name, path in paths.items()
     ]
     outcome = {"files": files, "report": done.report}
@@ -119,8 +122,8 @@ def _finish(services: Services, attempt: jobs.Attempt, recorder: Recorder, done:
     def write(session: Session, now: datetime) -> None:
         for file, path in zip(files, paths.values(), strict=True):
             blob = Blob(digest=file["digest"], size=file["bytes"], header=_header(path))
-            blob.created_at = now
-            blobs.add(session, blob)
+            blob.created_at = blob.used_at = now
+            blobs.add(session, artifacts, blob, partial(artifacts.link, path, blob.digest))
         if not jobs.finish(session, attempt, outcome, now):
             # Taken away, or canceled at the last moment; an end that is not won changes nothing.
             raise Canceled("canceled at the last moment")

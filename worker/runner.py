@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from raiw.errors import RaiwError
 from service.contract.jobs import JobStatus
 from service.jobs.services import Services
+from service.logs import about
 from service.store import jobs
 from service.store.database import AWAY
 from service.store.tables import Job
@@ -42,6 +43,11 @@ def run_job(process: PoolProcess, job_id: str) -> None:
     if job is None:
         logger.info("job %s is not to be had: another worker was first, or it is over", job_id)
         return
+    with about(job.request_id):
+        _run_claimed(process, job)
+
+
+def _run_claimed(process: PoolProcess, job: Job) -> None:
     attempt = jobs.Attempt(job.id, job.attempt)
     logger.info("job %s, attempt %d: %d layers", job.id, job.attempt, job.total)
 
@@ -58,12 +64,13 @@ def assist_job(process: PoolProcess, job_id: str) -> None:
         job = jobs.find(session, job_id)
     if job is None or job.status != JobStatus.RUNNING:
         return
-    try:
-        shared = SharedJob.of(process, job)
-    except RaiwError as error:
-        logger.warning("no help for job %s from here: %s", job_id, error)
-    else:
-        shared.assist()
+    with about(job.request_id):
+        try:
+            shared = SharedJob.of(process, job)
+        except RaiwError as error:
+            logger.warning("no help for job %s from here: %s", job_id, error)
+        else:
+            shared.assist()
 
 
 def _run_attempt(process: PoolProcess, job: Job, attempt: jobs.Attempt, lease: Lease) -> None:

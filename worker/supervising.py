@@ -6,14 +6,13 @@ stop, whatever it is at: a kernel that holds the interpreter's lock for hours as
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from raiw.errors import NotFound
 from service.jobs.services import Services
 from service.store import jobs
 from service.store.database import AWAY
@@ -105,25 +104,6 @@ def supervise(
                 return Done(message["report"], message.get("files", {}), content)
             on_event(event, message)
     raise Killed
-
-
-def stored(services: Services, digests: Iterable[str]) -> dict[str, str]:
-    """Return the paths of stored files by digest.
-
-    Raises
-    ------
-    NotFound
-        This worker does not see one.
-    """
-    found = {}
-    for digest in digests:
-        if not services.artifacts.has(digest):
-            raise NotFound(
-                f"the upload {digest} is not on this worker: RAIW_ARTIFACT_DIR must be the same "
-                f"folder on every host"
-            )
-        found[digest] = str(services.artifacts.path(digest))
-    return found
 
 
 class Recorder:

@@ -23,20 +23,25 @@ from raiw.errors import RaiwError
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.plan import Plan, PlannedLayer
 from raiw.specs.spec import Spec
+from service.contract.errors import Damaged
 from service.contract.tasks import Task
 from service.jobs.services import Services
-from service.store import jobs, units
+from service.jobs.uploads import verified_upload
+from service.store import jobs, objects, outbox, requests, units
+from service.store.artifacts import State
 from service.store.tables import Job
 from worker.lease import Lease
 from worker.pool import PoolProcess
 from worker.stops import Failed, Killed, Stopped
-from worker.supervising import Done, OnEvent, Order, stored, supervise
+from worker.supervising import Done, OnEvent, Order, supervise
 
 logger = logging.getLogger(__name__)
 
 _WAIT_SECONDS = 0.25
 """Pause before looking again for units that other workers hold."""
 _MOST_INVITED = 64
+_MOST_ROUNDS = 3
+"""How often units are crafted anew whose files are lost."""
 
 Unit = tuple[PlannedLayer, ...]
 """The layers that one worker crafts."""
@@ -57,9 +62,9 @@ class SharedJob:
     @classmethod
     def of(cls, process: PoolProcess, job: Job) -> "SharedJob":
         """Read the job's spec and open its scores."""
-        spec, importance = Spec.parse(job.spec), None
+        spec, importance = Spec.parse(requests.read(process.services.database, job.id)), None
         if job.importance is not None:
-            (path,) = stored(process.services, [job.importance]).values()
+            path = verified_upload(process.services, job.importance)
             importance = open_importance(path, spec, digest=job.importance)
         plan = spec.plan(scored=importance is not None)
         return cls(process, job.id, job.queue, job.timeout_seconds, spec, plan, importance)
@@ -87,8 +92,8 @@ class SharedJob:
         """Return what a process is told that crafts of this spec and these scores."""
         scores = self.importance and self.importance.digest
         request = {"kind": kind, "spec": self.spec.canonical(), "importance": scores, **wanted}
-        needed = [*wanted.get("units", ()), *([scores] if scores else [])]
-        return Order(request, stored(self.services, needed))
+        files = [*wanted.get("units", ()), *([scores] if scores else [])]
+        return Order(request, {file: str(self.services.artifacts.path(file)) for file in files})
 
     def craft(self, check: Callable[[], None], on_event: OnEvent) -> Done:
         """Craft all units with the help of other workers, and put their masks together.
@@ -97,6 +102,7 @@ class SharedJob:
         """
         self._invite()
         known: set[str] = set()
+        rounds = 0
         while True:
             check()
             done = self._finished()
@@ -104,8 +110,11 @@ class SharedJob:
                 known.update(fresh)
                 self._tell(on_event, known, fresh)
             if len(done) == len(self.units):
-                return self._join(done, check)
-            if not self._craft_next(done, check):
+                if not (lost := self._lost(done)):
+                    return self._join(done, check)
+                rounds += 1
+                self._reopen(lost, rounds)
+            elif not self._craft_next(done, check):
                 time.sleep(_WAIT_SECONDS)
 
     def assist(self) -> None:
@@ -143,8 +152,8 @@ class SharedJob:
             now = self.services.database.now(session)
             units.touch(session, keys, now)
             missing = len(keys) - len(units.finished(session, keys))
-            for _ in range(min(missing - 1, _MOST_INVITED)):
-                jobs.enqueue(session, Task.ASSIST_JOB, self.queue, self.job_id, now)
+            invited = [self.job_id] * min(missing - 1, _MOST_INVITED)
+            outbox.add(session, Task.ASSIST_JOB, self.queue, invited, now)
 
     def _finished(self) -> dict[str, str]:
         with self.services.database.read() as session:
@@ -179,14 +188,40 @@ class SharedJob:
                 positions = [planned.position for planned in self.units[key]]
                 order = self.order("unit", positions=positions)
                 done = supervise(self.process, order, check_both, _hear_nothing)
-            artifact = self.services.artifacts.put(done.content)
+            artifacts, file = self.services.artifacts, done.content
+            artifact = artifacts.put(file)
             with database.write() as session:
+                objects.vouch(session, artifacts, artifact, lambda: artifacts.put(file))
                 units.finish(session, key, artifact, database.now(session))
             logger.info("unit %s of job %s crafted by worker %d", key, self.job_id, os.getpid())
         except BaseException:
             with database.write() as session:
                 units.release(session, key, attempt, database.now(session))
             raise
+
+    def _lost(self, done: dict[str, str]) -> dict[str, str]:
+        """Return the units whose file is missing or damaged."""
+        inspect = self.services.artifacts.inspect
+        return {key: file for key, file in done.items() if inspect(file) is not State.SOUND}
+
+    def _reopen(self, lost: dict[str, str], rounds: int) -> None:
+        """Have units crafted anew.
+
+        Raises
+        ------
+        Damaged
+            That was tried often enough.
+        """
+        if rounds > _MOST_ROUNDS:
+            raise Damaged(
+                f"{len(lost)} units were lost {_MOST_ROUNDS} times after they were crafted: the "
+                f"artifact folder does not keep what is written to it; the operator must look"
+            )
+        logger.error("%d units of job %s are lost and crafted anew", len(lost), self.job_id)
+        with self.services.database.write() as session:
+            now = self.services.database.now(session)
+            for key, file in lost.items():
+                units.reopen(session, key, file, now)
 
     def _join(self, done: dict[str, str], check: Callable[[], None]) -> Done:
         files = [done[key] for key in self.units]

@@ -1,15 +1,18 @@
-"""How one knows that workers are there."""
+"""How one knows that workers are there, or could be."""
 
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from raiw.errors import Unreachable
-from service.contract.tasks import STANDING
+from service.contract.tasks import STANDING, Queue
 from service.jobs.queue import celery_app
 from service.settings import Settings
 
 READY = "raiw worker is ready"
 """What a worker prints once it takes jobs."""
+_GLANCE_SECONDS = 2
+_NO_QUEUE = "raiw.none"
+"""A queue that nobody fills."""
 
 
 def standing(settings: Settings, host: str, *, timeout: float) -> str:
@@ -42,3 +45,27 @@ def standing(settings: Settings, host: str, *, timeout: float) -> str:
             f"{stuck} of the {processes} processes that work on {host} hang: restart the worker"
         )
     return f"a worker of {host} answers"
+
+
+def try_broker(settings: Settings) -> None:
+    """Do what a worker does at the broker, on a new connection: log in, and wait for a message.
+
+    Raises
+    ------
+    Unreachable
+        The broker does not answer within seconds, or refuses; the message says why.
+    """
+    app = celery_app(settings)
+    app.conf.broker_transport_options |= dict.fromkeys(
+        ("socket_timeout", "socket_connect_timeout"), _GLANCE_SECONDS
+    )
+    try:
+        with app.connection_for_read() as connection:
+            client = connection.default_channel.client
+            for queue in Queue:
+                client.llen(queue.value)
+            client.brpop([_NO_QUEUE], timeout=0.01)
+    except Exception as error:  # noqa: BLE001 -- whatever a broker client raises, it says why
+        raise Unreachable(str(error) or type(error).__name__) from None
+    finally:
+        app.close()
