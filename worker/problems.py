@@ -1,8 +1,11 @@
 """Problem documents of jobs that fail in a worker."""
 
+import re
 from typing import Any
 
-from raiw.errors import RaiwError
+from raiw.errors import OutOfMemory, RaiwError
+from service.settings import PREFIX, Settings
+from worker.stops import TimedOut
 
 
 def problem_of(error: RaiwError) -> dict[str, Any]:
@@ -11,13 +14,37 @@ def problem_of(error: RaiwError) -> dict[str, Any]:
     return problem | ({"pointer": error.pointer} if error.pointer else {})
 
 
-OUT_OF_MEMORY = {
-    "code": "out-of-memory",
-    "title": "The worker ran out of memory",
-    "detail": "the job did not fit into the worker's memory: use a larger worker",
-}
+def out_of_memory(limit: int, setting: str) -> dict[str, Any]:
+    """Return the problem document of a process that got no more memory; 0 is no limit."""
+    variable = PREFIX + setting.upper()
+    most = f"the {limit} bytes that {variable} allows" if limit else "the memory of the worker"
+    return problem_of(
+        OutOfMemory(f"the job did not fit into {most}: use a worker with more, or smaller layers")
+    )
+
+
+def timed_out(late: TimedOut) -> dict[str, Any]:
+    """Return the problem document of an attempt that took too long."""
+    return {"code": "timeout", "title": "The job ran out of time", "detail": str(late)}
+
+
 INTERNAL = {
     "code": "internal-error",
     "title": "The worker failed by a defect",
     "detail": "the worker's log holds the details under this job's id",
 }
+
+
+def without_paths(problem: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """Return a problem document that tells nothing of where files lie on this host.
+
+    A stored file is named by its digest, one of a training by its name, and one that operators
+    put there by the setting of its folder.
+    """
+    artifacts = re.escape(str(settings.artifacts))
+    detail = re.sub(rf"{artifacts}/sha256/../../([0-9a-f]{{64}})", r"sha256:\1", problem["detail"])
+    detail = re.sub(rf"{artifacts}/runs/[0-9a-f]{{64}}/", "", detail)
+    folders = {"DATA_DIR": settings.data, "ARTIFACT_DIR": settings.artifacts}
+    for name, folder in (folders | {"STATE_DIR": settings.state_dir}).items():
+        detail = detail.replace(str(folder), f"{PREFIX}{name}")
+    return problem | {"detail": detail}

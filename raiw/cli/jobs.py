@@ -150,7 +150,7 @@ def cancel_job(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Stop a job: at once if it is queued, after the layer at hand if it is running."""
+    """Stop a job: at once if it is queued, within seconds if it is running."""
     out = Output(json=json, quiet=quiet)
     with connect(server) as client:
         _describe(out, client.job(job).cancel().view)

@@ -169,7 +169,7 @@ class Job:
         raise self._still_running()
 
     def cancel(self) -> Self:
-        """Ask the server to stop the job; it stops after the layer at hand.
+        """Ask the server to stop the job; a running one ends within seconds.
 
         Raises
         ------

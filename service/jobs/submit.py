@@ -13,7 +13,7 @@ from raiw.specs.layers import packed_bytes
 from service.contract.errors import Busy, NoSpace
 from service.contract.jobs import JobStatus, JobSummary, PlanView
 from service.contract.requests import CraftJob, CraftRequest, JobRequest
-from service.jobs.checks import check_request, check_scores
+from service.jobs.checks import check_memory, check_request, check_scores
 from service.jobs.keeping import remove_expired
 from service.jobs.services import Services
 from service.jobs.views import job_summary, plan_view
@@ -53,12 +53,13 @@ def submit(services: Services, request: JobRequest) -> Submission:
     Raises
     ------
     InvalidInput
-        The request cannot be carried out.
+        The request cannot be carried out, or needs more memory than a worker may take (TooLarge).
     NotFound
         What it refers to is not stored.
     NoSpace
         What it makes would not fit on the disk.
     """
+    check_memory(services.settings, request)
     key = request.content_key()
     packed = Packed.of(_asked_for(request))  # takes long, so before others wait for us
     expired_removed = False

@@ -292,7 +292,7 @@ class Staged:
 
     def __init__(self, artifacts: Artifacts, path: Path, *, lasting: bool = False) -> None:
         self._artifacts = artifacts
-        self._path = path
+        self.path = path
         self._lasting = lasting
         self._sha256 = hashlib.sha256()
         self._hashed = 0
@@ -315,7 +315,7 @@ class Staged:
         traceback: TracebackType | None,
     ) -> None:
         if not self._lasting:
-            self._path.unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
         os.close(self._file)
 
     def write(self, data: bytes) -> None:
@@ -373,7 +373,7 @@ class Staged:
         """
         self.flush()
         try:
-            self._artifacts.link(self._path, digest)
+            self._artifacts.link(self.path, digest)
         except FileNotFoundError:
             raise NotFound("the upload was given up meanwhile: begin again") from None
 

@@ -208,6 +208,10 @@ class Worker:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
     def kill(self) -> None:
         """End it and its pool at once, as a power cut does."""
         os.killpg(self._process.pid, signal.SIGKILL)

@@ -158,7 +158,7 @@ def test_a_queued_job_is_canceled_at_once(idle_stack: Stack) -> None:
     assert idle_stack.job(job["id"])["attempt"] == 0
 
 
-def test_a_running_job_stops_after_its_layer(stack: Stack) -> None:
+def test_a_running_job_stops(stack: Stack) -> None:
     job = stack.client.craft(slow())
     eventually(lambda: job.refresh() and job.progress.completed > 0)
     assert stack.http.post(job.view["urls"]["cancel"]).status_code == 202

@@ -170,3 +170,16 @@ def test_the_demo_crafts_verifies_and_leaves_only_its_files(tmp_path: Path) -> N
         "digits-cnn.scores.safetensors",
         "vgg16-d16.masks.safetensors",
     ]
+
+
+def test_only_the_api_knows_the_token(tmp_path: Path) -> None:
+    token = "a token of sixteen and more"
+    with serving(tmp_path, RAIW_TOKEN=token) as service:
+        with raiw.Client(service.url, token=token) as client:
+            assert client.craft(small()).result(timeout=60).edges > 0
+        everybody = alive(family(service.process.pid))
+        assert len(everybody) >= 4, "Valkey, the worker, its pool and what forks"
+        environments = [Path(f"/proc/{pid}/environ").read_text() for pid in everybody]
+        assert sum("PATH=" in environment for environment in environments) >= 3
+        assert not [environment for environment in environments if token in environment]
+        assert service.end(signal.SIGTERM) == 0

@@ -24,6 +24,8 @@ from raiw.errors import InvalidInput, JobCanceled, JobFailed, NotFound
 from raiw.training.data.registry import open_dataset
 from raiw.training.train import Trained
 from tests.integration.stack import Stack, eventually
+from tests.integration.test_serve import alive, family
+from tests.integration.test_serve_trouble import program
 
 THREADS = {"RAIW_TASK_THREADS": "1"}
 RECIPE = {"epochs": 8, "batch": 32, "halve_every": 4, "augment": False}
@@ -57,17 +59,11 @@ def alone(seed: int, epochs: int = 8) -> Trained:
         torch.set_num_threads(before)
 
 
-def children(stack: Stack) -> list[int]:
-    """Return the processes of tasks of this deployment."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        if "worker.child" in words and str(stack.folder) in words:
-            found.append(int(path.parent.name))
-    return found
+def children(stack: Stack) -> set[int]:
+    """Return the processes of tasks of this deployment: what its fork servers have started."""
+    everybody = {pid for worker in stack.workers for pid in family(worker.pid)}
+    servers = {pid for pid in everybody if "worker.child" in program(pid)}
+    return alive(set().union(*map(family, servers)))
 
 
 def epochs_told(stack: Stack, job_id: str) -> list[int]:
@@ -150,9 +146,11 @@ def test_a_killed_run_ends_with_the_numbers_of_an_undisturbed_one(
     worker: Stack, tmp_path: Path, seed: int, victim: str
 ) -> None:
     job = train(worker, seed, epochs=16)
-    eventually(lambda: len(epochs_told(worker, job.id)) >= 3)
+    eventually(lambda: len(epochs_told(worker, job.id)) >= 3, 90)
+    running = children(worker)
+    assert running
     if victim == "child":
-        for process in children(worker):
+        for process in running:
             os.kill(process, signal.SIGKILL)
     else:
         leaving = worker.workers.pop()
@@ -160,7 +158,7 @@ def test_a_killed_run_ends_with_the_numbers_of_an_undisturbed_one(
             leaving.kill()
         else:
             leaving.stop()
-        eventually(lambda: not children(worker))
+        eventually(lambda: not alive(running))
         worker.start_worker(**THREADS)
     job.wait(120)
     assert job.view["attempt"] == 2
@@ -206,14 +204,14 @@ def test_entropic_sparsification_keeps_lenet_accurate(worker: Stack, tmp_path: P
 @SQLITE
 def test_a_canceled_run_stops_and_the_next_takes_it_up(worker: Stack, seed: int) -> None:
     job = train(worker, seed, epochs=60)
-    eventually(lambda: len(epochs_told(worker, job.id)) >= 3)
+    eventually(lambda: len(epochs_told(worker, job.id)) >= 3, 90)
     job.cancel()
     with pytest.raises(JobCanceled):
         job.wait(10).require_digest()
     assert not children(worker)
     again = train(worker, seed, epochs=60)
     assert again.cache == "created"
-    eventually(lambda: epochs_told(worker, again.id))
+    eventually(lambda: epochs_told(worker, again.id), 90)
     assert epochs_told(worker, again.id)[0] > 3
     again.cancel()
 

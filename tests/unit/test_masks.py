@@ -12,7 +12,7 @@ import raiw
 from raiw.canonical import canonical_json
 from raiw.errors import GateFailed, InvalidMasks, NotFound
 from raiw.graphs import Graph
-from raiw.pipeline import Stopped, craft, craft_mask, origin_of
+from raiw.pipeline import craft, craft_mask, origin_of
 from raiw.specs.spec import Spec
 from raiw.statistics import describe
 
@@ -373,12 +373,13 @@ def test_progress_and_stopping():
     craft(DOCUMENT, on_layer=lambda done, total, mask: seen.append((done, total, mask.name)))
     assert seen == [(1, 3, "fc"), (2, 3, "conv"), (3, 3, "head")]
     done = []
-    with pytest.raises(Stopped):
-        craft(
-            DOCUMENT,
-            on_layer=lambda *layer: done.append(layer),
-            should_stop=lambda: len(done) == 2,
-        )
+
+    def check():
+        if len(done) == 2:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        craft(DOCUMENT, on_layer=lambda *layer: done.append(layer), check=check)
     assert len(done) == 2
 
 

@@ -12,7 +12,10 @@ import pytest
 from raiw.canonical import digest_of
 from service.store import jobs as stored_jobs
 from tests.integration.api.servers import assert_problem
+from tests.integration.pools import pool
 from worker import runner
+
+pytestmark = pytest.mark.usefixtures("forks")
 
 SSE = {"Accept": "text/event-stream"}
 
@@ -26,7 +29,7 @@ def request(seed: int, **more) -> dict:
 
 def run_job(server, job_id: str) -> None:
     """Run a job as a Celery worker would."""
-    runner.run_job(server.services, job_id, stopping=lambda: False)
+    runner.run_job(pool(server.services), job_id)
 
 
 @contextmanager
