@@ -14,7 +14,7 @@ from raiw.names import nearest
 
 Measure = Callable[..., Any]
 """``measure(network, **options) -> dict[str, array]``: a score for every edge of the layers of a
-:class:`raiw.importance.network.Network`, ``(out, in/groups)`` by layer name."""
+:class:`raiw.importance.scored_model.ScoredModel`, ``(out, in/groups)`` by layer name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from raiw.crafting.randomness import Stream
 from raiw.errors import InvalidInput
 from raiw.masks.channels import Bools, Kept
 from raiw.pruning.groups import Group, Member
-from raiw.pruning.network import Network, Selection
+from raiw.pruning.prunable import PrunableModel, Selection
 from raiw.pruning.regression import Floats, Moments, fit, refit, relative_error
 from raiw.pruning.sampling import Samples, sample
 
@@ -28,7 +28,7 @@ _STRONGEST = 1000
 
 
 def select(
-    network: Network, *, l2: float, entropy: float, sign: float, positions: float, seed: float
+    network: PrunableModel, *, l2: float, entropy: float, sign: float, positions: float, seed: float
 ) -> Selection:
     """Choose the channels and change the weights of ``network.model`` to go with them.
 

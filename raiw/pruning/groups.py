@@ -12,6 +12,7 @@ from torch import nn
 
 from raiw.errors import InvalidInput
 from raiw.masks.channels import Bools, Kept
+from raiw.readers.modules import ModuleLayer, own_layers
 
 Indices = npt.NDArray[np.intp]
 Role = Literal["filter", "scale", "input"]
@@ -153,7 +154,6 @@ def _trace(model: nn.Module, inputs: torch.Tensor) -> "tp.DependencyGraph":
 
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d)
 
 
 def _obstacles(traced: "tp.Group", names: dict[nn.Module, str]) -> Iterator[str | None]:
@@ -162,19 +162,25 @@ def _obstacles(traced: "tp.Group", names: dict[nn.Module, str]) -> Iterator[str 
         module = dep.target.module
         if isinstance(module, nn.Parameter):
             yield "its channels meet a parameter that belongs to no layer"
-        elif isinstance(module, (*_CONVOLUTIONS, nn.Linear, *BATCH_NORMS)):
-            grouped = isinstance(module, _CONVOLUTIONS) and module.groups > 1
-            if grouped and not _depthwise(module):
+        elif isinstance(module, BATCH_NORMS) or _depthwise(module):
+            continue
+        elif (layer := layer_of(module)) is not None:
+            if layer.groups > 1:
                 yield f"the grouped convolution {names[module]!r} needs equal groups"
         elif module in names:
             yield f"{type(module).__name__} {names[module]!r} mixes its channels"
 
 
+def layer_of(module: nn.Module) -> ModuleLayer | None:
+    """Return the linear layer or convolution that a module is; None for all others."""
+    return next((layer for layer in own_layers(module) if layer.attribute == "weight"), None)
+
+
 def _depthwise(module: nn.Module) -> bool:
-    return (
-        isinstance(module, _CONVOLUTIONS)
-        and module.groups == module.in_channels == module.out_channels > 1
-    )
+    layer = layer_of(module)
+    if layer is None or layer.groups == 1:
+        return False
+    return bool(layer.groups == module.in_channels == module.out_channels)
 
 
 def _members(

@@ -14,7 +14,7 @@ from raiw.names import nearest
 
 Select = Callable[..., Any]
 """``select(network, **options) -> dict[str, bools]``: which filters stay, by layer name; may
-change the weights of ``network.model``, a :class:`raiw.pruning.network.Network`."""
+change the weights of ``network.model``, a :class:`raiw.pruning.prunable.PrunableModel`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from torch import nn
 
 from raiw.errors import InvalidInput
 from raiw.masks.channels import Bools, Kept
-from raiw.pruning.groups import Group, find_groups
+from raiw.pruning.groups import Group, find_groups, layer_of
 
 
 def silence(model: nn.Module, kept: Kept, inputs: torch.Tensor) -> None:
@@ -25,10 +25,11 @@ def silence(model: nn.Module, kept: Kept, inputs: torch.Tensor) -> None:
 
 @torch.no_grad()
 def _clear(module: nn.Module, places: list[int], *, reads: bool) -> None:
-    transposed = isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d)
+    layer = layer_of(module)
+    inputs_first = layer is not None and layer.inputs_first
     weight, bias = module.weight, module.bias
     if isinstance(weight, torch.Tensor):
-        axis = int(reads != transposed) if weight.dim() > 1 else 0
+        axis = int(reads != inputs_first) if weight.dim() > 1 else 0
         weight.index_fill_(axis, torch.tensor(places, dtype=torch.long, device=weight.device), 0)
     if isinstance(bias, torch.Tensor) and not reads:
         bias.index_fill_(0, torch.tensor(places, dtype=torch.long, device=bias.device), 0)

@@ -10,9 +10,9 @@ from torch import nn
 
 from raiw.errors import InvalidInput
 from raiw.pruning.groups import BATCH_NORMS, Group
-from raiw.pruning.network import (
+from raiw.pruning.prunable import (
     Floats,
-    Network,
+    PrunableModel,
     Selection,
     check_sparsity,
     remove_lowest,
@@ -20,7 +20,7 @@ from raiw.pruning.network import (
 )
 
 
-def select(network: Network, *, channel_sparsity: float) -> Selection:
+def select(network: PrunableModel, *, channel_sparsity: float) -> Selection:
     """Keep the channels of largest ``|gamma|`` of the network.
 
     Raises

@@ -13,7 +13,7 @@ from typing import Any
 
 from raiw.errors import InvalidSpec, NotFound
 from raiw.files import map_file
-from raiw.readers.layers import PROJECTIONS, Layer, Reading, convolution, linear
+from raiw.readers.layers import PROJECTIONS, LayerDocument, Reading, convolution, linear
 from raiw.tensors import read_header
 
 Shape = tuple[int, ...]
@@ -36,7 +36,7 @@ def read_shapes(shapes: Mapping[str, Shape], transposed: Iterable[str] = ()) -> 
         No tensor is the weight of a layer, or a glob matches no convolution.
     """
     named = set(_named(shapes, transposed))
-    layers: list[Layer] = []
+    layers: list[LayerDocument] = []
     skipped: dict[str, str] = {}
     for name, shape in shapes.items():
         if len(shape) < _MATRIX:
@@ -94,7 +94,7 @@ def _named(shapes: Mapping[str, Shape], globs: Iterable[str]) -> Iterator[str]:
         yield from matching
 
 
-def _layer(name: str, shape: Shape, bias: Shape | None, *, named: bool) -> Layer | str:
+def _layer(name: str, shape: Shape, bias: Shape | None, *, named: bool) -> LayerDocument | str:
     """Return the layer of a tensor, or the reason why it is none."""
     path, _, leaf = name.rpartition(".")
     if leaf in PROJECTIONS and len(shape) == _MATRIX:
@@ -108,7 +108,7 @@ def _layer(name: str, shape: Shape, bias: Shape | None, *, named: bool) -> Layer
     return _convolution(path, shape, bias, named=named)
 
 
-def _matrix(path: str, shape: Shape, bias: Shape | None) -> Layer | str:
+def _matrix(path: str, shape: Shape, bias: Shape | None) -> LayerDocument | str:
     if bias is None and "embed" in path.rpartition(".")[2]:
         return "an embedding, by its name"
     if bias not in {None, shape[:1]}:
@@ -116,7 +116,9 @@ def _matrix(path: str, shape: Shape, bias: Shape | None) -> Layer | str:
     return linear(path, shape)
 
 
-def _convolution(path: str, shape: Shape, bias: Shape | None, *, named: bool) -> Layer | str:
+def _convolution(
+    path: str, shape: Shape, bias: Shape | None, *, named: bool
+) -> LayerDocument | str:
     first, second, *kernel = shape
     if not named and bias in {None, shape[:1]}:
         return convolution(path, (first, second), kernel)

@@ -14,7 +14,7 @@ from raiw.names import nearest
 from raiw.readers.checkpoints import read_shapes, shapes_of_file, shapes_of_state
 from raiw.readers.documents import read_document
 from raiw.readers.layers import dense_rules
-from raiw.readers.models import layers_of_model
+from raiw.readers.modules import read_module
 from raiw.specs.crafting import Craft, Importance
 from raiw.specs.document import Document
 from raiw.specs.layers import Layer
@@ -128,7 +128,10 @@ class Spec(Document):
             The model has no such layer or one without a shape yet, does not run on an input of
             that size, or the target does not fit.
         """
-        return cls.of_layers(layers_of_model(model, input_size), craft)
+        layers = [layer.to_document() for layer in read_module(model, input_size)]
+        if not layers:
+            raise InvalidSpec("the model has no linear layer and no convolution")
+        return cls.of_layers(layers, craft)
 
     @classmethod
     def from_state_dict(

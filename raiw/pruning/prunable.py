@@ -1,4 +1,4 @@
-"""A network as the pruning methods see it, and the choices they have in common."""
+"""A model as the pruning methods see it, and the choices they have in common."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from torch import nn
 
 from raiw.errors import InvalidInput
 from raiw.masks.channels import Bools, Kept
-from raiw.pruning.groups import Group, Groups
+from raiw.pruning.groups import Group, Groups, layer_of
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class PrunableModel:
     """A model, its channel groups and the data to run it on."""
 
     model: nn.Module
@@ -56,12 +56,11 @@ def filter_norms(group: Group) -> Floats:
 
 def out_first(layer: nn.Module) -> Floats:
     """Return a layer's weight with its outputs first, in double precision."""
-    weight = layer.weight
-    if not isinstance(weight, torch.Tensor):
+    own = layer_of(layer)
+    if own is None:
         raise TypeError(type(layer))
-    array: Floats = weight.detach().double().cpu().numpy()
-    transposed = isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d)
-    return array.swapaxes(0, 1) if transposed else array
+    array: Floats = own.weight.detach().double().cpu().numpy()
+    return array.swapaxes(0, 1) if own.inputs_first else array
 
 
 def remove_lowest(group: Group, scores: Floats, count: int) -> Bools:
