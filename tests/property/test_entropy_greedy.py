@@ -12,7 +12,7 @@ from raiw.statistics import measure
 from tests.reference.entropy_greedy import entropy_greedy
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 7), st.integers(1, 7), st.floats(0, 1), st.booleans())
 def test_every_step_is_that_of_the_reference(
     out: int, n_in: int, density: float, largest: bool

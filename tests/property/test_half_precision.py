@@ -37,7 +37,7 @@ def halves(draw: st.DrawFn) -> tuple[Scores, int]:
 
 
 @given(halves(), st.sampled_from(["raiw", "balanced", "optimal"]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_value_is_read_exactly(instance: tuple[Scores, int], algorithm: str) -> None:
     scores, edges = instance
     results = []
