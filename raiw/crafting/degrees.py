@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from raiw.graphs import Degrees, Graph
+from raiw.specs.contracts import degree_range
 
 
 class Share(NamedTuple):
@@ -42,11 +43,15 @@ def may_take(degrees: Degrees, side: Share) -> np.ndarray[tuple[int], np.dtype[n
 def keeps_contract(graph: Graph, edges: int) -> bool:
     """Tell whether a graph has exactly ``edges`` edges, shared evenly on both sides."""
     return graph.edges == edges and all(
-        _even(degrees, share(edges, len(degrees)))
-        for degrees in (graph.out_degrees(), graph.in_degrees())
+        even(degrees) for degrees in (graph.out_degrees(), graph.in_degrees())
     )
 
 
-def _even(degrees: Degrees, side: Share) -> bool:
-    above = int((degrees == side.floor + 1).sum())
-    return above == side.spare and int((degrees == side.floor).sum()) == len(degrees) - above
+def even(degrees: Degrees) -> bool:
+    """Tell whether every degree of a side is the floor or the ceiling of their mean.
+
+    >>> even(np.array([2, 3, 3])), even(np.array([2, 2, 4])), even(np.array([0, 2, 2]))
+    (True, False, False)
+    """
+    fewest, most = degree_range(int(degrees.sum()), len(degrees), 0, even=True)
+    return int(degrees.min()) >= fewest and int(degrees.max()) <= most

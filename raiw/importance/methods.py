@@ -10,7 +10,7 @@ from typing import Any
 
 from raiw import extras
 from raiw.errors import InvalidInput
-from raiw.names import nearest
+from raiw.names import find, nearest
 
 Measure = Callable[..., Any]
 """``measure(network, **options) -> dict[str, array]``: a score for every edge of the layers of a
@@ -134,9 +134,4 @@ def find_score(name: str) -> Score:
     InvalidInput
         There is no score of this name; the message lists them.
     """
-    if name not in SCORES:
-        raise InvalidInput(
-            f"no importance score {name!r}{nearest(name, list(SCORES))}; there are "
-            f"{', '.join(SCORES)}"
-        )
-    return SCORES[name]
+    return find(name, SCORES, "importance score")

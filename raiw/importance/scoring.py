@@ -10,7 +10,6 @@ import numpy.typing as npt
 from safetensors.numpy import save
 from torch import Tensor, nn
 
-from raiw.canonical import canonical_json
 from raiw.errors import InvalidImportance, InvalidInput
 from raiw.files import write_atomically
 from raiw.importance.methods import find_score
@@ -21,6 +20,7 @@ from raiw.importance.scored_model import (
     layers_to_score,
     undisturbed,
 )
+from raiw.tensors import to_metadata
 
 
 class Scores(Mapping[str, npt.NDArray[np.float32]]):
@@ -44,8 +44,7 @@ class Scores(Mapping[str, npt.NDArray[np.float32]]):
 
     def save(self, path: str | Path) -> None:
         """Write the importance file that :func:`raiw.craft` and ``raiw craft -i`` take."""
-        metadata = {"raiw": canonical_json(self.provenance)}
-        write_atomically(path, [save(self._arrays, metadata)])
+        write_atomically(path, [save(self._arrays, to_metadata(self.provenance))])
 
 
 @dataclass

@@ -5,7 +5,6 @@ The file is safetensors: one BOOL tensor by layer name over its filters, and one
 content digest over names and bits.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,10 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from raiw.canonical import canonical_json, digest_of_json
+from raiw.canonical import digest_of_json
 from raiw.errors import InvalidMasks, NotFound
 from raiw.files import write_atomically
+from raiw.tensors import from_metadata, to_metadata
 
 FORMAT = "raiw.channels@1"
 
@@ -66,7 +66,7 @@ class ChannelMasks:
         """Write the channel masks to a file; there is never half a file."""
         document = {"format": FORMAT, **self.to_json(), "facts": self.facts}
         del document["layers"]
-        write_atomically(Path(path), [save(dict(self.kept), {"raiw": canonical_json(document)})])
+        write_atomically(Path(path), [save(dict(self.kept), to_metadata(document))])
 
 
 def load(path: str | Path) -> ChannelMasks:
@@ -83,7 +83,7 @@ def load(path: str | Path) -> ChannelMasks:
         raise NotFound(f"no file {str(path)!r}")
     try:
         with safe_open(path, "numpy") as file:
-            document = json.loads((file.metadata() or {})["raiw"])
+            document = from_metadata(file.metadata() or {})
             kept = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- no mapping
         masks = ChannelMasks(
             _in_order(kept), document["method"], document["options"], document["facts"]

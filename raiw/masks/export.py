@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raiw.errors import InvalidInput, TooLarge
+from raiw.errors import TooLarge
 from raiw.files import write_atomically
 from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet
-from raiw.names import nearest
+from raiw.names import find
 from raiw.tensors import write_header
 
 MAX_LISTED_EDGES = 1_000_000
@@ -62,11 +62,7 @@ def parts(masks: MaskSet, form: str) -> Iterator[Part]:
     InvalidInput, TooLarge
         As in :func:`export`.
     """
-    if form not in FORMS:
-        raise InvalidInput(
-            f"no export form {form!r}{nearest(form, list(FORMS))}; there are {', '.join(FORMS)}"
-        )
-    return FORMS[form](masks)
+    return find(form, FORMS, "export form")(masks)
 
 
 def as_bool(masks: MaskSet) -> Iterator[Part]:

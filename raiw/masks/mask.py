@@ -141,10 +141,8 @@ class Mask:
         return np.concatenate([part.in_degrees() for part in self.group_graphs()])
 
     def group_graphs(self) -> Iterator[Graph]:
-        """Yield the bipartite graph of each group, ``(out/groups, in/groups)``."""
-        rows = self.shape[0] // self.groups
-        for start in range(0, self.shape[0], rows):
-            yield Graph((rows, self.shape[1]), self.graph.bits[start : start + rows])
+        """Return the bipartite graph of each group, ``(out/groups, in/groups)``."""
+        return self.graph.split(self.groups)
 
     @cached_property
     def stats(self) -> LayerStatistics:

@@ -10,7 +10,7 @@ from typing import Any
 
 from raiw import extras
 from raiw.errors import InvalidInput
-from raiw.names import nearest
+from raiw.names import find, nearest
 
 Select = Callable[..., Any]
 """``select(network, **options) -> dict[str, bools]``: which filters stay, by layer name; may
@@ -115,9 +115,4 @@ def method(name: str) -> Method:
     InvalidInput
         There is no method of this name; the message lists them.
     """
-    if name not in METHODS:
-        raise InvalidInput(
-            f"no pruning method {name!r}{nearest(name, list(METHODS))}; there are "
-            f"{', '.join(METHODS)}"
-        )
-    return METHODS[name]
+    return find(name, METHODS, "pruning method")

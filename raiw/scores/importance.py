@@ -1,6 +1,5 @@
 """Importance scores of a spec, one layer at a time, from a safetensors file or from arrays."""
 
-import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +19,7 @@ from raiw.scores.fit import check_header
 from raiw.specs.layers import Conv, Linear
 from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
-from raiw.tensors import Header, Tensor, read_header, write_header
+from raiw.tensors import Header, Tensor, from_metadata, read_header, write_header
 
 _STORED = {"F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8"}
 _CODES = {"float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64"}
@@ -137,10 +136,9 @@ class ScoreFile:
     def provenance(self) -> dict[str, Any] | None:
         """The JSON object under the metadata key ``raiw``, if there is one."""
         try:
-            noted = json.loads(self.header.metadata.get("raiw", ""))
-        except (ValueError, RecursionError):
+            return from_metadata(self.header.metadata)
+        except ValueError:
             return None
-        return noted if isinstance(noted, dict) else None
 
     def read(self, tensor: Tensor) -> Scores:
         """Return a tensor without a copy: its values are read from the file when they are used."""

@@ -10,7 +10,7 @@ from raiw import catalogue, extras
 from raiw.algorithms import ALGORITHMS
 from raiw.canonical import digest_of_json
 from raiw.errors import InvalidSpec, TooLarge
-from raiw.names import nearest
+from raiw.names import check_name
 from raiw.readers.checkpoints import read_shapes, shapes_of_file, shapes_of_state
 from raiw.readers.documents import read_document
 from raiw.readers.layers import dense_rules
@@ -71,12 +71,8 @@ class Spec(Document):
                 )
             seen[layer.name] = index
         algorithm = self.craft.algorithm
-        if algorithm is not None and algorithm not in ALGORITHMS:
-            raise InvalidSpec(
-                f"no algorithm {algorithm!r}{nearest(algorithm, list(ALGORITHMS))}; "
-                f"there are {', '.join(ALGORITHMS)}",
-                pointer="/craft/algorithm",
-            )
+        if algorithm is not None:
+            check_name(algorithm, ALGORITHMS, "algorithm", InvalidSpec, pointer="/craft/algorithm")
         plan_layers(self.layers, self.craft)
         return self
 
@@ -257,14 +253,8 @@ class Spec(Document):
 def _from_catalogue(value: dict[str, Any]) -> dict[str, Any]:
     """Fill in what a model or preset of the catalogue says; the document's own fields win."""
     name = value["model"]
-    known = catalogue.read(name)
-    if known is None:
-        names = list(catalogue.names())
-        raise InvalidSpec(
-            f"no model {name!r} in the catalogue{nearest(name, names)}; there are "
-            f"{', '.join(names)}",
-            pointer="/model",
-        )
+    check_name(name, catalogue.names(), "model", InvalidSpec, pointer="/model")
+    known = catalogue.read(name) or {}
     if "layers" in value and not _same_layers(value["layers"], known["layers"]):
         raise InvalidSpec(
             f"give model or layers, not both: these are not the layers of {name!r}",

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from raiw.canonical import CHUNK_BYTES, digest_of, digest_of_file
+from raiw.canonical import CHUNK_BYTES, digest_of, digest_of_file, digest_of_hash, hex_digits
 from raiw.errors import NotFound
 from service.contract.errors import Busy, NoSpace
 
@@ -48,7 +48,7 @@ class Artifacts:
 
     def path(self, digest: str) -> Path:
         """Return where the file of a digest is, or would be."""
-        hexadecimal = digest.removeprefix("sha256:")
+        hexadecimal = hex_digits(digest)
         return self._root / "sha256" / hexadecimal[:2] / hexadecimal[2:4] / hexadecimal
 
     def has(self, digest: str) -> bool:
@@ -184,7 +184,7 @@ class Artifacts:
             )
 
     def _run(self, content_key: str) -> Path:
-        return self._root / "runs" / content_key.removeprefix("sha256:")
+        return self._root / "runs" / hex_digits(content_key)
 
     def _partial(self, name: str) -> Path:
         return self._root / "partial" / name
@@ -259,7 +259,7 @@ class Staged:
     def digest(self) -> str:
         """Return the digest of all bytes; those of earlier requests are read again for it."""
         if self._hashed == self.size:
-            return f"sha256:{self._sha256.hexdigest()}"
+            return digest_of_hash(self._sha256)
         return digest_of_file(self._path)
 
     def keep(self, digest: str) -> None:

@@ -93,7 +93,7 @@ def test_what_decides_a_run_names_it(tmp_path):
         (InvalidInput, {"seeds": 0}, "at least 1"),
         (InvalidSpec, {"recipe": {"epoch": 3}}, "did you mean 'epochs'"),
         (NotFound, {"data": "cifar10"}, "cifar10"),
-        (NotFound, {"spec": "raiw/llama3-8b-10"}, "no network 'llama3-8b' to build"),
+        (NotFound, {"spec": "raiw/llama3-8b-10"}, "no network 'llama3-8b'"),
         (InvalidInput, {"spec": {"layers": [LAYER], "craft": {"degree": 2}}}, "layers of its own"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 from raiw import catalogue
 from raiw.algorithms import ALGORITHMS
-from raiw.canonical import digest_of_json
+from raiw.canonical import digest_of_json, hex_digits
 from raiw.errors import InvalidInput
 from raiw.importance.methods import find_score
 from raiw.nets.registry import find_net
@@ -162,7 +162,7 @@ def plan_training(  # noqa: PLR0913 -- what decides a study
 
 def folder_of(study: Path, key: str) -> Path:
     """Return where the run with a content key is kept in a study's folder."""
-    return study / "runs" / key.removeprefix("sha256:")[:_KEY_DIGITS]
+    return study / "runs" / hex_digits(key)[:_KEY_DIGITS]
 
 
 def _network(spec: Spec) -> str:

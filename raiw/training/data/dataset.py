@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from raiw.canonical import digest_of_file, digest_of_json
+from raiw.canonical import digest_of_file, digest_of_json, hex_digits
 from raiw.errors import InvalidData
 
 Labels = npt.NDArray[np.int64]
@@ -128,7 +128,7 @@ def check_sums(folder: Path, files: Iterable[Path]) -> None:
         expected[name.strip().removeprefix("*").removeprefix("./")] = digest.lower()
     for file in files:
         wanted = expected.get(file.relative_to(folder).as_posix())
-        found = digest_of_file(file).removeprefix("sha256:") if wanted else wanted
+        found = hex_digits(digest_of_file(file)) if wanted else wanted
         if wanted != found:
             raise InvalidData(
                 f"{file} is damaged: its sha256 is {found}, {SUMS} expects {wanted}; copy it again"
