@@ -17,6 +17,7 @@ Bits = npt.NDArray[np.uint8]
 Bools = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int32]
 Degrees = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 _BLOCK_CELLS = 1 << 20
 

@@ -6,16 +6,16 @@ from typing import Any, TypeVar
 
 from raiw.errors import InvalidInput, RaiwError
 
-Found = TypeVar("Found")
+_Found = TypeVar("_Found")
 
 
 def find(
     name: str,
-    table: Mapping[str, Found],
+    table: Mapping[str, _Found],
     what: str,
     error: type[RaiwError] = InvalidInput,
     **details: Any,
-) -> Found:
+) -> _Found:
     """Return the entry of a table by its name.
 
     Parameters

@@ -25,7 +25,7 @@ from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
 
 Layers = Sequence[PlannedLayer]
-Share = Callable[[Layers, Sequence[Open], Any, int], list[int]]
+Sharing = Callable[[Layers, Sequence[Open], Any, int], list[int]]
 """Edges of every layer, given what they cost, scores or channels, and the total to share."""
 
 
@@ -180,7 +180,7 @@ def _channels(source: Any) -> ChannelMasks:
     return load_channels(source)
 
 
-METHODS: dict[str, Share] = {
+METHODS: dict[str, Sharing] = {
     "score": _by_score,
     "global": _by_rank,
     "afie": _by_afie,

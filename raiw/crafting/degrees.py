@@ -16,7 +16,7 @@ from raiw.graphs import Degrees, Graph
 from raiw.specs.contracts import degree_range
 
 
-class Share(NamedTuple):
+class SideShare(NamedTuple):
     """How one side shares the edges."""
 
     floor: int
@@ -25,16 +25,16 @@ class Share(NamedTuple):
     """Vertices whose degree is ``floor + 1``."""
 
 
-def share(edges: int, vertices: int) -> Share:
+def share(edges: int, vertices: int) -> SideShare:
     """Share ``edges`` among the vertices of a side.
 
     >>> share(10, 4)
-    Share(floor=2, spare=2)
+    SideShare(floor=2, spare=2)
     """
-    return Share(*divmod(edges, vertices))
+    return SideShare(*divmod(edges, vertices))
 
 
-def may_take(degrees: Degrees, side: Share) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def may_take(degrees: Degrees, side: SideShare) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Tell which vertices of a side may take one more edge."""
     tokens = side.spare - int((degrees > side.floor).sum())
     return degrees < side.floor + (tokens > 0)

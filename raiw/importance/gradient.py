@@ -6,8 +6,9 @@ becomes one number; the defaults are the sum of all outputs, ``samples="signed"`
 and ``taps="l1"``.
 """
 
+from raiw.graphs import Floats
 from raiw.importance.averages import mean_output_gradients
-from raiw.importance.scored_model import Floats, ScoredModel, edges_of
+from raiw.importance.scored_model import ScoredModel, edges_of
 from raiw.importance.taps import norm
 
 

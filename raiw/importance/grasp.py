@@ -9,8 +9,9 @@ Source: Wang et al., Picking Winning Tickets before Training by Preserving Gradi
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from raiw.graphs import Floats
 from raiw.importance.averages import mean_loss_gradients
-from raiw.importance.scored_model import Floats, ScoredModel, edges_of, size_of
+from raiw.importance.scored_model import ScoredModel, edges_of, size_of
 from raiw.importance.taps import added
 
 

@@ -1,7 +1,8 @@
 """Importance by the gradient of the loss: Eq. 10 of RAIW with the loss in place of the outputs."""
 
+from raiw.graphs import Floats
 from raiw.importance.averages import mean_loss_gradients
-from raiw.importance.scored_model import Floats, ScoredModel, edges_of
+from raiw.importance.scored_model import ScoredModel, edges_of
 from raiw.importance.taps import norm
 
 

@@ -3,7 +3,8 @@
 Source: Han et al., Learning both Weights and Connections for Efficient Neural Networks, NIPS 2015.
 """
 
-from raiw.importance.scored_model import Floats, ScoredModel, edges_of
+from raiw.graphs import Floats
+from raiw.importance.scored_model import ScoredModel, edges_of
 from raiw.importance.taps import norm
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from raiw.crafting.randomness import Stream
-from raiw.importance.scored_model import Floats, ScoredModel, edges_of
+from raiw.graphs import Floats
+from raiw.importance.scored_model import ScoredModel, edges_of
 
 _UNIT = 2.0**-53
 

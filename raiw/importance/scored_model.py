@@ -5,16 +5,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from raiw.errors import InvalidInput
+from raiw.graphs import Floats
 from raiw.readers.modules import ModuleLayer, read_module
 
-Floats = npt.NDArray[np.float64]
 Loss = Callable[[Any, Tensor], Tensor]
 
 _LABELLED = 2

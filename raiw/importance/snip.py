@@ -5,8 +5,9 @@ Source: Lee et al., SNIP: Single-shot Network Pruning based on Connection Sensit
 
 import math
 
+from raiw.graphs import Floats
 from raiw.importance.averages import mean_loss_gradients
-from raiw.importance.scored_model import Floats, ScoredModel, edges_of
+from raiw.importance.scored_model import ScoredModel, edges_of
 from raiw.importance.taps import norm
 
 

@@ -13,7 +13,8 @@ import copy
 import torch
 
 from raiw.errors import InvalidInput
-from raiw.importance.scored_model import Floats, ScoredModel, edges_of, layers_to_score, logits_of
+from raiw.graphs import Floats
+from raiw.importance.scored_model import ScoredModel, edges_of, layers_to_score, logits_of
 from raiw.importance.taps import added
 
 

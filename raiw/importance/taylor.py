@@ -6,8 +6,9 @@ the weights that one edge stands for.
 
 import numpy as np
 
+from raiw.graphs import Floats
 from raiw.importance.averages import mean_loss_gradients
-from raiw.importance.scored_model import Floats, ScoredModel, edges_of
+from raiw.importance.scored_model import ScoredModel, edges_of
 from raiw.importance.taps import added
 
 

@@ -10,19 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from raiw.canonical import digest_of_json
 from raiw.errors import InvalidMasks, NotFound
 from raiw.files import write_atomically
+from raiw.graphs import Bools
 from raiw.tensors import from_metadata, to_metadata
 
 FORMAT = "raiw.channels@1"
 
-Bools = npt.NDArray[np.bool_]
-Kept = dict[str, Bools]
+KeptFilters = dict[str, Bools]
 """Which filters stay, by layer name."""
 
 
@@ -30,7 +29,7 @@ Kept = dict[str, Bools]
 class ChannelMasks:
     """Which filters stay, by layer name, and how they were chosen."""
 
-    kept: Kept
+    kept: KeptFilters
     method: str
     options: dict[str, Any]
     facts: dict[str, dict[str, float]]
@@ -96,5 +95,5 @@ def load(path: str | Path) -> ChannelMasks:
     return masks
 
 
-def _in_order(kept: Kept) -> Kept:
+def _in_order(kept: KeptFilters) -> KeptFilters:
     return {name: kept[name] for name in sorted(kept)}

@@ -9,9 +9,9 @@ import numpy as np
 from raiw.budgets.afie import afie_score, allocate, whole_filters
 from raiw.crafting.randomness import Stream
 from raiw.errors import InvalidInput
+from raiw.graphs import Floats
 from raiw.pruning.groups import Group
 from raiw.pruning.prunable import (
-    Floats,
     PrunableModel,
     Selection,
     check_sparsity,

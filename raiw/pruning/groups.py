@@ -11,10 +11,11 @@ import torch_pruning as tp
 from torch import nn
 
 from raiw.errors import InvalidInput
-from raiw.masks.channels import Bools, Kept
+from raiw.graphs import Bools
+from raiw.masks.channels import KeptFilters
 from raiw.readers.modules import ModuleLayer, own_layers
 
-Indices = npt.NDArray[np.intp]
+Places = npt.NDArray[np.intp]
 Role = Literal["filter", "scale", "input"]
 
 
@@ -27,9 +28,9 @@ class Member:
     role: Role
     """``filter``: the layer makes the channels; ``scale``: it treats each by itself (batch norm,
     depthwise convolution); ``input``: it reads them."""
-    indices: Indices
+    indices: Places
     """Places in the layer's own outputs (or inputs)."""
-    channels: Indices
+    channels: Places
     """The group's channel at each of these places."""
 
     def of(self, channels: npt.NDArray[np.bool_]) -> list[int]:
@@ -62,7 +63,7 @@ class Group:
         """The layers that read the channels."""
         return tuple(member for member in self.members if member.role == "input")
 
-    def spread(self, channels: Bools) -> Kept:
+    def spread(self, channels: Bools) -> KeptFilters:
         """Return which filters of every filter layer stay, given the channels that do."""
         kept = {}
         for member in self.filters:

@@ -4,15 +4,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
 from raiw.errors import InvalidInput
-from raiw.masks.channels import Bools, Kept
+from raiw.graphs import Bools, Floats
+from raiw.masks.channels import KeptFilters
 from raiw.pruning.groups import Group, Groups, layer_of
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +36,7 @@ class PrunableModel:
 class Selection:
     """What a method decided."""
 
-    kept: Kept
+    kept: KeptFilters
     """Which filters stay, by layer name."""
     facts: dict[str, dict[str, float]]
     """What the method measured of a layer on the way, by layer name."""
@@ -86,9 +84,9 @@ def remove_lowest(group: Group, scores: Floats, count: int) -> Bools:
     return channels
 
 
-def spread(groups: Iterable[Group], channels: Mapping[str, Bools]) -> Kept:
+def spread(groups: Iterable[Group], channels: Mapping[str, Bools]) -> KeptFilters:
     """Return which filters stay by layer, given the channels that stay by group."""
-    kept: Kept = {}
+    kept: KeptFilters = {}
     for group in groups:
         kept |= group.spread(channels[group.name])
     return kept

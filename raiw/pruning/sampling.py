@@ -9,9 +9,10 @@ from torch.nn import functional
 
 from raiw.crafting.randomness import Stream
 from raiw.errors import InvalidInput
+from raiw.graphs import Floats
 from raiw.pruning.groups import Member
 from raiw.pruning.prunable import PrunableModel
-from raiw.pruning.regression import Floats, Moments
+from raiw.pruning.regression import Moments
 
 
 @dataclass(eq=False)

@@ -8,11 +8,12 @@ import torch_pruning as tp
 from torch import nn
 
 from raiw.errors import InvalidInput
-from raiw.masks.channels import Bools, Kept
+from raiw.graphs import Bools
+from raiw.masks.channels import KeptFilters
 from raiw.pruning.groups import Group, find_groups, layer_of
 
 
-def silence(model: nn.Module, kept: Kept, inputs: torch.Tensor) -> None:
+def silence(model: nn.Module, kept: KeptFilters, inputs: torch.Tensor) -> None:
     """Set every weight of the removed channels to zero, in place.
 
     A removed channel's filters, its batch norms and the weights that read it become zero, so the
@@ -35,7 +36,7 @@ def _clear(module: nn.Module, places: list[int], *, reads: bool) -> None:
         bias.index_fill_(0, torch.tensor(places, dtype=torch.long, device=bias.device), 0)
 
 
-def shrink(model: nn.Module, kept: Kept, inputs: torch.Tensor) -> nn.Module:
+def shrink(model: nn.Module, kept: KeptFilters, inputs: torch.Tensor) -> nn.Module:
     """Return a copy of ``model`` without the channels that ``kept`` leaves out.
 
     Layers that ``kept`` does not name keep all their filters. The copy computes what
@@ -62,7 +63,9 @@ def shrink(model: nn.Module, kept: Kept, inputs: torch.Tensor) -> nn.Module:
     return smaller
 
 
-def _fitting(model: nn.Module, kept: Kept, inputs: torch.Tensor) -> list[tuple[Group, Bools]]:
+def _fitting(
+    model: nn.Module, kept: KeptFilters, inputs: torch.Tensor
+) -> list[tuple[Group, Bools]]:
     """Return the groups that ``kept`` speaks of and the channels that stay of each."""
     found = find_groups(model, inputs)
     by_layer = {layer.name: group for group in found.prunable for layer in group.filters}

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from raiw.errors import InvalidInput
+from raiw.graphs import Floats
 from raiw.pruning.groups import BATCH_NORMS, Group
 from raiw.pruning.prunable import (
-    Floats,
     PrunableModel,
     Selection,
     check_sparsity,

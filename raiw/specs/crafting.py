@@ -113,7 +113,7 @@ class Craft(Document):
         return self
 
 
-class Importance(Document):
+class ImportanceReading(Document):
     """How the attached importance file is read."""
 
     method: Literal["scores", "magnitude"] = "scores"

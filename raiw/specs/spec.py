@@ -15,7 +15,7 @@ from raiw.readers.checkpoints import read_shapes, shapes_of_file, shapes_of_stat
 from raiw.readers.documents import read_document
 from raiw.readers.layers import dense_rules
 from raiw.readers.modules import read_module
-from raiw.specs.crafting import Craft, Importance
+from raiw.specs.crafting import Craft, ImportanceReading
 from raiw.specs.document import Document
 from raiw.specs.layers import Layer
 from raiw.specs.plan import Plan, plan_layers
@@ -40,7 +40,7 @@ class Spec(Document):
     """A network or preset of the catalogue, instead of ``layers``."""
     layers: tuple[Layer, ...] = ()
     craft: Craft = Craft()
-    importance: Importance | None = None
+    importance: ImportanceReading | None = None
     """How the importance file is read; left out, it holds scores."""
 
     @model_validator(mode="before")

@@ -6,8 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from raiw.errors import InvalidInput
-from raiw.graphs import Graph
-from raiw.statistics.spectrum import Floats
+from raiw.graphs import Floats, Graph
 
 
 class PathCounts(NamedTuple):

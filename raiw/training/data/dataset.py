@@ -15,7 +15,7 @@ from raiw.errors import InvalidData
 Labels = npt.NDArray[np.int64]
 Images = npt.NDArray[Any]
 """``(n, channels, height, width)``, uint8 or float32."""
-Shape = tuple[int, int, int]
+ImageShape = tuple[int, int, int]
 
 SUMS = "SHA256SUMS"
 """File of expected checksums beside the data, as ``sha256sum`` writes it."""
@@ -49,7 +49,7 @@ class Dataset:
     """Training and test images of ``classes`` classes, labelled from 0."""
 
     name: str
-    shape: Shape
+    shape: ImageShape
     """Channels, height and width of every image."""
     classes: int
     train: Split
