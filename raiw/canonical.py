@@ -54,7 +54,7 @@ def digest_of_file(path: Path) -> str:
 
 def digest_of_hash(sha256: "hashlib._Hash") -> str:
     """Return the digest of what a running SHA-256 has seen."""
-    return f"{_PREFIX}{sha256.hexdigest()}"
+    return digest_of_hex(sha256.hexdigest())
 
 
 def is_digest(name: object) -> bool:
@@ -64,6 +64,11 @@ def is_digest(name: object) -> bool:
     (True, False)
     """
     return str(name).startswith(_PREFIX)
+
+
+def digest_of_hex(digits: str) -> str:
+    """Return the digest of its hex digits; undoes :func:`hex_digits`."""
+    return f"{_PREFIX}{digits}"
 
 
 def hex_digits(digest: str) -> str:

@@ -6,16 +6,19 @@ from typing import Any, TypeVar
 
 from raiw.errors import InvalidInput, RaiwError
 
-_Found = TypeVar("_Found")
+Found = TypeVar("Found")
+
+MAX_SHOWN = 200
+"""Characters of a value that a message repeats."""
 
 
 def find(
     name: str,
-    table: Mapping[str, _Found],
+    table: Mapping[str, Found],
     what: str,
     error: type[RaiwError] = InvalidInput,
     **details: Any,
-) -> _Found:
+) -> Found:
     """Return the entry of a table by its name.
 
     Parameters
@@ -45,10 +48,20 @@ def check_name(
     """Make sure that a name is one of those known, as :func:`find` does."""
     if name not in known:
         listed = ", ".join(known)
-        raise error(f"no {what} {name!r}{nearest(name, known)}; there are {listed}", **details)
+        shown = f"{clipped(repr(name))}{nearest(name, known)}"
+        raise error(f"no {what} {shown}; there are {listed}", **details)
 
 
 def nearest(name: str, known: Collection[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the closest known name, or nothing."""
-    close = difflib.get_close_matches(name, known, n=1)
+    close = difflib.get_close_matches(name, known, n=1) if len(name) <= MAX_SHOWN else ()
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def clipped(text: str, most: int = MAX_SHOWN) -> str:
+    """Return a text, or its beginning and an ellipsis.
+
+    >>> clipped("abcdef", 4)
+    'abc…'
+    """
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -13,17 +13,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from sqlalchemy.orm import Session
 
 from raiw.canonical import canonical_json
-from raiw.errors import NotFound
 from raiw.files import write_atomically
 from raiw.tensors import MAX_HEADER_BYTES, header_end
 from service.jobs.services import Services
-from service.store import blobs, jobs, masks
+from service.jobs.stored import open_masks
+from service.jobs.uploads import verified_upload
+from service.store import blobs, jobs, requests
 from service.store.database import AWAY
 from service.store.tables import Blob, Job
 from service.tether import tied
@@ -66,6 +68,7 @@ def run_task(services: Services, job: Job, attempt: jobs.Attempt, lease: Lease) 
     Stopped
         It must stop: canceled, out of time, taken away, or the worker ends.
     """
+    services.artifacts.require_space(0)
     folder = services.artifacts.run(job.content_key)
     _write_task(services, job, folder)
     for message in _messages(services, job, folder, lease):
@@ -87,34 +90,26 @@ def _write_task(services: Services, job: Job, folder: Path) -> None:
 
     Raises
     ------
-    NotFound
-        This worker does not see the uploads.
+    NotFound, Damaged
+        An upload or the masks are gone, or not as they were.
     """
-    request = job.task or {}
+    request = requests.read(services.database, job.id)
     given = [request.get(field) or "" for field in ("weights", "importance", "data")]
     uploads = [digest for digest in given if digest.startswith("sha256:")]
-    for digest in uploads:
-        if not services.artifacts.has(digest):
-            raise NotFound(
-                f"the upload {digest} is not on this worker: RAIW_ARTIFACT_DIR must be the same "
-                f"folder on every host"
-            )
     if "masks" in request:
         _write_masks(services, request["masks"], folder / "masks.safetensors")
     document = {
         "request": request,
-        "files": {digest: str(services.artifacts.path(digest)) for digest in uploads},
+        "files": {digest: str(verified_upload(services, digest)) for digest in uploads},
         "data_dir": str(services.settings.data),
     }
     write_atomically(folder / FILE, [canonical_json(document).encode()])
 
 
 def _write_masks(services: Services, digest: str, path: Path) -> None:
-    with services.database.read() as session:
-        row = masks.find(session, digest)
-    assert row is not None  # noqa: S101 -- masks outlive the jobs that name them
-    stream = masks.stream(services.database, services.artifacts, row, 0, row.size)
-    write_atomically(path, stream)
+    file = open_masks(services, digest)
+    file.verify()
+    write_atomically(path, file.read(0, file.row.size))
 
 
 def _messages(services: Services, job: Job, folder: Path, lease: Lease) -> Iterator[dict[str, Any]]:
@@ -216,9 +211,10 @@ def _finish(
     Canceled
         The job is no longer this attempt's to close.
     """
+    artifacts = services.artifacts
     paths = {name: Path(path) for name, path in message["files"].items()}
     files = [
-        {"name": name, "digest": services.artifacts.take(path), "bytes": path.stat().st_size}
+        {"name": name, "digest": artifacts.take(path), "bytes": path.stat().st_size}
         for name, path in paths.items()
     ]
     outcome = {"files": files, "report": message["report"]}
@@ -226,8 +222,8 @@ def _finish(
     def write(session: Session, now: datetime) -> None:
         for file, path in zip(files, paths.values(), strict=True):
             blob = Blob(digest=file["digest"], size=file["bytes"], header=_header(path))
-            blob.created_at = now
-            blobs.add(session, blob)
+            blob.created_at = blob.used_at = now
+            blobs.add(session, artifacts, blob, partial(artifacts.link, path, blob.digest))
         if not jobs.finish(session, attempt, outcome, now):
             # Taken away, or canceled at the last moment; an end that is not won changes nothing.
             raise Canceled("canceled at the last moment")

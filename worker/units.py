@@ -24,9 +24,12 @@ from raiw.pipeline import craft_mask, origin_of
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.plan import Plan, PlannedLayer
 from raiw.specs.spec import Spec
+from service.contract.errors import Damaged
 from service.contract.tasks import Task
 from service.jobs.services import Services
-from service.store import jobs, units
+from service.jobs.uploads import verified_upload
+from service.store import jobs, objects, outbox, requests, units
+from service.store.artifacts import State
 from service.store.tables import Job
 from worker.lease import Lease, Stopped
 
@@ -35,6 +38,8 @@ logger = logging.getLogger(__name__)
 _WAIT_SECONDS = 0.25
 """Pause before looking again for units that other workers hold."""
 _MOST_INVITED = 64
+_MOST_ROUNDS = 3
+"""How often units are crafted anew whose files are lost."""
 
 Unit = tuple[PlannedLayer, ...]
 """The layers that one worker crafts."""
@@ -59,9 +64,9 @@ class SharedJob:
     @classmethod
     def of(cls, services: Services, job: Job, stopping: Callable[[], bool]) -> "SharedJob":
         """Read the job's spec and open its scores."""
-        spec, importance = Spec.parse(job.spec), None
+        spec, importance = Spec.parse(requests.read(services.database, job.id)), None
         if job.importance is not None:
-            path = services.artifacts.path(job.importance)
+            path = verified_upload(services, job.importance)
             importance = open_importance(path, spec, digest=job.importance)
         plan = spec.plan(scored=importance is not None)
         timeout = job.timeout_seconds
@@ -88,6 +93,7 @@ class SharedJob:
         """
         self._invite()
         known: set[str] = set()
+        rounds = 0
         while True:
             check()
             done = self._finished()
@@ -96,8 +102,11 @@ class SharedJob:
                 layers = [layer for key in fresh for layer in self.units[key]]
                 on_progress(sum(len(self.units[key]) for key in known), layers)
             if len(done) == len(self.units):
-                return self._join(done)
-            if not self._craft_next(done, check):
+                if not (lost := self._lost(done)):
+                    return self._join(done)
+                rounds += 1
+                self._reopen(lost, rounds)
+            elif not self._craft_next(done, check):
                 time.sleep(_WAIT_SECONDS)
 
     def assist(self) -> None:
@@ -135,8 +144,8 @@ class SharedJob:
             now = self.services.database.now(session)
             units.touch(session, keys, now)
             missing = len(keys) - len(units.finished(session, keys))
-            for _ in range(min(missing - 1, _MOST_INVITED)):
-                jobs.enqueue(session, Task.ASSIST_JOB, self.queue, self.job_id, now)
+            invited = [self.job_id] * min(missing - 1, _MOST_INVITED)
+            outbox.add(session, Task.ASSIST_JOB, self.queue, invited, now)
 
     def _finished(self) -> dict[str, str]:
         with self.services.database.read() as session:
@@ -171,6 +180,8 @@ class SharedJob:
                 file = self._craft_layers(self.units[key], check_both)
             artifact = self.services.artifacts.put(file)
             with database.write() as session:
+                artifacts = self.services.artifacts
+                objects.vouch(session, artifacts, artifact, lambda: artifacts.put(file))
                 units.finish(session, key, artifact, database.now(session))
             logger.info("unit %s of job %s crafted by worker %d", key, self.job_id, os.getpid())
         except BaseException:
@@ -187,6 +198,30 @@ class SharedJob:
         origin = origin_of(self.spec, self.importance)
         own = {"layers": [mask.layer.model_dump(mode="json") for mask in masks]}
         return MaskSet(masks, origin.model_copy(update={"spec": origin.spec | own})).to_bytes()
+
+    def _lost(self, done: dict[str, str]) -> dict[str, str]:
+        """Return the units whose file is missing or damaged."""
+        inspect = self.services.artifacts.inspect
+        return {key: file for key, file in done.items() if inspect(file) is not State.SOUND}
+
+    def _reopen(self, lost: dict[str, str], rounds: int) -> None:
+        """Have units crafted anew.
+
+        Raises
+        ------
+        Damaged
+            That was tried often enough.
+        """
+        if rounds > _MOST_ROUNDS:
+            raise Damaged(
+                f"{len(lost)} units were lost {_MOST_ROUNDS} times after they were crafted: the "
+                f"artifact folder does not keep what is written to it; the operator must look"
+            )
+        logger.error("%d units of job %s are lost and crafted anew", len(lost), self.job_id)
+        with self.services.database.write() as session:
+            now = self.services.database.now(session)
+            for key, file in lost.items():
+                units.reopen(session, key, file, now)
 
     def _join(self, done: dict[str, str]) -> MaskSet:
         files = [load(self.services.artifacts.path(done[key])) for key in self.units]

@@ -3,12 +3,19 @@
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from raiw.canonical import SHA256
 from raiw.errors import InvalidSpec
-from raiw.names import nearest
+from raiw.names import clipped, nearest
 
 Digest = Annotated[str, Field(pattern=f"^{SHA256}$")]
 """``sha256:`` and 64 lower-case hex digits."""
@@ -16,9 +23,20 @@ Digest = Annotated[str, Field(pattern=f"^{SHA256}$")]
 UNKNOWN_FIELD = "unknown_field"
 """Type of the fault that names a field no document has."""
 
+_LONGEST_DETAIL = 1000
+
 _UNION_TAGS = frozenset(
-    {"linear"} | {f"conv{way}{axes}d" for way in ("", "_transpose") for axes in (1, 2, 3)}
+    {"linear", "kernel_size:number", "kernel_size:list"}
+    | {f"conv{way}{axes}d" for way in ("", "_transpose") for axes in (1, 2, 3)}
 )
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+"""Stands last in the type of a strict integer: JSON may write 16 as 16.0, and never as "16"."""
 
 
 class Document(BaseModel):
@@ -38,8 +56,8 @@ class Document(BaseModel):
                     "unknown field {shown}{hint}; there are {fields}",
                     {
                         # A lone surrogate, which JSON can say, cannot be said back.
-                        "field": str(name).encode(errors="backslashreplace").decode(),
-                        "shown": repr(name),
+                        "field": clipped(str(name)).encode(errors="backslashreplace").decode(),
+                        "shown": clipped(repr(name)),
                         "hint": nearest(str(name), fields),
                         "fields": ", ".join(fields),
                     },
@@ -69,7 +87,8 @@ def invalid_spec(error: ValidationError) -> InvalidSpec:
         if isinstance(cause, InvalidSpec):
             problems.extend(cause.problems)
             continue
-        problems.append({"pointer": fault_pointer(fault, fault["loc"]), "detail": fault["msg"]})
+        at, told = fault_pointer(fault, fault["loc"]), clipped(fault["msg"], _LONGEST_DETAIL)
+        problems.append({"pointer": at, "detail": told})
     first = problems[0]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     at = f"{first['pointer']}: " if first["pointer"] else ""

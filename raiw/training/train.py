@@ -26,7 +26,7 @@ from raiw.training.data.dataset import Dataset
 from raiw.training.data.registry import open_dataset
 from raiw.training.fit import check_fit
 from raiw.training.initial import initialised
-from raiw.training.loop import Loop
+from raiw.training.loop import TrainingLoop
 from raiw.training.memory import memory_watched
 from raiw.training.processes import Processes, joined
 from raiw.training.recipe import REVISION, Recipe
@@ -134,7 +134,7 @@ def train(  # noqa: PLR0913 -- what decides a run
         model.to(processes.device)
         counts = count(model, chosen, dataset.shape)
         handle = None if chosen is None else apply(model, chosen)
-        loop = Loop(model, dataset, recipe, seed, processes)
+        loop = TrainingLoop(model, dataset, recipe, seed, processes)
         key = _key(model, chosen, dataset, recipe, seed)
         place = None if folder is None else Path(folder)
         history = _run(loop, recipe, key, place, processes, on_epoch)
@@ -160,7 +160,7 @@ def _model(network: str | nn.Module, masks: MaskSet | None, seed: int) -> tuple[
 
 
 def _run(
-    loop: Loop,
+    loop: TrainingLoop,
     recipe: Recipe,
     key: str,
     folder: Path | None,
@@ -180,7 +180,9 @@ def _run(
     return history
 
 
-def _resume(loop: Loop, key: str, folder: Path | None, processes: Processes) -> tuple[Epoch, ...]:
+def _resume(
+    loop: TrainingLoop, key: str, folder: Path | None, processes: Processes
+) -> tuple[Epoch, ...]:
     if folder is None:
         return ()
     if processes.first:

@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
+from itertools import islice
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -10,9 +11,12 @@ from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from raiw import errors
+from raiw.names import clipped
 from raiw.specs.document import fault_pointer
+from raiw.specs.limits import MAX_FAULTS
 from service.contract import errors as service_errors
 from service.contract.problems import Fault, Problem
 from service.contract.requests import KINDS, UNKNOWN_KIND
@@ -29,6 +33,7 @@ STATUS: dict[type[errors.RaiwError], HTTPStatus] = {
     errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
     service_errors.AlreadyEnded: HTTPStatus.CONFLICT,
     service_errors.OffsetMismatch: HTTPStatus.CONFLICT,
+    service_errors.InUse: HTTPStatus.CONFLICT,
     service_errors.NoSpace: HTTPStatus.INSUFFICIENT_STORAGE,
     service_errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
 }
@@ -36,6 +41,7 @@ STATUS: dict[type[errors.RaiwError], HTTPStatus] = {
 
 HTTP_CODES = {
     HTTPStatus.BAD_REQUEST: "bad-request",
+    HTTPStatus.FORBIDDEN: "forbidden",
     HTTPStatus.NOT_FOUND: errors.NotFound.code,
     HTTPStatus.METHOD_NOT_ALLOWED: "method-not-allowed",
     HTTPStatus.REQUEST_TIMEOUT: "request-timeout",
@@ -43,6 +49,7 @@ HTTP_CODES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: errors.TooLarge.code,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "unsupported-media-type",
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "range-not-satisfiable",
+    HTTPStatus.MISDIRECTED_REQUEST: "misdirected-request",
     HTTPStatus.INTERNAL_SERVER_ERROR: "internal-error",
 }
 """Codes of the faults that only HTTP knows."""
@@ -55,6 +62,9 @@ _RETRYABLE = {
 _SPEC_ERRORS = (errors.InvalidSpec, errors.TooLarge)
 """Their pointers start at the spec, which a request carries in its field ``spec``."""
 _RETRY_SECONDS = "1"
+_LONGEST_DETAIL = 2000
+_LONGEST_POINTER = 500
+"""Characters of a problem's texts: no client gets back a megabyte that it sent."""
 
 
 def status_of(error: type[errors.RaiwError]) -> HTTPStatus:
@@ -78,15 +88,22 @@ def problem(  # noqa: PLR0913 -- the members of the document
         type=f"urn:raiw:problem:{code}",
         title=title or HTTPStatus(status).phrase,
         status=status,
-        detail=detail,
-        instance=request.url.path,
+        detail=clipped(detail, _LONGEST_DETAIL),
+        instance=clipped(request.url.path, _LONGEST_POINTER),
         code=code,
         request_id=request.state.request_id,
         retryable=status in _RETRYABLE,
-        errors=list(faults),
+        errors=[_clipped(fault) for fault in islice(faults, MAX_FAULTS)],
         details=dict(details or {}),
     )
     return Response(body.model_dump_json(), status, headers, media_type="application/problem+json")
+
+
+def _clipped(fault: Fault) -> Fault:
+    return Fault(
+        pointer=clipped(fault.pointer, _LONGEST_POINTER),
+        detail=clipped(fault.detail, _LONGEST_DETAIL),
+    )
 
 
 def install(app: FastAPI) -> None:
@@ -136,14 +153,6 @@ def _faults(error: errors.RaiwError) -> list[Fault]:
 def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered for this class
     found = [_without_kind(one) for one in error.errors()]
-    if found[0]["type"] == "json_invalid":
-        detail = f"the body is not JSON: {found[0]['ctx']['error']} at byte {found[0]['loc'][1]}"
-        return problem(request, HTTPStatus.BAD_REQUEST, "bad-request", detail)
-    if found[0]["loc"] == ("body",) and not _is_json(request):
-        sent = request.headers.get("content-type", "nothing")
-        detail = f"the body must be application/json; Content-Type says {sent[:100]}"
-        code = HTTP_CODES[HTTPStatus.UNSUPPORTED_MEDIA_TYPE]
-        return problem(request, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, code, detail)
     faults = [_fault(one) for one in found]
     first = faults[0]
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
@@ -174,11 +183,6 @@ def _fault(fault: Mapping[str, Any]) -> Fault:
     return Fault(pointer=pointer, detail=fault["msg"])
 
 
-def _is_json(request: Request) -> bool:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return media_type == "application/json" or media_type.endswith("+json")
-
-
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 -- registered for this class
     status = HTTPStatus(error.status_code)
@@ -188,7 +192,22 @@ def _http_error(request: Request, error: Exception) -> Response:
         detail = (
             f"{request.method} {request.url.path}: {detail}; GET /openapi.json lists the routes"
         )
-    return problem(request, status, code, detail, headers=error.headers)
+    headers = dict(error.headers or {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_allowed(request))
+    return problem(request, status, code, detail, headers=headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """Return all methods of a path; the router knows those of the first route that has it."""
+    routes = request.app.router.routes
+    return [
+        method
+        for method in HTTPMethod
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
+        )
+    ]
 
 
 def _data_error(request: Request, error: Exception) -> Response:

@@ -1,6 +1,6 @@
 """Errors only the service can raise; the rest of the tree is :mod:`raiw.errors`."""
 
-from raiw.errors import InvalidInput, RaiwError
+from raiw.errors import InvalidInput, NotFound, RaiwError
 
 
 class AlreadyEnded(RaiwError):
@@ -24,6 +24,20 @@ class DigestMismatch(InvalidInput):
     title = "The digest does not match"
 
 
+class Damaged(NotFound):
+    """The bytes stored are not those of their digest any more: they are as good as gone."""
+
+    code = "damaged"
+    title = "The stored file is damaged"
+
+
+class InUse(RaiwError):
+    """It cannot be removed: a job that has not ended needs it, or it is pinned."""
+
+    code = "in-use"
+    title = "It is in use"
+
+
 class OffsetMismatch(RaiwError):
     """A part does not start where the upload stands."""
 
@@ -43,3 +57,10 @@ class Busy(RaiwError):
 
     code = "busy"
     title = "The service is busy"
+
+
+class UnfitDatabase(InvalidInput):
+    """The database cannot be used as it is: its encoding, or a revision of a newer version."""
+
+    code = "unfit-database"
+    title = "The database cannot be used"

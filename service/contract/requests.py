@@ -5,9 +5,18 @@ Whether a request is in order is decided here as far as it can be without upload
 
 from abc import abstractmethod
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AwareDatetime, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
 from raiw.algorithms import ALGORITHMS
 from raiw.canonical import digest_of_json
@@ -16,26 +25,44 @@ from raiw.importance.methods import SCORES, Score, find_score
 from raiw.nets.registry import NETS, find_net
 from raiw.pruning.methods import METHODS, Method
 from raiw.pruning.methods import method as find_pruner
-from raiw.specs.document import Digest, Document
+from raiw.specs.document import WHOLE, Digest, Document
+from raiw.specs.limits import AtMost
 from raiw.specs.spec import Spec
 from raiw.training.recipe import REVISION, Recipe
 from service.contract.tasks import Queue
 
 Metadata = Annotated[
     dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
-    Field(max_length=16),
+    AtMost(16),
 ]
 DataSet = Annotated[
     str, Field(pattern=r"^(sha256:[0-9a-f]{64}|[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99})$")
 ]
 """Name of a data set that the workers have, or digest of an uploaded one."""
-Seed = Annotated[int, Field(ge=0, lt=1 << 63)]
+Seed = Annotated[int, Field(ge=0, lt=1 << 63, strict=True), WHOLE]
 Option = (
-    Annotated[int, Field(ge=-(1 << 53), le=1 << 53)]
-    | Annotated[float, Field(allow_inf_nan=False)]
+    Annotated[int, Field(ge=-(1 << 53), le=1 << 53, strict=True)]
+    | Annotated[float, Field(allow_inf_nan=False, strict=True)]
     | Annotated[str, Field(max_length=100)]
 )
-Options = Annotated[dict[Annotated[str, Field(max_length=64)], Option], Field(max_length=32)]
+Options = Annotated[dict[Annotated[str, Field(max_length=64)], Option], AtMost(32)]
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, datetime) or (isinstance(value, str) and "T" in value.upper()):
+        return value
+    raise ValueError("write a date, a time and its offset, such as 2030-01-31T12:00:00Z")
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("in UTC this is before the year 1 or after 9999") from None
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_in_utc)]
+"""As RFC 3339 writes it: a mere number could be seconds, or milliseconds, since any day."""
 MAX_SEEDS = 100
 Found = TypeVar("Found")
 
@@ -51,10 +78,10 @@ class CraftRequest(Document):
 class Request(Document):
     """What every kind of job may say besides its task."""
 
-    timeout_seconds: Annotated[float, Field(gt=0, le=7 * 86400)] | None = None
+    timeout_seconds: Annotated[float, Field(gt=0, le=7 * 86400, strict=True)] | None = None
     """Longest run time of one attempt."""
-    deadline_at: AwareDatetime | None = None
-    """A job nobody has started by then expires."""
+    deadline_at: Moment | None = None
+    """A job nobody has started by then expires; in the past, it is refused."""
     metadata: Metadata = Field(default_factory=dict)
     """Free notes, such as the commit a pipeline builds."""
 
@@ -134,9 +161,9 @@ class MethodJob(NetworkJob):
     weights: Digest
     """Digest of the uploaded state dict."""
     data: DataSet | None = None
-    method: str
+    method: Annotated[str, Field(max_length=100)]
     options: Options = Field(default_factory=dict)
-    samples: Annotated[int, Field(ge=1, le=1 << 30)] = 1000
+    samples: Annotated[int, Field(ge=1, le=1 << 30, strict=True), WHOLE] = 1000
     """Training images to look at."""
 
     @property
@@ -179,7 +206,9 @@ class ScoreJob(MethodJob):
     """Score every edge of a trained network; the result is an importance file to craft with."""
 
     kind: Literal["score"]
-    method: Annotated[str, Field(json_schema_extra={"enum": [*SCORES]})] = "gradient"
+    method: Annotated[str, Field(max_length=100, json_schema_extra={"enum": [*SCORES]})] = (
+        "gradient"
+    )
     seed: Seed = 0
 
     @property
@@ -197,7 +226,9 @@ class PruneJob(MethodJob):
     """Remove channels of a trained network; the results are the smaller weights and the choice."""
 
     kind: Literal["prune"]
-    method: Annotated[str, Field(json_schema_extra={"enum": [*METHODS]})] = "entropic"
+    method: Annotated[str, Field(max_length=100, json_schema_extra={"enum": [*METHODS]})] = (
+        "entropic"
+    )
 
     @property
     def chosen(self) -> Method:
@@ -222,7 +253,7 @@ class TrainJob(NetworkJob):
     """Digest of an uploaded importance file, for the spec."""
     data: DataSet
     recipe: Recipe = Recipe()
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MAX_SEEDS)] = (0,)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AtMost(MAX_SEEDS)] = (0,)
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -263,9 +294,9 @@ def _at(pointer: str, check: Callable[[], Found]) -> Found:
 
 
 def _kind(document: Any) -> str:
-    if isinstance(document, dict):
-        return str(document.get("kind", "craft"))
-    return str(getattr(document, "kind", "craft"))
+    given = document.get("kind", "craft") if isinstance(document, dict) else None
+    kind = getattr(document, "kind", "craft") if given is None else given
+    return kind if isinstance(kind, str) else ""
 
 
 KINDS = ("craft", "score", "prune", "train")

@@ -1,5 +1,6 @@
 """Get or create: a job is named by what it makes, so equal requests meet in one result."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -7,14 +8,20 @@ from typing import Any, Literal
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from service.contract.errors import Busy
-from service.contract.jobs import JobStatus, JobView, PlanView
+from raiw.errors import InvalidInput
+from raiw.specs.layers import packed_bytes
+from service.contract.errors import Busy, NoSpace
+from service.contract.jobs import JobStatus, JobSummary, PlanView
 from service.contract.requests import CraftJob, CraftRequest, JobRequest
 from service.jobs.checks import check_request, check_scores
+from service.jobs.keeping import remove_expired
 from service.jobs.services import Services
-from service.jobs.views import job_view, plan_view
-from service.store import jobs, masks
-from service.store.tables import Job
+from service.jobs.views import job_summary, plan_view
+from service.logs import request_id
+from service.store import blobs, jobs, masks, objects, requests
+from service.store.artifacts import Artifacts
+from service.store.requests import Packed
+from service.store.tables import Blob, Job, Masks
 
 Outcome = Literal["hit", "joined", "created"]
 _RACES = 5
@@ -24,7 +31,7 @@ _RACES = 5
 class Submission:
     """A job, and how the request came by it."""
 
-    job: JobView
+    job: JobSummary
     outcome: Outcome
 
 
@@ -33,8 +40,9 @@ def plan(services: Services, request: CraftRequest) -> PlanView:
     planned = request.spec.plan(scored=request.importance is not None)
     key = request.spec.content_key(request.importance)
     with services.database.read() as session:
-        check_scores(session, request.spec, request.importance)
-        return plan_view(planned, key, stored=jobs.find_result(session, key) is not None)
+        check_scores(session, services.artifacts, request.spec, request.importance)
+        stored = _find_masks(session, services.artifacts, key) is not None
+    return plan_view(planned, key, stored=stored)
 
 
 def submit(services: Services, request: JobRequest) -> Submission:
@@ -48,47 +56,123 @@ def submit(services: Services, request: JobRequest) -> Submission:
         The request cannot be carried out.
     NotFound
         What it refers to is not stored.
+    NoSpace
+        What it makes would not fit on the disk.
     """
     key = request.content_key()
+    packed = Packed.of(_asked_for(request))  # takes long, so before others wait for us
+    expired_removed = False
     for _ in range(_RACES):
         try:
             with services.database.write() as session:
-                check_request(session, request)
-                submission = _get_or_create(services, session, request, key)
+                check_request(session, services.artifacts, request)
+                job_id, outcome = _get_or_create(services, session, request, key, packed)
+                shown = jobs.show(session, job_id)
         except IntegrityError:
             continue  # another server inserted the same key first: look again and join it
-        if submission.outcome == "created":
+        except NoSpace:
+            if expired_removed:
+                raise
+            remove_expired(services)
+            expired_removed = True
+            continue
+        if outcome == "created":
             services.wake()
-        return submission
+        assert shown is not None  # noqa: S101 -- the transaction has just seen it
+        return Submission(job_summary(shown), outcome)
     raise Busy(f"the same job was created and ended {_RACES} times meanwhile; try again")
 
 
 def _get_or_create(
-    services: Services, session: Session, request: JobRequest, key: str
-) -> Submission:
+    services: Services, session: Session, request: JobRequest, key: str, packed: Packed
+) -> tuple[str, Outcome]:
     now = services.database.now(session)
-    made = _made(session, request, key)
-    if made:
-        job = jobs.find_succeeded(session, key)
-        if job is None:
-            job = _succeeded(session, _new_job(services, request, key, now), made, now)
-        digest = job.mask_digest
-        return Submission(job_view(job, masks.find(session, digest) if digest else None), "hit")
-    job = jobs.find_active(session, key)
+    made = _made(session, services.artifacts, request, key)
+    _note_use(session, request, made, now)
+    job = jobs.find_succeeded(session, key) if made else jobs.find_active(session, key)
     if job is not None:
-        return Submission(job_view(job, None), "joined")
-    job = _new_job(services, request, key, now)
+        if not made:
+            jobs.join(session, job.id, request_id.get(), now)
+        return job.id, "hit" if made else "joined"
+    if not made:
+        _check_deadline(request.deadline_at, now)
+        services.artifacts.require_space(_disk_bytes(services, request))
+    job = _new_job(services, request, key, requests.add(session, packed), now)
+    if made:
+        return _succeeded(session, job, made, now).id, "hit"
     jobs.add(session, job, now)
-    return Submission(job_view(job, None), "created")
+    return job.id, "created"
 
 
-def _made(session: Session, request: JobRequest, key: str) -> dict[str, Any]:
-    """Return the columns in which a job keeps what is stored under a key; empty if nothing is."""
+def _check_deadline(deadline: datetime | None, now: datetime) -> None:
+    """Refuse a new job that would expire at once; a result or a job that is there is not new.
+
+    Raises
+    ------
+    InvalidInput
+        The deadline is not in the future.
+    """
+    if deadline is not None and deadline <= now:
+        raise InvalidInput(
+            f"deadline_at {deadline.isoformat()} has passed: it is {now.isoformat()}; choose a "
+            f"later one, or leave it out",
+            pointer="/deadline_at",
+        )
+
+
+def _made(session: Session, artifacts: Artifacts, request: JobRequest, key: str) -> dict[str, Any]:
+    """Return the columns in which a job keeps what is stored under a key; empty if nothing is.
+
+    What a row promises and the store has not is not stored: it is made anew.
+    """
     if isinstance(request, CraftJob):
-        digest = jobs.find_result(session, key)
-        return {"mask_digest": digest} if digest else {}
+        found = _find_masks(session, artifacts, key)
+        return {"mask_digest": found.digest} if found else {}
     outcome = jobs.find_outcome(session, key)
-    return {"outcome": outcome} if outcome else {}
+    if outcome and all(blobs.stored(session, artifacts, digest) for digest in _files(outcome)):
+        return {"outcome": outcome}
+    return {}
+
+
+def _find_masks(session: Session, artifacts: Artifacts, key: str) -> Masks | None:
+    digest = jobs.find_result(session, key)
+    return masks.stored(session, artifacts, digest) if digest else None
+
+
+def _files(outcome: dict[str, Any]) -> list[str]:
+    return [file["digest"] for file in outcome["files"]]
+
+
+def _uploads(request: JobRequest) -> list[str]:
+    """Return the digests of the uploads that a request names."""
+    given = [getattr(request, "importance", None), *getattr(request, "uploads", {}).values()]
+    return sorted({digest for digest in given if digest})
+
+
+def _masks(request: JobRequest) -> list[str]:
+    """Return the digests of the stored masks that a request names."""
+    digest = getattr(request, "masks", None)
+    return [digest] if digest else []
+
+
+def _note_use(session: Session, request: JobRequest, made: dict[str, Any], now: datetime) -> None:
+    """Note that what a request names, and what it gets, is used."""
+    files = _files(made["outcome"]) if "outcome" in made else []
+    crafted = [made["mask_digest"]] if "mask_digest" in made else []
+    objects.use(session, Blob, [*_uploads(request), *files], now)
+    objects.use(session, Masks, [*_masks(request), *crafted], now)
+
+
+def _disk_bytes(services: Services, request: JobRequest) -> int:
+    """Return what a craft job writes: its masks, and once more where workers share them.
+
+    What other jobs write is not known before; they need a disk above its floor.
+    """
+    if not isinstance(request, CraftJob):
+        return 0
+    shapes = [layer.graph_shape for layer in request.spec.layers]
+    shared = sum(map(math.prod, shapes)) > services.settings.unit_cells
+    return (1 + shared) * sum(map(packed_bytes, shapes))
 
 
 def _succeeded(session: Session, job: Job, made: dict[str, Any], now: datetime) -> Job:
@@ -104,15 +188,26 @@ def _succeeded(session: Session, job: Job, made: dict[str, Any], now: datetime) 
     return job
 
 
-def _new_job(services: Services, request: JobRequest, key: str, now: datetime) -> Job:
+def _asked_for(request: JobRequest) -> dict[str, Any]:
+    return request.spec.canonical() if isinstance(request, CraftJob) else request.task()
+
+
+def _name(request: JobRequest) -> str:
+    """Return what lists call a job, without what a terminal or database takes for a command."""
+    name = request.spec.name if isinstance(request, CraftJob) else request.network
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
+
+
+def _new_job(services: Services, request: JobRequest, key: str, digest: str, now: datetime) -> Job:
     return Job(
         id=jobs.new_job_id(),
         kind=request.kind,
         status=JobStatus.QUEUED,
         content_key=key,
-        spec=request.spec.canonical() if isinstance(request, CraftJob) else {},
-        task=None if isinstance(request, CraftJob) else request.task(),
+        name=_name(request),
+        request=digest,
         importance=getattr(request, "importance", None),
+        needs=" ".join([*_uploads(request), *_masks(request)]),
         algorithm=request.algorithm,
         note=request.metadata,
         queue=request.queue,
@@ -125,6 +220,8 @@ def _new_job(services: Services, request: JobRequest, key: str, now: datetime) -
         events=0,
         created_at=now,
         run_after=now,
-        published_at=now,
+        published_at=None,
         deadline_at=request.deadline_at,
+        request_id=request_id.get(),
+        joined=0,
     )

@@ -15,7 +15,9 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     String,
+    Text,
     TypeDecorator,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -61,6 +63,23 @@ Big = BigInteger().with_variant(Integer, "sqlite")
 """64 bits on both; SQLite counts rows by itself only in a column it calls INTEGER."""
 
 ACTIVE = text("status IN ('queued', 'running')")
+DUE = text("deadline_at IS NOT NULL")
+# Partial indexes, and the very words with which their rows are asked for: a database that is given
+# the values apart from the statement does not see that the index serves.
+PUBLISHED = text("status = 'queued' AND published_at IS NOT NULL")
+ASKED = text("statistics IS NULL AND measure_attempts > 0")
+
+
+class Request(Table):
+    """What jobs were asked for, kept once however many ask, as :mod:`service.store.requests` does.
+
+    Apart from the jobs: their rows are rewritten at every step and read in numbers.
+    """
+
+    __tablename__ = "requests"
+
+    digest: Mapped[str] = mapped_column(String(71), primary_key=True)
+    packed: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class Job(Table):
@@ -78,18 +97,34 @@ class Job(Table):
             postgresql_where=ACTIVE,
         ),
         Index("ix_jobs_created_at_id", "created_at", "id"),
-        Index("ix_jobs_status_run_after", "status", "run_after"),
+        Index("ix_jobs_status_created_at_id", "status", "created_at", "id"),
+        # Few jobs at a time are with the broker, have a deadline or are held: what the janitor asks
+        # for every second is found without looking at those that only wait.
+        Index(
+            "ix_jobs_published",
+            "queue",
+            "published_at",
+            sqlite_where=PUBLISHED,
+            postgresql_where=PUBLISHED,
+        ),
+        Index("ix_jobs_due", "status", "deadline_at", sqlite_where=DUE, postgresql_where=DUE),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     kind: Mapped[str] = mapped_column(String(20))
     status: Mapped[str] = mapped_column(String(20))
     content_key: Mapped[str] = mapped_column(String(71), index=True)
-    spec: Mapped[dict[str, Any]]
-    """What a craft job crafts; empty for other kinds."""
-    task: Mapped[dict[str, Any] | None]
-    """What a job of another kind was asked for."""
+    name: Mapped[str] = mapped_column(String(200), server_default="")
+    """What the job is about, for lists: the spec's name, or the network."""
+    request: Mapped[str] = mapped_column(
+        ForeignKey("requests.digest"),
+        index=True,
+        nullable=True,  # SQLite adds no column that refers and must not be null
+    )
+    """Digest of what was asked for: the spec of a craft job, the task of another kind."""
     importance: Mapped[str | None] = mapped_column(String(71))
+    needs: Mapped[str] = mapped_column(Text, default="", server_default="")
+    """Digests of the uploads and masks that the job refers to, separated by spaces."""
     algorithm: Mapped[str] = mapped_column(String(40))
     note: Mapped[dict[str, Any]]
     """The client's ``metadata`` (a name SQLAlchemy keeps for itself)."""
@@ -106,15 +141,20 @@ class Job(Table):
     run_after: Mapped[datetime]
     """Not before; moved on by the backoff after a lost attempt."""
     published_at: Mapped[datetime | None]
+    """When the broker took the message of a queued job; None while it waits in the outbox."""
     started_at: Mapped[datetime | None]
-    finished_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None] = mapped_column(index=True)
     deadline_at: Mapped[datetime | None]
     lease_owner: Mapped[str | None] = mapped_column(String(200))
     lease_expires_at: Mapped[datetime | None]
     error: Mapped[dict[str, Any] | None]
-    mask_digest: Mapped[str | None] = mapped_column(ForeignKey("masks.digest"))
+    mask_digest: Mapped[str | None] = mapped_column(ForeignKey("masks.digest"), index=True)
     outcome: Mapped[dict[str, Any] | None]
     """What a job of another kind has made: ``files`` and ``report``."""
+    request_id: Mapped[str | None] = mapped_column(String(64))
+    """Id of the request that asked for the job."""
+    joined: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Further requests for it while it waited or ran."""
 
 
 class JobEvent(Table):
@@ -133,23 +173,49 @@ class Outbox(Table):
     """A message for the broker, written with the change it announces."""
 
     __tablename__ = "outbox"
+    __table_args__ = (Index("ix_outbox_queue_id", "queue", "id"),)
 
     id: Mapped[int] = mapped_column(Big, primary_key=True, autoincrement=True)
     task: Mapped[str] = mapped_column(String(60))
     queue: Mapped[str] = mapped_column(String(40))
-    argument: Mapped[str] = mapped_column(String(100))
+    argument: Mapped[str] = mapped_column(String(100), index=True)
     created_at: Mapped[datetime]
-    next_attempt_at: Mapped[datetime] = mapped_column(index=True)
-    attempts: Mapped[int] = mapped_column(default=0)
+    next_attempt_at: Mapped[datetime]
 
 
-class Masks(Table):
-    """A stored set of masks. Equal bits are stored once, with the file that came first."""
+class Duty(Table):
+    """A piece of housekeeping that one server does for all of them."""
 
-    __tablename__ = "masks"
+    __tablename__ = "duties"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    due_at: Mapped[datetime]
+
+
+class Kept(Table):
+    """What is kept for as long as it is used, or pinned."""
+
+    __abstract__ = True
 
     digest: Mapped[str] = mapped_column(String(71), primary_key=True)
-    file_sha256: Mapped[str] = mapped_column(String(71))
+    used_at: Mapped[datetime | None] = mapped_column(index=True)
+    """When it was last stored, asked for or read, to the hour; null is older and never expires."""
+    pinned: Mapped[bool] = mapped_column(default=False, server_default=false())
+
+
+class Masks(Kept):
+    """A stored set of masks. Equal bits are stored once, with the file that came first.
+
+    The row outlives its bytes for as long as a job names it, and alone promises nothing: see
+    :func:`service.store.masks.stored`.
+    """
+
+    __tablename__ = "masks"
+    __table_args__ = (
+        Index("ix_masks_asked", "created_at", sqlite_where=ASKED, postgresql_where=ASKED),
+    )
+
+    file_sha256: Mapped[str] = mapped_column(String(71), index=True)
     size: Mapped[int] = mapped_column(Big)
     chunks: Mapped[int]
     """Rows of ``mask_chunks``; 0 when the file is an artifact."""
@@ -158,6 +224,8 @@ class Masks(Table):
     measure_attempts: Mapped[int] = mapped_column(default=0)
     """How often a worker was asked for the statistics; 0 while nobody wanted them."""
     created_at: Mapped[datetime]
+    removed_at: Mapped[datetime | None]
+    """When the bytes were removed, or found damaged."""
 
 
 class MaskChunk(Table):
@@ -178,7 +246,9 @@ class Result(Table):
     __tablename__ = "results"
 
     content_key: Mapped[str] = mapped_column(String(71), primary_key=True)
-    mask_digest: Mapped[str] = mapped_column(ForeignKey("masks.digest", ondelete="CASCADE"))
+    mask_digest: Mapped[str] = mapped_column(
+        ForeignKey("masks.digest", ondelete="CASCADE"), index=True
+    )
     created_at: Mapped[datetime]
 
 
@@ -202,19 +272,18 @@ class Unit(Table):
     __tablename__ = "units"
 
     key: Mapped[str] = mapped_column(String(71), primary_key=True)
-    artifact: Mapped[str | None] = mapped_column(String(71))
+    artifact: Mapped[str | None] = mapped_column(String(71), index=True)
     """Digest of the mask file of these layers; None while they are not finished."""
     attempt: Mapped[int]
     lease_expires_at: Mapped[datetime]
     touched_at: Mapped[datetime] = mapped_column(index=True)
 
 
-class Blob(Table):
-    """An uploaded file, kept as an artifact under its digest."""
+class Blob(Kept):
+    """An uploaded file, or one that a job made, kept as an artifact under its digest."""
 
     __tablename__ = "blobs"
 
-    digest: Mapped[str] = mapped_column(String(71), primary_key=True)
     size: Mapped[int] = mapped_column(Big)
     header: Mapped[bytes] = mapped_column(LargeBinary)
     """The file's first bytes up to its tensors, as ``raiw.tensors.read_header`` takes them: a spec
@@ -233,3 +302,12 @@ class Upload(Table):
     received: Mapped[int] = mapped_column(Big, default=0)
     created_at: Mapped[datetime]
     touched_at: Mapped[datetime]
+
+
+class Compatibility(Table):
+    """One row, written by every migration: which older code may go on with these tables."""
+
+    __tablename__ = "compatibility"
+
+    oldest: Mapped[str] = mapped_column(String(32), primary_key=True)
+    """The oldest revision whose code can."""

@@ -88,6 +88,7 @@ FACTS = {
         r"there are \{|there are \"$",
         {
             "raiw/names.py",
+            "service/api/dependencies.py",  # of parameters, where there may be none
             "raiw/specs/document.py",  # a template of pydantic's
             "raiw/training/data/registry.py",  # says below which folder
             "raiw/training/loop.py",  # a number

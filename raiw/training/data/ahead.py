@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-_Item = TypeVar("_Item")
+Item = TypeVar("Item")
 
 _END = object()
 
 
-def ahead(items: Iterator[_Item], depth: int) -> Iterator[_Item]:
+def ahead(items: Iterator[Item], depth: int) -> Iterator[Item]:
     """Yield ``items`` in their order, ``depth`` of them prepared by a thread beforehand.
 
     What the iterator raises is raised here, in its turn.
