@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from raiw.canonical import canonical_json
+from raiw.canonical import canonical_json, is_digest
 from raiw.cli.data import local_data, remote_data
 from raiw.cli.examples import examples
 from raiw.cli.following import epoch_words, follow
@@ -224,7 +224,7 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
 
 def masks_digest(masks: str) -> str:
     """Return the content digest of masks given as a file, or as the digest itself."""
-    if masks.startswith("sha256:"):
+    if is_digest(masks):
         return masks
     from raiw.masks import load
 

@@ -1,13 +1,24 @@
 """What every raiw document shares: frozen, strict about unknown fields, faults told by pointer."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
+from raiw.canonical import SHA256
 from raiw.errors import InvalidSpec
 from raiw.names import clipped, nearest
+
+Digest = Annotated[str, Field(pattern=f"^{SHA256}$")]
+"""``sha256:`` and 64 lower-case hex digits."""
 
 UNKNOWN_FIELD = "unknown_field"
 """Type of the fault that names a field no document has."""

@@ -25,11 +25,10 @@ from raiw.importance.methods import SCORES, Score, find_score
 from raiw.nets.registry import NETS, find_net
 from raiw.pruning.methods import METHODS, Method
 from raiw.pruning.methods import method as find_pruner
-from raiw.specs.document import WHOLE, Document
+from raiw.specs.document import WHOLE, Digest, Document
 from raiw.specs.limits import AtMost
 from raiw.specs.spec import Spec
 from raiw.training.recipe import REVISION, Recipe
-from service.contract.jobs import Digest
 from service.contract.tasks import Queue
 
 Metadata = Annotated[

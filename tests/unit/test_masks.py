@@ -150,7 +150,7 @@ def test_metadata_of_the_same_meaning_in_other_bytes_is_refused(masks):
     tiny = [replace(mask, kept_score=1e-300) for mask in masks.values()]
     data = raiw.MaskSet(tiny, masks.origin).to_bytes()
     assert raiw.load(data).to_bytes() == data
-    with pytest.raises(InvalidMasks, match="no canonical JSON"):
+    with pytest.raises(InvalidMasks, match="not canonical JSON"):
         raiw.load(data.replace(b"1e-300", b"1E-300", 1))
 
 
