@@ -14,7 +14,7 @@ from service.jobs.queue import celery_app
 from service.jobs.services import Services
 from service.settings import Settings
 from worker.measuring import measure_masks
-from worker.pool import PoolProcess, Standing
+from worker.pool import PoolHealth, PoolProcess
 from worker.runner import assist_job, run_job
 
 _HANGING_LEASES = 5
@@ -29,20 +29,20 @@ def create_worker(settings: Settings) -> Celery:
     app = celery_app(settings)
     pool: list[PoolProcess] = []  # this process, once it is one
     stopping = multiprocessing.Event()  # set in the parent, seen by the pool processes
-    standing = Standing(settings.worker_concurrency)
+    health = PoolHealth(settings.worker_concurrency)
 
     def _open(**_: Any) -> None:
         services = Services.open(settings)
-        pool.append(PoolProcess(services, stopping.is_set, moved=standing.move))
+        pool.append(PoolProcess(services, stopping.is_set, moved=health.move))
         pool[0].forks.open()
 
     @contextmanager
     def _at_work() -> Iterator[PoolProcess]:
-        standing.move()
+        health.move()
         try:
             yield pool[0]
         finally:
-            standing.rest()
+            health.rest()
 
     def _close(**_: Any) -> None:
         process = pool.pop()
@@ -74,6 +74,6 @@ def create_worker(settings: Settings) -> Celery:
     @Panel.register(name=STANDING, type="inspect")
     def _standing(_state: Any) -> dict[str, int]:
         seconds = _HANGING_LEASES * settings.lease_seconds
-        return {"processes": settings.worker_concurrency, "stuck": standing.stuck(seconds)}
+        return {"processes": settings.worker_concurrency, "stuck": health.stuck(seconds)}
 
     return app

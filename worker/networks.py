@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from raiw.canonical import canonical_json
+from raiw.canonical import canonical_json, is_digest
 from raiw.files import write_atomically
 from raiw.tensors import MAX_HEADER_BYTES, header_end
 from service.jobs.services import Services
@@ -66,7 +66,7 @@ def _lay_out(services: Services, job: Job, folder: Path) -> Order:
     """
     request = requests.read(services.database, job.id)
     given = [request.get(field) or "" for field in ("weights", "importance", "data")]
-    uploads = [digest for digest in given if digest.startswith("sha256:")]
+    uploads = [digest for digest in given if is_digest(digest)]
     if "masks" in request:
         _write_masks(services, request["masks"], folder / "masks.safetensors")
     order = Order(

@@ -27,7 +27,7 @@ class PoolProcess:
     """Told several times a second while there is work: this process does not hang."""
 
 
-class Standing:
+class PoolHealth:
     """When each process of the pool last moved, in memory that they share with the worker."""
 
     def __init__(self, processes: int) -> None:

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from raiw.canonical import digest_of_hex
 from raiw.errors import OutOfMemory, RaiwError
 from service.settings import PREFIX, Settings
 from worker.stops import TimedOut
@@ -42,7 +43,8 @@ def without_paths(problem: dict[str, Any], settings: Settings) -> dict[str, Any]
     put there by the setting of its folder.
     """
     artifacts = re.escape(str(settings.artifacts))
-    detail = re.sub(rf"{artifacts}/sha256/../../([0-9a-f]{{64}})", r"sha256:\1", problem["detail"])
+    stored = re.compile(rf"{artifacts}/sha256/../../([0-9a-f]{{64}})")
+    detail = stored.sub(lambda found: digest_of_hex(found[1]), problem["detail"])
     detail = re.sub(rf"{artifacts}/runs/[0-9a-f]{{64}}/", "", detail)
     folders = {"DATA_DIR": settings.data, "ARTIFACT_DIR": settings.artifacts}
     for name, folder in (folders | {"STATE_DIR": settings.state_dir}).items():

@@ -12,7 +12,6 @@ PENDING = {
     "Outcome": "that of service/jobs/submit.py becomes Submission",
     "Request": "the row of service/store/tables.py becomes RequestRow",
     "Scores": "the array of raiw/kernels/cells.py becomes ScoreArray",
-    "Stopped": "that of the worker becomes Interrupted",
     "Task": "that of worker/tasks/task.py becomes Workspace; a task is one of Celery",
     "Unit": "the part of a job in worker/units.py keeps the name",
 }

@@ -210,7 +210,7 @@ def test_equal_requests_at_once_make_one_job(server):
     answers = []
 
     def ask() -> None:
-        with httpx.Client(base_url=server.url, timeout=20) as mine:
+        with httpx.Client(base_url=server.url, timeout=240) as mine:
             answers.append(mine.post("/v1/jobs", json=request(200)))
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
