@@ -5,6 +5,7 @@ from collections.abc import Callable
 from service.jobs.services import Services
 from worker.forks import ForkServer
 from worker.pool import PoolProcess
+from worker.runner import run_job
 
 FORKS = ForkServer()
 """Opened by the fixture ``forks``, in a thread that outlives the tests."""
@@ -12,3 +13,12 @@ FORKS = ForkServer()
 
 def pool(services: Services, stopping: Callable[[], bool] = lambda: False) -> PoolProcess:
     return PoolProcess(services, stopping, FORKS)
+
+
+def run_alone(services: Services, job_id: str) -> None:
+    """Run a job in a process that may be killed meanwhile, or is a copy of another."""
+    process = PoolProcess(services, lambda: False)
+    try:
+        run_job(process, job_id)
+    finally:
+        process.forks.close()

@@ -37,7 +37,7 @@ def test_a_plan_of_terabytes_is_answered(http):
     assert planned["mask_bytes"] == planned["memory_bytes"] == SIDE * SIDE // 8
 
 
-def test_without_a_limit_all_is_taken(start):
+def test_without_a_limit_the_disk_decides(start):
     server = start(craft_memory_bytes=0)
     with httpx.Client(base_url=server.url) as client:
-        assert client.post("/v1/jobs", json=body()).status_code == 202
+        assert_problem(client.post("/v1/jobs", json=body()), 507, "no-space")
