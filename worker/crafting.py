@@ -60,6 +60,8 @@ def _store(services: Services, attempt: jobs.Attempt, recorder: Recorder, done: 
             in_database_bytes=most,
             now=now,
         )
+        if (last := done.progress) is not None:
+            jobs.report(session, attempt, last["phase"], last["completed"], last, now)
         if not jobs.succeed(session, attempt, digest, now):
             # Taken away, or canceled at the last moment; an end that is not won changes nothing.
             raise Canceled("canceled at the last moment")

@@ -7,7 +7,7 @@ from raiw.masks import Mask, MaskSet
 from raiw.pipeline import craft
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.spec import Spec
-from worker.tasks.task import Task
+from worker.tasks.task import Task, standing
 
 _REPORT_SECONDS = 0.25
 """Progress of quick layers is gathered for so long, because each report is a commit."""
@@ -16,7 +16,8 @@ _REPORT_SECONDS = 0.25
 def run(task: Task) -> None:
     """Craft all layers, one after the other."""
     spec, scores = inputs(task)
-    deliver(task, craft(spec, scores, on_layer=Reporter(task)))
+    reporter = Reporter(task)
+    deliver(task, craft(spec, scores, on_layer=reporter), reporter.last)
 
 
 def inputs(task: Task) -> tuple[Spec, Importance | None]:
@@ -26,23 +27,26 @@ def inputs(task: Task) -> tuple[Spec, Importance | None]:
     return spec, None if path is None else open_importance(path, spec, digest=digest)
 
 
-def deliver(task: Task, masks: MaskSet) -> None:
-    """Hand over the mask file, with its document as the report."""
-    task.deliver(masks.chunks(), masks.to_json())
+def deliver(task: Task, masks: MaskSet, progress: dict[str, Any] | None = None) -> None:
+    """Hand over the mask file, with its document as the report, and the last progress."""
+    task.deliver(masks.chunks(), masks.to_json(), progress)
 
 
 class Reporter:
-    """Tells of finished layers, now and then."""
+    """Tells of finished layers, now and then; of the last ones with the masks, in one commit."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
         self._layers: list[dict[str, Any]] = []
         self._reported = time.monotonic()
+        self.last: dict[str, Any] | None = None
 
     def __call__(self, completed: int, total: int, mask: Mask) -> None:
         """Take note of a layer."""
         layer = {"name": mask.name, "shape": list(mask.shape), "edges": mask.edges}
         self._layers.append(layer | {"completed": mask.completed})
-        if completed == total or time.monotonic() - self._reported >= _REPORT_SECONDS:
+        if completed == total:
+            self.last = standing("crafting", completed, total, layers=self._layers)
+        elif time.monotonic() - self._reported >= _REPORT_SECONDS:
             self._task.progress("crafting", completed, total, layers=self._layers)
             self._layers, self._reported = [], time.monotonic()
