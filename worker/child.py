@@ -10,10 +10,11 @@ import sys
 import traceback
 from pathlib import Path
 
-from raiw import extras
 from raiw.errors import RaiwError
+from service.contract.problems import problem_of
 from service.tether import TIED, tie
-from worker.problems import INTERNAL, OUT_OF_MEMORY, problem_of
+from worker.problems import INTERNAL, OUT_OF_MEMORY
+from worker.tasks.job import load
 from worker.tasks.task import Task
 
 MEMORY_VARIABLE = "RAIW_TASK_MEMORY_BYTES"
@@ -29,10 +30,10 @@ def main() -> None:
         tie(int(os.environ[TIED]))
     task = Task.open(Path(sys.argv[1]), pipe)
     try:
-        module = extras.load(f"worker.tasks.{task.kind}")
+        perform = load(task)
         # From here on: an import that meets the limit breaks in ways that nobody understands.
         _limit_memory(int(os.environ.get(MEMORY_VARIABLE, "0")))
-        module.run(task)
+        perform()
     except RaiwError as error:
         task.failed(problem_of(error))
     except (MemoryError, SystemError):  # an import inside torch that gets no memory raises either

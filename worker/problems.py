@@ -1,23 +1,10 @@
-"""Problem documents of jobs that fail in a worker."""
+"""Problem documents of jobs that fail in a worker without an error of their own."""
 
-from typing import Any
+from raiw.errors import OutOfMemory
+from service.contract.errors import InternalError
+from service.contract.problems import problem_of
 
-from raiw.errors import RaiwError
-
-
-def problem_of(error: RaiwError) -> dict[str, Any]:
-    """Return the problem document of an error raised on purpose."""
-    problem = {"code": error.code, "title": error.title, "detail": error.message}
-    return problem | ({"pointer": error.pointer} if error.pointer else {})
-
-
-OUT_OF_MEMORY = {
-    "code": "out-of-memory",
-    "title": "The worker ran out of memory",
-    "detail": "the job did not fit into the worker's memory: use a larger worker",
-}
-INTERNAL = {
-    "code": "internal-error",
-    "title": "The worker failed by a defect",
-    "detail": "the worker's log holds the details under this job's id",
-}
+OUT_OF_MEMORY = problem_of(
+    OutOfMemory("the job did not fit into the worker's memory: use a larger worker")
+)
+INTERNAL = problem_of(InternalError("the worker's log holds the details under this job's id"))

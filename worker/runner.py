@@ -11,13 +11,14 @@ from sqlalchemy.orm import Session
 
 from raiw.errors import RaiwError
 from service.contract.jobs import JobStatus
+from service.contract.problems import problem_of
 from service.jobs.services import Services
 from service.store import jobs
 from service.store.database import AWAY
 from service.store.tables import Job
 from worker.crafting import run_craft
 from worker.lease import Canceled, Lease, Lost, ShuttingDown
-from worker.problems import INTERNAL, OUT_OF_MEMORY, problem_of
+from worker.problems import INTERNAL, OUT_OF_MEMORY
 from worker.supervising import Failed, Killed, run_task
 from worker.units import SharedJob
 

@@ -19,8 +19,10 @@ from typing import IO, Any
 from sqlalchemy.orm import Session
 
 from raiw.canonical import canonical_json
-from raiw.errors import NotFound
+from raiw.errors import InvalidInput, InvalidTensors, NotFound
 from raiw.files import write_atomically
+from raiw.jobs.document import JobDocument
+from raiw.jobs.registry import Kind, find_kind
 from raiw.tensors import MAX_HEADER_BYTES, header_end
 from service.jobs.services import Services
 from service.store import blobs, jobs, masks
@@ -36,7 +38,7 @@ logger = logging.getLogger(__name__)
 _TICK_SECONDS = 0.2
 _DATABASE_SECONDS = 1.0
 """Pause before a database that was away is asked again."""
-_HOPELESS = frozenset({"invalid-input", "invalid-tensors"})
+_HOPELESS = frozenset({InvalidInput.code, InvalidTensors.code})
 """Codes of a damaged checkpoint, or one of another run: no attempt could go on from it."""
 
 
@@ -66,23 +68,24 @@ def run_task(services: Services, job: Job, attempt: jobs.Attempt, lease: Lease) 
     Stopped
         It must stop: canceled, out of time, taken away, or the worker ends.
     """
-    folder = services.artifacts.run(job.content_key)
-    _write_task(services, job, folder)
-    for message in _messages(services, job, folder, lease):
+    folder, kind = services.artifacts.run(job.content_key), find_kind(job.kind)
+    document = kind.document.parse(job.task)
+    _write_task(services, document, folder)
+    for message in _messages(services, kind, folder, lease):
         event = message.pop("event")
         if event == "failed":
             if message["error"]["code"] in _HOPELESS:
                 shutil.rmtree(folder, ignore_errors=True)
             raise Failed(message["error"])
         if event == "done":
-            _finish(services, attempt, lease, message)
+            _finish(services, attempt, lease, message, kind.main_file(document))
             shutil.rmtree(folder, ignore_errors=True)
             return
         _record(services, attempt, lease, event, message)
     raise Killed
 
 
-def _write_task(services: Services, job: Job, folder: Path) -> None:
+def _write_task(services: Services, document: JobDocument, folder: Path) -> None:
     """Lay out what the task needs in its folder.
 
     Raises
@@ -90,23 +93,24 @@ def _write_task(services: Services, job: Job, folder: Path) -> None:
     NotFound
         This worker does not see the uploads.
     """
-    request = job.task or {}
-    given = [request.get(field) or "" for field in ("weights", "importance", "data")]
-    uploads = [digest for digest in given if digest.startswith("sha256:")]
-    for digest in uploads:
+    files = {}
+    for digest in document.uploads.values():
         if not services.artifacts.has(digest):
             raise NotFound(
                 f"the upload {digest} is not on this worker: RAIW_ARTIFACT_DIR must be the same "
                 f"folder on every host"
             )
-    if "masks" in request:
-        _write_masks(services, request["masks"], folder / "masks.safetensors")
-    document = {
-        "request": request,
-        "files": {digest: str(services.artifacts.path(digest)) for digest in uploads},
+        files[digest] = str(services.artifacts.path(digest))
+    for digest in document.stored_masks.values():
+        path = folder / f"{digest.removeprefix('sha256:')}.safetensors"
+        _write_masks(services, digest, path)
+        files[digest] = str(path)
+    task = {
+        "request": document.model_dump(mode="json"),
+        "files": files,
         "data_dir": str(services.settings.data),
     }
-    write_atomically(folder / FILE, [canonical_json(document).encode()])
+    write_atomically(folder / FILE, [canonical_json(task).encode()])
 
 
 def _write_masks(services: Services, digest: str, path: Path) -> None:
@@ -117,10 +121,12 @@ def _write_masks(services: Services, digest: str, path: Path) -> None:
     write_atomically(path, stream)
 
 
-def _messages(services: Services, job: Job, folder: Path, lease: Lease) -> Iterator[dict[str, Any]]:
+def _messages(
+    services: Services, kind: Kind, folder: Path, lease: Lease
+) -> Iterator[dict[str, Any]]:
     """Yield what the task's process tells, until it ends; however this ends, it is gone then."""
     process = subprocess.Popen(  # noqa: S603 -- the command is ours
-        tied(*_command(services, job, folder)),
+        tied(*_command(services, kind, folder)),
         env=os.environ | _environment(services),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -146,11 +152,11 @@ def _messages(services: Services, job: Job, folder: Path, lease: Lease) -> Itera
         process.wait()
 
 
-def _command(services: Services, job: Job, folder: Path) -> list[str]:
+def _command(services: Services, kind: Kind, folder: Path) -> list[str]:
     # -P: what is installed runs, not a source tree that happens to be the current folder.
     python, module = [sys.executable, "-P", "-m"], ["worker.child", str(folder)]
     processes = services.settings.task_processes
-    if processes == 1 or job.kind != "train":
+    if processes == 1 or not kind.distributed:
         return [*python, *module]
     launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
     return [*python, *launcher, *module]
@@ -207,7 +213,7 @@ def _write(services: Services, lease: Lease, write: Callable[[Session, datetime]
 
 
 def _finish(
-    services: Services, attempt: jobs.Attempt, lease: Lease, message: dict[str, Any]
+    services: Services, attempt: jobs.Attempt, lease: Lease, message: dict[str, Any], main: str
 ) -> None:
     """Store the files, then close the job with them in one transaction.
 
@@ -221,7 +227,7 @@ def _finish(
         {"name": name, "digest": services.artifacts.take(path), "bytes": path.stat().st_size}
         for name, path in paths.items()
     ]
-    outcome = {"files": files, "report": message["report"]}
+    outcome = {"files": files, "main": main, "report": message["report"]}
 
     def write(session: Session, now: datetime) -> None:
         for file, path in zip(files, paths.values(), strict=True):

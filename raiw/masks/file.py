@@ -37,6 +37,7 @@ from raiw.canonical import canonical_json, digest_of_chunks, digest_of_json
 from raiw.errors import InvalidMasks, InvalidTensors, TooLarge
 from raiw.graphs import Graph
 from raiw.masks.mask import Mask
+from raiw.specs.document import Digest
 from raiw.specs.layers import Conv, Layer, Linear
 from raiw.statistics import LayerFacts
 from raiw.tensors import MAX_HEADER_BYTES, Header, Tensor, read_header, write_header
@@ -44,7 +45,6 @@ from raiw.tensors import MAX_HEADER_BYTES, Header, Tensor, read_header, write_he
 FORMAT = "raiw.masks@1"
 METADATA_KEY = "raiw"
 
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, strict=True)]
 
 

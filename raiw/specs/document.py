@@ -2,12 +2,17 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from functools import cache
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from raiw.errors import InvalidSpec
+
+SHA256 = "sha256:[0-9a-f]{64}"
+Digest = Annotated[str, Field(pattern=f"^{SHA256}$")]
+"""``sha256:`` and 64 lower-case hex digits."""
 
 UNKNOWN_FIELD = "unknown_field"
 """Type of the fault that names a field no document has."""
@@ -21,6 +26,10 @@ class Document(BaseModel):
     """A frozen pydantic model that refuses unknown fields and raises :class:`InvalidSpec`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    unkeyed: ClassVar[frozenset[str]] = frozenset()
+    """Fields, besides those that a base names, that cannot change a bit of the result: content keys
+    are made of all others."""
 
     @model_validator(mode="before")
     @classmethod
@@ -55,6 +64,27 @@ class Document(BaseModel):
             return cls.model_validate(value)
         except ValidationError as error:
             raise invalid_spec(error) from None
+
+    def keyed(self) -> dict[str, Any]:
+        """Return what a content key is made of: every field with its default, but the unkeyed.
+
+        A default that changes therefore changes the key, as it changes the result.
+        """
+        return {name: _keyed(getattr(self, name)) for name in _keyed_fields(type(self))}
+
+
+@cache
+def _keyed_fields(document: type[Document]) -> tuple[str, ...]:
+    unkeyed = {name for base in document.__mro__ for name in vars(base).get("unkeyed", ())}
+    return tuple(name for name in document.model_fields if name not in unkeyed)
+
+
+def _keyed(value: Any) -> Any:
+    if isinstance(value, Document):
+        return value.keyed()
+    if isinstance(value, list | tuple):
+        return [_keyed(item) for item in value]
+    return value
 
 
 def invalid_spec(error: ValidationError) -> InvalidSpec:

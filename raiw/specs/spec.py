@@ -5,7 +5,7 @@ import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
@@ -36,6 +36,8 @@ class Spec(Document):
     >>> spec.plan().edges
     8
     """
+
+    unkeyed: ClassVar[frozenset[str]] = frozenset({"name", "model"})
 
     name: Annotated[str, Field(max_length=200)] = ""
     """A name for people; it changes no mask."""
@@ -213,7 +215,7 @@ class Spec(Document):
         return cls.parse({"name": name, "layers": layers, "craft": craft | {"rules": rules}})
 
     def canonical(self) -> dict[str, Any]:
-        """Return the document with its defaults left out: what is hashed, stored and sent."""
+        """Return the document with its defaults left out: what is stored and sent."""
         document: dict[str, Any] = self.model_dump(mode="json", exclude_defaults=True)
         return document
 
@@ -241,13 +243,15 @@ class Spec(Document):
     def content_key(self, importance: str | None = None) -> str:
         """Return the key of the result: the same key always means the same bits.
 
-        It covers the canonical spec, the algorithm with its revision, and the digest of the
-        importance file; never the version of the package.
+        It covers every field that can change a bit, defaults included, the algorithm with its
+        revision, and the digest of the importance file; never the version of the package. The
+        spec's name, the model that its layers are from, and notes are no part of it. A mask file
+        repeats them, but masks are stored once for their bits, with the file that came first.
         """
         algorithm = ALGORITHMS[self.algorithm(scored=importance is not None)]
         return digest_of_json(
             {
-                "spec": self.canonical(),
+                "spec": self.keyed(),
                 "algorithm": [algorithm.name, algorithm.revision],
                 "importance": importance,
             }

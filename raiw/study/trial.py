@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 
 from raiw.importance.methods import find_score
+from raiw.jobs.run_score import score_network
 from raiw.pipeline import craft
 from raiw.study.trials import EVERY_IMAGE, Setting, Trial, folder_of
-from raiw.tasks import score_network
 from raiw.training.checkpoint import FILE as CHECKPOINT
 from raiw.training.data.registry import open_dataset
 from raiw.training.report import Report

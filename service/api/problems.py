@@ -12,10 +12,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from raiw import errors
+from raiw.jobs.registry import KINDS
 from raiw.specs.document import fault_pointer
 from service.contract import errors as service_errors
 from service.contract.problems import Fault, Problem
-from service.contract.requests import KINDS, UNKNOWN_KIND
+from service.contract.requests import UNKNOWN_KIND
 from service.store.database import AWAY
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ STATUS: dict[type[errors.RaiwError], HTTPStatus] = {
     errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
     service_errors.AlreadyEnded: HTTPStatus.CONFLICT,
     service_errors.OffsetMismatch: HTTPStatus.CONFLICT,
-    service_errors.NoSpace: HTTPStatus.INSUFFICIENT_STORAGE,
+    errors.DiskFull: HTTPStatus.INSUFFICIENT_STORAGE,
     service_errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """An error has the status of its class, else of the nearest class above it."""
@@ -43,7 +44,7 @@ HTTP_CODES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: errors.TooLarge.code,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "unsupported-media-type",
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "range-not-satisfiable",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "internal-error",
+    HTTPStatus.INTERNAL_SERVER_ERROR: service_errors.InternalError.code,
 }
 """Codes of the faults that only HTTP knows."""
 

@@ -1,9 +1,10 @@
-"""The body of every error: a problem document of RFC 9457."""
+"""Problem documents: the body of every error (RFC 9457), and what is kept of a job that failed."""
 
 from typing import Any
 
 from pydantic import Field
 
+from raiw.errors import RaiwError
 from service.contract.jobs import View
 
 
@@ -36,3 +37,9 @@ class Problem(View):
     """Every fault found."""
     details: dict[str, Any] = Field(default_factory=dict)
     """Further facts, such as the ``limit`` exceeded or the ``offset`` wanted."""
+
+
+def problem_of(error: RaiwError) -> dict[str, Any]:
+    """Return what is kept of an error with the job that it ended."""
+    problem = {"code": error.code, "title": error.title, "detail": error.message}
+    return problem | ({"pointer": error.pointer} if error.pointer else {})

@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from raiw.jobs.registry import Kind
+
 
 class Task(StrEnum):
     """Names of the Celery tasks."""
@@ -19,3 +21,8 @@ class Queue(StrEnum):
 
     CPU = "raiw.cpu"
     GPU = "raiw.gpu"
+
+
+def queue_of(kind: Kind) -> Queue:
+    """Return where jobs of a kind wait."""
+    return Queue[kind.queue.upper()]

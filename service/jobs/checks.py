@@ -4,9 +4,11 @@ from sqlalchemy.orm import Session
 
 from raiw.errors import InvalidInput, NotFound
 from raiw.importance.fit import check_header
+from raiw.jobs.craft import CraftJob
+from raiw.jobs.document import JobDocument
+from raiw.jobs.train import TrainJob
 from raiw.specs.spec import Spec
 from raiw.tensors import read_header
-from service.contract.requests import CraftJob, JobRequest, TrainJob
 from service.store import blobs, masks
 from service.store.tables import Blob, Masks
 
@@ -26,7 +28,7 @@ def check_scores(session: Session, spec: Spec, importance: str | None) -> None:
         check_header(read_header(blob.header, file_size=blob.size), spec)
 
 
-def check_request(session: Session, request: JobRequest) -> None:
+def check_request(session: Session, request: JobDocument) -> None:
     """Make sure that a job's uploads and masks are there and fit, as far as headers tell.
 
     Raises
@@ -41,6 +43,8 @@ def check_request(session: Session, request: JobRequest) -> None:
         return
     for pointer, digest in request.uploads.items():
         _blob(session, digest, pointer)
+    for pointer, digest in request.stored_masks.items():
+        _masks(session, digest, pointer)
     if isinstance(request, TrainJob):
         _check_training(session, request)
 
@@ -51,12 +55,7 @@ def _check_training(session: Session, request: TrainJob) -> None:
         shapes = {layer.name: layer.graph_shape for layer in request.spec.layers}
         _check_layers(request.network, shapes, "/spec")
     if request.masks is not None:
-        found = masks.find(session, request.masks)
-        if found is None:
-            raise NotFound(
-                f"no masks {request.masks} are stored: craft them first, or give their spec",
-                pointer="/masks",
-            )
+        found = _masks(session, request.masks, "/masks")
         _check_layers(request.network, _shapes(found), "/masks")
 
 
@@ -74,6 +73,15 @@ def _check_layers(network: str, shapes: dict[str, tuple[int, int]], pointer: str
 
 def _shapes(found: Masks) -> dict[str, tuple[int, int]]:
     return {layer["name"]: tuple(layer["facts"]["shape"]) for layer in found.document["layers"]}
+
+
+def _masks(session: Session, digest: str, pointer: str) -> Masks:
+    found = masks.find(session, digest)
+    if found is None:
+        raise NotFound(
+            f"no masks {digest} are stored: craft them first, or give their spec", pointer=pointer
+        )
+    return found
 
 
 def _blob(session: Session, digest: str, pointer: str) -> Blob:

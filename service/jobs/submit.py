@@ -7,9 +7,12 @@ from typing import Any, Literal
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from raiw.jobs.craft import CraftJob
+from raiw.jobs.registry import KINDS
 from service.contract.errors import Busy
-from service.contract.jobs import JobStatus, JobView, PlanView
-from service.contract.requests import CraftJob, CraftRequest, JobRequest
+from service.contract.jobs import JobStatus, JobView, PlanView, main_file
+from service.contract.requests import JobRequest
+from service.contract.tasks import queue_of
 from service.jobs.checks import check_request, check_scores
 from service.jobs.services import Services
 from service.jobs.views import job_view, plan_view
@@ -28,10 +31,10 @@ class Submission:
     outcome: Outcome
 
 
-def plan(services: Services, request: CraftRequest) -> PlanView:
+def plan(services: Services, request: CraftJob) -> PlanView:
     """Say what a job would build; nothing is stored."""
     planned = request.spec.plan(scored=request.importance is not None)
-    key = request.spec.content_key(request.importance)
+    key = request.content_key()
     with services.database.read() as session:
         check_scores(session, request.spec, request.importance)
         return plan_view(planned, key, stored=jobs.find_result(session, key) is not None)
@@ -49,11 +52,12 @@ def submit(services: Services, request: JobRequest) -> Submission:
     NotFound
         What it refers to is not stored.
     """
-    key = request.content_key()
+    document = request.document()
+    key = document.content_key()
     for _ in range(_RACES):
         try:
             with services.database.write() as session:
-                check_request(session, request)
+                check_request(session, document)
                 submission = _get_or_create(services, session, request, key)
         except IntegrityError:
             continue  # another server inserted the same key first: look again and join it
@@ -67,7 +71,7 @@ def _get_or_create(
     services: Services, session: Session, request: JobRequest, key: str
 ) -> Submission:
     now = services.database.now(session)
-    made = _made(session, request, key)
+    made = _made(session, request.kind, key)
     if made:
         job = jobs.find_succeeded(session, key)
         if job is None:
@@ -82,9 +86,9 @@ def _get_or_create(
     return Submission(job_view(job, None), "created")
 
 
-def _made(session: Session, request: JobRequest, key: str) -> dict[str, Any]:
+def _made(session: Session, kind: str, key: str) -> dict[str, Any]:
     """Return the columns in which a job keeps what is stored under a key; empty if nothing is."""
-    if isinstance(request, CraftJob):
+    if KINDS[kind].document is CraftJob:
         digest = jobs.find_result(session, key)
         return {"mask_digest": digest} if digest else {}
     outcome = jobs.find_outcome(session, key)
@@ -99,29 +103,30 @@ def _succeeded(session: Session, job: Job, made: dict[str, Any], now: datetime) 
         setattr(job, column, value)
     session.add(job)
     session.flush()
-    digest = job.mask_digest or made["outcome"]["files"][0]["digest"]
+    digest = job.mask_digest or main_file(made["outcome"])["digest"]
     jobs.add_event(session, job.id, "status", {"status": job.status, "digest": digest}, now)
     return job
 
 
 def _new_job(services: Services, request: JobRequest, key: str, now: datetime) -> Job:
+    document = request.document()
     return Job(
         id=jobs.new_job_id(),
         kind=request.kind,
         status=JobStatus.QUEUED,
         content_key=key,
-        spec=request.spec.canonical() if isinstance(request, CraftJob) else {},
-        task=None if isinstance(request, CraftJob) else request.task(),
-        importance=getattr(request, "importance", None),
-        algorithm=request.algorithm,
+        spec=document.spec.canonical() if isinstance(document, CraftJob) else {},
+        task=None if isinstance(document, CraftJob) else document.model_dump(mode="json"),
+        importance=getattr(document, "importance", None),
+        algorithm=document.algorithm,
         note=request.metadata,
-        queue=request.queue,
+        queue=queue_of(KINDS[request.kind]),
         timeout_seconds=request.timeout_seconds or services.settings.job_timeout_seconds,
         max_attempts=services.settings.max_attempts,
         attempt=0,
         phase="queued",
         completed=0,
-        total=request.total,
+        total=document.total,
         events=0,
         created_at=now,
         run_after=now,

@@ -38,7 +38,7 @@ def put_blob(services: Services, digest: str, size: int, pieces: Iterable[bytes]
     ------
     InvalidTensors, TooLarge, DigestMismatch
         The bytes are not an acceptable safetensors file, or not the ones announced.
-    NoSpace
+    DiskFull
         They do not fit on the disk.
     """
     _check_size(services, size)
@@ -54,7 +54,7 @@ def begin(services: Services, request: UploadRequest) -> UploadView:
 
     Raises
     ------
-    TooLarge, NoSpace
+    TooLarge, DiskFull
         So many bytes are not taken.
     """
     _check_size(services, request.bytes)
@@ -108,7 +108,7 @@ def append(services: Services, upload_id: str, offset: int, pieces: Iterable[byt
         The part starts elsewhere than the upload stands, or another part is being written.
     InvalidTensors, TooLarge, DigestMismatch
         The bytes are not an acceptable safetensors file, or not the ones announced.
-    NoSpace
+    DiskFull
         They do not fit on the disk.
     """
     get_upload(services, upload_id)  # unknown: no file is made

@@ -11,6 +11,7 @@ from service.contract.jobs import (
     JobView,
     PlanView,
     Progress,
+    main_file,
 )
 from service.store.tables import Job, JobEvent, Masks
 
@@ -54,12 +55,12 @@ def _result(job: Job, masks: Masks | None) -> JobResult | None:
         return JobResult(digest=masks.digest, file_sha256=masks.file_sha256, bytes=masks.size)
     if job.outcome is None:
         return None
-    files = [FileView.model_validate(file) for file in job.outcome["files"]]
+    main = main_file(job.outcome)
     return JobResult(
-        digest=files[0].digest,
-        file_sha256=files[0].digest,
-        bytes=files[0].bytes,
-        files=files,
+        digest=main["digest"],
+        file_sha256=main["digest"],
+        bytes=main["bytes"],
+        files=[FileView.model_validate(file) for file in job.outcome["files"]],
         report=job.outcome["report"],
     )
 
@@ -67,7 +68,7 @@ def _result(job: Job, masks: Masks | None) -> JobResult | None:
 def _result_url(job: Job, masks: Masks | None) -> str | None:
     if masks is not None:
         return f"/v1/masks/{masks.digest}"
-    return f"/v1/blobs/{job.outcome['files'][0]['digest']}" if job.outcome else None
+    return f"/v1/blobs/{main_file(job.outcome)['digest']}" if job.outcome else None
 
 
 def event_view(event: JobEvent) -> EventView:

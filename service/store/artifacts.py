@@ -24,8 +24,8 @@ from types import TracebackType
 from typing import Self
 
 from raiw.canonical import CHUNK_BYTES, digest_of, digest_of_file
-from raiw.errors import NotFound
-from service.contract.errors import Busy, NoSpace
+from raiw.errors import DiskFull, NotFound
+from service.contract.errors import Busy
 
 _PRIVATE_FILE = 0o600
 _PRIVATE_FOLDER = 0o700
@@ -127,7 +127,7 @@ class Artifacts:
 
         Raises
         ------
-        NoSpace
+        DiskFull
             The disk would fall below its floor.
         """
         self.require_space(size)
@@ -172,12 +172,12 @@ class Artifacts:
 
         Raises
         ------
-        NoSpace
+        DiskFull
             The disk would fall below its floor.
         """
         free = self.free_bytes()
         if size > free:
-            raise NoSpace(
+            raise DiskFull(
                 f"{size} bytes do not fit: the artifact folder's disk has {max(free, 0)} bytes "
                 f"above the {self._min_free_bytes} that stay free; ask the operator for room",
                 free_bytes=max(free, 0),
@@ -226,7 +226,7 @@ class Staged:
 
         Raises
         ------
-        NoSpace
+        DiskFull
             The disk is full.
         """
         if self._hashed == self.size:
@@ -238,7 +238,7 @@ class Staged:
                 written = os.pwrite(self._file, view, self.size)
             except OSError as error:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    raise NoSpace("the artifact folder's disk is full") from None
+                    raise DiskFull("the artifact folder's disk is full") from None
                 raise
             view = view[written:]
             self.size += written

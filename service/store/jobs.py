@@ -19,7 +19,9 @@ from typing import Any
 from sqlalchemy import delete, exists, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from service.contract.jobs import ENDED, JobStatus
+from service.contract.errors import WorkerLost
+from service.contract.jobs import ENDED, JobStatus, main_file
+from service.contract.problems import problem_of
 from service.contract.tasks import Queue, Task
 from service.store.tables import Job, JobEvent, Masks, Outbox, Outcome, Result
 
@@ -205,7 +207,7 @@ def finish(session: Session, attempt: Attempt, outcome: dict[str, Any], now: dat
         return False
     if find_outcome(session, won.content_key) is None:
         session.add(Outcome(content_key=won.content_key, document=outcome, created_at=now))
-    data = {"status": won.status, "digest": outcome["files"][0]["digest"]}
+    data = {"status": won.status, "digest": main_file(outcome)["digest"]}
     add_event(session, won.id, "status", data, now)
     return True
 
@@ -284,8 +286,7 @@ def lose(session: Session, attempt: Attempt, backoff: timedelta, now: datetime) 
         end(session, attempt, JobStatus.CANCELED, None, now)
     elif job.attempt >= job.max_attempts:
         detail = f"{job.attempt} workers in a row stopped without a word while running this job"
-        error = {"code": "worker-lost", "title": "The worker was lost", "detail": detail}
-        end(session, attempt, JobStatus.FAILED, error, now)
+        end(session, attempt, JobStatus.FAILED, problem_of(WorkerLost(detail)), now)
     else:
         _requeue(session, attempt, job.queue, now + backoff * job.attempt, now)
 
@@ -293,8 +294,7 @@ def lose(session: Session, attempt: Attempt, backoff: timedelta, now: datetime) 
 def release(session: Session, attempt: Attempt, queue: str, now: datetime) -> None:
     """Give a running job back at once, as a worker does that is told to stop.
 
-    It is no fault of the job, so the attempt does not count against it. One that is being canceled
-    ends.
+    The attempt does not count against it. A job that is being canceled ends.
     """
     session.execute(_held(attempt).values(max_attempts=Job.max_attempts + 1))
     _requeue(session, attempt, queue, now, now)

@@ -13,9 +13,9 @@ from raiw import errors
 from raiw.algorithms import ALGORITHMS
 from raiw.cli import exits
 from raiw.cli.app import app
+from raiw.jobs.registry import KINDS
 from service.api import problems
 from service.contract import errors as service_errors
-from service.contract.requests import KINDS
 from service.contract.tasks import Task
 from service.settings import Settings
 from worker.app import create_worker

@@ -2,29 +2,20 @@
 
 import json
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
-
-from raiw.training.data.arrays import read_arrays
-from raiw.training.data.dataset import Dataset
-from raiw.training.data.registry import open_dataset
-
-if TYPE_CHECKING:
-    from raiw.tasks import OnStep
+from typing import IO, Any
 
 FILE = "task.json"
-_STEP_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """One task, and the pipe to the worker that started it.
 
-    ``task.json`` in its folder holds ``request`` (what the job asks for), ``files`` (paths of
-    uploads by digest) and ``data_dir``. Every line written to the pipe is one JSON object with the
-    member ``event``: ``progress``, ``log``, and last ``done`` or ``failed``.
+    ``task.json`` in its folder holds ``request`` (the job's document), ``files`` (paths of uploads
+    and stored masks by digest) and ``data_dir``. Every line written to the pipe is one JSON object
+    with the member ``event``: ``progress``, ``log``, and last ``done`` or ``failed``.
     """
 
     folder: Path
@@ -44,43 +35,17 @@ class Task:
         """Kind of job."""
         return str(self.request["kind"])
 
-    def dataset(self) -> Dataset | None:
-        """Open the data set that is asked for, by name or as an upload."""
-        name = self.request.get("data")
-        if name is None:
-            return None
-        if name.startswith("sha256:"):
-            return read_arrays("upload", Path(self.files[name]))
-        return open_dataset(name, self.data_dir)
-
-    def file(self, field: str) -> Path | None:
-        """Return the path of an upload that a field of the request names."""
-        digest = self.request.get(field)
-        return None if digest is None else Path(self.files[digest])
-
     def progress(self, phase: str, completed: int, total: int, **data: Any) -> None:
         """Tell how far the task has come."""
         standing = {"phase": phase, "completed": completed, "total": total}
         self._tell("progress", {**standing, **data})
-
-    def stepping(self, phase: str) -> "OnStep":
-        """Return what tells the steps inside a task, now and then, since each one is a commit."""
-        told = 0.0
-
-        def tell(done: int, of: int, what: str) -> None:
-            nonlocal told
-            if time.monotonic() - told >= _STEP_SECONDS:
-                told = time.monotonic()
-                self.progress(phase, 0, 1, step=f"{done} of {of} {what}")
-
-        return tell
 
     def log(self, message: str) -> None:
         """Tell the user something."""
         self._tell("log", {"message": message})
 
     def done(self, files: dict[str, Path], report: dict[str, Any]) -> None:
-        """Tell the result: files by name, the main one first, and a report."""
+        """Tell the result: files by name, and a report."""
         paths = {name: str(path) for name, path in files.items()}
         self._tell("done", {"files": paths, "report": report})
 

@@ -1,9 +1,6 @@
-"""What is done to a trained network of the catalogue: scored, or pruned.
+"""Pruning the channels of a trained network of the catalogue."""
 
-The commands ``raiw score`` and ``raiw prune`` and the jobs of these names are these functions.
-"""
-
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,20 +11,16 @@ from torch import nn
 
 from raiw.errors import InvalidInput
 from raiw.files import write_atomically
-from raiw.importance.scoring import Scores, score
+from raiw.jobs.prune import PruneJob
+from raiw.jobs.workspace import Made, OnStep, Workspace
 from raiw.nets.registry import find_net
 from raiw.nets.weights import trained
 from raiw.pruning.methods import method as find_method
 from raiw.pruning.prune import Pruned, prune
 from raiw.training.data.dataset import Dataset
-from raiw.training.data.samples import sample
-from raiw.training.fit import check_fit
+from raiw.training.fit import sampled
 from raiw.training.memory import memory_watched
-from raiw.training.processes import chosen_device
 from raiw.training.testing import accuracy
-
-OnStep = Callable[[int, int, str], None]
-"""Called with the number of images or layers done, of how many, and what they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,40 +49,21 @@ class PrunedNetwork:
         }
 
 
-@memory_watched()
-def score_network(  # noqa: PLR0913 -- what decides the scores
-    network: str,
-    weights: str | Path,
-    data: Dataset | None,
-    method: str,
-    *,
-    samples: int,
-    seed: int = 0,
-    options: Mapping[str, Any],
-    device: str | None = None,
-    on_step: OnStep | None = None,
-) -> Scores:
-    """Score every edge of a network by a sample of the training images.
-
-    It runs on ``device``; left out, on a GPU if there is one, else on the CPU.
-
-    Raises
-    ------
-    InvalidInput, InvalidTensors, NotFound
-        As :func:`raiw.score` and :func:`raiw.nets.weights.trained` say; or the data set does not
-        fit the network (InvalidData).
-    OutOfMemory
-        There is too little memory.
-    """
-    model = trained(network, weights).to(chosen_device(device))
-    batches = _sample(model, network, data, samples)
-    images = sum(len(labels) for _, labels in batches or ())
-
-    def on_batch(seen: int) -> None:
-        if on_step is not None:
-            on_step(seen, images, "images")
-
-    return score(model, method, batches, seed=seed, on_batch=on_batch, **options)
+def run(job: PruneJob, space: Workspace) -> Made:
+    """Write the weights of a network without some of its channels, and which ones stay."""
+    found = prune_network(
+        job.network,
+        space.file(job.weights),
+        None if job.data is None else space.dataset(job.data),
+        job.method,
+        samples=job.samples,
+        options=job.options,
+        on_step=space.stepping(),
+    )
+    weights, channels = space.output("weights"), space.output("channels")
+    found.save(weights)
+    found.pruned.channels.save(channels)
+    return Made({"weights": weights, "channels": channels}, found.to_json())
 
 
 @memory_watched()
@@ -116,7 +90,7 @@ def prune_network(
     if find_method(method).needs_data and data is None:
         raise InvalidInput(f"{method!r} needs samples: name a data set, such as digits")
     model = trained(network, weights)
-    labelled = _sample(model, network, data, samples)
+    labelled = sampled(model, network, data, samples)
     batches = None if labelled is None else [images for images, _ in labelled]
     inputs = torch.zeros(2, *find_net(network).input_shape)
 
@@ -132,15 +106,6 @@ def prune_network(
         accuracy=None if data is None else accuracy(pruned.smaller, data),
         dense_accuracy=None if data is None else accuracy(model, data),
     )
-
-
-def _sample(
-    model: nn.Module, network: str, data: Dataset | None, samples: int
-) -> list[tuple[torch.Tensor, torch.Tensor]] | None:
-    if data is None:
-        return None
-    check_fit(model, network, data)
-    return sample(data, samples)
 
 
 def _weights(model: nn.Module) -> int:
