@@ -16,6 +16,7 @@ from raiw.crafting.scores import Scores, as_native, cells
 from raiw.errors import InvalidImportance, NotFound
 from raiw.files import map_file, write_atomically
 from raiw.importance.fit import check_header
+from raiw.specs.crafting import Importance as Reading
 from raiw.specs.layers import Conv, Linear
 from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
@@ -35,12 +36,18 @@ class Importance:
     def __init__(self, source: "Source", spec: Spec) -> None:
         self.source = source
         self._tensors = check_header(source.header, spec)
-        self._magnitude = spec.importance is not None and spec.importance.method == "magnitude"
+        self._reading = spec.importance or Reading()
+        self._magnitude = self._reading.method == "magnitude"
 
     @property
     def digest(self) -> str:
         """Digest of the file, or of the file that :func:`write_scores` makes of the arrays."""
         return self.source.digest
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What decides the scores: the file, and how it is read."""
+        return {"file": self.digest, "reading": self._reading.keyed()}
 
     @property
     def provenance(self) -> dict[str, Any] | None:
@@ -107,6 +114,11 @@ class Source(Protocol):
     @property
     def digest(self) -> str:
         """Digest of the source as a file."""
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What decides the scores: the file, and how it is read."""
+        return {"file": self.digest, "reading": self._reading.keyed()}
 
     @property
     def provenance(self) -> dict[str, Any] | None:
