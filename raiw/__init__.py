@@ -15,7 +15,7 @@ from raiw.extras import load as load_module
 if TYPE_CHECKING:
     from raiw.accounting import account
     from raiw.applying.apply import applied, apply
-    from raiw.budgets import budget
+    from raiw.budgets.budget import budget
     from raiw.client import Client
     from raiw.errors import RaiwError
     from raiw.importance.scoring import score
@@ -53,7 +53,7 @@ _HOMES = {
     "account": "raiw.accounting",
     "applied": "raiw.applying.apply",
     "apply": "raiw.applying.apply",
-    "budget": "raiw.budgets",
+    "budget": "raiw.budgets.budget",
     "craft": "raiw.pipeline",
     "load": "raiw.masks",
     "prune": "raiw.pruning.prune",

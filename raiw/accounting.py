@@ -9,7 +9,7 @@ from raiw.errors import InvalidInput, TooLarge
 from raiw.masks.export import FORMS, parts
 from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet
-from raiw.specs.document import nearest
+from raiw.names import nearest
 
 MASK_FILE = "masks"
 FILES = (MASK_FILE, *FORMS)

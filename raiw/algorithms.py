@@ -1,8 +1,9 @@
 """The registry of crafting algorithms.
 
-A new algorithm is one function with the signature of :class:`Build` and one entry here; the
-command line, the REST schema, the documentation and the contract test follow by themselves.
-Nothing heavy is imported until an algorithm is loaded, so the web process can read the registry.
+A new algorithm is one module of :mod:`raiw.crafting.algorithms` with a function ``build`` of the
+signature of :data:`Build`, and one entry here that has the module's name; the command line, the
+REST schema, the documentation and the contract test follow by themselves. Nothing heavy is imported
+until an algorithm is loaded, so the web process can read the registry.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from importlib import import_module
 from typing import Any, Literal
 
 Build = Callable[..., Any]
-"""``build(shape, edges, *, scores, stream) -> raiw.crafting.Built``, one bipartite graph:
+"""``build(shape, edges, *, scores, stream) -> raiw.crafting.built.Built``, one bipartite graph:
 ``scores`` is None or an ``(out, in)`` float array, ``stream`` a
 :class:`raiw.crafting.randomness.Stream`; the options that the entry names come by keyword."""
 
@@ -52,8 +53,6 @@ class Algorithm:
     """Draws at random."""
     source: str
     """Where it is published."""
-    module: str
-    """Module whose function ``build`` does the work."""
     options: tuple[str, ...] = ()
     """Fields of :class:`raiw.specs.plan.PlannedLayer` that ``build`` takes besides."""
     by_group: bool = True
@@ -66,7 +65,7 @@ class Algorithm:
 
     def load(self) -> Build:
         """Import and return the function that builds one graph."""
-        build: Build = import_module(self.module).build
+        build: Build = import_module(f"raiw.crafting.algorithms.{self.name}").build
         return build
 
 
@@ -83,7 +82,6 @@ ALGORITHMS: dict[str, Algorithm] = {
             scores="needed",
             seeded=False,
             source=f"{RAIW}, Algorithm 3, with completion",
-            module="raiw.crafting.greedy",
         ),
         Algorithm(
             "balanced",
@@ -93,7 +91,6 @@ ALGORITHMS: dict[str, Algorithm] = {
             scores="needed",
             seeded=False,
             source="linear-programming duality of the transportation polytope",
-            module="raiw.crafting.balanced",
         ),
         Algorithm(
             "optimal",
@@ -103,7 +100,6 @@ ALGORITHMS: dict[str, Algorithm] = {
             scores="needed",
             seeded=False,
             source="minimum-cost flow; Goldberg, J. Algorithms 22, 1997",
-            module="raiw.crafting.optimal",
         ),
         Algorithm(
             "regular",
@@ -113,7 +109,6 @@ ALGORITHMS: dict[str, Algorithm] = {
             scores="ignored",
             seeded=True,
             source=f"{RAIW}, Algorithm 2, with repair",
-            module="raiw.crafting.regular",
         ),
         Algorithm(
             "random",
@@ -123,7 +118,6 @@ ALGORITHMS: dict[str, Algorithm] = {
             scores="ignored",
             seeded=True,
             source=f"{RAIW}, the baseline of Figure 1a",
-            module="raiw.crafting.uniform",
         ),
         Algorithm(
             "greedy",
@@ -133,7 +127,6 @@ ALGORITHMS: dict[str, Algorithm] = {
             scores="ignored",
             seeded=False,
             source=f"{RAIW}, Algorithm 1",
-            module="raiw.crafting.entropy_greedy",
         ),
         Algorithm(
             "greedy_min",
@@ -143,7 +136,6 @@ ALGORITHMS: dict[str, Algorithm] = {
             scores="ignored",
             seeded=False,
             source=f"{RAIW}, Figure 2a",
-            module="raiw.crafting.entropy_greedy_min",
         ),
         Algorithm(
             "magnitude",
@@ -153,7 +145,6 @@ ALGORITHMS: dict[str, Algorithm] = {
             scores="needed",
             seeded=False,
             source="Han et al., Learning both Weights and Connections, NeurIPS 2015",
-            module="raiw.crafting.magnitude",
             by_group=False,
         ),
         Algorithm(
@@ -164,7 +155,6 @@ ALGORITHMS: dict[str, Algorithm] = {
             scores="used",
             seeded=True,
             source="Lasby et al., Dynamic Sparse Training with Structured Sparsity, ICLR 2024",
-            module="raiw.crafting.fan_in",
         ),
         Algorithm(
             "expander",
@@ -174,7 +164,6 @@ ALGORITHMS: dict[str, Algorithm] = {
             scores="ignored",
             seeded=True,
             source="Prabhu et al., Deep Expander Networks, ECCV 2018",
-            module="raiw.crafting.expander",
         ),
         Algorithm(
             "radix",
@@ -184,7 +173,6 @@ ALGORITHMS: dict[str, Algorithm] = {
             scores="ignored",
             seeded=False,
             source="Kepner and Robinett, RadiX-Net, IPDPSW 2019",
-            module="raiw.crafting.radix",
             options=("position",),
         ),
         Algorithm(
@@ -195,7 +183,6 @@ ALGORITHMS: dict[str, Algorithm] = {
             scores="used",
             seeded=True,
             source="Zhou et al., Learning N:M Fine-grained Structured Sparse Networks, ICLR 2021",
-            module="raiw.crafting.nm",
             options=("m",),
         ),
         Algorithm(
@@ -206,7 +193,6 @@ ALGORITHMS: dict[str, Algorithm] = {
             scores="used",
             seeded=True,
             source="Hubara et al., Accelerated Sparse Neural Training, NeurIPS 2021",
-            module="raiw.crafting.transposable_nm",
             options=("m",),
         ),
         Algorithm(
@@ -217,7 +203,6 @@ ALGORITHMS: dict[str, Algorithm] = {
             scores="ignored",
             seeded=False,
             source="the complete bipartite graph",
-            module="raiw.crafting.dense",
         ),
     )
 }

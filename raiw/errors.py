@@ -26,7 +26,8 @@
     ├── StillRunning              the wait ended before the job did
     ├── Unauthorized              the server refused the token
     ├── Unreachable               the server did not answer, or asked to come back later
-    └── MissingExtra              an optional dependency is not installed
+    ├── MissingExtra              an optional dependency is not installed
+    └── NotCompiled               the C++ kernels of this source tree were never built
 
 Each class has a stable ``code``: it is the slug of the REST problem, the ``error.code`` of
 ``--json`` and what a program should test. Nothing here knows HTTP or exit statuses; each edge
@@ -251,3 +252,10 @@ class MissingExtra(RaiwError):
 
     code = "missing-extra"
     title = "An optional dependency is missing"
+
+
+class NotCompiled(RaiwError):
+    """The C++ kernels of this source tree were never built; the message names the command."""
+
+    code = "not-compiled"
+    title = "The kernels are not compiled"

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from raiw.algorithms import ALGORITHMS
-from raiw.crafting import craft_layer
-from raiw.crafting.certificate import certify_layer
-from raiw.importance.reading import Importance, open_importance
+from raiw.crafting.bounds.certificate import certify_layer
+from raiw.crafting.layer import craft_layer
 from raiw.masks.file import Origin
 from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet
+from raiw.scores.importance import Importance, open_importance
 from raiw.specs.crafting import Craft
 from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
@@ -48,7 +48,7 @@ def craft(
     spec
         A spec, its document, its file, or a name of the catalogue.
     importance
-        A safetensors file, or arrays by layer name; see :mod:`raiw.importance.reading`. Without
+        A safetensors file, or arrays by layer name; see :mod:`raiw.scores.importance`. Without
         scores the default algorithm is ``regular``, with them ``raiw``.
     on_layer
         Called after each layer; for progress.

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from raiw.algorithms import ALGORITHMS
-from raiw.crafting import group_graphs, kept_score
-from raiw.crafting.certificate import certify_layer
+from raiw.crafting.bounds.certificate import certify_layer
 from raiw.crafting.contracts import breach
+from raiw.crafting.groups import group_graphs
 from raiw.errors import GateFailed, InvalidInput, InvalidSpec
-from raiw.importance.reading import Importance, open_importance
+from raiw.kernels.exact import kept_score
 from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet, load
+from raiw.scores.importance import Importance, open_importance
 from raiw.specs.crafting import Importance as Reading
 from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
@@ -95,7 +96,7 @@ def verify(
     True
     """
     if not isinstance(masks, MaskSet):
-        masks = load(masks)
+        masks = load(masks, verify=False)
     claimed = masks.claimed_digest or masks.digest
     wrong = (
         () if claimed == masks.digest else (f"the bits digest to {masks.digest}, not {claimed}",)

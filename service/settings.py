@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from raiw.errors import InvalidInput
-from raiw.specs.document import nearest
+from raiw.names import nearest
 
 PREFIX = "RAIW_"
 CLIENT_VARIABLES = frozenset({"URL", "OFFLINE", "CACHE"})

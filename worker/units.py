@@ -18,9 +18,9 @@ from sqlalchemy.orm import Session
 
 from raiw.canonical import digest_of_json
 from raiw.errors import RaiwError
-from raiw.importance.reading import Importance, open_importance
 from raiw.masks import MaskSet, load
 from raiw.pipeline import craft_mask, mask_key, origin_of
+from raiw.scores.importance import Importance, open_importance
 from raiw.specs.plan import Plan, PlannedLayer
 from raiw.specs.spec import Spec
 from service.contract.tasks import Task

@@ -12,7 +12,7 @@ from raiw.applying.torch_prune import PrunedWeight
 from raiw.errors import GateFailed, InvalidInput, NotFound
 from raiw.graphs import Bools
 from raiw.masks import MaskSet, load
-from raiw.specs.document import nearest
+from raiw.names import nearest
 
 
 class Held(Protocol):

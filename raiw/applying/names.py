@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 
 from raiw.errors import InvalidInput
-from raiw.specs.document import nearest
+from raiw.names import nearest
 
 WRAPPERS = frozenset({"_orig_mod", "module", "_checkpoint_wrapped_module", "params"})
 """Parts of a name that torch.compile, DDP, AveragedModel, checkpointing and Flax add."""

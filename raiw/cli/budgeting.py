@@ -42,7 +42,7 @@ def budget(
     quiet: QuietOption = False,
 ) -> None:
     """Share a density or number of weights among layers by scores; prints a spec of their edges."""
-    from raiw.budgets import budget as share
+    from raiw.budgets.budget import budget as share
 
     shared = share(read_spec(spec, set_), importance, method)
     Output(json=json, quiet=quiet).spec(shared, output)

@@ -164,7 +164,7 @@ def write_masks(masks: "MaskSet", output: str) -> None:
 def _importance_digest(importance: Path | None, spec: "Spec") -> str | None:
     if importance is None:
         return None
-    from raiw.importance.reading import open_importance
+    from raiw.scores.importance import open_importance
 
     return open_importance(importance, spec).digest
 

@@ -179,7 +179,7 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     """
     from raiw.jobs.train import TrainJob
     from raiw.masks import load
-    from raiw.specs.spec import read_document
+    from raiw.readers.documents import read_document
     from raiw.training.recipe import Recipe
 
     out = Output(json=json, quiet=quiet)

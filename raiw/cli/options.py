@@ -74,7 +74,8 @@ def read_spec(source: str, changes: list[str] | None) -> "Spec":
         A change names no place in the document, or the changed document is no spec.
     """
     from raiw import catalogue
-    from raiw.specs.spec import Spec, read_document
+    from raiw.readers.documents import read_document
+    from raiw.specs.spec import Spec
 
     if not changes:
         return Spec.load(source)

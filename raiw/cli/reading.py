@@ -10,7 +10,7 @@ from raiw.cli.examples import examples
 from raiw.cli.options import JsonOption, QuietOption
 from raiw.cli.output import Output
 from raiw.errors import InvalidInput, NotFound
-from raiw.specs.reading import Reading
+from raiw.readers.layers import Reading
 
 commands = typer.Typer()
 
@@ -66,15 +66,15 @@ def spec(
 
 def _read(source: str, transposed: list[str]) -> Reading:
     from raiw import catalogue, extras
-    from raiw.specs.checkpoints import read_shapes, shapes_of_file, shapes_of_state
-    from raiw.specs.document import nearest
+    from raiw.names import nearest
+    from raiw.readers.checkpoints import read_shapes, shapes_of_file, shapes_of_state
 
     if not Path(source).is_file():
         hint = nearest(source, list(catalogue.names()))
         raise NotFound(f"no file and no catalogue name {source!r}{hint}")
     suffix = Path(source).suffix
     if suffix == ".onnx":
-        from_onnx: Reading = extras.load("raiw.specs.onnx_file").read(source)
+        from_onnx: Reading = extras.load("raiw.readers.onnx_file").read(source)
         return from_onnx
     if suffix not in _TORCH:
         return read_shapes(shapes_of_file(source), transposed)

@@ -26,7 +26,7 @@ from raiw.errors import InvalidInput, TrainingFailed
 
 if TYPE_CHECKING:
     from raiw.specs.spec import Spec
-    from raiw.study.trials import Plan
+    from raiw.study.accuracy.trials import Plan
 
 commands = typer.Typer()
 
@@ -104,8 +104,8 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
             "--train keeps its runs in a folder and scores networks that it has trained: give -o "
             "FOLDER and no -i"
         )
-    from raiw.specs.spec import read_document
-    from raiw.study.trials import METHODS, plan_training
+    from raiw.readers.documents import read_document
+    from raiw.study.accuracy.trials import METHODS, plan_training
 
     document: dict[str, Any] = {} if recipe is None else read_document(recipe)
     url = chosen_server(server, local=local)
@@ -135,8 +135,8 @@ def compare_accuracies(
     TrainingFailed
         Not one run has ended well.
     """
-    from raiw.study.accuracy_report import accuracy_markdown, write_accuracy_report
-    from raiw.study.runs import run_plan
+    from raiw.study.accuracy.report import accuracy_markdown, write_accuracy_report
+    from raiw.study.accuracy.runs import run_plan
 
     folder.mkdir(parents=True, exist_ok=True)
     total = plan.setting.recipe.epochs * len(plan.trials)
@@ -144,7 +144,7 @@ def compare_accuracies(
         if url is None:
             found = run_plan(plan, folder, jobs=jobs, on_progress=progress.show)
         else:
-            from raiw.client.studies import run_plan_on
+            from raiw.study.accuracy.server import run_plan_on
 
             with connect(url) as client:
                 found = run_plan_on(client, plan, on_progress=progress.show)
@@ -166,9 +166,9 @@ def _compare_masks(
     seeds: int,
     folder: Path | None,
 ) -> None:
-    from raiw.study.report import markdown, write_report
-    from raiw.study.study import default_methods, plan_runs
-    from raiw.study.study import study as run
+    from raiw.study.graphs.report import markdown, write_report
+    from raiw.study.graphs.study import default_methods, plan_runs
+    from raiw.study.graphs.study import study as run
 
     names = methods or default_methods(scored=importance is not None)
     with LayerProgress(out, "studying", len(plan_runs(names, seeds)), unit="runs") as progress:

@@ -28,11 +28,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raiw.crafting import kernels
+from raiw import kernels
 from raiw.crafting.degrees import may_take, share
-from raiw.crafting.scores import Scores, cells
 from raiw.errors import Infeasible
 from raiw.graphs import Bits, Bools
+from raiw.kernels.cells import Scores, cells
 
 
 def complete(scores: Scores, bits: Bits, edges: int) -> int:

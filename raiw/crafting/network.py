@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from raiw.crafting.entropy_greedy import MAX_WORK, grow
+from raiw.crafting.growth import MAX_WORK, grow
 from raiw.crafting.randomness import Stream
 from raiw.errors import ImpossibleTarget, InvalidInput, TooLarge
 from raiw.graphs import Bools, Graph

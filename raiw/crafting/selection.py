@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from raiw.crafting.scores import Scores
 from raiw.errors import Infeasible
 from raiw.graphs import Bools
+from raiw.kernels.cells import Scores
 
 _BLOCK_CELLS = 1 << 22
 _NARROW = 8

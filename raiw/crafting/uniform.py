@@ -1,21 +1,12 @@
-"""Algorithm ``random``: edges drawn uniformly, degrees left to chance.
-
-Source: Dong et al., IJCAI 2019, the random baseline of Figure 1a.
-"""
+"""Uniform draws: sets of edges, rows that share edges evenly, tables of random numbers."""
 
 import numpy as np
 import numpy.typing as npt
 
-from raiw.crafting import Built, kernels
+from raiw import kernels
 from raiw.crafting.degrees import share
 from raiw.crafting.randomness import Stream
-from raiw.crafting.scores import Scores
-from raiw.graphs import Bits, Graph
-
-
-def build(shape: tuple[int, int], edges: int, *, scores: Scores | None, stream: Stream) -> Built:
-    """Build a graph with a uniformly random set of ``edges`` edges; O(edges)."""
-    return Built(Graph(shape, draw(shape, edges, stream.key)))
+from raiw.graphs import Bits
 
 
 def draw(shape: tuple[int, int], edges: int, key: int) -> Bits:

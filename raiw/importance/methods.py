@@ -1,6 +1,7 @@
 """The registry of importance scores.
 
-A new score is one function and one entry here; nothing heavy is imported until one is loaded.
+A new score is one module beside this one with a function ``measure``, and one entry here that has
+the module's name; nothing heavy is imported until one is loaded.
 """
 
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 
 from raiw import extras
 from raiw.errors import InvalidInput
-from raiw.specs.document import nearest
+from raiw.names import nearest
 
 Measure = Callable[..., Any]
 """``measure(network, **options) -> dict[str, array]``: a score for every edge of the layers of a
@@ -26,8 +27,6 @@ class Score:
     """Raised only when the same input would give other scores."""
     source: str
     """Where it is published."""
-    module: str
-    """Module whose function ``measure`` does the work."""
     needs_inputs: bool = True
     needs_labels: bool = False
     options: dict[str, tuple[Any, ...]] = field(default_factory=dict)
@@ -35,7 +34,7 @@ class Score:
 
     def load(self) -> Measure:
         """Import and return the function that computes the score."""
-        measure: Measure = extras.load(self.module).measure
+        measure: Measure = extras.load(f"raiw.importance.{self.name}").measure
         return measure
 
     def complete(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -69,7 +68,6 @@ SCORES: dict[str, Score] = {
             "how the network's outputs answer to a weight (Eq. 10)",
             revision=1,
             source="Dong et al., Crafting Efficient Neural Graph of Large Entropy, IJCAI 2019",
-            module="raiw.importance.gradient",
             options={"samples": ("signed", "absolute"), "taps": ("l1", "l2")},
         ),
         Score(
@@ -77,7 +75,6 @@ SCORES: dict[str, Score] = {
             "how the loss answers to a weight: the other reading of Eq. 10",
             revision=1,
             source="Dong et al., Crafting Efficient Neural Graph of Large Entropy, IJCAI 2019",
-            module="raiw.importance.loss_gradient",
             needs_labels=True,
             options={"samples": ("signed", "absolute"), "taps": ("l1", "l2")},
         ),
@@ -86,7 +83,6 @@ SCORES: dict[str, Score] = {
             "how the loss changes to first order without a filter",
             revision=1,
             source="Molchanov et al., Importance Estimation for Neural Network Pruning, CVPR 2019",
-            module="raiw.importance.taylor",
             needs_labels=True,
         ),
         Score(
@@ -94,7 +90,6 @@ SCORES: dict[str, Score] = {
             "sensitivity of the loss to each weight's presence",
             revision=1,
             source="Lee et al., SNIP: Single-shot Network Pruning, ICLR 2019",
-            module="raiw.importance.snip",
             needs_labels=True,
         ),
         Score(
@@ -103,7 +98,6 @@ SCORES: dict[str, Score] = {
             revision=1,
             source="Wang et al., Picking Winning Tickets before Training by Preserving Gradient "
             "Flow, ICLR 2020",
-            module="raiw.importance.grasp",
             needs_labels=True,
         ),
         Score(
@@ -112,14 +106,12 @@ SCORES: dict[str, Score] = {
             revision=2,
             source="Tanaka et al., Pruning neural networks without any data by iteratively "
             "conserving synaptic flow, NeurIPS 2020",
-            module="raiw.importance.synflow",
         ),
         Score(
             "magnitude",
             "the weights' magnitudes",
             revision=1,
             source="Han et al., Learning both Weights and Connections, NIPS 2015",
-            module="raiw.importance.magnitude",
             needs_inputs=False,
             options={"taps": ("l1", "l2")},
         ),
@@ -128,7 +120,6 @@ SCORES: dict[str, Score] = {
             "drawn by seed, to compare with",
             revision=1,
             source="the control of every comparison",
-            module="raiw.importance.random",
             needs_inputs=False,
         ),
     )

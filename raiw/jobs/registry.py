@@ -11,7 +11,7 @@ from raiw.jobs.document import JobDocument
 from raiw.jobs.prune import PruneJob
 from raiw.jobs.score import ScoreJob
 from raiw.jobs.train import TrainJob
-from raiw.specs.document import nearest
+from raiw.names import nearest
 
 if TYPE_CHECKING:
     from raiw.jobs.workspace import Made, Workspace

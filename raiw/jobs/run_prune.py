@@ -12,13 +12,13 @@ from torch import nn
 from raiw.errors import InvalidInput
 from raiw.files import write_atomically
 from raiw.jobs.prune import PruneJob
+from raiw.jobs.samples import fitting_sample
 from raiw.jobs.workspace import Made, OnStep, Workspace
 from raiw.nets.registry import find_net
 from raiw.nets.weights import trained
 from raiw.pruning.methods import method as find_method
 from raiw.pruning.prune import Pruned, prune
 from raiw.training.data.dataset import Dataset
-from raiw.training.fit import sampled
 from raiw.training.memory import memory_watched
 from raiw.training.testing import accuracy
 
@@ -90,7 +90,7 @@ def prune_network(
     if find_method(method).needs_data and data is None:
         raise InvalidInput(f"{method!r} needs samples: name a data set, such as digits")
     model = trained(network, weights)
-    labelled = sampled(model, network, data, samples)
+    labelled = fitting_sample(model, network, data, samples)
     batches = None if labelled is None else [images for images, _ in labelled]
     inputs = torch.zeros(2, *find_net(network).input_shape)
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from raiw.importance.scoring import Scores, score
+from raiw.jobs.samples import fitting_sample
 from raiw.jobs.score import ScoreJob
 from raiw.jobs.workspace import Made, OnStep, Workspace
 from raiw.nets.weights import trained
 from raiw.training.data.dataset import Dataset
-from raiw.training.fit import sampled
 from raiw.training.memory import memory_watched
 from raiw.training.processes import chosen_device
 
@@ -58,7 +58,7 @@ def score_network(  # noqa: PLR0913 -- what decides the scores
         There is too little memory.
     """
     model = trained(network, weights).to(chosen_device(device))
-    batches = sampled(model, network, data, samples)
+    batches = fitting_sample(model, network, data, samples)
     images = sum(len(labels) for _, labels in batches or ())
 
     def on_batch(seen: int) -> None:

@@ -16,7 +16,7 @@ from raiw.errors import InvalidInput, TooLarge
 from raiw.files import write_atomically
 from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet
-from raiw.specs.document import nearest
+from raiw.names import nearest
 from raiw.tensors import write_header
 
 MAX_LISTED_EDGES = 1_000_000

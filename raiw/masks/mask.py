@@ -74,7 +74,9 @@ class Mask:
         """
         if self.upper_bound is None or self.kept_score is None:
             return None
-        from raiw.crafting.certificate import Certificate  # and the kernels, which few need here
+        from raiw.crafting.bounds.certificate import (
+            Certificate,  # and the kernels, which few need here
+        )
 
         return Certificate(self.kept_score, self.upper_bound).gap
 

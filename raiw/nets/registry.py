@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from raiw import extras
 from raiw.errors import NotFound
-from raiw.specs.document import nearest
+from raiw.names import nearest
 
 if TYPE_CHECKING:
     from torch import nn

@@ -1,121 +1,66 @@
-"""Average filter information entropy: how much of each layer to prune, from its weights' spectrum.
+"""Pruning by AFIE: the number of filters from the spectrum, the filters from a rule of ours.
 
-Source: Entropy Induced Pruning Framework for Convolutional Neural Networks, AAAI 2024.
-After the scaling of step 3 the entropy lies between ``log p - 0.1233`` and ``log p``, so the score
-of a layer is nearly ``log(min(in, out)) / out``, whatever its weights: compare with
-:func:`shape_score` before reading importance into it.
+AFIE gives all filters of a layer the same score, and its paper does not say which of them go.
+``within="l1"`` removes those of smallest ``sum |w|``, ``within="random"`` draws them.
 """
 
-import math
-from collections.abc import Mapping
-from fractions import Fraction
-
 import numpy as np
-import numpy.typing as npt
 
+from raiw.budgets.afie import afie_score, allocate, whole_filters
+from raiw.crafting.randomness import Stream
 from raiw.errors import InvalidInput
-
-CAP = 0.99
-"""No layer loses more than this share of its filters."""
-
-
-def afie_score(weight: npt.NDArray[np.floating]) -> float | None:
-    """Return the average filter information entropy of a layer, in nats for each filter.
-
-    The kernel taps of ``weight`` ``(out, in/groups, *kernel)`` are averaged; ``s`` are the ``p``
-    singular values of the resulting matrix::
-
-        z_i = (s_i - min s) / (max s - min s)
-        q = softmax(z)
-        AFIE = -sum q_i log q_i / out
-
-    None where the spectrum has one value, which orders nothing. Costs one singular value
-    decomposition, ``O(out · in · min(out, in))``.
-
-    >>> import numpy as np
-    >>> round(afie_score(np.random.default_rng(0).normal(size=(64, 3, 3, 3))), 3)
-    0.016
-    """
-    matrix = np.asarray(weight, np.float64)
-    matrix = matrix.reshape(*matrix.shape[:2], -1).mean(axis=2)
-    singular = np.linalg.svd(matrix, compute_uv=False)
-    if len(singular) == 1:
-        return None
-    spread = singular[0] - singular[-1]
-    scaled = (singular - singular[-1]) / spread if spread > 0 else np.zeros_like(singular)
-    share = np.exp(scaled) / np.exp(scaled).sum()
-    return float(-(share * np.log(share)).sum() / matrix.shape[0])
+from raiw.pruning.groups import Group
+from raiw.pruning.network import (
+    Floats,
+    Network,
+    Selection,
+    check_sparsity,
+    filter_norms,
+    out_first,
+    remove_lowest,
+    spread,
+)
 
 
-def shape_score(outputs: int, inputs: int) -> float:
-    """Return ``log(min(in, out)) / out``: the score a layer of equal singular values has."""
-    return math.log(min(outputs, inputs)) / outputs
+def select(network: Network, *, channel_sparsity: float, within: str, seed: int) -> Selection:
+    """Keep the filters that AFIE's allocation leaves to each layer.
 
-
-def allocate(
-    scores: Mapping[str, float | None], filters: Mapping[str, int], sparsity: float
-) -> dict[str, float]:
-    """Return each layer's share of filters to prune, least where the score is largest.
-
-    ``lambda_l = min(lambda_min · max score / score_l, 0.99)``, with ``lambda_min`` such that the
-    shares remove ``sparsity`` of all filters. The paper leaves open whether ``lambda_min`` is
-    solved again once a layer reaches the cap; here it is. A layer without a score gets
-    ``lambda_min``, like the layer of the largest.
-
-    Parameters
-    ----------
-    scores
-        AFIE by layer name, from :func:`afie_score`.
-    filters
-        Number of filters by layer name.
-    sparsity
-        Share of all filters to remove, from 0 to 0.99.
+    Layers whose channels are added are one layer of the allocation, with their largest score.
 
     Raises
     ------
     InvalidInput
-        ``sparsity`` is out of range.
+        ``within`` is neither ``l1`` nor ``random``.
     """
-    if not 0 <= sparsity <= CAP:
-        raise InvalidInput(
-            f"a channel sparsity of {sparsity} cannot be met: give 0 to {CAP}, because every "
-            f"layer keeps at least 1 % of its filters"
+    check_sparsity(channel_sparsity)
+    if within not in ("l1", "random"):
+        raise InvalidInput(f"within={within!r} is no rule: give 'l1' or 'random'")
+    sizes = {group.name: group.size for group in network.prunable}
+    scores = {group.name: _score(group) for group in network.prunable}
+    shares = allocate(scores, sizes, channel_sparsity)
+    removed = whole_filters(shares, sizes)
+    channels = {
+        group.name: remove_lowest(
+            group,
+            filter_norms(group) if within == "l1" else _random_order(group, seed),
+            removed[group.name],
         )
-    known = [score for score in scores.values() if score is not None]
-    largest = max(known, default=1.0)
-    steepness = {name: largest / (score or largest) for name, score in scores.items()}
-    smallest = _smallest_share(steepness, filters, sparsity)
-    return {name: min(smallest * steep, CAP) for name, steep in steepness.items()}
+        for group in network.prunable
+    }
+    facts = {
+        name: {"afie": score, "share": shares[name]}
+        for name, score in scores.items()
+        if score is not None
+    }
+    return Selection(spread(network.prunable, channels), facts)
 
 
-def _smallest_share(
-    steepness: Mapping[str, float], filters: Mapping[str, int], sparsity: float
-) -> float:
-    """Solve ``sum filters · min(share · steepness, cap) = sparsity · sum filters``."""
-    wanted = sparsity * sum(filters.values())
-    capped = 0.0
-    open_slope = math.fsum(filters[name] * steep for name, steep in steepness.items())
-    for name in sorted(steepness, key=lambda name: (-steepness[name], name)):
-        share = (wanted - capped) / open_slope
-        if share * steepness[name] <= CAP:
-            return share
-        capped += CAP * filters[name]
-        open_slope -= filters[name] * steepness[name]
-    return CAP
+def _random_order(group: Group, seed: int) -> Floats:
+    """Return the ranks of 64-bit words of the layer's Philox stream."""
+    words = np.random.Philox(key=Stream(seed, group.name, 0).key).random_raw(group.size)
+    return np.argsort(np.argsort(words, kind="stable")).astype(np.float64)
 
 
-def whole_filters(shares: Mapping[str, float], filters: Mapping[str, int]) -> dict[str, int]:
-    """Round shares to numbers of filters that add up, leaving every layer at least one.
-
-    The total is rounded to the nearest number; the largest remainders are rounded up, the first
-    layer first among equal ones. The paper states no rule.
-    """
-    exact = {name: Fraction(share) * filters[name] for name, share in shares.items()}
-    removed = {name: min(math.floor(value), filters[name] - 1) for name, value in exact.items()}
-    missing = round(sum(exact.values())) - sum(removed.values())
-    order = {name: place for place, name in enumerate(exact)}
-    for name in sorted(exact, key=lambda name: (removed[name] - exact[name], order[name])):
-        if missing > 0 and removed[name] < filters[name] - 1:
-            removed[name] += 1
-            missing -= 1
-    return removed
+def _score(group: Group) -> float | None:
+    scores = [afie_score(out_first(member.module)) for member in group.filters]
+    return max((score for score in scores if score is not None), default=None)

@@ -17,7 +17,7 @@ from torch import nn
 
 from raiw.crafting.randomness import Stream
 from raiw.errors import InvalidInput
-from raiw.pruning.channels import Bools, Kept
+from raiw.masks.channels import Bools, Kept
 from raiw.pruning.groups import Group, Member
 from raiw.pruning.network import Network, Selection
 from raiw.pruning.regression import Floats, Moments, fit, refit, relative_error

@@ -11,7 +11,7 @@ import torch_pruning as tp
 from torch import nn
 
 from raiw.errors import InvalidInput
-from raiw.pruning.channels import Bools, Kept
+from raiw.masks.channels import Bools, Kept
 
 Indices = npt.NDArray[np.intp]
 Role = Literal["filter", "scale", "input"]

@@ -15,8 +15,8 @@ from raiw.errors import InvalidInput
 from raiw.importance.network import weights_of
 from raiw.importance.scoring import score
 from raiw.masks import MaskSet
+from raiw.names import nearest
 from raiw.pipeline import craft
-from raiw.specs.document import nearest
 from raiw.specs.spec import Spec
 
 

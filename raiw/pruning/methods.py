@@ -1,6 +1,7 @@
 """The registry of channel pruning methods.
 
-A new method is one function and one entry here; nothing heavy is imported until one is loaded.
+A new method is one module beside this one with a function ``select``, and one entry here that has
+the module's name; nothing heavy is imported until one is loaded.
 """
 
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 
 from raiw import extras
 from raiw.errors import InvalidInput
-from raiw.specs.document import nearest
+from raiw.names import nearest
 
 Select = Callable[..., Any]
 """``select(network, **options) -> dict[str, bools]``: which filters stay, by layer name; may
@@ -26,8 +27,6 @@ class Method:
     """Raised only when the same input would give another choice."""
     source: str
     """Where it is published."""
-    module: str
-    """Module whose function ``select`` does the work."""
     needs_data: bool = False
     """Runs the network on samples."""
     options: dict[str, Any] = field(default_factory=dict)
@@ -35,7 +34,7 @@ class Method:
 
     def load(self) -> Select:
         """Import and return the function that chooses the filters."""
-        select: Select = extras.load(self.module).select
+        select: Select = extras.load(f"raiw.pruning.{self.name}").select
         return select
 
     def complete(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -72,7 +71,6 @@ METHODS: dict[str, Method] = {
             "filters by layer after the entropy of the weights' spectrum",
             revision=1,
             source="Entropy Induced Pruning Framework for Convolutional Neural Networks, AAAI 2024",
-            module="raiw.pruning.spectral",
             options={"channel_sparsity": None, "within": "l1", "seed": 0},
         ),
         Method(
@@ -80,7 +78,6 @@ METHODS: dict[str, Method] = {
             "input channels by sparse entropic regression, layer by layer, weights fitted anew",
             revision=1,
             source="Barisin and Horenko, Neural Computation 2025",
-            module="raiw.pruning.entropic",
             needs_data=True,
             options={"l2": 1e-2, "entropy": 1e-3, "sign": 1, "positions": 10, "seed": 0},
         ),
@@ -89,7 +86,6 @@ METHODS: dict[str, Method] = {
             "in every layer the filters of smallest sum of magnitudes",
             revision=1,
             source="Li et al., Pruning Filters for Efficient ConvNets, ICLR 2017",
-            module="raiw.pruning.l1_filter",
             options={"channel_sparsity": None},
         ),
         Method(
@@ -98,7 +94,6 @@ METHODS: dict[str, Method] = {
             revision=1,
             source="Liu et al., Learning Efficient Convolutional Networks through Network "
             "Slimming, ICCV 2017",
-            module="raiw.pruning.slimming",
             options={"channel_sparsity": None},
         ),
     )

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from raiw.errors import InvalidInput
-from raiw.pruning.channels import Bools, Kept
+from raiw.masks.channels import Bools, Kept
 from raiw.pruning.groups import Group, Groups
 
 Floats = npt.NDArray[np.float64]

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from raiw.errors import InvalidInput
-from raiw.pruning.channels import ChannelMasks
+from raiw.masks.channels import ChannelMasks
 from raiw.pruning.groups import find_groups
 from raiw.pruning.methods import method as find_method
 from raiw.pruning.network import Network

@@ -8,7 +8,7 @@ import torch_pruning as tp
 from torch import nn
 
 from raiw.errors import InvalidInput
-from raiw.pruning.channels import Bools, Kept
+from raiw.masks.channels import Bools, Kept
 from raiw.pruning.groups import Group, find_groups
 
 

@@ -6,7 +6,7 @@ lacks: the same scores from shapes alone.
 
 import numpy as np
 
-from raiw.pruning.afie import afie_score, allocate, shape_score
+from raiw.budgets.afie import afie_score, allocate, shape_score
 from raiw.reproduction.rows import Row
 from raiw.specs.layers import Conv
 from raiw.specs.spec import Spec

@@ -4,7 +4,7 @@ import math
 from typing import Literal
 
 from raiw.algorithms import ALGORITHMS
-from raiw.crafting import Built
+from raiw.crafting.built import Built
 from raiw.crafting.network import craft_network
 from raiw.crafting.randomness import Stream
 from raiw.reproduction.rows import Row, Verdict, compared

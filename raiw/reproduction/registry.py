@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from raiw.errors import NotFound
+from raiw.names import nearest
 from raiw.reproduction.rows import Row
-from raiw.specs.document import nearest
 
 
 @dataclass(frozen=True, slots=True)

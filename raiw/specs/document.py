@@ -1,6 +1,5 @@
 """What every raiw document shares: frozen, strict about unknown fields, faults told by pointer."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Annotated, Any, ClassVar, Self
@@ -9,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import PydanticCustomError
 
 from raiw.errors import InvalidSpec
+from raiw.names import nearest
 
 SHA256 = "sha256:[0-9a-f]{64}"
 Digest = Annotated[str, Field(pattern=f"^{SHA256}$")]
@@ -117,9 +117,3 @@ def json_pointer(parts: list[Any] | tuple[Any, ...]) -> str:
     '/layers/3/a~1b'
     """
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """Return `` (did you mean 'x'?)`` for the closest known name, or nothing."""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""

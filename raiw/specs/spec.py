@@ -1,29 +1,26 @@
 """The spec document: a network's layers, what to craft for them and how scores are read."""
 
-import json
-import sys
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from raiw import catalogue, extras
 from raiw.algorithms import ALGORITHMS
 from raiw.canonical import digest_of_json
-from raiw.errors import InvalidSpec, NotFound, TooLarge
-from raiw.specs.checkpoints import read_shapes, shapes_of_file, shapes_of_state
+from raiw.errors import InvalidSpec, TooLarge
+from raiw.names import nearest
+from raiw.readers.checkpoints import read_shapes, shapes_of_file, shapes_of_state
+from raiw.readers.documents import read_document
+from raiw.readers.layers import dense_rules
+from raiw.readers.models import layers_of_model
 from raiw.specs.crafting import Craft, Importance
-from raiw.specs.document import Document, nearest
+from raiw.specs.document import Document
 from raiw.specs.layers import Layer
-from raiw.specs.models import layers_of_model
 from raiw.specs.plan import Plan, plan_layers
-from raiw.specs.reading import dense_rules
 
 MAX_LAYERS = 4096
-MAX_DOCUMENT_BYTES = 4 << 20
 
 
 class Spec(Document):
@@ -195,7 +192,7 @@ class Spec(Document):
         MissingExtra
             The package onnx is not installed.
         """
-        reader = extras.load("raiw.specs.onnx_file")
+        reader = extras.load("raiw.readers.onnx_file")
         return cls.of_layers(reader.read(path).layers, craft)
 
     @classmethod
@@ -289,47 +286,3 @@ def _same_layers(given: Any, known: list[Any]) -> bool:
 
 
 _LAYER: TypeAdapter[Any] = TypeAdapter(Layer)
-
-
-def read_document(source: str | Path) -> Any:
-    """Decode a YAML, JSON or TOML document by its suffix; YAML (which includes JSON) otherwise."""
-    if str(source) == "-":
-        return decode_document(sys.stdin.buffer.read(MAX_DOCUMENT_BYTES + 1), "standard input")
-    path = Path(source)
-    if not path.is_file():
-        hint = nearest(str(source), list(catalogue.names()))
-        raise NotFound(f"no spec file and no catalogue name {str(source)!r}{hint}")
-    with path.open("rb") as file:
-        return decode_document(file.read(MAX_DOCUMENT_BYTES + 1), path.name)
-
-
-def decode_document(data: bytes, name: str) -> Any:
-    """Decode a document's bytes; ``name`` decides the form and stands in messages."""
-    if len(data) > MAX_DOCUMENT_BYTES:
-        raise TooLarge(
-            f"{name} is larger than {MAX_DOCUMENT_BYTES} bytes", limit=MAX_DOCUMENT_BYTES
-        )
-    try:
-        text = data.decode("utf-8")
-        if name.endswith(".toml"):
-            return tomllib.loads(text)
-        if name.endswith(".json"):
-            return json.loads(text)
-        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 -- a SafeLoader, see below
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise InvalidSpec(f"{name} cannot be read: {error}") from None
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, which also refuses a key given twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 -- PyYAML's signature
-        """Build a mapping after looking for doubled keys, which YAML itself forbids."""
-        mapping = super().construct_mapping(node, deep=deep)
-        if len(mapping) != len(node.value) and not any(
-            key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value
-        ):
-            raise yaml.constructor.ConstructorError(
-                None, None, "a key is given twice", node.start_mark
-            )
-        return mapping

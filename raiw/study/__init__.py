@@ -1,1 +1,1 @@
-"""One spec crafted by several methods and seeds, compared in one report."""
+"""Methods compared: by the graphs they craft, and by the accuracy of networks trained with them."""

@@ -5,7 +5,6 @@ from torch import nn
 
 from raiw.errors import InvalidData
 from raiw.training.data.dataset import Dataset
-from raiw.training.data.samples import sample
 
 
 def check_fit(model: nn.Module, name: str, dataset: Dataset) -> None:
@@ -33,19 +32,3 @@ def check_fit(model: nn.Module, name: str, dataset: Dataset) -> None:
             f"data set {dataset.name!r} has {dataset.classes} classes, {name!r} has outputs of "
             f"shape {tuple(outputs.shape[1:])}: change its last layer, or the data set"
         )
-
-
-def sampled(
-    model: nn.Module, network: str, data: Dataset | None, samples: int
-) -> list[tuple[torch.Tensor, torch.Tensor]] | None:
-    """Return batches of training images that fit a network; None where there is no data set.
-
-    Raises
-    ------
-    InvalidData
-        The data set does not fit the network.
-    """
-    if data is None:
-        return None
-    check_fit(model, network, data)
-    return sample(data, samples)

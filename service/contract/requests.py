@@ -40,7 +40,7 @@ class Request(Document):
         return kind.model_construct(**{name: getattr(self, name) for name in kind.model_fields})
 
 
-def _request(kind: Kind) -> type[Request]:
+def request_of(kind: Kind) -> type[Request]:
     """Return the body that asks for a job of a kind."""
     bases: Any = (kind.document, Request)
     named: Any = kind.document.model_fields["kind"].annotation
@@ -55,7 +55,7 @@ def _request(kind: Kind) -> type[Request]:
     return cast("type[Request]", body)
 
 
-REQUESTS: dict[str, type[Request]] = {name: _request(kind) for name, kind in KINDS.items()}
+REQUESTS: dict[str, type[Request]] = {name: request_of(kind) for name, kind in KINDS.items()}
 """The body of every kind of job."""
 
 

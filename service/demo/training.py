@@ -5,7 +5,7 @@ from pathlib import Path
 
 from raiw.cli.output import Output
 from raiw.cli.studying import compare_accuracies
-from raiw.study.trials import plan_training
+from raiw.study.accuracy.trials import plan_training
 
 _METHODS = ("regular", "random", "expander", "raiw", "magnitude", "dense")
 _SEEDS = 5

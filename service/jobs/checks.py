@@ -3,10 +3,10 @@
 from sqlalchemy.orm import Session
 
 from raiw.errors import InvalidInput, NotFound
-from raiw.importance.fit import check_header
 from raiw.jobs.craft import CraftJob
 from raiw.jobs.document import JobDocument
 from raiw.jobs.train import TrainJob
+from raiw.scores.fit import check_header
 from raiw.specs.spec import Spec
 from raiw.tensors import read_header
 from service.store import blobs, masks

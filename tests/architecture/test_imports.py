@@ -38,7 +38,8 @@ def test_help_loads_nothing_that_computes_or_connects() -> None:
 
 
 @pytest.mark.parametrize(
-    ("statement", "module"), [("import raiw.crafting.greedy", "numpy"), ("import httpx", "httpx")]
+    ("statement", "module"),
+    [("import raiw.crafting.algorithms.raiw", "numpy"), ("import httpx", "httpx")],
 )
 def test_the_look_into_an_interpreter_can_fail(statement: str, module: str) -> None:
     assert module in loaded_by(statement)

@@ -16,7 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from raiw.crafting import kernels
+from raiw import kernels
 from raiw.crafting.completion import complete
 from raiw.graphs import Graph
 

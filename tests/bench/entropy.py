@@ -13,7 +13,7 @@ os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS
 
 import numpy as np
 
-from raiw.crafting.entropy_greedy import grow
+from raiw.crafting.growth import grow
 from raiw.graphs import Graph
 from raiw.statistics import measure
 from raiw.statistics.entropy import von_neumann_entropy, x_log_x

@@ -13,11 +13,11 @@ os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS
 import numpy as np
 
 from raiw.algorithms import ALGORITHMS
-from raiw.crafting import kept_score
-from raiw.crafting.certificate import certify
+from raiw.crafting.bounds.certificate import certify
 from raiw.crafting.randomness import Stream
-from raiw.crafting.scores import Scores
 from raiw.graphs import Graph
+from raiw.kernels.cells import Scores
+from raiw.kernels.exact import kept_score
 
 ALGORITHM_NAMES = ("raiw", "balanced", "optimal")
 FAMILIES = ("normal", "student-t(2)", "heavy", "low rank", "blocks", "equal")

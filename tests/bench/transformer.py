@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import ml_dtypes
 import numpy as np
 
-from raiw.crafting.scores import Scores
+from raiw.kernels.cells import Scores
 from raiw.pipeline import craft_mask
 from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec

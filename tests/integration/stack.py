@@ -96,6 +96,12 @@ class Postgres:
         yield
         self._start()
 
+    def crash(self) -> None:
+        """End it as a power cut does, and start it again."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._start()
+
     def stop(self) -> None:
         self._process.send_signal(signal.SIGINT)  # ends its sessions, then itself
         self._process.wait(timeout=30)
@@ -104,7 +110,9 @@ class Postgres:
         options = ["-D", self._data, "-p", self._port, "-k", self._data, "-F"]
         with (self._data.parent / "postgres.log").open("ab") as log:
             command = [self._programs / "postgres", *options]
-            self._process = subprocess.Popen(command, stderr=log, cwd="/", **self._user)
+            self._process = subprocess.Popen(
+                command, stderr=log, cwd="/", process_group=0, **self._user
+            )
         address = ("--host", "127.0.0.1", "--port", self._port)
         eventually(lambda: self._run("pg_isready", *address).returncode == 0)
 
@@ -171,6 +179,10 @@ class Worker:
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "raiw worker is ready\n"
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def kill(self) -> None:
         """End it and its pool at once, as a power cut does."""
         os.killpg(self._process.pid, signal.SIGKILL)
@@ -184,7 +196,7 @@ class Worker:
 class Stack:
     """A deployment; workers come and go, and every part can be taken away."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, settings: dict[str, str] = SETTINGS) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="raiw-", dir="/tmp")
         self.folder = Path(self._folder.name)
         self.folder.chmod(0o755)  # PostgreSQL refuses to run as root and must get here
@@ -193,7 +205,7 @@ class Stack:
         self.url = f"http://127.0.0.1:{free_port()}"
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("RAIW_")},
-            **SETTINGS,
+            **settings,
             "RAIW_STATE_DIR": str(self.folder / "state"),
             "RAIW_DATABASE_URL": self.database.url,
             "RAIW_BROKER_URL": self.broker.url,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from raiw.algorithms import ALGORITHMS
-from raiw.crafting.radix import place_values
+from raiw.crafting.algorithms.radix import place_values
 from raiw.crafting.randomness import Stream
 from raiw.errors import Infeasible
 from tests.reference import baselines as reference
@@ -38,7 +38,7 @@ def blocks(draw, kinds, largest=8):
     return scores, m, draw(st.integers(0, m))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(problems(9, FINITE))
 @pytest.mark.parametrize("name", ["magnitude", "constant_fan_in"])
 def test_the_best_edges_are_kept(name, problem):
@@ -47,7 +47,7 @@ def test_the_best_edges_are_kept(name, problem):
     assert edge_set(build(name, scores.shape, edges, scores)) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(problems(60, FINITE))
 def test_of_many_equal_scores_the_first_are_kept(problem):
     scores, edges = problem
@@ -55,7 +55,7 @@ def test_of_many_equal_scores_the_first_are_kept(problem):
     assert edge_set(build("constant_fan_in", scores.shape, edges, scores)) == expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(blocks(FINITE, largest=16))
 def test_nm_keeps_the_best_of_every_block(problem):
     scores, m, n = problem
@@ -63,7 +63,7 @@ def test_nm_keeps_the_best_of_every_block(problem):
     assert edge_set(graph) == reference.nm(scores.tolist(), n, m)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(blocks([kind for kind in FINITE if kind != "huge"], largest=4))
 def test_transposable_nm_is_the_best_pattern(problem):
     """To the rounding of the scores, 2⁻⁴⁰ of the largest of a block for each of its cells."""
@@ -77,7 +77,7 @@ def test_transposable_nm_is_the_best_pattern(problem):
         assert block[own].sum() >= best - np.abs(block).max() * m * m * 2.0**-39
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(0, 2**32),
     st.sampled_from([8, 16, 32]),
@@ -93,7 +93,7 @@ def test_a_large_transposable_block_is_as_good_as_the_linear_program(seed, m, ki
     assert math.isclose(scores[kept].sum(), -program.fun, rel_tol=1e-9, abs_tol=1e-9)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(blocks(["forbidden"], largest=4))
 @pytest.mark.parametrize("name", ["nm", "transposable_nm"])
 def test_forbidden_edges_are_never_kept_and_fail_only_without_remedy(name, problem):
@@ -121,7 +121,7 @@ def test_too_few_allowed_edges_are_infeasible(name):
         build(name, (2, 2), 2, scores)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 40), st.integers(1, 40), st.floats(0, 1), st.integers(0, 2**64 - 1))
 def test_expander_vertices_of_the_smaller_side_draw(out, n_in, density, seed):
     edges = round(density * out * n_in)

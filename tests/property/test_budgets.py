@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 import raiw
+from raiw.budgets.afie import afie_score
 from raiw.cli.app import run
 from raiw.errors import (
     ImpossibleTarget,
@@ -23,8 +24,7 @@ from raiw.errors import (
     InvalidSpec,
     RaiwError,
 )
-from raiw.pruning.afie import afie_score
-from raiw.pruning.channels import ChannelMasks
+from raiw.masks.channels import ChannelMasks
 from tests.reference.scores import FINITE, KINDS
 
 
@@ -51,7 +51,7 @@ def networks(draw: st.DrawFn) -> tuple[list[dict], dict[str, np.ndarray]]:
 
 
 @given(networks(), st.floats(0, 1))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_global_magnitude_keeps_the_best_of_the_network(network: tuple, density: float) -> None:
     layers, scores = network
     document = {"layers": layers, "craft": {"algorithm": "magnitude", "density": density}}
@@ -75,7 +75,7 @@ def test_global_magnitude_keeps_the_best_of_the_network(network: tuple, density:
 
 
 @given(networks(), st.floats(0.02, 1), st.sampled_from(["score", "afie"]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_total_is_that_of_the_spec(network: tuple, density: float, method: str) -> None:
     layers, scores = network
     assume(method != "score" or any((values > 0).any() for values in scores.values()))
@@ -191,7 +191,7 @@ def test_operations_are_shared_too(method: str) -> None:
 
 
 @given(st.lists(st.integers(1, 16), min_size=2, max_size=4), st.floats(0.05, 0.3))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_channels_share_in_proportion_to_the_filters_left(kept: list[int], density: float) -> None:
     """Layers of one size, none of them full: edges are as the filters, one edge apart at most."""
     layers = [

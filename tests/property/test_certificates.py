@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raiw.algorithms import ALGORITHMS
-from raiw.crafting import kept_score
-from raiw.crafting.certificate import Certificate, certify
+from raiw.crafting.bounds.certificate import Certificate, certify
+from raiw.crafting.bounds.descent import descend
+from raiw.crafting.bounds.potentials import settle
+from raiw.crafting.bounds.prices import Prices, arcs_of, upper_bound
 from raiw.crafting.degrees import keeps_contract
-from raiw.crafting.descent import descend
-from raiw.crafting.potentials import settle
-from raiw.crafting.prices import Prices, arcs_of, upper_bound
 from raiw.crafting.randomness import Stream
-from raiw.crafting.scores import Scores, as_native
 from raiw.graphs import Graph
+from raiw.kernels.cells import Scores, as_native
+from raiw.kernels.exact import kept_score
 
 STREAM = Stream(0, "layer", 0)
 
@@ -55,7 +55,7 @@ def instances(draw: st.DrawFn, largest: int = 14) -> tuple[Scores, int]:
 
 
 @given(instances())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_optimal_keeps_most_and_proves_it(instance: tuple[Scores, int]) -> None:
     scores, edges = instance
     kept = {}
@@ -71,7 +71,7 @@ def test_optimal_keeps_most_and_proves_it(instance: tuple[Scores, int]) -> None:
 
 
 @given(instances())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_method_beats_a_bound(instance: tuple[Scores, int]) -> None:
     scores, edges = instance
     graphs = [build(algorithm, scores, edges) for algorithm in ("raiw", "regular", "optimal")]
@@ -84,7 +84,6 @@ def test_no_method_beats_a_bound(instance: tuple[Scores, int]) -> None:
 
 
 @given(instances(), st.integers(0, 2**32 - 1))
-@settings(deadline=None)
 def test_any_prices_prove_a_bound(instance: tuple[Scores, int], seed: int) -> None:
     scores, edges = instance
     rng = np.random.default_rng(seed)
@@ -96,7 +95,7 @@ def test_any_prices_prove_a_bound(instance: tuple[Scores, int], seed: int) -> No
 
 
 @given(instances(largest=3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_optimal_is_what_trying_every_graph_finds(instance: tuple[Scores, int]) -> None:
     scores, edges = instance
     best = -np.inf
@@ -110,7 +109,7 @@ def test_optimal_is_what_trying_every_graph_finds(instance: tuple[Scores, int]) 
 
 
 @given(st.integers(1, 8), st.integers(1, 8), st.integers(0, 2**32 - 1))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_prices_settle_on_optimal_graphs_and_no_others(out: int, n_in: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     edges = int(rng.integers(0, out * n_in + 1))
@@ -175,7 +174,7 @@ def test_forbidden_edges_are_never_kept() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1.0, 0.3, -np.inf]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_scores_whose_sums_overflow_are_crafted_without_a_word(seed: int, other: float) -> None:
     rng = np.random.default_rng(seed)
     largest = np.finfo(np.float64).max

@@ -47,7 +47,7 @@ def documents(draw: st.DrawFn, algorithm: str) -> dict:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @given(data=st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_an_algorithm_keeps_its_contract(algorithm: str, data: st.DataObject) -> None:
     document = data.draw(documents(algorithm))
     seed = data.draw(st.integers(0, 2**32))
@@ -70,7 +70,7 @@ def test_an_algorithm_keeps_its_contract(algorithm: str, data: st.DataObject) ->
 
 @pytest.mark.parametrize("contract", [c for c in Contract if c is not Contract.EDGES])
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_graph_that_breaks_a_contract_is_found(contract: Contract, data: st.DataObject) -> None:
     """Moving one edge of a kept contract breaks it: to another row, column or block."""
     (name,) = [n for n, a in ALGORITHMS.items() if a.contract is contract][:1]

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_flow
 
+from raiw import kernels
 from raiw.algorithms import ALGORITHMS
-from raiw.crafting import craft_layer, kernels
 from raiw.crafting.degrees import keeps_contract, share
+from raiw.crafting.layer import craft_layer
 from raiw.crafting.randomness import Stream
 from raiw.errors import Infeasible
 from raiw.graphs import Graph
@@ -29,7 +30,7 @@ def edge_set(graph):
     return {(int(u), int(v)) for u, v in np.argwhere(graph.to_bool())}
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(problems(9, FINITE))
 def test_raiw_equals_the_reference(problem):
     scores, edges = problem
@@ -40,7 +41,7 @@ def test_raiw_equals_the_reference(problem):
     assert keeps_contract(built.graph, edges)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(problems(40, FINITE))
 def test_raiw_equals_the_reference_on_larger_graphs(problem):
     scores, edges = problem
@@ -50,7 +51,7 @@ def test_raiw_equals_the_reference_on_larger_graphs(problem):
     assert built.completed == missing
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(problems(150, list(KINDS)))
 def test_the_greedy_pass_equals_algorithm_3_on_graphs_of_many_waves(problem):
     scores, edges = problem
@@ -60,7 +61,7 @@ def test_the_greedy_pass_equals_algorithm_3_on_graphs_of_many_waves(problem):
     assert edge_set(Graph(scores.shape, bits)) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(problems(300, FINITE))
 def test_raiw_keeps_the_contract(problem):
     scores, edges = problem
@@ -69,7 +70,7 @@ def test_raiw_keeps_the_contract(problem):
     assert np.array_equal(build("raiw", scores, edges).graph.bits, built.graph.bits)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(problems(8, ["forbidden"]))
 def test_forbidden_edges_are_never_kept_and_fail_only_without_remedy(problem):
     scores, edges = problem
@@ -104,7 +105,7 @@ def feasible(allowed, edges):
 sizes = st.tuples(st.integers(1, 10), st.integers(1, 10))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(sizes, st.floats(0, 1), st.integers(0, 2**64 - 1))
 def test_regular_equals_the_reference(shape, density, seed):
     edges = round(density * shape[0] * shape[1])
@@ -115,7 +116,7 @@ def test_regular_equals_the_reference(shape, density, seed):
     assert keeps_contract(built.graph, edges)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.tuples(st.integers(1, 300), st.integers(1, 300)),
     st.floats(0, 1),
@@ -131,7 +132,7 @@ def test_random_graphs_are_exact_and_repeatable(shape, density, seed):
     assert keeps_contract(build("regular", np.empty(shape), edges).graph, edges)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_groups_are_separate_graphs(data):
     groups, out, n_in = (data.draw(st.integers(1, 6)) for _ in range(3))

@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raiw.algorithms import ALGORITHMS
-from raiw.crafting.entropy_greedy import grow
+from raiw.crafting.growth import grow
 from raiw.errors import TooLarge
 from raiw.statistics import measure
 from tests.reference.entropy_greedy import entropy_greedy
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 7), st.integers(1, 7), st.floats(0, 1), st.booleans())
 def test_every_step_is_that_of_the_reference(
     out: int, n_in: int, density: float, largest: bool

@@ -38,7 +38,7 @@ ANY_EDGES = {
 
 @pytest.mark.parametrize("algorithm", sorted(ANY_EDGES - {"dense"}))
 @given(document=networks(), seed=st.integers(0, 99))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_every_algorithm_crafts_one_vertex_for_a_group(
     algorithm: str, document: dict, seed: int
 ) -> None:
@@ -59,7 +59,7 @@ def test_every_algorithm_crafts_one_vertex_for_a_group(
 
 
 @given(networks(), st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_scores_are_added_over_the_group(document: dict, seed: int) -> None:
     """The same graph comes of a network that has one output for each group, and the sums."""
     document["craft"]["algorithm"] = "raiw"

@@ -216,4 +216,4 @@ class JobLife(RuleBasedStateMachine):
 
 
 TestJobLife = JobLife.TestCase
-TestJobLife.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestJobLife.settings = settings(max_examples=100, stateful_step_count=40)

@@ -1,6 +1,7 @@
 """Laws of the mask file: nothing is lost, nothing changes unseen, one meaning has one digest."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
@@ -76,6 +77,8 @@ def test_any_flipped_bit_is_detected(masks, data):
     bit = data.draw(st.integers(0, 8 * len(damaged) - 1))
     damaged[bit >> 3] ^= 1 << (bit & 7)
     assert not sound(bytes(damaged))
+    with pytest.raises(InvalidMasks):
+        raiw.load(bytes(damaged))
 
 
 @given(mask_sets(), st.data())

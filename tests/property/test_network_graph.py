@@ -24,7 +24,7 @@ def test_figure_2_for_every_layout_that_folds_to_10_and_10(
 
 
 @given(st.lists(st.integers(1, 4), min_size=2, max_size=6), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_only_consecutive_layers_are_joined(widths: list[int], data: st.DataObject) -> None:
     possible = sum(a * b for a, b in itertools.pairwise(widths))
     edges = data.draw(st.integers(0, min(possible, 12)))
@@ -42,7 +42,7 @@ def test_two_layers_are_algorithm_1() -> None:
 
 
 @given(st.integers(0, 2**64 - 1))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_every_edge_of_regular_had_the_least_sum_of_squares(seed: int) -> None:
     """Prefixes of one seed are the steps: the n-th edge is what n edges have and n - 1 have not."""
     widths = (3, 4, 3)

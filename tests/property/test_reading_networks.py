@@ -1,7 +1,7 @@
 """A network, its state dict and its file on disk tell the same layers."""
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
@@ -59,7 +59,6 @@ def known(spec):
     return [(y.name, y.kind, y.graph_shape, y.weight_shape) for y in spec.layers]
 
 
-@settings(deadline=None)
 @given(networks())
 def test_a_state_dict_tells_what_the_model_tells(net):
     wanted = raiw.Spec.from_model(net)
@@ -70,7 +69,6 @@ def test_a_state_dict_tells_what_the_model_tells(net):
         assert spec == wanted
 
 
-@settings(deadline=None)
 @given(convolutions(transposed=True).filter(lambda layer: layer.bias is not None))
 def test_a_bias_that_fits_one_side_tells_the_direction(layer):
     net = nn.ModuleDict({"conv": layer})

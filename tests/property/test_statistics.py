@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import scipy.sparse.csgraph
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raiw.errors import InvalidInput
@@ -49,7 +49,6 @@ def any_graph(draw: st.DrawFn) -> Bools:
     return kept if draw(st.booleans()) else np.ascontiguousarray(kept.T)
 
 
-@settings(deadline=None)
 @given(any_graph())
 def test_shortcuts_are_the_full_spectrum(kept: Bools) -> None:
     expected = np.linalg.eigvalsh(laplacian(kept))
@@ -59,7 +58,6 @@ def test_shortcuts_are_the_full_spectrum(kept: Bools) -> None:
         np.testing.assert_allclose((found**power).sum(), (expected**power).sum(), rtol=1e-12)
 
 
-@settings(deadline=None)
 @given(any_graph())
 def test_entropy_is_that_of_the_density_matrix(kept: Bools) -> None:
     edges = int(kept.sum())
@@ -70,7 +68,6 @@ def test_entropy_is_that_of_the_density_matrix(kept: Bools) -> None:
     assert statistics.entropy_gap == statistics.dense_entropy - statistics.entropy
 
 
-@settings(deadline=None)
 @given(any_graph())
 def test_entropy_bounds(kept: Bools) -> None:
     statistics = measure(Graph.from_bool(kept))
@@ -80,7 +77,6 @@ def test_entropy_bounds(kept: Bools) -> None:
     assert statistics.entropy >= statistics.quadratic_entropy - 1e-12
 
 
-@settings(deadline=None)
 @given(any_graph())
 def test_quadratic_form_is_one_minus_the_purity(kept: Bools) -> None:
     edges = int(kept.sum())
@@ -90,7 +86,6 @@ def test_quadratic_form_is_one_minus_the_purity(kept: Bools) -> None:
     assert abs(facts.quadratic_entropy - (1 - purity)) <= 1e-12
 
 
-@settings(deadline=None)
 @given(any_graph(), SEEDS)
 def test_relabelling_changes_nothing(kept: Bools, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -100,7 +95,6 @@ def test_relabelling_changes_nothing(kept: Bools, seed: int) -> None:
     assert abs(measure(one).entropy - measure(other).entropy) <= 1e-12
 
 
-@settings(deadline=None)
 @given(any_graph())
 def test_components_are_zero_eigenvalues_and_what_a_search_finds(kept: Bools) -> None:
     out = kept.shape[0]
@@ -115,7 +109,6 @@ def test_components_are_zero_eigenvalues_and_what_a_search_finds(kept: Bools) ->
     assert facts.unreached_outputs == int((~kept.any(axis=1)).sum())
 
 
-@settings(deadline=None)
 @given(any_graph())
 def test_expansion_is_zero_exactly_for_disconnected_graphs(kept: Bools) -> None:
     statistics = measure(Graph.from_bool(kept))
@@ -129,7 +122,6 @@ def test_expansion_is_zero_exactly_for_disconnected_graphs(kept: Bools) -> None:
         assert abs(statistics.spectral_gap - (1 - second)) <= 1e-7
 
 
-@settings(deadline=None)
 @given(st.integers(1, 4), st.integers(1, 6), st.integers(1, 6), SEEDS)
 def test_a_grouped_layer_is_its_block_diagonal_graph(
     groups: int, rows: int, n_in: int, seed: int
@@ -168,7 +160,6 @@ def test_an_estimate_covers_the_exact_entropy_at_its_stated_error(kind: str) -> 
     assert max(map(abs, sigmas)) < 5
 
 
-@settings(deadline=None)
 @given(any_graph())
 def test_estimates_hold_for_any_small_graph(kept: Bools) -> None:
     exact, estimate = (measure(Graph.from_bool(kept), exact_order=k) for k in (64, 0))
@@ -179,7 +170,6 @@ def test_estimates_hold_for_any_small_graph(kept: Bools) -> None:
         assert abs(getattr(exact, name) - getattr(estimate, name)) <= 1e-6
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=4), SEEDS)
 def test_paths_are_those_a_walk_counts(widths: list[int], seed: int) -> None:
     rng = np.random.default_rng(seed)

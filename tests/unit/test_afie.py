@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raiw.budgets.afie import CAP, afie_score, allocate, shape_score, whole_filters
 from raiw.errors import InvalidInput
-from raiw.pruning.afie import CAP, afie_score, allocate, shape_score, whole_filters
 
 WIDTHS = (3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 FILTERS = {f"conv{place}": width for place, width in enumerate(WIDTHS[1:], 1)}

@@ -9,8 +9,8 @@ from safetensors.torch import load_file, save_file
 
 import raiw
 from raiw.cli.app import run
+from raiw.masks import channels
 from raiw.nets.registry import build
-from raiw.pruning import channels
 from raiw.pruning.shrink import shrink
 
 

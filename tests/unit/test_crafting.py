@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from raiw.algorithms import ALGORITHMS
-from raiw.crafting import craft_layer, kept_score
+from raiw.crafting.layer import craft_layer
 from raiw.crafting.randomness import Stream
 from raiw.errors import Infeasible
 from raiw.graphs import Graph
+from raiw.kernels.exact import kept_score
 from raiw.specs.layers import Linear
 from raiw.specs.plan import PlannedLayer
 from tests.reference.crafting import Philox
@@ -116,7 +117,8 @@ def test_every_cell_is_equally_likely(name):
 
 def test_a_process_without_a_home_or_writable_install_crafts(tmp_path):
     program = (
-        "from raiw.crafting.regular import build; from raiw.crafting.randomness import Stream;"
+        "from raiw.crafting.algorithms.regular import build;"
+        "from raiw.crafting.randomness import Stream;"
         "print(build((8, 8), 16, scores=None, stream=Stream(0, 'a', 0)).graph.edges)"
     )
     done = subprocess.run(

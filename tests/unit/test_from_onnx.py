@@ -16,7 +16,7 @@ from onnx.reference import ReferenceEvaluator
 import raiw
 from raiw.errors import InvalidNetwork, NotFound, RaiwError, TooLarge
 from raiw.nets.registry import build
-from raiw.specs.onnx_file import read
+from raiw.readers.onnx_file import read
 
 
 def model(nodes, tensors=(), shape=(1, 5), **fields):
@@ -265,9 +265,7 @@ WHOLE = model(
 
 
 @given(cut=st.integers(0, len(WHOLE)), at=st.integers(0, len(WHOLE) - 1), byte=st.integers(0, 255))
-@settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_damage_is_told_never_a_traceback(tmp_path, cut, at, byte):
     path = Path(tmp_path / "damaged.onnx")
     damaged = bytearray(WHOLE)

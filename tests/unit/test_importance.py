@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 
 from raiw.canonical import digest_of_file
 from raiw.errors import InvalidImportance, NotFound
-from raiw.importance.reading import open_importance, write_scores
+from raiw.scores.importance import open_importance, write_scores
 from raiw.specs.spec import Spec
 
 LINEAR = {"name": "fc", "kind": "linear", "in_features": 4, "out_features": 3}
@@ -173,5 +173,5 @@ def test_a_missing_file_is_told(tmp_path):
 
 
 def test_the_web_process_checks_headers_without_numpy():
-    code = "import sys, raiw.importance.fit; sys.exit('numpy' in sys.modules)"
+    code = "import sys, raiw.scores.fit; sys.exit('numpy' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from raiw.errors import InvalidInput, InvalidMasks
-from raiw.pruning import channels
+from raiw.masks import channels
 from raiw.pruning.magnitude import prune_weights
 from raiw.pruning.methods import METHODS
 from raiw.pruning.prune import prune

@@ -5,7 +5,8 @@ import pytest
 
 from raiw import catalogue
 from raiw.errors import ImpossibleTarget, InvalidSpec, NotFound, TooLarge
-from raiw.specs.spec import Spec, decode_document
+from raiw.readers.documents import decode_document
+from raiw.specs.spec import Spec
 
 
 def linear(name: str = "fc", n_in: int = 4, out: int = 8) -> dict:

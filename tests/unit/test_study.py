@@ -12,8 +12,8 @@ import pytest
 import raiw
 from raiw.cli.app import run
 from raiw.errors import InvalidInput
-from raiw.study.report import markdown, write_report
-from raiw.study.study import study
+from raiw.study.graphs.report import markdown, write_report
+from raiw.study.graphs.study import study
 
 LAYERS = [
     {"name": "a", "kind": "linear", "in_features": 32, "out_features": 48},

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from raiw.errors import InvalidInput, NotFound
 from raiw.extras import load
-from raiw.specs.document import nearest
+from raiw.names import nearest
 from raiw.training.data.dataset import Dataset
 
 

@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse
 from raiw import catalogue
 from raiw.algorithms import ALGORITHMS
 from raiw.errors import NotFound
-from raiw.specs.document import nearest
+from raiw.names import nearest
 from raiw.specs.spec import Spec
 from service.contract.catalogue import ModelPage, ModelSummary
 

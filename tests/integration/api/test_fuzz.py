@@ -72,14 +72,14 @@ def check(answer):
 
 
 @pytest.mark.parametrize("route", ["/v1/jobs", "/v1/plan", "/v1/uploads"])
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(body=spoiled() | JSON)
 def test_junk_bodies(http, route, body):
     text = json.dumps(body).encode()
     check(http.post(route, content=text, headers={"Content-Type": "application/json"}))
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_junk_everywhere(http, server, data):
     name = st.text(min_size=1, max_size=12) | st.sampled_from(["..", "sha256:" + "0" * 64])

@@ -1,0 +1,1 @@
+"""A budget shared among the layers of a network by their scores, weights or channels."""

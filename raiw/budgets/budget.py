@@ -1,0 +1,208 @@
+"""A budget shared among layers by what their scores or weights say.
+
+The result is a spec with a rule for every layer, so that it stays the whole description of what is
+crafted: scores that change later change no number of edges.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raiw.budgets.afie import CAP, afie_score, allocate
+from raiw.crafting.groups import group_scores
+from raiw.errors import ImpossibleTarget, Infeasible, InvalidInput, InvalidSpec
+from raiw.graphs import Graph
+from raiw.kernels.cells import Scores, as_wide
+from raiw.kernels.exact import kept_score
+from raiw.masks.channels import ChannelMasks
+from raiw.masks.channels import load as load_channels
+from raiw.names import nearest
+from raiw.scores.importance import Importance, open_importance
+from raiw.specs.budget import Open, edge_cost, open_budget, share_budget
+from raiw.specs.plan import PlannedLayer
+from raiw.specs.spec import Spec
+
+Layers = Sequence[PlannedLayer]
+Share = Callable[[Layers, Sequence[Open], Any, int], list[int]]
+"""Edges of every layer, given what they cost, scores or channels, and the total to share."""
+
+
+def budget(
+    spec: Spec | Mapping[str, Any] | str | Path,
+    importance: Importance | Mapping[str, Any] | str | Path,
+    method: str,
+) -> Spec:
+    """Return the spec with the edges of every layer decided by scores or weights.
+
+    The target is ``craft.density``, ``craft.parameters`` or ``craft.flops``, as for
+    ``craft.allocation``, and is met as exactly. Layers that a rule decides keep what it says.
+
+    Parameters
+    ----------
+    spec
+        A spec, its document, its file, or a name of the catalogue.
+    importance
+        A safetensors file, or arrays by layer name: scores, for ``afie`` the weights. For
+        ``channels`` the file of channel masks that :func:`raiw.prune` or ``raiw prune`` leaves.
+    method
+        ``score``: density in proportion to the mean of the positive scores. ``global``: as many
+        edges as the layer has among the highest scores of the network, ties by layer and index, as
+        many of them as fit into the target; with algorithm ``magnitude`` the masks then are the
+        global choice. ``afie``: each layer loses a share of its weights in inverse proportion to
+        its average filter information entropy, 99 % at most
+        (:func:`raiw.budgets.afie.allocate`, with weights in place of filters). ``channels``:
+        density in proportion to the share of filters that a pruning method, such as ``entropic``,
+        left in the layer; layers that it does not name count as whole.
+
+    Raises
+    ------
+    InvalidInput
+        There is no such method.
+    InvalidSpec
+        The spec is wrong or has no total to share.
+    InvalidImportance
+        The tensors do not fit the spec.
+    InvalidMasks
+        It is no file of channel masks.
+    Infeasible
+        Edges scored -inf leave too few.
+
+    Notes
+    -----
+    ``global`` sorts all scores at once: about 32 bytes an edge of the dense network. The last
+    digits of AFIE depend on the linear algebra of the machine, so the edges may too.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layers = [{"name": n, "kind": "linear", "in_features": 2, "out_features": 2} for n in "ab"]
+    >>> scores = {"a": np.array([[9.0, 8], [7, 0]]), "b": np.array([[6.0, 5], [4, 3]])}
+    >>> shared = budget({"layers": layers, "craft": {"density": 0.5}}, scores, "global")
+    >>> [(rule.match, rule.edges) for rule in shared.craft.rules]
+    [('a', 3), ('b', 1)]
+    """
+    spec = Spec.of(spec)
+    if method not in METHODS:
+        hint = nearest(method, list(METHODS))
+        raise InvalidInput(f"no method {method!r}{hint}; there are {', '.join(METHODS)}")
+    craft = spec.craft
+    if craft.density is None and craft.parameters is None and craft.flops is None:
+        raise InvalidSpec(
+            "there is no total to share: give craft density, parameters or flops", pointer="/craft"
+        )
+    unshared = dict.fromkeys(("parameters", "flops", "allocation"))
+    update = {"algorithm": "magnitude", "density": 0.0} | unshared
+    empty = spec.model_copy(update={"craft": craft.model_copy(update=update)})
+    plan = empty.plan(scored=True)
+    layers = [layer for layer in plan.layers if layer.pointer == "/craft/density"]
+    fixed = sum(layer.edges * edge_cost(layer.layer, craft) for layer in plan.layers)
+    opened = [Open(y.layer, y.group_outputs, edge_cost(y.layer, craft)) for y in layers]
+    total = open_budget(craft, opened, fixed)
+    source = _channels(importance) if method == "channels" else open_importance(importance, empty)
+    edges = METHODS[method](layers, opened, source, total)
+    return _with_rules(spec, {y.name: e for y, e in zip(layers, edges, strict=True)})
+
+
+def _by_score(
+    layers: Layers, opened: Sequence[Open], importance: Importance, total: int
+) -> list[int]:
+    slopes = []
+    for layer in layers:
+        scores = _scores(layer, importance)
+        mass = kept_score(Graph.from_bool(scores > 0), scores)
+        if mass is None:
+            raise InvalidInput(
+                f"layer {layer.name!r}: the scores sum to infinity: scale them down",
+                layer=layer.name,
+            )
+        slopes.append(mass / scores.size)
+    if layers and not any(slopes):
+        raise InvalidInput("no score is positive: there is nothing to share a budget by")
+    return share_budget(opened, slopes, total)
+
+
+def _by_rank(
+    layers: Layers, opened: Sequence[Open], importance: Importance, total: int
+) -> list[int]:
+    tables = [_scores(layer, importance).reshape(-1) for layer in layers]
+    falling = -np.concatenate([np.zeros(0), *tables])
+    owners = np.repeat(np.arange(len(layers), dtype=np.int32), [len(table) for table in tables])
+    order = np.argsort(falling, kind="stable")
+    order = order[: np.searchsorted(falling[order], np.inf)]
+    costs = np.array([one.cost for one in opened], np.int64)
+    spent = np.cumsum(costs[owners[order]])
+    count = int(np.searchsorted(spent, total, side="right"))
+    most = int(spent[-1]) if len(spent) else 0
+    if len(order) < len(falling) and most < total:
+        raise Infeasible(
+            f"{total} cannot be kept: only {most} have a score above -inf; lower the target",
+            missing=total - most,
+        )
+    kept = np.bincount(owners[order[:count]], minlength=len(layers)).tolist()
+    return [edges * layer.group_outputs for edges, layer in zip(kept, layers, strict=True)]
+
+
+def _by_afie(
+    layers: Layers, opened: Sequence[Open], importance: Importance, total: int
+) -> list[int]:
+    sizes = {one.layer.name: one.dense_cost for one in opened}
+    dense = sum(sizes.values())
+    least = int((1 - CAP) * dense)
+    if total < least:
+        raise ImpossibleTarget(
+            f"afie keeps 1 % of every layer, {least} of the {dense} that no rule decides; {total} "
+            f"were asked for",
+            pointer="/craft",
+            nearest=least,
+        )
+    scores = {layer.name: afie_score(importance.taps(layer)) for layer in layers}
+    lost = allocate(scores, sizes, min(1 - total / dense, CAP) if dense else 0.0)
+    return share_budget(opened, [1 - lost[layer.name] for layer in layers], total)
+
+
+def _by_channels(
+    layers: Layers, opened: Sequence[Open], channels: ChannelMasks, total: int
+) -> list[int]:
+    shares = {name: filters.mean() for name, filters in channels.kept.items()}
+    if not shares.keys() & {layer.name for layer in layers}:
+        raise InvalidInput(
+            f"the channel masks name none of the layers that share the budget: they are of "
+            f"{', '.join(list(shares)[:5])}"
+        )
+    return share_budget(opened, [float(shares.get(y.name, 1.0)) for y in layers], total)
+
+
+def _channels(source: Any) -> ChannelMasks:
+    if not isinstance(source, str | Path):
+        raise InvalidInput(
+            "method 'channels' takes the file of channel masks, as raiw prune leaves"
+        )
+    return load_channels(source)
+
+
+METHODS: dict[str, Share] = {
+    "score": _by_score,
+    "global": _by_rank,
+    "afie": _by_afie,
+    "channels": _by_channels,
+}
+"""What a budget can be shared by."""
+
+
+def _scores(layer: PlannedLayer, importance: Importance) -> Scores:
+    """Return the scores of what is crafted for a layer, one row for each set of shared outputs."""
+    scores = importance.scores(layer)
+    assert scores is not None, "the layer is empty, not dense"  # noqa: S101
+    return as_wide(group_scores(layer, 0, scores))
+
+
+def _with_rules(spec: Spec, edges: Mapping[str, int]) -> Spec:
+    document = spec.canonical()
+    craft = document["craft"]
+    for field in ("density", "parameters", "flops", "allocation"):
+        craft.pop(field, None)
+    rules = [{"match": name, "edges": count} for name, count in edges.items()]
+    craft["rules"] = [*craft.get("rules", ()), *rules]
+    return Spec.parse(document)

@@ -1,0 +1,36 @@
+"""Algorithm ``balanced``: the greedy pass on scores net of dual prices.
+
+An edge that two vertices in demand would spend their degrees on costs their prices
+(:mod:`raiw.crafting.bounds.prices`); the greedy pass on what is left comes within a fraction of a
+per cent of the optimum. The better of this graph and that of ``raiw`` is returned, so it never
+keeps less.
+"""
+
+import math
+
+from raiw.crafting.algorithms.raiw import build as build_greedily
+from raiw.crafting.bounds.descent import descend
+from raiw.crafting.bounds.prices import reach, reduced_scores
+from raiw.crafting.built import Built
+from raiw.crafting.randomness import Stream
+from raiw.kernels.cells import Scores, as_native
+from raiw.kernels.exact import kept_score
+
+
+def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream) -> Built:
+    """Build the graph of ``edges`` edges for an ``(out, in)`` array of scores.
+
+    Raises
+    ------
+    Infeasible
+        Edges scored -inf leave no graph that keeps the degree contract.
+    """
+    scores = as_native(scores)
+    plain = build_greedily(shape, edges, scores=scores, stream=stream)
+    prices, _ = descend(scores, edges)
+    if not reach(scores, prices) < math.inf:
+        return plain
+    priced = build_greedily(shape, edges, scores=reduced_scores(scores, prices), stream=stream)
+    kept, kept_priced = (kept_score(built.graph, scores) for built in (plain, priced))
+    better = kept is not None and kept_priced is not None and kept_priced > kept
+    return priced if better else plain

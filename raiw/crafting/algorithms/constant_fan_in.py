@@ -1,0 +1,41 @@
+"""Algorithm ``constant_fan_in``: every output the same number of inputs.
+
+Where the edges do not divide by the outputs some have one more: the outputs whose next best edge
+has the highest score, so that no graph of such degrees keeps more. Without scores every output
+draws its inputs.
+
+Source: Lasby et al., Dynamic Sparse Training with Structured Sparsity (SRigL), ICLR 2024. There a
+fan-in counts single weights, here filters.
+"""
+
+import numpy as np
+
+from raiw.crafting.built import Built
+from raiw.crafting.degrees import share
+from raiw.crafting.randomness import Stream
+from raiw.crafting.selection import best, require_allowed
+from raiw.crafting.uniform import draw_rows
+from raiw.graphs import Graph
+from raiw.kernels.cells import Scores, as_wide
+
+
+def build(shape: tuple[int, int], edges: int, *, scores: Scores | None, stream: Stream) -> Built:
+    """Build the graph; costs a partition of every output's scores, or O(edges) draws.
+
+    Raises
+    ------
+    Infeasible
+        An output may keep too few edges.
+    """
+    if scores is None:
+        return Built(Graph(shape, draw_rows(shape, edges, stream)))
+    scores = as_wide(scores)
+    floor, spare = share(edges, shape[0])
+    kept = best(scores, floor)
+    if spare:
+        open_scores = np.where(kept, -np.inf, scores)
+        following = open_scores.argmax(axis=1)
+        more = best(open_scores.max(axis=1)[np.newaxis], spare)[0]
+        kept[more, following[more]] = True
+    require_allowed(kept, scores)
+    return Built(Graph.from_bool(kept))

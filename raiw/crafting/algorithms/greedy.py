@@ -1,0 +1,22 @@
+"""Algorithm ``greedy``: edge by edge, the one that makes the von Neumann entropy largest.
+
+The step is that of :mod:`raiw.crafting.growth`.
+
+Source: Dong et al., Crafting Efficient Neural Graph of Large Entropy, IJCAI 2019, Algorithm 1.
+"""
+
+from raiw.crafting.built import Built
+from raiw.crafting.growth import grow
+from raiw.crafting.randomness import Stream
+from raiw.kernels.cells import Scores
+
+
+def build(shape: tuple[int, int], edges: int, *, scores: Scores | None, stream: Stream) -> Built:
+    """Build the graph of ``edges`` edges.
+
+    Raises
+    ------
+    TooLarge
+        The graph would take hours.
+    """
+    return Built(grow(shape, edges, largest=True))

@@ -1,0 +1,29 @@
+"""Algorithm ``magnitude``: the edges of highest score in the layer, ties by lowest index.
+
+Degrees are left to the scores: vertices may end without an edge. The groups of a convolution are
+ranked together. Across layers it is exact too, with the edges that ``raiw budget --method global``
+gives every layer.
+
+Source: Han et al., Learning both Weights and Connections for Efficient Neural Networks, NeurIPS
+2015, with a number of edges instead of a threshold.
+"""
+
+from raiw.crafting.built import Built
+from raiw.crafting.randomness import Stream
+from raiw.crafting.selection import best, require_allowed
+from raiw.graphs import Graph
+from raiw.kernels.cells import Scores, as_wide
+
+
+def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream) -> Built:
+    """Build the graph of the ``edges`` highest scores; costs a partition of a copy of them.
+
+    Raises
+    ------
+    Infeasible
+        Fewer edges than that may be kept.
+    """
+    scores = as_wide(scores)
+    kept = best(scores.reshape(1, -1), edges).reshape(shape)
+    require_allowed(kept, scores)
+    return Built(Graph.from_bool(kept))

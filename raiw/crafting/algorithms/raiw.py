@@ -1,0 +1,39 @@
+"""Algorithm ``raiw``: the most important edges first, under exact degrees.
+
+Edges are visited by score, highest first, ties by lowest flat index ``out·n_in + in``. A vertex
+may take an edge while its degree is below the floor of its side, or at the floor while fewer than
+``m' mod n`` vertices of the side have gone above it (:mod:`raiw.crafting.degrees`). This is greedy
+maximum-weight b-matching: with the tie rule its result is unique. It can stop short of ``m'``;
+:mod:`raiw.crafting.completion` places the rest.
+
+An edge scored -inf is never taken. ±0 are equal.
+
+The pass does not sort all edges: ``raiw/kernels/native/greedy.hpp`` takes them in waves of falling
+scores and drops the rows and columns that are full. Cost: a few reads of the scores.
+
+Source: Dong et al., Crafting Efficient Neural Graph of Large Entropy, IJCAI 2019, Algorithm 3.
+"""
+
+import numpy as np
+
+from raiw import kernels
+from raiw.crafting.built import Built
+from raiw.crafting.completion import complete
+from raiw.crafting.randomness import Stream
+from raiw.graphs import Graph
+from raiw.kernels.cells import Scores, as_native, cells
+
+
+def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream) -> Built:
+    """Build the graph of ``edges`` edges for an ``(out, in)`` array of scores.
+
+    Raises
+    ------
+    Infeasible
+        Edges scored -inf leave no graph that keeps the degree contract.
+    """
+    scores = as_native(scores)
+    bits = np.zeros((shape[0], -(-shape[1] // 8)), np.uint8)
+    kernels.greedy(cells(scores), bits, edges)
+    completed = complete(scores, bits, edges)
+    return Built(Graph(shape, bits), completed)

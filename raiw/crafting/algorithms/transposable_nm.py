@@ -1,0 +1,39 @@
+"""Algorithm ``transposable_nm``: N of each M consecutive inputs, and of each M consecutive outputs.
+
+The pattern of the weight's transpose is then N:M as well, so that the backward pass can use it. In
+every M × M block the pattern of largest score is found exactly, as a transportation problem, for
+scores rounded to 2⁻⁴⁰ of the block's largest; among equals always the same one. Without scores it
+is that of random ones.
+
+Source: Hubara et al., Accelerated Sparse Neural Training: A Provable and Efficient Method to Find
+N:M Transposable Masks, NeurIPS 2021.
+"""
+
+import numpy as np
+
+from raiw import kernels
+from raiw.crafting.built import Built
+from raiw.crafting.randomness import Stream
+from raiw.crafting.selection import require_allowed
+from raiw.crafting.uniform import table
+from raiw.graphs import Graph
+from raiw.kernels.cells import Scores, as_wide
+
+
+def build(
+    shape: tuple[int, int], edges: int, *, scores: Scores | None, stream: Stream, m: int
+) -> Built:
+    """Build the graph of N = ``edges·m/cells``; some microseconds a block of M = 8.
+
+    Raises
+    ------
+    Infeasible
+        A block has no pattern without an edge scored -inf.
+    """
+    out, n_in = shape
+    values = table(shape, stream) if scores is None else as_wide(scores)
+    bits = np.zeros((out, -(-n_in // 8)), np.uint8)
+    kernels.transposable(values, bits, m, edges * m // (out * n_in))
+    graph = Graph(shape, bits)
+    require_allowed(graph.to_bool(), values)
+    return Built(graph)

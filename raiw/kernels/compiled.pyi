@@ -1,0 +1,50 @@
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from raiw.graphs import Bits, Bools
+from raiw.kernels.exact import Floats
+
+Cells: TypeAlias = npt.NDArray[np.generic]
+
+def greedy(scores: Cells, bits: Bits, edges: int, /) -> None: ...
+def complete(scores: Cells, bits: Bits, edges: int, /) -> int: ...
+def regular(bits: Bits, n_in: int, edges: int, key: int, /) -> None: ...
+def uniform(bits: Bits, n_in: int, edges: int, key: int, /) -> None: ...
+def add_kept(scores: Cells, bits: Bits, sums: npt.NDArray[np.int64], /) -> None: ...
+def add_reduced(
+    scores: Cells, out_prices: Floats, in_prices: Floats, sums: npt.NDArray[np.int64], /
+) -> None: ...
+def mark_above(
+    scores: Cells, out_prices: Floats, in_prices: Floats, line: float, bits: Bits, /
+) -> int: ...
+def mark_best(
+    scores: Cells,
+    out_prices: Floats,
+    in_prices: Floats,
+    out_lines: Floats,
+    in_lines: Floats,
+    bits: Bits,
+    /,
+) -> None: ...
+def find_bad(scores: Cells, finite: bool, /) -> int: ...
+def finite_range(scores: Cells, /) -> tuple[float, float]: ...
+def rank_rows(scores: Cells, prices: Floats, hints: Floats, k: int, ranked: Floats, /) -> None: ...
+def rank_columns(
+    scores: Cells, prices: Floats, hints: Floats, k: int, ranked: Floats, /
+) -> None: ...
+def settle(
+    starts: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.int64],
+    scores: Floats,
+    kept: Bools,
+    out_above: Bools,
+    in_above: Bools,
+    out_prices: Floats,
+    in_prices: Floats,
+    tolerance: float,
+    rounds: int,
+    /,
+) -> bool: ...
+def transposable(scores: Cells, bits: Bits, m: int, n: int, /) -> None: ...

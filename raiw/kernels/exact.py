@@ -1,0 +1,73 @@
+"""Sums of floats that round once, at the end: no order of addition can change them."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from raiw import kernels
+from raiw.graphs import Bits, Graph
+from raiw.kernels.cells import Scores, as_native, cells
+
+Floats = npt.NDArray[np.float64]
+
+_EXPONENTS = 2048
+_UNIT = 1 << 1075
+"""Half the smallest positive float64 divides 1 so many times."""
+
+
+class ExactSum:
+    """A sum that is exact until it is asked for.
+
+    >>> whole = ExactSum()
+    >>> whole.add([1e100, 1.0, -1e100])
+    >>> whole.total()
+    1.0
+    """
+
+    def __init__(self) -> None:
+        self._bins = np.zeros((2, _EXPONENTS), np.int64)
+        self._units = 0
+
+    def add(self, values: Iterable[float]) -> None:
+        """Add some numbers, one by one."""
+        for value in values:
+            numerator, denominator = float(value).as_integer_ratio()
+            self._units += numerator * (_UNIT // denominator)
+
+    def add_kept(self, scores: Scores, bits: Bits) -> None:
+        """Add the scores of a graph's edges."""
+        kernels.add_kept(cells(scores), bits, self._bins)
+
+    def add_reduced(self, scores: Scores, out_prices: Floats, in_prices: Floats) -> None:
+        """Add ``max(s - α_u - β_v, 0)`` over all cells."""
+        kernels.add_reduced(cells(scores), out_prices, in_prices, self._bins)
+
+    def total(self) -> float:
+        """Return the sum, rounded to the nearest float64.
+
+        Raises
+        ------
+        OverflowError
+            The sum is no finite number.
+        """
+        if self._bins[:, -1].any():
+            raise OverflowError("a term is not finite")
+        units = sum(
+            (low + (high << 26)) << max(exponent, 1)
+            for exponent, (low, high) in enumerate(self._bins.T.tolist())
+        )
+        return (units + self._units) / _UNIT
+
+
+def kept_score(graph: Graph, scores: Scores) -> float | None:
+    """Return the sum of the kept scores, or None where it is no finite number.
+
+    The sum is exact and rounded once to float64, so no order of addition can change it.
+    """
+    total = ExactSum()
+    total.add_kept(as_native(scores), graph.bits)
+    try:
+        return total.total()
+    except OverflowError:
+        return None

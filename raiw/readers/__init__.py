@@ -1,0 +1,1 @@
+"""Foreign things read: documents, torch modules, checkpoints and ONNX files as layers."""

@@ -1,0 +1,1 @@
+"""Studies by training: methods compared by the accuracy that their masks reach."""

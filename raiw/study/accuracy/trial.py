@@ -1,0 +1,67 @@
+"""One run of a study: masks crafted, a network trained with them, and what it leaves."""
+
+from pathlib import Path
+
+import torch
+
+from raiw.importance.methods import find_score
+from raiw.jobs.run_score import score_network
+from raiw.pipeline import craft
+from raiw.study.accuracy.trials import EVERY_IMAGE, Setting, Trial, folder_of
+from raiw.training.checkpoint import FILE as CHECKPOINT
+from raiw.training.data.registry import open_dataset
+from raiw.training.report import Report
+from raiw.training.train import WEIGHTS, OnEpoch, train
+
+MASKS = "masks.safetensors"
+
+
+def run_trial(setting: Setting, trial: Trial, folder: Path, on_epoch: OnEpoch) -> Report:
+    """Craft the masks of one run, train with them, and leave masks, weights and report.
+
+    Raises
+    ------
+    RaiwError
+        The masks cannot be crafted, or the training fails.
+    """
+    torch.set_num_threads(1)  # runs share the machine, and their numbers never depend on it
+    place = folder_of(folder, trial.key)
+    masks = None if trial.craft is None else craft(trial.craft, _scores(setting, trial, folder))
+    place.mkdir(parents=True, exist_ok=True)
+    if masks is not None:
+        masks.save(place / MASKS)
+    done = train(
+        setting.network,
+        masks,
+        setting.data,
+        data_dir=setting.data_dir,
+        recipe=setting.recipe,
+        seed=trial.seed,
+        folder=place,
+        device=setting.device,
+        on_epoch=on_epoch,
+    )
+    done.save(place)
+    (place / CHECKPOINT).unlink(missing_ok=True)
+    return done.report
+
+
+def _scores(setting: Setting, trial: Trial, folder: Path) -> Path | None:
+    """Return the file of a run's scores, which the first run that needs it makes."""
+    method = trial.method.score
+    if method is None or trial.scored is None:
+        return None
+    dense = folder_of(folder, trial.scored)
+    path = dense / f"{method}-{find_score(method).revision}.scores.safetensors"
+    if not path.is_file():
+        scores = score_network(
+            setting.network,
+            dense / WEIGHTS,
+            open_dataset(setting.data, setting.data_dir),
+            method,
+            samples=EVERY_IMAGE,
+            seed=trial.seed,
+            options={},
+        )
+        scores.save(path)
+    return path

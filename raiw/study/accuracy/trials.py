@@ -1,0 +1,232 @@
+"""What a study by training runs: methods × densities × seeds, each run named by what decides it."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raiw import catalogue
+from raiw.algorithms import ALGORITHMS
+from raiw.canonical import digest_of_json
+from raiw.errors import InvalidInput
+from raiw.importance.methods import find_score
+from raiw.nets.registry import find_net
+from raiw.specs.spec import Spec
+from raiw.study.graphs.study import check_counts
+from raiw.training.data.registry import open_dataset
+from raiw.training.recipe import REVISION, Recipe
+
+DENSE = "dense"
+METHODS = ("regular", "random", "expander", "raiw", "magnitude")
+"""What is compared when nothing is named."""
+EVERY_IMAGE = 1 << 30
+"""Training images that scores are made from: as many as there are."""
+_KEY_DIGITS = 16
+"""Digits of a content key that name a folder."""
+_TARGETS = frozenset({"degree", "density", "edges", "n", "parameters", "flops"})
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """An algorithm, and the score it is given.
+
+    >>> Method.parse("raiw"), Method.parse("regular").score
+    (Method(name='raiw', algorithm='raiw', score='gradient'), None)
+    """
+
+    name: str
+    algorithm: str
+    score: str | None
+    """A name of :data:`raiw.importance.methods.SCORES`."""
+
+    @classmethod
+    def parse(cls, name: str) -> "Method":
+        """Read ``ALGORITHM`` or ``ALGORITHM:SCORE``.
+
+        An algorithm that needs scores is given ``gradient`` if none are named, ``magnitude`` its
+        namesake.
+
+        Raises
+        ------
+        InvalidInput
+            The algorithm or score is unknown, or the algorithm uses no scores.
+        """
+        algorithm, colon, score = name.partition(":")
+        check_counts([algorithm], seeds=1)
+        uses = ALGORITHMS[algorithm].scores
+        if not colon:
+            own = "magnitude" if algorithm == "magnitude" else "gradient"
+            return cls(name, algorithm, own if uses == "needed" else None)
+        if uses == "ignored":
+            raise InvalidInput(f"{name!r}: {algorithm!r} uses no scores; write {algorithm!r}")
+        return cls(name, algorithm, find_score(score).name)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One training run."""
+
+    method: Method
+    density: float | None
+    seed: int
+    """Decides the graph, the first weights and the order of the images."""
+    craft: dict[str, Any] | None
+    """The spec that is crafted; None trains the dense network."""
+    scored: str | None
+    """Key of the dense run whose network is scored, if one is."""
+    key: str
+    """Content key: equal keys mean equal numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What all runs of a study share."""
+
+    network: str
+    data: str
+    data_dir: Path
+    data_digest: str
+    recipe: Recipe
+    device: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All runs of a study, those of the dense network first."""
+
+    setting: Setting
+    spec: Spec
+    methods: tuple[Method, ...]
+    """The first one is the base of all comparisons; the dense network is always among them."""
+    densities: tuple[float, ...]
+    seeds: tuple[int, ...]
+    trials: tuple[Trial, ...]
+
+
+def plan_training(  # noqa: PLR0913 -- what decides a study
+    spec: Spec | Mapping[str, Any] | str | Path,
+    data: str = "digits",
+    *,
+    data_dir: str | Path = ".",
+    methods: Sequence[str] = METHODS,
+    densities: Sequence[float] = (0.1,),
+    seeds: int = 5,
+    recipe: Recipe | Mapping[str, Any] | None = None,
+    device: str | None = None,
+    data_digest: str | None = None,
+) -> Plan:
+    """Plan the training of one network with the masks of several methods.
+
+    Parameters
+    ----------
+    spec
+        Names a network of the catalogue that has a torch module. Each density takes the place of
+        its target; its rules stay.
+    methods
+        ``ALGORITHM`` or ``ALGORITHM:SCORE``, as in ``raiw:snip``; the first is the base.
+    seeds
+        Runs of each method and density, from the spec's seed on.
+    recipe, data, data_dir, device
+        As :func:`raiw.train` has them.
+    data_digest
+        What names the data set if it is not on this machine; it is not opened then.
+
+    Raises
+    ------
+    InvalidInput
+        A method is unknown, a density is not in (0, 1], or the spec names no network.
+    NotFound
+        The network has no module, or there is no such data set.
+    InvalidSpec, InvalidData
+        Spec or recipe are wrong; the data set is damaged.
+    """
+    spec = Spec.of(spec)
+    check_counts([], seeds)
+    if not methods or not densities:
+        raise InvalidInput("a study needs at least one method and one density")
+    chosen = [Method.parse(name) for name in dict.fromkeys([*methods, DENSE])]
+    setting = Setting(
+        network=_network(spec),
+        data=data,
+        data_dir=Path(data_dir),
+        data_digest=data_digest or open_dataset(data, data_dir).digest,
+        recipe=recipe if isinstance(recipe, Recipe) else Recipe.parse(dict(recipe or {})),
+        device=device,
+    )
+    shares = tuple(dict.fromkeys(_checked(density) for density in densities))
+    numbers = tuple(range(spec.craft.seed, spec.craft.seed + seeds))
+    trials = tuple(_trials(setting, spec, chosen, shares, numbers))
+    return Plan(setting, spec, tuple(chosen), shares, numbers, trials)
+
+
+def folder_of(study: Path, key: str) -> Path:
+    """Return where the run with a content key is kept in a study's folder."""
+    return study / "runs" / key.removeprefix("sha256:")[:_KEY_DIGITS]
+
+
+def _network(spec: Spec) -> str:
+    if spec.model is None:
+        raise InvalidInput(
+            "this spec has layers of its own; a network can be trained if the spec names one of "
+            "the catalogue, as in 'model: digits-cnn'"
+        )
+    preset = catalogue.read(spec.model) or {}
+    return find_net(str(preset.get("model", spec.model))).name
+
+
+def _checked(density: float) -> float:
+    if not (math.isfinite(density) and 0 < density <= 1):
+        raise InvalidInput(f"density {density:g}: give a share above 0, 1 at most")
+    return density
+
+
+def _trials(
+    setting: Setting,
+    spec: Spec,
+    methods: Sequence[Method],
+    densities: Sequence[float],
+    seeds: Sequence[int],
+) -> Iterator[Trial]:
+    dense = {seed: _key(setting, seed, None, None) for seed in seeds}
+    for method in sorted(methods, key=lambda method: method.algorithm != DENSE):
+        if method.algorithm == DENSE:
+            yield from (Trial(method, None, seed, None, None, dense[seed]) for seed in seeds)
+            continue
+        for density in densities:
+            for seed in seeds:
+                document = _at(spec, method.algorithm, density, seed)
+                scored = dense[seed] if method.score else None
+                key = _key(setting, seed, document, _scores(method.score, scored))
+                yield Trial(method, density, seed, document, scored, key)
+
+
+def _at(spec: Spec, algorithm: str, density: float, seed: int) -> dict[str, Any]:
+    document = spec.canonical()
+    kept = {name: v for name, v in document.get("craft", {}).items() if name not in _TARGETS}
+    craft = kept | {"algorithm": algorithm, "density": density, "seed": seed}
+    return document | {"craft": craft}
+
+
+def _scores(score: str | None, dense: str | None) -> dict[str, Any] | None:
+    if score is None:
+        return None
+    return {"of": dense, "score": score, "revision": find_score(score).revision}
+
+
+def _key(
+    setting: Setting, seed: int, craft: dict[str, Any] | None, scores: dict[str, Any] | None
+) -> str:
+    algorithm = craft and ALGORITHMS[craft["craft"]["algorithm"]]
+    return digest_of_json(
+        {
+            "revision": REVISION,
+            "network": setting.network,
+            "data": setting.data_digest,
+            "recipe": setting.recipe.model_dump(mode="json"),
+            "seed": seed,
+            "craft": craft,
+            "algorithm": algorithm and algorithm.revision,
+            "scores": scores,
+        }
+    )

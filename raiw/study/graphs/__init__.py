@@ -1,0 +1,1 @@
+"""Studies of graphs: methods compared by what they craft."""

@@ -1,0 +1,192 @@
+"""Craft one spec with several methods and seeds, and measure every layer of each."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from raiw.algorithms import ALGORITHMS
+from raiw.errors import InvalidInput, RaiwError
+from raiw.masks import Mask, MaskSet
+from raiw.masks.compare import compare
+from raiw.names import nearest
+from raiw.pipeline import craft
+from raiw.scores.importance import Importance, open_importance
+from raiw.specs.spec import Spec
+
+OnRun = Callable[[int, int, str], None]
+"""Called with the number of runs done, the number of all, and the method just run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One layer of one run."""
+
+    method: str
+    seed: int
+    layer: str
+    edges: int
+    in_degree: tuple[int, int]
+    out_degree: tuple[int, int]
+    entropy: float
+    """Nats."""
+    entropy_error: float | None
+    """Standard error of an estimate, else None."""
+    entropy_gap: float
+    """To the dense layer."""
+    algebraic_connectivity: float | None
+    spectral_gap: float | None
+    components: int
+    kept_score: float | None
+    score_gap: float | None
+    """How far at most from the best graph under the degree contract."""
+    overlap: float
+    """Jaccard index with the first method's edges, same seed."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row as JSON-serialisable values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What :func:`study` found."""
+
+    name: str
+    methods: tuple[str, ...]
+    seeds: int
+    rows: tuple[Measured, ...]
+    refused: dict[str, str]
+    """Why a method could not craft the spec, by method."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the study as JSON-serialisable values."""
+        return {
+            "name": self.name,
+            "methods": list(self.methods),
+            "seeds": self.seeds,
+            "refused": self.refused,
+            "rows": [row.to_json() for row in self.rows],
+        }
+
+
+def study(
+    spec: Spec | Mapping[str, Any] | str | Path,
+    importance: Importance | Mapping[str, Any] | str | Path | None = None,
+    *,
+    methods: Sequence[str] = (),
+    seeds: int = 3,
+    on_run: OnRun | None = None,
+) -> Study:
+    """Craft a spec with every method and seed, and measure the graphs.
+
+    Methods that draw nothing are run once. A method that cannot craft the spec is left out, with
+    its reason.
+
+    Parameters
+    ----------
+    methods
+        Names of algorithms, the first one to compare the others with. Left out: ``raiw``,
+        ``balanced``, ``regular`` and ``random`` with scores, ``regular``, ``random`` and
+        ``expander`` without.
+    seeds
+        Runs of each method that draws at random, from the spec's seed on.
+
+    Raises
+    ------
+    InvalidInput
+        A method is unknown, or ``seeds`` is less than 1.
+    InvalidSpec, InvalidTensors, NotFound
+        As :func:`raiw.craft` says.
+    """
+    spec = Spec.of(spec)
+    scores = None if importance is None else open_importance(importance, spec)
+    chosen = tuple(methods) or default_methods(scored=scores is not None)
+    runs = plan_runs(chosen, seeds)
+    rows: list[Measured] = []
+    refused: dict[str, str] = {}
+    first: dict[int, MaskSet] = {}
+    for done, (name, offset) in enumerate(runs, 1):
+        seed = spec.craft.seed + offset
+        if name not in refused:
+            try:
+                masks = craft(_with(spec, name, seed), scores)
+            except RaiwError as error:
+                refused[name] = error.message
+            else:
+                if name == chosen[0]:
+                    first[offset] = masks
+                base = first.get(offset, first.get(0, masks))
+                rows += _measure(name, seed, masks, base)
+        if on_run is not None:
+            on_run(done, len(runs), name)
+    return Study(spec.name, chosen, seeds, tuple(rows), refused)
+
+
+def default_methods(*, scored: bool) -> tuple[str, ...]:
+    """Return the methods that are compared when none are named."""
+    if scored:
+        return "raiw", "balanced", "regular", "random"
+    return "regular", "random", "expander"
+
+
+def plan_runs(methods: Sequence[str], seeds: int) -> list[tuple[str, int]]:
+    """Return every run as a method and an offset from the spec's seed.
+
+    Raises
+    ------
+    InvalidInput
+        A method is unknown, or ``seeds`` is less than 1.
+    """
+    check_counts(methods, seeds)
+    return [(name, s) for name in methods for s in range(seeds if ALGORITHMS[name].seeded else 1)]
+
+
+def check_counts(algorithms: Sequence[str], seeds: int) -> None:
+    """Make sure that algorithms are known and that there is a seed.
+
+    Raises
+    ------
+    InvalidInput
+        They are not, or there is none.
+    """
+    for name in algorithms:
+        if name not in ALGORITHMS:
+            raise InvalidInput(
+                f"no algorithm {name!r}{nearest(name, list(ALGORITHMS))}; there are "
+                f"{', '.join(ALGORITHMS)}"
+            )
+    if seeds < 1:
+        raise InvalidInput(f"{seeds} seeds: give at least 1")
+
+
+def _with(spec: Spec, algorithm: str, seed: int) -> Spec:
+    document = spec.canonical()
+    craft_section = document.get("craft", {}) | {"algorithm": algorithm, "seed": seed}
+    return Spec.parse(document | {"craft": craft_section})
+
+
+def _measure(method: str, seed: int, masks: MaskSet, base: MaskSet) -> list[Measured]:
+    overlaps = {layer.name: layer.jaccard for layer in compare(masks, base).layers}
+    return [_row(method, seed, mask, overlaps[name]) for name, mask in masks.items()]
+
+
+def _row(method: str, seed: int, mask: Mask, overlap: float) -> Measured:
+    stats = mask.stats
+    return Measured(
+        method=method,
+        seed=seed,
+        layer=mask.name,
+        edges=mask.edges,
+        in_degree=(stats.in_degree.min, stats.in_degree.max),
+        out_degree=(stats.out_degree.min, stats.out_degree.max),
+        entropy=stats.entropy,
+        entropy_error=stats.entropy_error,
+        entropy_gap=stats.entropy_gap,
+        algebraic_connectivity=stats.algebraic_connectivity,
+        spectral_gap=stats.spectral_gap,
+        components=stats.components,
+        kept_score=mask.kept_score,
+        score_gap=mask.gap,
+        overlap=overlap,
+    )
