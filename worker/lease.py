@@ -1,4 +1,14 @@
-"""Holding a job: the lease is renewed from a thread while the work goes on beside it."""
+"""Holding a job: the lease is renewed from a thread while the work goes on beside it.
+
+::
+
+    RaiwError
+    └── Stopped               the work must stop
+        ├── TimedOut          the attempt ran longer than the job allows
+        ├── Canceled          somebody asked for it
+        ├── Lost              the lease ran out and the job was taken away
+        └── ShuttingDown      the worker ends
+"""
 
 import logging
 import threading

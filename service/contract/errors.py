@@ -5,7 +5,8 @@
     RaiwError
     ├── InvalidInput
     │   ├── InvalidPageToken  a page token of another list, or of nobody
-    │   └── DigestMismatch    other bytes than were announced
+    │   ├── DigestMismatch    other bytes than were announced
+    │   └── InvalidSettings   a setting is wrong (:mod:`service.settings`)
     ├── AlreadyEnded          there is nothing left to cancel
     ├── OffsetMismatch        a part of an upload that does not follow the one before
     ├── Busy                  the database is locked or away
