@@ -272,7 +272,8 @@ def test_what_the_version_before_has_stored_is_shown_and_done(tmp_path: Path) ->
         for name, status, task, outcome in rows:
             job = {
                 "id": name, "kind": task["kind"], "status": status,
-                "content_key": digest_of(name.encode()), "spec": "{}", "task": json.dumps(task), "algorithm": "a", "note": "{}",
+                "content_key": digest_of(name.encode()), "spec": "{}",
+                "task": json.dumps(task), "algorithm": "a", "note": "{}",
                 "outcome": outcome and json.dumps(outcome), "queue": "raiw.gpu",
                 "timeout_seconds": 60.0, "max_attempts": 3, "attempt": 0, "phase": "queued",
                 "completed": 0, "total": 1, "events": 0, "created_at": datetime.now(UTC),
