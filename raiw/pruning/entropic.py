@@ -11,6 +11,10 @@ Networks, Neural Computation 2025. Sampling, order of the layers, normalisation 
 outputs and the final fit are ours.
 """
 
+import warnings
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import torch
 from torch import nn
@@ -19,8 +23,8 @@ from raiw.crafting.randomness import Stream
 from raiw.errors import InvalidInput
 from raiw.masks.channels import Bools, Kept
 from raiw.pruning.groups import Group, Member
-from raiw.pruning.network import Network, Selection
-from raiw.pruning.regression import Floats, Moments, fit, refit, relative_error
+from raiw.pruning.network import Network, Selection, check_sparsity
+from raiw.pruning.regression import Fit, Floats, Moments, fit, refit, relative_error
 from raiw.pruning.sampling import Samples, sample
 
 _STRONGEST = 1000
@@ -28,7 +32,14 @@ _STRONGEST = 1000
 
 
 def select(
-    network: Network, *, l2: float, entropy: float, sign: float, positions: float, seed: float
+    network: Network,
+    *,
+    l2: float,
+    entropy: float,
+    channel_sparsity: float,
+    sign: float,
+    positions: float,
+    seed: float,
 ) -> Selection:
     """Choose the channels and change the weights of ``network.model`` to go with them.
 
@@ -38,6 +49,8 @@ def select(
         Weight of the ridge on the regression's matrix: more removes more channels.
     entropy
         Weight of the entropy of the channels' probabilities.
+    channel_sparsity
+        At least this share of every layer's channels goes; 0 leaves it to the two above.
     sign
         ``1``: the entropy is minimised, as the paper's abstract says; ``-1``: maximised, as in
         SPARTAn's code.
@@ -52,6 +65,7 @@ def select(
         An option is out of range, or there are no samples.
     """
     _check(l2, entropy, sign, positions)
+    check_sparsity(channel_sparsity)
     groups = [group for group in network.prunable if _alone(group)]
     kept: Kept = {}
     facts: dict[str, dict[str, float]] = {}
@@ -59,7 +73,9 @@ def select(
         reader = group.inputs[0]
         stream = Stream(int(seed), reader.name, 0)
         samples = sample(network, reader, int(positions), stream)
-        channels, kernel, facts[group.name] = _sparsify(samples, l2, entropy, int(sign))
+        most = max(1, round((1 - channel_sparsity) * group.size))
+        regress = partial(fit, l2=l2, entropy=entropy, sign=int(sign), most=most)
+        channels, kernel, facts[group.name] = _sparsify(reader.name, samples, regress)
         _store(reader.module, kernel, samples)
         kept |= group.spread(channels)
         network.on_layer(group.name, place, len(groups))
@@ -96,7 +112,7 @@ def _in_order(reader: Member, group: Group) -> bool:
 
 
 def _sparsify(
-    samples: Samples, l2: float, entropy: float, sign: int
+    name: str, samples: Samples, regress: Callable[[Moments], Fit]
 ) -> tuple[Bools, Floats, dict[str, float]]:
     """Return the channels that stay, the weight matrix on them, and how well it does."""
     moments = samples.moments()
@@ -116,13 +132,20 @@ def _sparsify(
         moments.outputs / out_scale**2,
         moments.taps,
     )
-    found = fit(unit, l2=l2, entropy=entropy, sign=sign)
+    found = regress(unit)
+    if not found.converged:
+        warnings.warn(
+            f"layer {name!r}: the regression stopped after {found.evaluations} evaluations, "
+            f"{found.gap:.0e} of its objective from a minimum; other channels may be better",
+            stacklevel=2,
+        )
     channels = found.weights > 0
     kernel = refit(unit, channels)
     facts = {
         "error": relative_error(unit, kernel),
-        "sweeps": float(len(found.objective)),
-        "objective": found.objective[-1],
+        "objective": found.objective,
+        "gap": found.gap,
+        "evaluations": float(found.evaluations),
     }
     return channels, kernel * (out_scale / in_scale), facts
 

@@ -76,10 +76,17 @@ METHODS: dict[str, Method] = {
         Method(
             "entropic",
             "input channels by sparse entropic regression, layer by layer, weights fitted anew",
-            revision=1,
+            revision=2,
             source="Barisin and Horenko, Neural Computation 2025",
             needs_data=True,
-            options={"l2": 1e-2, "entropy": 1e-3, "sign": 1, "positions": 10, "seed": 0},
+            options={
+                "l2": 1e-3,
+                "entropy": 3e-3,
+                "channel_sparsity": 0.0,
+                "sign": 1,
+                "positions": 10,
+                "seed": 0,
+            },
         ),
         Method(
             "l1_filter",

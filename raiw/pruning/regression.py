@@ -10,9 +10,15 @@ with ``H(w) = -sum_c w_c log w_c`` and ``D(w)`` repeating ``w_c`` over the taps 
 ``sign = +1`` reads "entropy minimisation" literally: more ``entropy``, fewer channels.
 ``sign = -1`` is what SPARTAn's published code does: more ``entropy``, more channels.
 
+The ``L`` of a given ``w`` has a closed form, ``B D (D G D + l2/n)^-1`` with ``G = E[z z']`` and
+``B = E[y z']``, so what is left is a smooth function of ``w`` alone. It is not convex: every face
+of the simplex has minima of its own. The one returned is stationary, and removing any
+of its cheapest channels would not lower the objective.
+
 Sources: Barisin and Horenko, Towards Generalized Entropic Sparsification for Convolutional Neural
 Networks, Neural Computation 2025; Horenko et al., SPARTAn, PNAS 2022. The papers' equations are not
-public in full; alternation, threshold and treatment of ``sign = +1`` are ours.
+public in full and their code takes turns in ``L`` and ``w``; the solver, the removals and the
+treatment of ``sign = +1`` are ours.
 """
 
 from dataclasses import dataclass
@@ -20,13 +26,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
+from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
 Floats = npt.NDArray[np.float64]
 
-_THRESHOLD = 1e-4
+_THRESHOLD = 1e-6
 """A channel is dropped when its weight is at most this share of ``1/C``."""
-_SIMPLEX_STEPS = 50
+_TILT = 0.01
+"""The start prefers earlier channels by this much: of two that are equal, the first stays."""
+_PROFIT = 1e-9
+"""A removal must lower the objective by this share, more than rounding can."""
+_TRIED = 4
+"""Channels, the cheapest by an upper bound, whose removal is tried."""
+_STATIONARY = 1e-4
+"""Gap, as a share of the objective, at which a minimum counts as found."""
 _SMALL = 1024
 """Smaller systems are solved sooner by one thread: several would mostly wait for each other."""
 
@@ -58,8 +72,17 @@ class Fit:
     """``w``, exact zeros for the dropped channels, ``(C,)``."""
     kernel: Floats
     """``L D(w)``, the layer's new weight matrix, ``(m, n)``."""
-    objective: tuple[float, ...]
-    """The objective after every sweep; it never rises."""
+    objective: float
+    gap: float
+    """How far from stationary: what moving all of ``w`` to the best kept channel would gain to
+    first order, as a share of the objective."""
+    evaluations: int
+    """Times that the objective was computed."""
+
+    @property
+    def converged(self) -> bool:
+        """Whether the gap is small enough to speak of a minimum."""
+        return self.gap <= _STATIONARY
 
 
 def fit(
@@ -68,14 +91,14 @@ def fit(
     l2: float,
     entropy: float,
     sign: int = 1,
-    sweeps: int = 200,
-    tolerance: float = 1e-9,
+    most: int | None = None,
+    iterations: int = 500,
 ) -> Fit:
-    """Minimise the objective by turns in ``L`` (closed form) and ``w`` (on the simplex).
+    """Minimise the objective over ``w``; then remove channels while that lowers it further.
 
-    Starts from equal weights. Each turn lowers the objective, which is the guarantee there is: for
-    ``sign = +1`` the problem is not convex. A channel whose weight reaches zero stays out, and the
-    following sweeps are cheaper by it. One sweep costs ``O(n^3 + m n^2)`` in the channels left.
+    With ``most``, removal goes on until no more than so many channels are left, the one that costs
+    least first. Each descent is L-BFGS on ``w = v^2/|v|^2``, of at most ``iterations`` steps. One
+    evaluation costs ``O(n^3 + m n^2)`` in the inputs left; a layer takes some tens of them.
 
     Raises
     ------
@@ -83,29 +106,17 @@ def fit(
         ``l2`` is 0 and the inputs are linearly dependent.
     """
     with threadpool_limits(1 if len(moments.inputs) < _SMALL else None, "blas"):
-        return _alternate(moments, l2, entropy, sign, sweeps, tolerance)
-
-
-def _alternate(
-    moments: Moments, l2: float, entropy: float, sign: int, sweeps: int, tolerance: float
-) -> Fit:
-    weights = np.full(moments.channels, 1 / moments.channels)
-    objective: list[float] = []
-    while True:
-        left, taps = _left(weights, moments.taps)
-        scale = np.repeat(weights[left], moments.taps)
-        inputs, cross = moments.inputs[np.ix_(taps, taps)], moments.cross[:, taps]
-        ridge = l2 / len(moments.inputs)
-        linear = _solve(inputs, cross, scale, ridge)
-        problem = _Simplex.of(inputs, cross, linear, moments.taps, entropy, sign)
-        constant = moments.outputs / len(cross) + ridge / len(cross) * float((linear**2).sum())
-        weights[left] = problem.descend(weights[left])
-        objective.append(constant + problem.value(weights[left]))
-        settled = len(objective) > 1 and objective[-2] - objective[-1] < tolerance * objective[0]
-        if settled or len(objective) == sweeps:
-            break
-    weights[weights <= _THRESHOLD / len(weights)] = 0
-    return Fit(weights, _kernel(moments, weights, l2), tuple(objective))
+        problem = _Problem(moments, l2 / len(moments.inputs), sign * entropy)
+        weights = 1 + _TILT * np.linspace(1, 0, moments.channels)
+        evaluations = 0
+        while True:
+            weights, count = problem.descend(weights / weights.sum(), iterations)
+            evaluations += count
+            objective, gap = problem.state(weights)
+            removed = problem.removals(weights, objective, most)
+            if not len(removed):
+                return Fit(weights, problem.kernel(weights), objective, gap, evaluations)
+            weights[removed] = 0
 
 
 def refit(moments: Moments, kept: npt.NDArray[np.bool_], ridge: float = 1e-8) -> Floats:
@@ -127,81 +138,127 @@ def relative_error(moments: Moments, kernel: Floats) -> float:
     return float(1 - explained / moments.outputs) if moments.outputs else 0.0
 
 
-def _left(weights: Floats, taps: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
-    return np.flatnonzero(weights), np.repeat(weights > 0, taps)
-
-
 def _solve(inputs: Floats, cross: Floats, scale: Floats, ridge: float) -> Floats:
     """Return ``B D (D G D + ridge I)^-1``."""
-    system = scale[:, None] * inputs * scale
-    system[np.diag_indices_from(system)] += ridge
-    solved: Floats = cho_solve(cho_factor(system, overwrite_a=True), (cross * scale).T).T
+    solved: Floats = cho_solve(_factor(inputs, scale, ridge), (cross * scale).T).T
     return solved
 
 
-def _kernel(moments: Moments, weights: Floats, l2: float) -> Floats:
-    _, taps = _left(weights, moments.taps)
-    scale = np.repeat(weights, moments.taps)[taps]
-    inputs, cross = moments.inputs[np.ix_(taps, taps)], moments.cross[:, taps]
-    kernel = np.zeros_like(moments.cross)
-    kernel[:, taps] = _solve(inputs, cross, scale, l2 / len(moments.inputs)) * scale
-    return kernel
+def _factor(inputs: Floats, scale: Floats, ridge: float) -> tuple[Floats, bool]:
+    system = scale[:, None] * inputs * scale
+    system[np.diag_indices_from(system)] += ridge
+    factor: tuple[Floats, bool] = cho_factor(system, overwrite_a=True)
+    return factor
 
 
 @dataclass(frozen=True, slots=True)
-class _Simplex:
-    """``min w'Aw + b'w + sign · entropy · H(w)`` over the probability vectors."""
+class _Problem:
+    """The objective as a function of ``w``, with the best ``L`` of each."""
 
-    quadratic: Floats
-    linear: Floats
+    moments: Moments
+    ridge: float
     entropy: float
-    sign: int
+    """Factor of ``H(w)``, its sign included."""
 
-    @classmethod
-    def of(
-        cls, inputs: Floats, cross: Floats, matrix: Floats, taps: int, entropy: float, sign: int
-    ) -> "_Simplex":
-        channels = len(inputs) // taps
-        products = (matrix.T @ matrix) * inputs
-        quadratic = products.reshape(channels, taps, channels, taps).sum((1, 3)) / len(cross)
-        linear = -2 * (matrix * cross).sum(0).reshape(channels, taps).sum(1) / len(cross)
-        return cls(quadratic, linear, entropy, sign)
+    def descend(self, start: Floats, iterations: int) -> tuple[Floats, int]:
+        """Return a vector of lower value on the face of ``start``, and the evaluations it took."""
+        left = start > 0
+        scale = abs(self.value(start, left)[0]) or 1.0
 
-    def value(self, weights: Floats) -> float:
-        positive = weights[weights > 0]
-        information = -float((positive * np.log(positive)).sum())
-        smooth = weights @ self.quadratic @ weights + self.linear @ weights
-        return float(smooth) + self.sign * self.entropy * information
+        def sphere(v: Floats) -> tuple[float, Floats]:
+            square = v @ v
+            weights = np.zeros_like(start)
+            weights[left] = v * v / square
+            value, gradient = self.value(weights, left)
+            slope = 2 * v / square * (gradient - weights[left] @ gradient)
+            return value / scale, slope / scale
 
-    def descend(self, start: Floats) -> Floats:
-        """Return a vector whose value is not above that of ``start``."""
-        weights = self._mirrored(start) if self.sign * self.entropy < 0 else self._projected(start)
-        return weights if self.value(weights) <= self.value(start) else start
+        found = minimize(
+            sphere,
+            np.sqrt(start[left]),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": iterations, "ftol": 1e-15, "gtol": 0.0, "maxcor": 20},
+        )
+        weights = np.zeros_like(start)
+        weights[left] = found.x**2
+        weights[weights <= _THRESHOLD * weights.sum() / len(weights)] = 0
+        return weights / weights.sum(), int(found.nfev) + 1
 
-    def _mirrored(self, weights: Floats) -> Floats:
-        """Mirror descent, the entropy term solved exactly: every step lowers the convex value."""
-        smoothness = 2 * float(np.abs(self.quadratic).max()) or 1.0
-        for _ in range(_SIMPLEX_STEPS):
-            gradient = 2 * self.quadratic @ weights + self.linear
-            logs = smoothness * np.log(np.maximum(weights, 1e-300)) - gradient
-            logs /= smoothness + self.entropy
-            shares = np.exp(logs - logs.max())
-            weights = shares / shares.sum()
-        return weights
+    def value(self, weights: Floats, left: npt.NDArray[np.bool_]) -> tuple[float, Floats]:
+        """Return the objective, and its gradient in the weights that are left.
 
-    def _projected(self, weights: Floats) -> Floats:
-        """Projected gradient on the concave entropy's tangent, which lies above it."""
-        tangent = self.linear - self.entropy * np.log(np.maximum(weights, 1e-300))
-        smoothness = 2 * float(np.linalg.eigvalsh(self.quadratic)[-1]) or 1.0
-        for _ in range(_SIMPLEX_STEPS):
-            gradient = 2 * self.quadratic @ weights + tangent
-            weights = _onto_simplex(weights - gradient / smoothness)
-        return weights
+        By the envelope theorem the gradient is that of a fixed ``L``:
+        ``2/m sum_taps ((L D G - B) L) - entropy (log w + 1)``.
+        """
+        inputs, cross, scale = self._on(weights, left)
+        linear = _solve(inputs, cross, scale, self.ridge)
+        explained = float((cross * scale * linear).sum())
+        residual = (linear * scale) @ inputs - cross
+        gradient = 2 * (residual * linear).sum(0).reshape(-1, self.moments.taps).sum(1)
+        logs = np.log(np.maximum(weights[left], 1e-300))
+        outputs = len(cross)
+        value = (self.moments.outputs - explained) / outputs - self.entropy * weights[left] @ logs
+        return float(value), gradient / outputs - self.entropy * (logs + 1)
 
+    def state(self, weights: Floats) -> tuple[float, float]:
+        """Return the objective and the gap of a minimum."""
+        left = weights > 0
+        value, gradient = self.value(weights, left)
+        return value, float(weights[left] @ gradient - gradient.min()) / (abs(value) or 1.0)
 
-def _onto_simplex(point: Floats) -> Floats:
-    """Return the nearest probability vector."""
-    descending = np.sort(point)[::-1]
-    surplus = (np.cumsum(descending) - 1) / np.arange(1, len(point) + 1)
-    nearest: Floats = np.maximum(point - surplus[np.flatnonzero(descending > surplus)[-1]], 0)
-    return nearest
+    def removals(self, weights: Floats, objective: float, most: int | None) -> npt.NDArray[np.intp]:
+        """Return the channels to remove next: the one that pays, or those that are too many."""
+        left = np.flatnonzero(weights)
+        if len(left) == 1:
+            return left[:0]
+        cheapest = left[np.argsort(self._costs(weights), kind="stable")]
+        if most is not None and len(left) > most:
+            # A quarter of the surplus at a time: what the others cost changes by it.
+            return cheapest[: -(-(len(left) - most) // 4)]
+        without = [self._without(weights, channel) for channel in cheapest[:_TRIED]]
+        pays = min(without) < objective - _PROFIT * abs(objective)
+        return cheapest[[int(np.argmin(without))]] if pays else left[:0]
+
+    def _without(self, weights: Floats, channel: int) -> float:
+        """Return the objective after a channel is removed and the rest is scaled up."""
+        rest = weights.copy()
+        rest[channel] = 0
+        return self.value(rest / rest.sum(), rest > 0)[0]
+
+    def _costs(self, weights: Floats) -> Floats:
+        """Return by how much the objective rises at most when each channel left is removed.
+
+        Without channel ``c`` the best ``L`` costs ``tr(L_c [S^-1]_cc^-1 L_c') / m`` more, with
+        ``S = D G D + ridge``; scaling up the weights that stay lowers it again.
+        """
+        left, taps = weights > 0, self.moments.taps
+        inputs, cross, scale = self._on(weights, left)
+        factor = _factor(inputs, scale, self.ridge)
+        linear = cho_solve(factor, (cross * scale).T)
+        inverse = cho_solve(factor, np.eye(len(inputs)))
+        channels = np.arange(left.sum())
+        blocks = inverse.reshape(len(channels), taps, -1, taps)[channels, :, channels]
+        rows = linear.reshape(len(channels), taps, -1)
+        rise = (rows * np.linalg.solve(blocks, rows)).sum((1, 2)) / len(cross)
+        kept = weights[left]
+        information = -float(kept @ np.log(kept))
+        rest = np.maximum(1 - kept, 1e-300)
+        without = (information + kept * np.log(kept)) / rest + np.log(rest)
+        costs: Floats = rise + self.entropy * (without - information)
+        return costs
+
+    def kernel(self, weights: Floats) -> Floats:
+        """Return ``L D(w)``, zero for the channels that are dropped."""
+        left = weights > 0
+        inputs, cross, scale = self._on(weights, left)
+        kernel = np.zeros_like(self.moments.cross)
+        taps = np.repeat(left, self.moments.taps)
+        kernel[:, taps] = _solve(inputs, cross, scale, self.ridge) * scale
+        return kernel
+
+    def _on(self, weights: Floats, left: npt.NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
+        """Return ``G``, ``B`` and the diagonal of ``D`` on the channels that are left."""
+        taps = np.repeat(left, self.moments.taps)
+        scale = np.repeat(weights[left], self.moments.taps)
+        return self.moments.inputs[np.ix_(taps, taps)], self.moments.cross[:, taps], scale
