@@ -125,9 +125,7 @@ def mask_key(
     return {
         "planned": layer | {"layer": planned.layer.keyed()},
         "algorithm": [entry.name, entry.revision],
-        "craft": {
-            name: value for name, value in craft.keyed().items() if name not in UNKEYED_OF_CRAFT
-        },
+        "craft": craft.keyed(without=UNKEYED_OF_CRAFT),
         "importance": None if importance is None else importance.key,
     }
 

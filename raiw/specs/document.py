@@ -1,6 +1,6 @@
 """What every raiw document shares: frozen, strict about unknown fields, faults told by pointer."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from typing import Annotated, Any, ClassVar, Self
 
@@ -65,12 +65,14 @@ class Document(BaseModel):
         except ValidationError as error:
             raise invalid_spec(error) from None
 
-    def keyed(self) -> dict[str, Any]:
+    def keyed(self, *, without: Collection[str] = ()) -> dict[str, Any]:
         """Return what a content key is made of: every field with its default, but the unkeyed.
 
-        A default that changes therefore changes the key, as it changes the result.
+        A default that changes therefore changes the key, as it changes the result. ``without``
+        names further fields that cannot change what the key is of.
         """
-        return {name: _keyed(getattr(self, name)) for name in _keyed_fields(type(self))}
+        names = [name for name in _keyed_fields(type(self)) if name not in without]
+        return {name: _keyed(getattr(self, name)) for name in names}
 
 
 @cache
