@@ -1,6 +1,6 @@
 """What to craft: the algorithm, the target and the rules for single layers."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -24,8 +24,6 @@ LAYER_TARGETS = ("degree", "density", "edges", "n", "dense")
 
 class Rule(Document):
     """A target for the layers whose name matches a glob; the last matching rule wins."""
-
-    unkeyed: ClassVar[frozenset[str]] = frozenset({"note"})
 
     match: Annotated[str, Field(min_length=1, max_length=200)]
     """Glob over layer names: ``features.*``, ``conv[1-3]``, ``fc?``; case counts."""

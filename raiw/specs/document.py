@@ -1,8 +1,7 @@
 """What every raiw document shares: frozen, strict about unknown fields, faults told by pointer."""
 
 from collections.abc import Collection, Iterable, Mapping
-from functools import cache
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -26,10 +25,6 @@ class Document(BaseModel):
     """A frozen pydantic model that refuses unknown fields and raises :class:`InvalidSpec`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    unkeyed: ClassVar[frozenset[str]] = frozenset()
-    """Fields, besides those that a base names, that cannot change a bit of the result: content keys
-    are made of all others."""
 
     @model_validator(mode="before")
     @classmethod
@@ -66,19 +61,13 @@ class Document(BaseModel):
             raise invalid_spec(error) from None
 
     def keyed(self, *, without: Collection[str] = ()) -> dict[str, Any]:
-        """Return what a content key is made of: every field with its default, but the unkeyed.
+        """Return what content keys are made of: every field, with the defaults of those left out.
 
         A default that changes therefore changes the key, as it changes the result. ``without``
-        names further fields that cannot change what the key is of.
+        names the fields that cannot change a bit of what the key is of.
         """
-        names = [name for name in _keyed_fields(type(self)) if name not in without]
+        names = [name for name in type(self).model_fields if name not in without]
         return {name: _keyed(getattr(self, name)) for name in names}
-
-
-@cache
-def _keyed_fields(document: type[Document]) -> tuple[str, ...]:
-    unkeyed = {name for base in document.__mro__ for name in vars(base).get("unkeyed", ())}
-    return tuple(name for name in document.model_fields if name not in unkeyed)
 
 
 def _keyed(value: Any) -> Any:

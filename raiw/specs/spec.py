@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
@@ -33,8 +33,6 @@ class Spec(Document):
     >>> spec.plan().edges
     8
     """
-
-    unkeyed: ClassVar[frozenset[str]] = frozenset({"name", "model"})
 
     name: Annotated[str, Field(max_length=200)] = ""
     """A name for people; it changes no mask."""
@@ -240,10 +238,9 @@ class Spec(Document):
     def content_key(self, importance: str | None = None) -> str:
         """Return the key of the result: the same key always means the same bits.
 
-        It covers every field that can change a bit, defaults included, the algorithm with its
-        revision, and the digest of the importance file; never the version of the package. The
-        spec's name, the model that its layers are from, and notes are no part of it. A mask file
-        repeats them, but masks are stored once for their bits, with the file that came first.
+        It covers every field with its default, the algorithm with its revision, and the digest of
+        the importance file; never the version of the package. Name and notes change no mask, but
+        the mask file repeats them.
         """
         algorithm = ALGORITHMS[self.algorithm(scored=importance is not None)]
         return digest_of_json(

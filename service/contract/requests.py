@@ -4,7 +4,8 @@ Whether a request is in order is decided by its document as far as it can be wit
 workers.
 """
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Union, cast
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Annotated, Any, Union, cast
 
 from pydantic import AwareDatetime, Discriminator, Field, Tag, create_model
 
@@ -19,12 +20,12 @@ Metadata = Annotated[
 DEFAULT_KIND = "craft"
 UNKNOWN_KIND = "unknown_kind"
 """Type of the fault that ``kind`` names no kind of job."""
+UNKEYED = frozenset({"timeout_seconds", "deadline_at", "metadata"})
+"""Fields of a request that cannot change a bit of the result."""
 
 
 class Request(Document):
     """What every request for a job may say besides the job's document; it decides no result."""
-
-    unkeyed: ClassVar[frozenset[str]] = frozenset({"timeout_seconds", "deadline_at", "metadata"})
 
     kind: str
     timeout_seconds: Annotated[float, Field(gt=0, le=7 * 86400)] | None = None
@@ -33,6 +34,10 @@ class Request(Document):
     """A job nobody has started by then expires."""
     metadata: Metadata = Field(default_factory=dict)
     """Free notes, such as the commit a pipeline builds."""
+
+    def keyed(self, *, without: Collection[str] = ()) -> dict[str, Any]:
+        """Return what content keys are made of."""
+        return super().keyed(without={*without, *UNKEYED})
 
     def document(self) -> JobDocument:
         """Return what the job is asked to do, without what only the service needs."""
