@@ -1,21 +1,59 @@
 """The registry of crafting algorithms.
 
 A new algorithm is one module of :mod:`raiw.crafting.algorithms` with a function ``build`` of the
-signature of :data:`Build`, and one entry here that has the module's name; the command line, the
+signature of :class:`Build`, and one entry here that has the module's name; the command line, the
 REST schema, the documentation and the contract test follow by themselves. Nothing heavy is imported
 until an algorithm is loaded, so the web process can read the registry.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
-Build = Callable[..., Any]
-"""``build(shape, edges, *, scores, stream) -> raiw.crafting.built.Built``, one bipartite graph:
-``scores`` is None or an ``(out, in)`` float array, ``stream`` a
-:class:`raiw.crafting.randomness.Stream`; the options that the entry names come by keyword."""
+if TYPE_CHECKING:
+    from raiw.crafting.built import Built
+    from raiw.crafting.randomness import Stream
+    from raiw.kernels.cells import Scores
+
+
+class Build(Protocol):
+    """Builds one bipartite graph."""
+
+    def __call__(
+        self,
+        shape: tuple[int, int],
+        edges: int,
+        *,
+        scores: "Scores | None",
+        stream: "Stream",
+        **options: int,
+    ) -> "Built":
+        """Build the graph of a layer, or of one of its groups.
+
+        Parameters
+        ----------
+        shape
+            ``(out, in)`` vertices, 1 or more of each.
+        edges
+            Edges of the graph: as many as its :class:`Contract` can have, planned beforehand.
+        scores
+            ``(out, in)`` scores in any unit, of float16, bfloat16, float32 or float64; no NaN, no
+            +inf, and -inf forbids an edge. None where the entry does not need them.
+        stream
+            Random numbers of this group of this layer.
+        options
+            What the entry names.
+
+        Raises
+        ------
+        Infeasible
+            Forbidden edges leave no graph that keeps the contract.
+        TooLarge
+            The graph would take hours.
+        MissingExtra
+            An optional dependency is not installed.
+        """
 
 
 class Contract(StrEnum):

@@ -60,6 +60,18 @@ class Settings(BaseSettings):
     allow_public: bool = False
     """Serve on a public address without a token. Only behind a proxy that authenticates."""
 
+    allowed_hosts: Annotated[str, Field(max_length=4000)] = ""
+    """Names the API answers to besides loopback ones, separated by commas; ``*.example.com`` means
+    all below. Empty: any with a token or ``allow_public``, else loopback names only. Pages of these
+    hosts may write from a browser."""
+    max_connections: Annotated[int, Field(ge=1, le=1 << 16)] = 1024
+    max_client_connections: Annotated[int, Field(ge=1, le=1 << 16)] = 256
+    """Connections of one address; behind a proxy these are all, so raise it to all."""
+    header_seconds: Seconds = 10
+    """A client has so long to send the header of a request."""
+    min_body_rate: Bytes = 1024
+    """Slowest body, in bytes a second on average; a pause may last 30 seconds."""
+
     max_json_bytes: Bytes = 4 << 20
     max_upload_bytes: Bytes = 64 << 30
     min_free_bytes: Annotated[int, Field(ge=0)] = 256 << 20
@@ -76,9 +88,9 @@ class Settings(BaseSettings):
     """Layers of so many possible edges together are one worker's share of a job; a job of more is
     shared by all workers that are free. All workers must agree on it."""
     janitor_seconds: Seconds = 1.0
-    """Pause between two rounds of the janitor."""
-    republish_seconds: Seconds = 30
-    """A queued job nobody claimed for so long is published again."""
+    """Longest pause between two rounds of the janitor."""
+    republish_seconds: Seconds = 5
+    """How long a job may be neither claimed nor in the broker before it is published again."""
     keep_jobs_seconds: Annotated[float, Field(gt=0)] = 30 * 86400
     """Ended jobs are removed after this time; masks stay."""
     keep_uploads_seconds: Annotated[float, Field(gt=0)] = 86400
@@ -102,6 +114,13 @@ class Settings(BaseSettings):
         if self.token is not None and len(self.token.get_secret_value()) < 16:  # noqa: PLR2004
             raise ValueError("RAIW_TOKEN is shorter than 16 characters")
         return self
+
+    def allows_host(self, host: str) -> bool:
+        """Whether a host name, in lower case, is one of ``allowed_hosts``."""
+        return any(
+            host == name or (name.startswith("*.") and host.endswith(name[1:]))
+            for name in self.allowed_hosts.lower().replace(" ", "").split(",")
+        )
 
     @property
     def database(self) -> str:

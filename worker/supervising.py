@@ -25,7 +25,7 @@ from raiw.jobs.document import JobDocument
 from raiw.jobs.registry import Kind, find_kind
 from raiw.tensors import MAX_HEADER_BYTES, header_end
 from service.jobs.services import Services
-from service.store import blobs, jobs, masks
+from service.store import blobs, jobs, masks, requests
 from service.store.database import AWAY
 from service.store.tables import Blob, Job
 from service.tether import tied
@@ -69,7 +69,7 @@ def run_task(services: Services, job: Job, attempt: jobs.Attempt, lease: Lease) 
         It must stop: canceled, out of time, taken away, or the worker ends.
     """
     folder, kind = services.artifacts.run(job.content_key), find_kind(job.kind)
-    document = kind.document.parse(job.task)
+    document = kind.document.parse(requests.read(services.database, job.id))
     _write_task(services, document, folder)
     for message in _messages(services, kind, folder, lease):
         event = message.pop("event")

@@ -25,7 +25,7 @@ from raiw.specs.plan import Plan, PlannedLayer
 from raiw.specs.spec import Spec
 from service.contract.tasks import Task
 from service.jobs.services import Services
-from service.store import jobs, units
+from service.store import jobs, outbox, requests, units
 from service.store.tables import Job
 from worker.lease import Lease, Stopped
 
@@ -58,7 +58,7 @@ class SharedJob:
     @classmethod
     def of(cls, services: Services, job: Job, stopping: Callable[[], bool]) -> "SharedJob":
         """Read the job's spec and open its scores."""
-        spec, importance = Spec.parse(job.spec), None
+        spec, importance = Spec.parse(requests.read(services.database, job.id)), None
         if job.importance is not None:
             path = services.artifacts.path(job.importance)
             importance = open_importance(path, spec, digest=job.importance)
@@ -122,8 +122,8 @@ class SharedJob:
             now = self.services.database.now(session)
             units.touch(session, keys, now)
             missing = len(keys) - len(units.finished(session, keys))
-            for _ in range(min(missing - 1, _MOST_INVITED)):
-                jobs.enqueue(session, Task.ASSIST_JOB, self.queue, self.job_id, now)
+            invited = [self.job_id] * min(missing - 1, _MOST_INVITED)
+            outbox.add(session, Task.ASSIST_JOB, self.queue, invited, now)
 
     def _finished(self) -> dict[str, str]:
         with self.services.database.read() as session:

@@ -31,13 +31,11 @@ def names() -> tuple[str, ...]:
 
 def read(name: str) -> dict[str, Any] | None:
     """Return a name's document, a preset's network filled in; None if there is no such name."""
-    return deepcopy(_read(name))
+    return deepcopy(_read(name)) if name in names() else None
 
 
-@cache
-def _read(name: str) -> dict[str, Any] | None:
-    if name not in names():
-        return None
+@cache  # names of the catalogue only: what a client makes up is not kept
+def _read(name: str) -> dict[str, Any]:
     document: dict[str, Any] = yaml.safe_load((_FOLDER / f"{name}.yaml").read_text("utf-8"))
     network = document.get("model")
     if network is not None:

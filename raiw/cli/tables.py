@@ -117,7 +117,7 @@ def job_table(jobs: Iterable[Mapping[str, Any]]) -> Table:
             job["status"],
             f"{progress['completed']}/{progress['total']}",
             job["algorithm"],
-            job["task"]["network"] if job["task"] else job["spec"].get("name", ""),
+            job["name"],
             job["created_at"][:19].replace("T", " "),
             result["digest"][:_ID_LENGTH] if result else "",
         )

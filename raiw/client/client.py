@@ -266,7 +266,10 @@ class Client:
         return Job(self, self._transport, view)
 
     def jobs(self, status: str | None = None) -> Iterator[Job]:
-        """Yield the server's jobs, newest first, fetching page after page as needed."""
+        """Yield the server's jobs, newest first, fetching page after page as needed.
+
+        Their views are short, without what was asked for and reports, until they are refreshed.
+        """
         query: dict[str, Any] = {"page_size": _PAGE_SIZE} | ({"status": status} if status else {})
         while True:
             page, _ = self._transport.json("GET", "/v1/jobs", params=query)

@@ -4,17 +4,25 @@ A new score is one module beside this one with a function ``measure``, and one e
 the module's name; nothing heavy is imported until one is loaded.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from raiw import extras
 from raiw.errors import InvalidInput
 from raiw.names import nearest
 
-Measure = Callable[..., Any]
-"""``measure(network, **options) -> dict[str, array]``: a score for every edge of the layers of a
-:class:`raiw.importance.network.Network`, ``(out, in/groups)`` by layer name."""
+if TYPE_CHECKING:
+    from raiw.importance.network import Floats, Network
+
+
+class Measure(Protocol):
+    """Computes an importance score."""
+
+    def __call__(self, network: "Network", **options: str) -> "dict[str, Floats]":
+        """Return the score of every edge of a network, ``(out, in/groups)`` by layer name.
+
+        The options are those that the entry names.
+        """
 
 
 @dataclass(frozen=True, slots=True)

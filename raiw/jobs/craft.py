@@ -17,6 +17,11 @@ class CraftJob(JobDocument):
     """Digest of an uploaded importance file."""
 
     @property
+    def subject(self) -> str:
+        """Name of the spec."""
+        return self.spec.name
+
+    @property
     def algorithm(self) -> str:
         """The algorithm that will craft."""
         return self.spec.algorithm(scored=self.importance is not None)

@@ -28,6 +28,11 @@ class JobDocument(Document):
 
     @property
     @abstractmethod
+    def subject(self) -> str:
+        """What the job is about, for lists."""
+
+    @property
+    @abstractmethod
     def algorithm(self) -> str:
         """Algorithm or method that the job is listed by."""
 
@@ -68,6 +73,11 @@ class NetworkJob(JobDocument):
         at("/network", lambda: find_net(network))
         return network
 
+    @property
+    def subject(self) -> str:
+        """The network."""
+        return self.network
+
 
 class MethodJob(NetworkJob):
     """A job on a trained network by one of several methods."""
@@ -76,7 +86,7 @@ class MethodJob(NetworkJob):
     """Digest of the uploaded state dict (safetensors)."""
     data: DataSet | None = None
     """A data set that the workers have, or the digest of an uploaded one."""
-    method: str
+    method: Annotated[str, Field(max_length=100)]
     """What to do it by."""
     options: Options = Field(default_factory=dict, validate_default=True)
     """Options of the method; those left out have the method's defaults."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any, get_args
 from pydantic import BaseModel, Field
 
 from raiw.specs.document import SHA256, Digest, json_pointer
+from raiw.specs.limits import AtMost
 from raiw.training.recipe import MAX_SEED
 
 
@@ -35,7 +36,7 @@ Option = (
     | Annotated[float, Field(allow_inf_nan=False)]
     | Annotated[str, Field(max_length=100)]
 )
-Options = Annotated[dict[Annotated[str, Field(max_length=64)], Option], Field(max_length=32)]
+Options = Annotated[dict[Annotated[str, Field(max_length=64)], Option], AtMost(32)]
 
 
 def stored(document: BaseModel, where: Stored) -> dict[str, str]:

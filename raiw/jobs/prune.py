@@ -13,7 +13,9 @@ class PruneJob(MethodJob):
     """Remove channels of a trained network; the results are the smaller weights and the choice."""
 
     kind: Literal["prune"] = "prune"
-    method: Annotated[str, Field(json_schema_extra={"enum": [*METHODS]})] = "entropic"
+    method: Annotated[str, Field(max_length=100, json_schema_extra={"enum": [*METHODS]})] = (
+        "entropic"
+    )
     """Pruning method."""
 
     @staticmethod

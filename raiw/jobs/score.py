@@ -13,7 +13,9 @@ class ScoreJob(MethodJob):
     """Score every edge of a trained network; the result is an importance file to craft with."""
 
     kind: Literal["score"] = "score"
-    method: Annotated[str, Field(json_schema_extra={"enum": [*SCORES]})] = "gradient"
+    method: Annotated[str, Field(max_length=100, json_schema_extra={"enum": [*SCORES]})] = (
+        "gradient"
+    )
     """Importance score."""
     seed: Seed = 0
     """Seed of the score random."""

@@ -8,6 +8,7 @@ from raiw.algorithms import ALGORITHMS
 from raiw.errors import InvalidInput
 from raiw.jobs.document import NetworkJob
 from raiw.jobs.fields import DataSet, Seed, StoredMasks, Upload
+from raiw.specs.limits import AtMost
 from raiw.specs.spec import Spec
 from raiw.training.recipe import REVISION, Recipe
 
@@ -27,7 +28,7 @@ class TrainJob(NetworkJob):
     data: DataSet
     """A data set that the workers have, or the digest of an uploaded one."""
     recipe: Recipe = Recipe()
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MAX_SEEDS)] = (0,)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AtMost(MAX_SEEDS)] = (0,)
     """Each decides first weights, order and crops of one run."""
 
     @model_validator(mode="after")

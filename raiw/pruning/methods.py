@@ -4,17 +4,25 @@ A new method is one module beside this one with a function ``select``, and one e
 the module's name; nothing heavy is imported until one is loaded.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from raiw import extras
 from raiw.errors import InvalidInput
 from raiw.names import nearest
 
-Select = Callable[..., Any]
-"""``select(network, **options) -> dict[str, bools]``: which filters stay, by layer name; may
-change the weights of ``network.model``, a :class:`raiw.pruning.network.Network`."""
+if TYPE_CHECKING:
+    from raiw.pruning.network import Network, Selection
+
+
+class Select(Protocol):
+    """Chooses the filters that stay."""
+
+    def __call__(self, network: "Network", **options: Any) -> "Selection":
+        """Return what stays of each layer; may change the weights of ``network.model``.
+
+        The options are those that the entry names.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,6 @@ from raiw.errors import ImpossibleTarget, InvalidSpec
 from raiw.specs.crafting import Craft
 from raiw.specs.layers import Conv, Linear
 
-_MOST_STATES = 1 << 17
-
 
 @dataclass(frozen=True, slots=True)
 class Open:
@@ -172,26 +170,27 @@ def _changes(
     """Return how many edges of each cost to add, or to remove if negative, to spend ``left``.
 
     Looks for ever larger changes; where there is a solution, one changes less than twice as many
-    edges as the largest cost is (Eisenbrand and Weismantel, SODA 2018). Empty where there is none.
+    edges as the largest cost is (Eisenbrand and Weismantel, SODA 2018). Empty where there is none,
+    or none was found among so many rests as :class:`Rests` holds.
     """
+    from raiw.specs.rests import Rests  # and numpy, which few plans need
+
     unit = math.gcd(*costs)
     if left % unit:
         return {}
-    most, last = 1, costs[-1]
+    last, most = costs[-1], 1
+    tried: list[range] = []
     while most <= 4 * costs[0] // unit:
-        rests: dict[int, tuple[int, ...]] = {left: ()}
-        for cost in costs[:-1]:
-            steps = range(-min(kept[cost], most), min(room[cost], most) + 1)
-            if len(rests) * len(steps) > _MOST_STATES:
+        before = tried
+        tried = [range(-min(kept[c], most), min(room[c], most) + 1) for c in costs[:-1]]
+        if tried == before:
+            break  # no larger change is possible
+        rests = Rests(left)
+        for cost, steps in zip(costs, tried, strict=False):
+            if not rests.spend(cost, sorted(steps, key=abs)):
                 return {}
-            nearest_first = sorted(steps, key=abs)
-            rests = {  # of equal rests the last counts: that of the smallest changes
-                rest - cost * step: (*chosen, step)
-                for rest, chosen in reversed(rests.items())
-                for step in reversed(nearest_first)
-            }
-        for rest in sorted(rests, key=lambda rest: (abs(rest), rest)):
-            if rest % last == 0 and -kept[last] <= rest // last <= room[last]:
-                return dict(zip(costs, (*rests[rest], rest // last), strict=True))
+        found = rests.met_by(last, -kept[last], room[last])
+        if found is not None:
+            return dict(zip(costs, found, strict=True))
         most *= 2
     return {}

@@ -36,6 +36,21 @@ def degree_range(edges: int, vertices: int, others: int, *, even: bool) -> tuple
     return max(0, edges - (vertices - 1) * others), min(edges, others)
 
 
+def is_reachable(contract: Contract, shape: tuple[int, int], m: int, edges: int) -> bool:
+    """Whether graphs under a contract may have so many edges: those of :func:`reachable_edges`.
+
+    >>> [is_reachable(Contract.RADIX, (4, 8), 4, edges) for edges in (8, 12, 16)]
+    [True, False, True]
+    """
+    cells = math.prod(shape)
+    if contract in {Contract.NM, Contract.TRANSPOSABLE_NM}:
+        n = -(-edges * m // cells)
+        return cells * n // m == edges
+    if contract is Contract.RADIX:
+        return edges > 0 and cells % edges == 0 and math.gcd(*shape) % (cells // edges) == 0
+    return True
+
+
 def reachable_edges(contract: Contract, shape: tuple[int, int], m: int) -> list[int] | None:
     """Return the numbers of edges that graphs under a contract have, ascending; None for all.
 

@@ -5,9 +5,13 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from raiw.specs.document import Document
+from raiw.specs.limits import AtMost
 
 MAX_EDGES = (1 << 31) - 1
 """Most edges of one layer: vertex and edge numbers stay 32-bit."""
+
+MAX_RULES = 20_000
+"""Most rules of a spec: one for each layer, as a shared budget leaves them, and as many besides."""
 
 MAX_M = 32
 """Most consecutive vertices of an N:M pattern."""
@@ -61,7 +65,7 @@ class Rule(Document):
 class Craft(Document):
     """The algorithm, its seed and the target of every layer."""
 
-    algorithm: str | None = None
+    algorithm: Annotated[str, Field(max_length=100)] | None = None
     """A name of the registry. Left out: ``raiw`` with importance scores, ``regular`` without."""
     seed: Annotated[int, Field(ge=0, lt=1 << 64, strict=True)] = 0
     """Seed of the algorithms that draw at random; ``raiw`` draws nothing."""
@@ -91,7 +95,7 @@ class Craft(Document):
     certify: bool = True
     """Bound the score that any graph could keep, so that the masks tell how good they are. Costs
     some tens of reads of the scores, many times the crafting itself."""
-    rules: tuple[Rule, ...] = ()
+    rules: Annotated[tuple[Rule, ...], AtMost(MAX_RULES)] = ()
     """Exceptions by layer name."""
 
     @model_validator(mode="after")

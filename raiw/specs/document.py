@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import PydanticCustomError
 
 from raiw.errors import InvalidSpec
-from raiw.names import nearest
+from raiw.names import clipped, nearest
 
 SHA256 = "sha256:[0-9a-f]{64}"
 Digest = Annotated[str, Field(pattern=f"^{SHA256}$")]
@@ -16,8 +16,11 @@ Digest = Annotated[str, Field(pattern=f"^{SHA256}$")]
 UNKNOWN_FIELD = "unknown_field"
 """Type of the fault that names a field no document has."""
 
+_LONGEST_DETAIL = 1000
+
 _UNION_TAGS = frozenset(
-    {"linear"} | {f"conv{way}{axes}d" for way in ("", "_transpose") for axes in (1, 2, 3)}
+    {"linear", "kernel_size:number", "kernel_size:list"}
+    | {f"conv{way}{axes}d" for way in ("", "_transpose") for axes in (1, 2, 3)}
 )
 
 
@@ -38,8 +41,8 @@ class Document(BaseModel):
                     "unknown field {shown}{hint}; there are {fields}",
                     {
                         # A lone surrogate, which JSON can say, cannot be said back.
-                        "field": str(name).encode(errors="backslashreplace").decode(),
-                        "shown": repr(name),
+                        "field": clipped(str(name)).encode(errors="backslashreplace").decode(),
+                        "shown": clipped(repr(name)),
                         "hint": nearest(str(name), fields),
                         "fields": ", ".join(fields),
                     },
@@ -86,7 +89,8 @@ def invalid_spec(error: ValidationError) -> InvalidSpec:
         if isinstance(cause, InvalidSpec):
             problems.extend(cause.problems)
             continue
-        problems.append({"pointer": fault_pointer(fault, fault["loc"]), "detail": fault["msg"]})
+        at, told = fault_pointer(fault, fault["loc"]), clipped(fault["msg"], _LONGEST_DETAIL)
+        problems.append({"pointer": at, "detail": told})
     first = problems[0]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     at = f"{first['pointer']}: " if first["pointer"] else ""

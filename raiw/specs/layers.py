@@ -9,15 +9,23 @@ separate bipartite graphs stacked by output: group ``g`` owns rows ``g·out/grou
 import math
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from raiw.specs.document import Document
+from raiw.specs.limits import AtMost
 
 MAX_SIDE = 1 << 24
 LayerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:\-]*$", max_length=200)]
 Side = Annotated[int, Field(ge=1, le=MAX_SIDE, strict=True)]
 Positions = Annotated[int, Field(ge=1, le=1 << 40, strict=True)]
 KernelSize = Annotated[int, Field(ge=1, le=1024, strict=True)]
+Kernel = Annotated[
+    Annotated[KernelSize, Tag("kernel_size:number")]
+    | Annotated[tuple[KernelSize, ...], Field(min_length=1), AtMost(3), Tag("kernel_size:list")],
+    Discriminator(
+        lambda value: f"kernel_size:{'list' if isinstance(value, list | tuple) else 'number'}"
+    ),
+]
 
 _TRANSPOSED = {"conv_transpose1d": 1, "conv_transpose2d": 2, "conv_transpose3d": 3}
 _KERNEL_DIMENSIONS = {"conv1d": 1, "conv2d": 2, "conv3d": 3} | _TRANSPOSED
@@ -70,19 +78,12 @@ class Conv(Document):
     ]
     in_channels: Side
     out_channels: Side
-    kernel_size: KernelSize | tuple[KernelSize, ...]
+    kernel_size: Kernel
     """One number for all dimensions, or one for each."""
     groups: Side = 1
     positions: Positions | None = None
     """Places the kernel is applied at for one input: height × width of the output, if transposed of
     the input; only FLOPs need it."""
-
-    @field_validator("kernel_size", mode="after")
-    @classmethod
-    def _not_empty(cls, value: int | tuple[int, ...]) -> int | tuple[int, ...]:
-        if value == ():
-            raise ValueError("kernel_size needs at least one number")
-        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> "Conv":

@@ -8,10 +8,16 @@ from typing import Any
 from raiw.algorithms import ALGORITHMS, Contract
 from raiw.errors import ImpossibleTarget, InvalidSpec, TooLarge
 from raiw.specs.budget import Open, edge_cost, share
-from raiw.specs.contracts import blocked_side, degree_range, even_sides, reachable_edges
+from raiw.specs.contracts import (
+    blocked_side,
+    degree_range,
+    even_sides,
+    is_reachable,
+    reachable_edges,
+)
 from raiw.specs.crafting import MAX_EDGES, Craft
 from raiw.specs.layers import Conv, Linear
-from raiw.specs.targets import check_rules, group_outputs, last_match, layer_edges
+from raiw.specs.targets import Deciding, deciding_rules, group_outputs, layer_edges
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +31,7 @@ class PlannedLayer:
     group_outputs: int = 1
     """Consecutive outputs that share one set of inputs: one output vertex of what is crafted."""
     algorithm: str = "raiw"
-    """The algorithm of the spec, for what it promises."""
+    """The algorithm that will build it."""
     m: int = 4
     """The M of the N:M algorithms."""
     position: int = 0
@@ -66,7 +72,13 @@ class PlannedLayer:
     def group_edges(self) -> tuple[int, ...]:
         """Edges of each graph: equal, the first ones one more where they do not divide."""
         share, rest = divmod(self.edges // self.group_outputs, self.graphs)
-        return tuple(share + (graph < rest) for graph in range(self.graphs))
+        return (share + 1,) * rest + (share,) * (self.graphs - rest)
+
+    @property
+    def group_edges_range(self) -> tuple[int, int]:
+        """Fewest and most edges of a graph; costs nothing, however many groups there are."""
+        share, rest = divmod(self.edges // self.group_outputs, self.graphs)
+        return share, share + (rest > 0)
 
     @property
     def dense(self) -> bool:
@@ -101,8 +113,7 @@ class PlannedLayer:
         vertices, others = (rows, n_in) if side == "out" else (n_in * unions, rows // unions)
         even = side in even_sides(self.contract, self.group_shape)
         fewest, most = (
-            degree_range(edges, vertices, others, even=even)
-            for edges in (min(self.group_edges), max(self.group_edges))
+            degree_range(edges, vertices, others, even=even) for edges in self.group_edges_range
         )
         outputs = self.group_outputs if side == "in" else 1
         return outputs * fewest[0], outputs * most[1]
@@ -177,8 +188,15 @@ Target = tuple[int, str, int]
 """Edges of a layer, the pointer of what asked for them, and its group_outputs."""
 
 
-def plan_layers(layers: Sequence[Linear | Conv], craft: Craft) -> tuple[PlannedLayer, ...]:
+def plan_layers(
+    layers: Sequence[Linear | Conv], craft: Craft, algorithm: str
+) -> tuple[PlannedLayer, ...]:
     """Decide every layer's edges from the target and the rules.
+
+    Parameters
+    ----------
+    algorithm
+        The one that will build the layers: ``craft.algorithm``, or what stands for none.
 
     Raises
     ------
@@ -187,15 +205,14 @@ def plan_layers(layers: Sequence[Linear | Conv], craft: Craft) -> tuple[PlannedL
     ImpossibleTarget
         A target has no graph; the message names the nearest one that has.
     TooLarge
-        A layer would have 2³¹ edges or more.
+        A layer would have 2³¹ edges or more, or there are too many globs for so many layers.
     """
-    check_rules(layers, craft.rules)
-    algorithm = craft.algorithm or "raiw"  # without scores "regular", of the same contract
+    deciding = deciding_rules(layers, craft.rules)
     if algorithm == "dense":
         dense = [math.prod(layer.graph_shape) for layer in layers]
         targets = [(edges, "/craft/algorithm", 1) for edges in dense]
     else:
-        targets = _targets(layers, craft)
+        targets = _targets(layers, craft, deciding)
     planned = tuple(
         PlannedLayer(layer, *target, algorithm, craft.m, position)
         for position, (layer, target) in enumerate(zip(layers, targets, strict=True))
@@ -206,14 +223,16 @@ def plan_layers(layers: Sequence[Linear | Conv], craft: Craft) -> tuple[PlannedL
     return planned
 
 
-def _targets(layers: Sequence[Linear | Conv], craft: Craft) -> list[Target]:
-    shared = [group_outputs(layer, craft) for layer in layers]
+def _targets(
+    layers: Sequence[Linear | Conv], craft: Craft, deciding: Sequence[Deciding]
+) -> list[Target]:
+    shared = [group_outputs(layer, craft, own) for layer, own in zip(layers, deciding, strict=True)]
     totals = {"parameters": craft.parameters, "flops": craft.flops}
     total = next((name for name, value in totals.items() if value is not None), None)
     whole_network = total is not None or craft.allocation is not None
     targets: dict[int, Target] = {}
     for index, (layer, outputs) in enumerate(zip(layers, shared, strict=True)):
-        position = last_match(layer.name, craft.rules, with_target=True)
+        position = deciding[index].target
         if position is not None:
             rule, at = craft.rules[position], f"/craft/rules/{position}"
             edges, pointer = layer_edges(layer, rule, at, outputs, craft.m)
@@ -262,9 +281,9 @@ def _check_contract(planned: PlannedLayer) -> None:
             f"another m, or make the layer dense by a rule",
             pointer="/craft/m",
         )
-    reachable = reachable_edges(contract, shape, m)
-    if reachable is None or all(edges in reachable for edges in planned.group_edges):
+    if all(is_reachable(contract, shape, m, edges) for edges in planned.group_edges_range):
         return
+    reachable = reachable_edges(contract, shape, m) or ()
     step = planned.graphs * planned.group_outputs
     around = _around([edges * step for edges in reachable], planned.edges)
     listed = " and ".join(f"{edges} (density {edges / planned.cells:.6g})" for edges in around)

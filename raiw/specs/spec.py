@@ -1,6 +1,8 @@
 """The spec document: a network's layers, what to craft for them and how scores are read."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -18,9 +20,11 @@ from raiw.readers.models import layers_of_model
 from raiw.specs.crafting import Craft, Importance
 from raiw.specs.document import Document
 from raiw.specs.layers import Layer
+from raiw.specs.limits import AtMost
 from raiw.specs.plan import Plan, plan_layers
 
-MAX_LAYERS = 4096
+MAX_LAYERS = 10_000
+MAX_NAME = 200
 
 
 class Spec(Document):
@@ -34,11 +38,11 @@ class Spec(Document):
     8
     """
 
-    name: Annotated[str, Field(max_length=200)] = ""
+    name: Annotated[str, Field(max_length=MAX_NAME)] = ""
     """A name for people; it changes no mask."""
-    model: Annotated[str, Field(max_length=200)] | None = None
+    model: Annotated[str, Field(max_length=MAX_NAME)] | None = None
     """A network or preset of the catalogue, instead of ``layers``."""
-    layers: tuple[Layer, ...] = ()
+    layers: Annotated[tuple[Layer, ...], AtMost(MAX_LAYERS)] = ()
     craft: Craft = Craft()
     importance: Importance | None = None
     """How the importance file is read; left out, it holds scores."""
@@ -55,7 +59,9 @@ class Spec(Document):
                 pointer="/layers",
                 limit=MAX_LAYERS,
             )
-        return _from_catalogue(value) if isinstance(value.get("model"), str) else value
+        model = value.get("model")
+        named = isinstance(model, str) and len(model) <= MAX_NAME
+        return _from_catalogue(value) if named else value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -77,8 +83,19 @@ class Spec(Document):
                 f"there are {', '.join(ALGORITHMS)}",
                 pointer="/craft/algorithm",
             )
-        plan_layers(self.layers, self.craft)
+        self.plan(scored=True)
         return self
+
+    @cached_property
+    def _plans(self) -> dict[str, Plan]:
+        """The plans made so far, by algorithm."""
+        return {}
+
+    def __copy__(self) -> Self:
+        """Copy without the plans, since ``model_copy`` changes what they are of."""
+        copied = super().__copy__()
+        copied.__dict__.pop("_plans", None)
+        return copied
 
     @classmethod
     def load(cls, source: str | Path) -> Self:
@@ -232,8 +249,24 @@ class Spec(Document):
         return name
 
     def plan(self, *, scored: bool = False) -> Plan:
-        """Return every layer's exact edges and degrees; builds nothing."""
-        return Plan(self.algorithm(scored=scored), plan_layers(self.layers, self.craft))
+        """Return every layer's exact edges and degrees; builds nothing, and is computed once.
+
+        Raises
+        ------
+        InvalidSpec
+            The algorithm needs scores and there are none.
+        """
+        name = self.algorithm(scored=scored)
+        if name not in self._plans:
+            known = next(iter(self._plans.values()), None)
+            layers = (
+                plan_layers(self.layers, self.craft, name)
+                if known is None
+                # With scores or without, what stands for no algorithm keeps the same contract.
+                else tuple(replace(layer, algorithm=name) for layer in known.layers)
+            )
+            self._plans[name] = Plan(name, layers)
+        return self._plans[name]
 
     def content_key(self, importance: str | None = None) -> str:
         """Return the key of the result: the same key always means the same bits.
@@ -274,12 +307,10 @@ def _from_catalogue(value: dict[str, Any]) -> dict[str, Any]:
 
 def _same_layers(given: Any, known: list[Any]) -> bool:
     """Whether a document that was filled in before (as the canonical form is) comes back."""
-    plain = [x.model_dump(mode="json") if isinstance(x, Document) else x for x in given or ()]
-    defaults = [_LAYER.validate_python(layer).model_dump(mode="json") for layer in known]
     try:
-        return [_LAYER.validate_python(x).model_dump(mode="json") for x in plain] == defaults
+        return bool(_LAYERS.validate_python(given) == _LAYERS.validate_python(known))
     except ValidationError:
         return False
 
 
-_LAYER: TypeAdapter[Any] = TypeAdapter(Layer)
+_LAYERS: TypeAdapter[Any] = TypeAdapter(Annotated[tuple[Layer, ...], AtMost(MAX_LAYERS)])

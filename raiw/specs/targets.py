@@ -1,45 +1,81 @@
 """The target of one layer: which rule decides it, and how many edges it asks for."""
 
-import fnmatch
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 from raiw.errors import ImpossibleTarget, InvalidSpec
 from raiw.specs.crafting import Craft, Rule
 from raiw.specs.layers import Conv, Linear
+from raiw.specs.matching import LayerNames
+
+_SHOWN = 8
+"""Layer names that stand in a message."""
 
 
-def check_rules(layers: Sequence[Linear | Conv], rules: Sequence[Rule]) -> None:
-    """Require that every rule matches a layer.
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """The rules that decide a layer: positions among the rules, None where none does."""
+
+    target: int | None = None
+    """The last rule for the layer that gives a target."""
+    group_outputs: int | None = None
+    """The last rule for the layer that gives group_outputs."""
+
+
+def deciding_rules(layers: Sequence[Linear | Conv], rules: Sequence[Rule]) -> list[Deciding]:
+    """Return for every layer the rules that decide it: of the rules for it the last.
+
+    Costs one search for each glob that differs from the others; see :class:`LayerNames`.
 
     Raises
     ------
     InvalidSpec
-        A rule matches none.
+        A rule matches no layer.
+    TooLarge
+        There are too many globs for so many layers.
     """
+    names = LayerNames([layer.name for layer in layers])
+    targets: dict[int, int] = {}
+    shared: dict[int, int] = {}
+    for glob, positions in _by_glob(rules).items():
+        found = names.matching(glob)
+        if not found:
+            raise _matches_nothing(layers, glob, positions[0])
+        for last, with_target in ((targets, True), (shared, False)):
+            position = _last(rules, positions, with_target=with_target)
+            if position is not None:
+                last.update((i, position) for i in found if last.get(i, -1) < position)
+    return [Deciding(targets.get(i), shared.get(i)) for i in range(len(layers))]
+
+
+def _by_glob(rules: Sequence[Rule]) -> dict[str, list[int]]:
+    positions: dict[str, list[int]] = {}
     for position, rule in enumerate(rules):
-        if not any(fnmatch.fnmatchcase(layer.name, rule.match) for layer in layers):
-            names = ", ".join(layer.name for layer in layers[:8])
-            raise InvalidSpec(
-                f"rule {rule.match!r} matches no layer; the layers are {names}"
-                f"{', …' if len(layers) > 8 else ''}",  # noqa: PLR2004
-                pointer=f"/craft/rules/{position}/match",
-            )
+        positions.setdefault(rule.match, []).append(position)
+    return positions
 
 
-def last_match(name: str, rules: Sequence[Rule], *, with_target: bool) -> int | None:
-    """Return the last rule for a layer that gives a target, or that gives group_outputs."""
-    matching = (
+def _last(rules: Sequence[Rule], positions: Sequence[int], *, with_target: bool) -> int | None:
+    giving = (
         position
-        for position in reversed(range(len(rules)))
-        if fnmatch.fnmatchcase(name, rules[position].match)
-        and (rules[position].has_target if with_target else rules[position].group_outputs)
+        for position in reversed(positions)
+        if (rules[position].has_target if with_target else rules[position].group_outputs)
     )
-    return next(matching, None)
+    return next(giving, None)
 
 
-def group_outputs(layer: Linear | Conv, craft: Craft) -> int:
+def _matches_nothing(layers: Sequence[Linear | Conv], glob: str, position: int) -> InvalidSpec:
+    names = ", ".join(layer.name for layer in layers[:_SHOWN])
+    return InvalidSpec(
+        f"rule {glob!r} matches no layer; the layers are {names}"
+        f"{', …' if len(layers) > _SHOWN else ''}",
+        pointer=f"/craft/rules/{position}/match",
+    )
+
+
+def group_outputs(layer: Linear | Conv, craft: Craft, deciding: Deciding) -> int:
     """Return how many outputs of a layer share their inputs; 1 where a rule makes it dense.
 
     Raises
@@ -47,10 +83,9 @@ def group_outputs(layer: Linear | Conv, craft: Craft) -> int:
     ImpossibleTarget
         The number does not divide the layer's outputs.
     """
-    target = last_match(layer.name, craft.rules, with_target=True)
-    if target is not None and craft.rules[target].dense:
+    if deciding.target is not None and craft.rules[deciding.target].dense:
         return 1
-    position = last_match(layer.name, craft.rules, with_target=False)
+    position = deciding.group_outputs
     own = None if position is None else craft.rules[position].group_outputs
     outputs = craft.group_outputs if own is None else own
     group_out = layer.graph_shape[0] // layer.groups

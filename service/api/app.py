@@ -1,5 +1,6 @@
 """The application: everything wired once, by :func:`create_app`; importing this does nothing."""
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,13 +13,16 @@ from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 
 from service.api import problems
+from service.api.bodies import Bodies
+from service.api.hosts import HostCheck
 from service.api.metrics import Metrics
 from service.api.middleware import RequestBody, RequestContext
 from service.api.routes import blobs, catalogue, health, jobs, masks, plan
 from service.api.security import require_token
+from service.api.watching import Watcher
 from service.contract.problems import Problem
 from service.jobs.janitor import Janitor
-from service.jobs.queue import Publisher
+from service.jobs.queue import Broker
 from service.jobs.services import Services
 from service.settings import Settings
 
@@ -36,8 +40,8 @@ _PROBLEM: dict[int | str, dict[str, Any]] = {
 def create_app(settings: Settings) -> FastAPI:
     """Build the application.
 
-    While it runs, ``app.state`` holds ``services``, ``janitor``, ``metrics`` and ``closing``, an
-    event that ends long polls and streams; whoever stops the server sets it first.
+    While it runs, ``app.state`` holds ``services``, ``janitor``, ``watcher``, ``metrics`` and
+    ``closing``, an event that ends long polls and streams; whoever stops the server sets it first.
     """
     metrics = Metrics()
     app = FastAPI(
@@ -55,7 +59,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.metrics = metrics
     app.state.closing = threading.Event()
     problems.install(app)
-    app.add_middleware(RequestBody, limit=settings.max_json_bytes)
+    app.add_middleware(HostCheck, settings=settings)
+    app.add_middleware(RequestBody, limit=settings.max_json_bytes, min_rate=settings.min_body_rate)
     app.add_middleware(RequestContext, observe=metrics.observe)
     for module in (jobs, plan, masks, blobs, catalogue):
         app.include_router(module.router, dependencies=[Depends(require_token)])
@@ -66,21 +71,25 @@ def create_app(settings: Settings) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
-    publisher = Publisher(settings)
+    broker = Broker(settings)
     services = Services.open(settings)
-    janitor = Janitor(services, publisher)
+    janitor = Janitor(services, broker)
     services = replace(services, wake=janitor.wake)
     app.state.services = services
     app.state.janitor = janitor
+    app.state.bodies = Bodies()
     app.state.upload_threads = anyio.CapacityLimiter(_UPLOAD_THREADS)
     app.state.metrics.watch(services)
+    app.state.watcher = Watcher(services.database, app.state.closing)
+    watching = asyncio.create_task(app.state.watcher.run())
     janitor.start()
     try:
         yield
     finally:
         app.state.closing.set()
+        watching.cancel()
         await anyio.to_thread.run_sync(janitor.stop)
-        publisher.close()
+        broker.close()
         services.database.close()
 
 

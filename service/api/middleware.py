@@ -23,6 +23,8 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LINGER_SECONDS = 2.0
+_PAUSE_SECONDS = 30.0
+"""A client that sends nothing of its body for so long is gone."""
 
 _HEADERS = {
     "Cache-Control": "private, no-store",
@@ -80,7 +82,9 @@ class RequestContext:
 
 
 class RequestBody:
-    """Bounds a request's body, refuses encoded ones, and ends unread ones politely.
+    """Bounds a request's body and its pace, refuses encoded ones, and ends unread ones politely.
+
+    The pace is that of the client: only the time in which the server waits for it counts.
 
     A route that streams its body raises ``request.state.body_limit`` before it reads. When the
     answer comes before the whole body has, the connection cannot be used again; closing it at once
@@ -88,9 +92,10 @@ class RequestBody:
     moment.
     """
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, min_rate: int) -> None:
         self._app = app
         self._limit = limit
+        self._min_rate = min_rate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -101,7 +106,7 @@ class RequestBody:
         declared = int(headers.get("content-length", "0"))
         unread = declared > 0 or "transfer-encoding" in headers
         scope.setdefault("state", {})["body_limit"] = self._limit
-        count = 0
+        pace, count = _Pace(receive, self._min_rate), 0
 
         async def receive_bounded() -> Message:
             nonlocal count, unread
@@ -113,7 +118,7 @@ class RequestBody:
                 )
             if declared > limit:
                 raise _too_large(limit)
-            message = await receive()
+            message = await (pace.receive(count) if unread else receive())
             count += len(message.get("body", b""))
             unread = message.get("more_body", False)
             if count > limit:
@@ -131,6 +136,37 @@ class RequestBody:
             await send(message)
 
         await self._app(scope, receive_bounded, send_politely)
+
+
+class _Pace:
+    """Waits for the pieces of a body, as long as the client keeps up a rate."""
+
+    def __init__(self, receive: Receive, min_rate: int) -> None:
+        self._receive = receive
+        self._min_rate = min_rate
+        self._waited = 0.0
+
+    async def receive(self, count: int) -> Message:
+        """Return the next piece, after ``count`` bytes.
+
+        Raises
+        ------
+        HTTPException
+            408: the client was waited for too long, this time or on the whole.
+        """
+        began = time.monotonic()
+        left = min(_PAUSE_SECONDS, _PAUSE_SECONDS + count / self._min_rate - self._waited)
+        try:
+            async with asyncio.timeout(left):
+                return await self._receive()
+        except TimeoutError:
+            raise HTTPException(
+                HTTPStatus.REQUEST_TIMEOUT,
+                f"the body came too slowly, {count} bytes so far: send {self._min_rate} bytes a "
+                f"second or more, and pause for {_PAUSE_SECONDS:.0f} seconds at most",
+            ) from None
+        finally:
+            self._waited += time.monotonic() - began
 
 
 def _too_large(limit: int) -> HTTPException:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -13,7 +14,9 @@ from starlette.responses import Response
 
 from raiw import errors
 from raiw.jobs.registry import KINDS
+from raiw.names import clipped
 from raiw.specs.document import fault_pointer
+from raiw.specs.limits import MAX_FAULTS
 from service.contract import errors as service_errors
 from service.contract.problems import Fault, Problem
 from service.contract.requests import UNKNOWN_KIND
@@ -37,6 +40,7 @@ STATUS: dict[type[errors.RaiwError], HTTPStatus] = {
 
 HTTP_CODES = {
     HTTPStatus.BAD_REQUEST: "bad-request",
+    HTTPStatus.FORBIDDEN: "forbidden",
     HTTPStatus.NOT_FOUND: errors.NotFound.code,
     HTTPStatus.METHOD_NOT_ALLOWED: "method-not-allowed",
     HTTPStatus.REQUEST_TIMEOUT: "request-timeout",
@@ -44,6 +48,7 @@ HTTP_CODES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: errors.TooLarge.code,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "unsupported-media-type",
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "range-not-satisfiable",
+    HTTPStatus.MISDIRECTED_REQUEST: "misdirected-request",
     HTTPStatus.INTERNAL_SERVER_ERROR: service_errors.InternalError.code,
 }
 """Codes of the faults that only HTTP knows."""
@@ -56,6 +61,9 @@ _RETRYABLE = {
 _SPEC_ERRORS = (errors.InvalidSpec, errors.TooLarge)
 """Their pointers start at the spec, which a request carries in its field ``spec``."""
 _RETRY_SECONDS = "1"
+_LONGEST_DETAIL = 2000
+_LONGEST_POINTER = 500
+"""Characters of a problem's texts: no client gets back a megabyte that it sent."""
 
 
 def status_of(error: type[errors.RaiwError]) -> HTTPStatus:
@@ -79,15 +87,22 @@ def problem(  # noqa: PLR0913 -- the members of the document
         type=f"urn:raiw:problem:{code}",
         title=title or HTTPStatus(status).phrase,
         status=status,
-        detail=detail,
-        instance=request.url.path,
+        detail=clipped(detail, _LONGEST_DETAIL),
+        instance=clipped(request.url.path, _LONGEST_POINTER),
         code=code,
         request_id=request.state.request_id,
         retryable=status in _RETRYABLE,
-        errors=list(faults),
+        errors=[_clipped(fault) for fault in islice(faults, MAX_FAULTS)],
         details=dict(details or {}),
     )
     return Response(body.model_dump_json(), status, headers, media_type="application/problem+json")
+
+
+def _clipped(fault: Fault) -> Fault:
+    return Fault(
+        pointer=clipped(fault.pointer, _LONGEST_POINTER),
+        detail=clipped(fault.detail, _LONGEST_DETAIL),
+    )
 
 
 def install(app: FastAPI) -> None:
@@ -137,14 +152,6 @@ def _faults(error: errors.RaiwError) -> list[Fault]:
 def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered for this class
     found = [_without_kind(one) for one in error.errors()]
-    if found[0]["type"] == "json_invalid":
-        detail = f"the body is not JSON: {found[0]['ctx']['error']} at byte {found[0]['loc'][1]}"
-        return problem(request, HTTPStatus.BAD_REQUEST, "bad-request", detail)
-    if found[0]["loc"] == ("body",) and not _is_json(request):
-        sent = request.headers.get("content-type", "nothing")
-        detail = f"the body must be application/json; Content-Type says {sent[:100]}"
-        code = HTTP_CODES[HTTPStatus.UNSUPPORTED_MEDIA_TYPE]
-        return problem(request, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, code, detail)
     faults = [_fault(one) for one in found]
     first = faults[0]
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
@@ -173,11 +180,6 @@ def _fault(fault: Mapping[str, Any]) -> Fault:
     where, *path = fault["loc"]
     pointer = fault_pointer(fault, path) if where == "body" else ".".join(map(str, path))
     return Fault(pointer=pointer, detail=fault["msg"])
-
-
-def _is_json(request: Request) -> bool:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return media_type == "application/json" or media_type.endswith("+json")
 
 
 def _http_error(request: Request, error: Exception) -> Response:

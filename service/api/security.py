@@ -3,19 +3,17 @@
 import hmac
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
 
 from raiw.errors import Unauthorized
-from service.api.dependencies import ServicesDep
+from service.settings import Settings
 
 _bearer = HTTPBearer(auto_error=False, description="The token of RAIW_TOKEN.")
 
 
-def require_token(
-    services: ServicesDep,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-) -> None:
+def check_token(request: Request) -> None:
     """Let a request through that carries the token.
 
     Raises
@@ -23,11 +21,19 @@ def require_token(
     Unauthorized
         It carries none, or another.
     """
-    token = services.settings.token
-    if token is None:
+    settings: Settings = request.app.state.settings
+    if settings.token is None:
         return
-    if credentials is None:
+    scheme, given = get_authorization_scheme_param(request.headers.get("authorization"))
+    if scheme.lower() != "bearer" or not given:
         raise Unauthorized("this server wants a token: send Authorization: Bearer <token>")
-    given = credentials.credentials.encode()
-    if not hmac.compare_digest(given, token.get_secret_value().encode()):
+    if not hmac.compare_digest(given.encode(), settings.token.get_secret_value().encode()):
         raise Unauthorized("the server refused the token; compare RAIW_TOKEN on both sides")
+
+
+def require_token(
+    request: Request,
+    _shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> None:
+    """Ask for the token, and show in the schema that it is asked for."""
+    check_token(request)

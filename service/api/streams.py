@@ -1,28 +1,28 @@
-"""Answers that wait: long polls and server-sent events.
-
-Both look at the database now and then, from a thread and with a session that is closed again at
-once, so a thousand waiting clients hold no connection. The first looks come quickly, since most
-jobs are short.
-"""
+"""Answers that wait for news of a job: long polls and server-sent events."""
 
 import asyncio
 import re
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from service.contract.jobs import ENDED, EventView, JobView
-from service.jobs.queries import get_job, list_events
+from raiw.errors import NotFound
+from service.api.watching import Watcher
+from service.contract.jobs import ENDED, EventView, JobStatus, JobSummary
+from service.jobs.queries import list_events
 from service.jobs.services import Services
+from service.store.jobs import Standing
 
 LONGEST_WAIT_SECONDS = 30
 _LONGEST_STREAM_SECONDS = 600.0
 _KEEP_ALIVE_SECONDS = 15.0
+_DISCONNECT_SECONDS = 1.0
+"""How soon a client that has gone is noticed."""
 _RETRY_MILLISECONDS = 3000
 _BATCH = 100
 _WAIT = re.compile(
@@ -36,20 +36,16 @@ def preferred_wait(request: Request) -> int:
     return min(int(match[1]), LONGEST_WAIT_SECONDS) if match else 0
 
 
-async def wait_for_end(
-    services: Services, request: Request, job: JobView, seconds: float
-) -> JobView:
-    """Return the job once it has ended, or as it stands when the time is over."""
+async def wait_for_end(request: Request, job_id: str, seconds: float) -> None:
+    """Return once the job has ended, is gone, or the time is over."""
     give_up = time.monotonic() + seconds
-    pauses = _pauses()
-    while not job.done and (left := give_up - time.monotonic()) > 0 and not await _over(request):
-        await asyncio.sleep(min(next(pauses), left))
-        job = await run_in_threadpool(get_job, services, job.id)
-    return job
+    standing: Standing | None = Standing(JobStatus.QUEUED, 0)
+    while standing is not None and standing.status not in ENDED:
+        standing = await _news(request, job_id, standing.events, give_up)
 
 
 async def event_stream(
-    services: Services, request: Request, job: JobView, after: int
+    services: Services, request: Request, job: JobSummary, after: int
 ) -> AsyncIterator[bytes]:
     """Yield the events of a job later than ``after`` until it has ended, in SSE form.
 
@@ -57,29 +53,39 @@ async def event_stream(
     back with ``Last-Event-ID``, and misses nothing.
     """
     yield format_sse_event(retry=_RETRY_MILLISECONDS)
-    began = spoke = time.monotonic()
+    give_up = time.monotonic() + _LONGEST_STREAM_SECONDS
     ended = job.done
-    pauses = _pauses()
-    while True:
-        try:
+    try:
+        while True:
             page = await run_in_threadpool(list_events, services, job.id, after=after, limit=_BATCH)
-        except SQLAlchemyError:
-            return
-        for event in page.items:
-            yield _sse(event)
-            after = event.seq
-            ended = ended or _is_end(event)
-        now = time.monotonic()
-        if page.items:
-            spoke, pauses = now, _pauses()
-        if page.next_page_token:
-            continue
-        if ended or now - began > _LONGEST_STREAM_SECONDS or await _over(request):
-            return
-        if now - spoke > _KEEP_ALIVE_SECONDS:
-            yield KEEPALIVE_COMMENT
-            spoke = now
-        await asyncio.sleep(next(pauses))
+            for event in page.items:
+                yield _sse(event)
+                after = event.seq
+                ended = ended or _is_end(event)
+            if page.next_page_token:
+                continue
+            if ended or time.monotonic() > give_up or await _over(request):
+                return
+            silent = time.monotonic() + _KEEP_ALIVE_SECONDS
+            if await _news(request, job.id, after, min(silent, give_up)) is None:
+                yield KEEPALIVE_COMMENT
+    except (SQLAlchemyError, NotFound):
+        return
+
+
+async def _news(request: Request, job_id: str, events: int, give_up: float) -> Standing | None:
+    """Return where a job stands once it has more events; None when waiting has no more use."""
+    watcher: Watcher = request.app.state.watcher
+    news = watcher.watch(job_id, events)
+    try:
+        while not news.done():
+            left = give_up - time.monotonic()
+            if left <= 0 or await request.is_disconnected():
+                return None
+            await asyncio.wait((news,), timeout=min(left, _DISCONNECT_SECONDS))
+        return news.result()
+    finally:
+        news.cancel()
 
 
 async def _over(request: Request) -> bool:
@@ -93,10 +99,3 @@ def _sse(event: EventView) -> bytes:
 
 def _is_end(event: EventView) -> bool:
     return event.event == "status" and event.data.get("status") in ENDED
-
-
-def _pauses() -> Iterator[float]:
-    pause = 0.01
-    while True:
-        yield pause
-        pause = min(pause * 1.3, 0.25)

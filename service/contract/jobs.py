@@ -68,7 +68,7 @@ class JobResult(View):
     files: list[FileView] = []
     """Every file of a job that crafts no masks."""
     report: dict[str, Any] | None = None
-    """What such a job has measured."""
+    """What such a job has measured; null in lists."""
 
 
 class JobUrls(View):
@@ -80,19 +80,17 @@ class JobUrls(View):
     result: str | None
 
 
-class JobView(View):
-    """A job."""
+class JobSummary(View):
+    """A job in short, as lists show it."""
 
     id: str
     kind: str
+    name: str
+    """What the job is about: the name of the spec, or the network."""
     status: JobStatus
     done: bool
     content_key: Digest
-    spec: dict[str, Any] | None
-    """What a craft job crafts; null for other kinds."""
     importance: Digest | None
-    task: dict[str, Any] | None
-    """What a job of another kind was asked for."""
     algorithm: str
     """Algorithm or method that the job is about."""
     metadata: dict[str, str]
@@ -110,6 +108,15 @@ class JobView(View):
     urls: JobUrls
 
 
+class JobView(JobSummary):
+    """A job with all it was asked for."""
+
+    spec: dict[str, Any] | None
+    """What a craft job crafts; null for other kinds."""
+    task: dict[str, Any] | None
+    """What a job of another kind was asked for."""
+
+
 class EventView(View):
     """One event of a job; ``seq`` counts from 1 and is the SSE id."""
 
@@ -122,7 +129,7 @@ class EventView(View):
 class JobPage(View):
     """A page of jobs, newest first."""
 
-    items: list[JobView]
+    items: list[JobSummary]
     next_page_token: str
 
 

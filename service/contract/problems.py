@@ -1,6 +1,7 @@
 """Problem documents: the body of every error (RFC 9457), and what is kept of a job that failed."""
 
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Self
 
 from pydantic import Field
 
@@ -37,6 +38,20 @@ class Problem(View):
     """Every fault found."""
     details: dict[str, Any] = Field(default_factory=dict)
     """Further facts, such as the ``limit`` exceeded or the ``offset`` wanted."""
+
+    @classmethod
+    def of(cls, status: HTTPStatus, code: str, detail: str) -> Self:
+        """Return the problem of what is no request yet, and so has neither path nor id."""
+        return cls(
+            type=f"urn:raiw:problem:{code}",
+            title=status.phrase,
+            status=status,
+            detail=detail,
+            instance="",
+            code=code,
+            request_id="",
+            retryable=status >= HTTPStatus.INTERNAL_SERVER_ERROR,
+        )
 
 
 def problem_of(error: RaiwError) -> dict[str, Any]:

@@ -5,17 +5,19 @@ workers.
 """
 
 from collections.abc import Collection
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Union, cast
 
-from pydantic import AwareDatetime, Discriminator, Field, Tag, create_model
+from pydantic import AfterValidator, AwareDatetime, Discriminator, Field, Tag, create_model
 
 from raiw.jobs.document import JobDocument
 from raiw.jobs.registry import KINDS, Kind
 from raiw.specs.document import Document
+from raiw.specs.limits import AtMost
 
 Metadata = Annotated[
     dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
-    Field(max_length=16),
+    AtMost(16),
 ]
 DEFAULT_KIND = "craft"
 UNKNOWN_KIND = "unknown_kind"
@@ -24,14 +26,21 @@ UNKEYED = frozenset({"timeout_seconds", "deadline_at", "metadata"})
 """Fields of a request that cannot change a bit of the result."""
 
 
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("in UTC this is before the year 1 or after 9999") from None
+
+
 class Request(Document):
     """What every request for a job may say besides the job's document; it decides no result."""
 
     kind: str
     timeout_seconds: Annotated[float, Field(gt=0, le=7 * 86400)] | None = None
     """Longest run time of one attempt."""
-    deadline_at: AwareDatetime | None = None
-    """A job nobody has started by then expires."""
+    deadline_at: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = None
+    """A job nobody has started by then expires; in the past, it is refused."""
     metadata: Metadata = Field(default_factory=dict)
     """Free notes, such as the commit a pipeline builds."""
 
@@ -65,9 +74,9 @@ REQUESTS: dict[str, type[Request]] = {name: request_of(kind) for name, kind in K
 
 
 def _kind(document: Any) -> str:
-    if isinstance(document, dict):
-        return str(document.get("kind", DEFAULT_KIND))
-    return str(getattr(document, "kind", DEFAULT_KIND))
+    given = document.get("kind", DEFAULT_KIND) if isinstance(document, dict) else None
+    kind = getattr(document, "kind", DEFAULT_KIND) if given is None else given
+    return kind if isinstance(kind, str) else ""
 
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """The order in which everything starts, and the reverse order in which it ends."""
 
-import ipaddress
+import gc
 import logging
 import os
 import signal
@@ -17,6 +17,8 @@ from fastapi import FastAPI
 
 from raiw.errors import Unreachable
 from service.api.app import create_app
+from service.api.hosts import is_loopback
+from service.api.server import server_config
 from service.embedded.children import Child
 from service.embedded.state import StateFolder
 from service.embedded.valkey import valkey
@@ -66,10 +68,12 @@ def serve(settings: Settings, *, with_worker: bool, on_ready: Callable[[str], No
             running.enter_context(valkey(settings))
         worker = running.enter_context(_worker(settings)) if with_worker else None
         state.announce(url)
-        server = _Server(_api(settings))
+        app = create_app(settings)
+        server = _Server(server_config(app, settings, grace_seconds=_API_GRACE_SECONDS))
         threading.Thread(
             target=_announce, args=(server, worker, lambda: on_ready(url)), daemon=True
         ).start()
+        _favour_the_loop()
         server.run(sockets=[listener])
         if not server.started:
             raise Unreachable("the API did not start; the log says why")
@@ -83,7 +87,7 @@ def check_address(settings: Settings) -> None:
     InvalidSettings
         The address is not a loopback one, there is no token, and nobody said that this is meant.
     """
-    if settings.token or settings.allow_public or _is_loopback(settings.host):
+    if settings.token or settings.allow_public or is_loopback(settings.host):
         return
     raise InvalidSettings(
         f"{settings.host} can be reached from other machines, and no token protects it: set "
@@ -129,13 +133,6 @@ def _url(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _worker(settings: Settings) -> Child:
     values = settings.model_dump(mode="json", exclude={"token"}, exclude_none=True)
     return Child(
@@ -147,13 +144,16 @@ def _worker(settings: Settings) -> Child:
     )
 
 
-def _api(settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
-        create_app(settings),
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=_API_GRACE_SECONDS,
-    )
+def _favour_the_loop() -> None:
+    """Let no thread that computes keep the event loop from answering for long.
+
+    The collector of cycles stops every thread while it looks: it is spared what stays for good, and
+    looks less often. Threads take turns every millisecond.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    sys.setswitchinterval(0.001)
 
 
 class _Server(uvicorn.Server):

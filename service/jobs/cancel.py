@@ -1,13 +1,13 @@
 """Canceling a job."""
 
 from service.contract.errors import AlreadyEnded
-from service.contract.jobs import JobView
+from service.contract.jobs import JobSummary
 from service.jobs.queries import get_job
 from service.jobs.services import Services
 from service.store import jobs
 
 
-def cancel(services: Services, job_id: str) -> JobView:
+def cancel(services: Services, job_id: str) -> JobSummary:
     """Cancel a queued job at once, or ask the worker of a running one to stop.
 
     The worker stops after the layer it is at. Canceling twice is the same as once.

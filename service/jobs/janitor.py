@@ -1,96 +1,163 @@
 """The janitor: publishes messages and puts right what stopped half way.
 
-Any number may run, in any process: each step is a guarded statement, so doing it twice is safe.
+Each of its duties has a thread and a pace of its own, so that none waits for another: neither a
+flood of messages nor a broker that hangs keeps lost jobs from being found. Any number may run, in
+any process: each step is a guarded statement, so doing it twice is safe.
+
+The broker is given few messages at a time, since workers need no more, and what has been published
+for a while and is neither claimed nor held by the broker, it has lost.
 """
 
 import logging
-import random
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from raiw.errors import Unreachable
+from service.contract.tasks import Queue
 from service.jobs import uploads
+from service.jobs.queue import Broker
 from service.jobs.services import Services
-from service.store import blobs, jobs, masks, outbox, units
+from service.store import blobs, duties, jobs, masks, outbox, recovery, units
 from service.store.tables import Outbox
 
 logger = logging.getLogger(__name__)
 
-Publish = Callable[[str, str, str], None]
-
+WINDOW = 100
+"""Most messages of a queue that the broker is given before workers have fetched some."""
 _HOLD = timedelta(seconds=15)
-_LONGEST_BACKOFF_SECONDS = 30.0
+_BACKOFF = timedelta(seconds=1)
+_MEASURING = timedelta(seconds=30)
 _MOST_MEASUREMENTS = 3
+_SHORTEST_PAUSE_SECONDS = 0.02
 _HOUSEKEEPING_ROUNDS = 60
 
 
-class Janitor:
-    """A thread that works through its rounds until it is stopped."""
+class Loop:
+    """A thread that takes a step again and again, at once while there is more to do.
 
-    def __init__(self, services: Services, publish: Publish) -> None:
-        self._services = services
-        self._publish = publish
+    Otherwise it pauses, longer each time up to ``pace`` seconds; a nudge ends the pause.
+    """
+
+    def __init__(self, step: Callable[[], bool | None], pace: float) -> None:
+        self._step = step
+        self._pace = pace
         self._nudge = threading.Event()
         self._stopping = threading.Event()
-        self._broker_down = False
-        self._thread = threading.Thread(target=self._run, name="janitor", daemon=True)
-
-    @property
-    def broker_answers(self) -> bool:
-        """Whether the broker took the last message."""
-        return not self._broker_down
+        self._thread = threading.Thread(target=self._run, name=step.__name__, daemon=True)
 
     def start(self) -> None:
         """Begin."""
         self._thread.start()
 
-    def wake(self) -> None:
-        """Publish now instead of at the next round."""
+    def nudge(self) -> None:
+        """Take the next step now."""
         self._nudge.set()
 
-    def stop(self) -> None:
-        """End after the current step."""
+    def tell_to_stop(self) -> None:
+        """Have it end after the current step."""
         self._stopping.set()
         self._nudge.set()
+
+    def join(self) -> None:
+        """Wait for its end."""
         self._thread.join(timeout=30)
 
-    def relay(self) -> None:
-        """Publish what is due."""
-        database = self._services.database
-        with database.write() as session:
-            messages = outbox.take(session, database.now(session), _HOLD)
-        if not messages:
-            return
-        published = self._send(messages)
-        with database.write() as session:
-            now = database.now(session)
-            outbox.remove(session, messages[:published], now)
-            if failed := messages[published:]:
-                seconds = min(2.0 ** min(failed[0].attempts, 10) / 2, _LONGEST_BACKOFF_SECONDS)
-                jitter = random.uniform(0.5, 1.0)  # noqa: S311 -- spreads load, guards nothing
-                outbox.postpone(session, failed, now + timedelta(seconds=seconds * jitter))
+    def _run(self) -> None:
+        pause = self._pace
+        while not self._stopping.is_set():
+            pause = _SHORTEST_PAUSE_SECONDS if self._more() else min(1.5 * pause, self._pace)
+            self._nudge.wait(pause)
+            self._nudge.clear()
 
-    def sweep(self) -> None:
-        """Expire, reap and republish."""
-        settings, database = self._services.settings, self._services.database
-        patience = timedelta(seconds=settings.republish_seconds)
+    def _more(self) -> bool:
+        try:
+            return bool(self._step())
+        except Unreachable:
+            pass  # the broker has been spoken of
+        except SQLAlchemyError as error:
+            logger.warning("the database does not answer, the janitor tries again: %s", error)
+        except Exception:
+            logger.exception("a step of the janitor failed; it tries again")
+        return False
+
+
+class Janitor:
+    """The threads, until they are stopped."""
+
+    def __init__(self, services: Services, broker: Broker) -> None:
+        self._services = services
+        self._broker = broker
+        settings = services.settings
+        pace = settings.janitor_seconds
+        self._relay = Loop(self.relay, pace)
+        self._loops = [
+            self._relay,
+            Loop(self.sweep, pace),
+            Loop(self.recover, settings.republish_seconds / 2),
+            Loop(self.keep_house, pace * _HOUSEKEEPING_ROUNDS / 2),
+        ]
+
+    @property
+    def broker_answers(self) -> bool:
+        """Whether the broker took the last message."""
+        return self._broker.answers
+
+    def start(self) -> None:
+        """Begin."""
+        for loop in self._loops:
+            loop.start()
+
+    def wake(self) -> None:
+        """Publish now instead of at the next round."""
+        self._relay.nudge()
+
+    def stop(self) -> None:
+        """End after the current steps."""
+        for loop in self._loops:
+            loop.tell_to_stop()
+        for loop in self._loops:
+            loop.join()
+
+    def relay(self) -> bool:
+        """Publish what is due, as far as the broker has room; whether more may be due."""
+        return sum(map(self._relay_queue, Queue)) > 0
+
+    def sweep(self) -> bool:
+        """Expire queued jobs, and take jobs from workers that fell silent; whether more may be."""
+        database = self._services.database
+        with database.read() as session:
+            if not recovery.is_overdue(session, database.now(session)):
+                return False
         with database.write() as session:
             now = database.now(session)
-            jobs.expire_queued(session, now)
-            if lost := jobs.reap(session, now, timedelta(seconds=1)):
-                logger.warning("%d jobs lost their worker", lost)
-            if stale := jobs.republish(session, now, patience):
-                logger.info("%d queued jobs published again", stale)
-            jobs.remeasure(session, now, patience, _MOST_MEASUREMENTS)
+            expired = recovery.expire_queued(session, now)
+            lost = recovery.reap(session, now, _BACKOFF)
+        if lost:
+            logger.warning("%d jobs lost their worker", lost)
+        return recovery.BATCH in (expired, lost)
+
+    def recover(self) -> bool:
+        """Publish again what the broker has lost; whether more may be."""
+        return sum(map(self._recover_queue, Queue)) > 0
 
     def keep_house(self) -> None:
-        """Remove what has outlived its time."""
+        """Remove what has outlived its time; of all servers the first one due does it."""
         settings, database = self._services.settings, self._services.database
+        every = timedelta(seconds=settings.janitor_seconds * _HOUSEKEEPING_ROUNDS)
+        if not duties.take(database, "keep house", every):
+            return
+        forgotten = recovery.BATCH
+        while forgotten == recovery.BATCH:
+            with database.write() as session:
+                now = database.now(session)
+                kept = timedelta(seconds=settings.keep_jobs_seconds)
+                forgotten = recovery.forget(session, now - kept)
         with database.write() as session:
             now = database.now(session)
-            jobs.forget(session, now - timedelta(seconds=settings.keep_jobs_seconds))
+            recovery.remeasure(session, now, _MEASURING, _MOST_MEASUREMENTS)
             left = units.forget(session, now - timedelta(seconds=settings.keep_uploads_seconds))
             left = [
                 digest
@@ -103,42 +170,48 @@ class Janitor:
         uploads.remove_expired(self._services)
         self._services.artifacts.sweep_runs(settings.keep_jobs_seconds, unfinished)
 
-    def _send(self, messages: Sequence[Outbox]) -> int:
-        """Publish in order until the broker refuses; return how many it took."""
-        for sent, message in enumerate(messages):
-            try:
-                self._publish(message.task, message.queue, message.argument)
-            except Exception as error:  # noqa: BLE001 -- whatever a broker client raises, it is down
-                if not self._broker_down:
-                    logger.warning("the broker does not answer, jobs wait: %s", error)
-                self._broker_down = True
-                return sent
-        if self._broker_down:
-            logger.info("the broker answers again")
-        self._broker_down = False
-        return len(messages)
-
-    def _run(self) -> None:
-        steps: list[tuple[int, Callable[[], None]]] = [
-            (1, self.relay),
-            (1, self.sweep),
-            (_HOUSEKEEPING_ROUNDS, self.keep_house),
-        ]
-        turn = 0
-        while not self._stopping.is_set():
-            nudged = self._nudge.wait(self._services.settings.janitor_seconds)
-            self._nudge.clear()
-            due = [self.relay] if nudged else [step for every, step in steps if turn % every == 0]
-            for step in due:
-                self._attempt(step)
-            turn += not nudged
-
-    def _attempt(self, step: Callable[[], None]) -> None:
-        if self._stopping.is_set():
-            return
+    def _relay_queue(self, queue: Queue) -> bool:
+        database = self._services.database
+        with database.read() as session:
+            if not outbox.has_due(session, queue, database.now(session)):
+                return False
+        room = WINDOW - self._broker.count(queue)
+        if room < WINDOW // 2:
+            return False  # workers are busy for a while; each round is two commits
+        with database.write() as session:
+            messages = outbox.take(session, queue, room, database.now(session), _HOLD)
+        published = 0
         try:
-            step()
-        except SQLAlchemyError as error:
-            logger.warning("the database does not answer, the janitor tries again: %s", error)
-        except Exception:
-            logger.exception("a step of the janitor failed; it tries again")
+            for message in messages:
+                self._broker.publish(message.task, message.queue, message.argument)
+                published += 1
+        finally:
+            self._record(messages[:published], messages[published:])
+        return len(messages) == room
+
+    def _record(self, published: Sequence[Outbox], refused: Sequence[Outbox]) -> None:
+        database = self._services.database
+        with database.write() as session:
+            now = database.now(session)
+            outbox.remove(session, published, now)
+            outbox.postpone(session, refused, now)
+
+    def _recover_queue(self, queue: Queue) -> bool:
+        database = self._services.database
+        with database.read() as session:
+            patience = timedelta(seconds=self._services.settings.republish_seconds)
+            before = database.now(session) - patience
+            published = recovery.published(session, queue, before)
+        if not published:
+            return False
+        held = self._broker.holds(queue)
+        lost = [job_id for job_id in published if job_id not in held]
+        if not lost:
+            return False
+        with database.write() as session:
+            now = database.now(session)
+            again = recovery.publish_again(session, queue, lost, before, now)
+        if again:
+            logger.info("the broker has lost %d messages: they are published again", again)
+            self.wake()
+        return len(published) == recovery.BATCH and again > 0

@@ -2,19 +2,24 @@
 
 import base64
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from raiw.canonical import canonical_json
 from raiw.errors import NotFound
 from service.contract.errors import InvalidPageToken
-from service.contract.jobs import EventPage, JobPage, JobStatus, JobView
+from service.contract.jobs import EventPage, JobPage, JobStatus, JobSummary, View
 from service.jobs.services import Services
-from service.jobs.views import event_view, job_view
-from service.store import jobs, masks
-from service.store.tables import Job
+from service.jobs.views import event_view, job_summary
+from service.store import jobs, requests
+
+PAGE_BYTES = 1 << 20
+"""A page of more bytes ends early, after one item at least."""
+Item = TypeVar("Item", bound=View)
 
 
-def get_job(services: Services, job_id: str) -> JobView:
+def get_job(services: Services, job_id: str) -> JobSummary:
     """Return a job.
 
     Raises
@@ -23,10 +28,25 @@ def get_job(services: Services, job_id: str) -> JobView:
         There is no such job, or it was removed after its time.
     """
     with services.database.read() as session:
-        job = jobs.find(session, job_id)
-        if job is None:
-            raise NotFound(f"no job {job_id!r}")
-        return job_view(job, masks.find(session, job.mask_digest) if job.mask_digest else None)
+        shown = jobs.show(session, job_id)
+    if shown is None:
+        raise _no_job(job_id)
+    return job_summary(shown)
+
+
+def open_request(services: Services, job_id: str) -> bytes:
+    """Return what a job was asked for: JSON, compressed by zlib.
+
+    Raises
+    ------
+    NotFound
+        There is no such job, or it was removed after its time.
+    """
+    with services.database.read() as session:
+        packed = requests.packed_of(session, job_id)
+    if packed is None:
+        raise _no_job(job_id)
+    return packed
 
 
 def list_jobs(
@@ -35,28 +55,38 @@ def list_jobs(
     """Return a page of jobs, newest first."""
     before = _decode(page_token, status) if page_token else None
     with services.database.read() as session:
-        found = jobs.page(session, status, before, page_size + 1)
-        shown = found[:page_size]
-        views = [
-            job_view(job, masks.find(session, job.mask_digest) if job.mask_digest else None)
-            for job in shown
-        ]
-    more = len(found) > page_size
-    return JobPage(items=views, next_page_token=_encode(shown[-1], status) if more else "")
+        found = map(job_summary, jobs.page(session, status, before, page_size + 1))
+        items, more = _page(found, page_size)
+    return JobPage(items=items, next_page_token=_encode(items[-1], status) if more else "")
 
 
 def list_events(services: Services, job_id: str, *, after: int, limit: int) -> EventPage:
     """Return the events of a job later than number ``after``, oldest first."""
     with services.database.read() as session:
-        if jobs.find(session, job_id) is None:
-            raise NotFound(f"no job {job_id!r}")
-        found = jobs.events_after(session, job_id, after, limit + 1)
-    items = [event_view(event) for event in found[:limit]]
-    more = len(found) > limit
+        if not jobs.standings(session, [job_id]):
+            raise _no_job(job_id)
+        found = map(event_view, jobs.events_after(session, job_id, after, limit + 1))
+        items, more = _page(found, limit)
     return EventPage(items=items, next_page_token=str(items[-1].seq) if more else "")
 
 
-def _encode(job: Job, status: JobStatus | None) -> str:
+def _page(found: Iterable[Item], most: int) -> tuple[list[Item], bool]:
+    """Return what fits a page, by number and by bytes, and whether there is more."""
+    items: list[Item] = []
+    size = 0
+    for item in found:
+        size += len(item.model_dump_json())
+        if items and (len(items) == most or size > PAGE_BYTES):
+            return items, True
+        items.append(item)
+    return items, False
+
+
+def _no_job(job_id: str) -> NotFound:
+    return NotFound(f"no job {job_id!r}")
+
+
+def _encode(job: JobSummary, status: JobStatus | None) -> str:
     text = canonical_json([job.created_at.isoformat(), job.id, status])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
@@ -65,6 +95,7 @@ def _decode(token: str, status: JobStatus | None) -> tuple[datetime, str]:
     try:
         padded = token + "=" * (-len(token) % 4)
         created_at, job_id, of_status = json.loads(base64.urlsafe_b64decode(padded))
+        str(job_id).encode()  # no lone surrogate, which JSON can say and databases cannot
         position = datetime.fromisoformat(created_at).astimezone(UTC), str(job_id)
     except (ValueError, TypeError, OverflowError):
         position, of_status = None, ""

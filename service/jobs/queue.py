@@ -4,13 +4,24 @@ The database is the only truth about a job; a message carries one id. Losing, do
 a message is harmless, and every setting below follows from that.
 """
 
+import json
+import logging
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 from celery import Celery
 from kombu.entity import Queue as BrokerQueue
 
+from raiw.errors import Unreachable
 from service.contract.tasks import Queue
 from service.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 _LONGEST_TASK_SECONDS = 8 * 86400
+_PREFIX = "raiw:"
 
 
 def celery_app(settings: Settings) -> Celery:
@@ -34,7 +45,7 @@ def celery_app(settings: Settings) -> Celery:
         visibility_timeout=_LONGEST_TASK_SECONDS,
         broker_transport_options={
             "visibility_timeout": _LONGEST_TASK_SECONDS,
-            "global_keyprefix": "raiw:",
+            "global_keyprefix": _PREFIX,
             # A hanging broker must not hang the janitor.
             "socket_connect_timeout": 5,
             "socket_timeout": 10,
@@ -67,16 +78,71 @@ def celery_app(settings: Settings) -> Celery:
     return app
 
 
-class Publisher:
-    """Sends a task by name; raises when the broker does not take it within seconds."""
+class Broker:
+    """What the janitor does with the broker; each call takes seconds at most."""
 
     def __init__(self, settings: Settings) -> None:
         self._app = celery_app(settings)
+        self.answers = True
+        """Whether it did the last time."""
 
-    def __call__(self, task: str, queue: str, argument: str) -> None:
-        """Send one message."""
-        self._app.send_task(task, args=[argument], queue=queue)
+    def publish(self, task: str, queue: str, argument: str) -> None:
+        """Send one message.
+
+        Raises
+        ------
+        Unreachable
+            The broker does not take it.
+        """
+        with self._asked():
+            self._app.send_task(task, args=[argument], queue=queue)
+
+    def count(self, queue: str) -> int:
+        """Return how many messages no worker has fetched yet.
+
+        Raises
+        ------
+        Unreachable
+            The broker does not answer.
+        """
+        return int(self._list("LLEN", queue))
+
+    def holds(self, queue: str) -> set[str]:
+        """Return the arguments of the messages that no worker has fetched yet.
+
+        Raises
+        ------
+        Unreachable
+            The broker does not answer.
+        """
+        return {_argument(message) for message in self._list("LRANGE", queue, 0, -1)}
 
     def close(self) -> None:
         """Close the connections."""
         self._app.close()
+
+    def _list(self, command: str, queue: str, *arguments: int) -> Any:
+        """Ask for something of the list that a queue is to Redis."""
+        # kombu knows some commands and puts its prefix before their keys by itself.
+        key = queue if command == "LLEN" else _PREFIX + queue
+        with self._asked(), self._app.pool.acquire(block=True) as connection:
+            return connection.default_channel.client.execute_command(command, key, *arguments)
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # whatever a broker client raises, it is down
+            if self.answers:
+                logger.warning("the broker does not answer, jobs wait: %s", error)
+            self.answers = False
+            raise Unreachable(f"the broker does not answer: {error}") from error
+        if not self.answers:
+            logger.info("the broker answers again")
+        self.answers = True
+
+
+def _argument(message: bytes) -> str:
+    """Return the one argument that a message carries, as Celery and kombu wrap it."""
+    (argument,), *_ = json.loads(b64decode(json.loads(message)["body"]))
+    return str(argument)

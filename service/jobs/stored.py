@@ -9,7 +9,7 @@ from raiw.tensors import MAX_HEADER_BYTES, Header, header_end, read_header
 from service.contract.masks import MasksView, StatisticsView
 from service.contract.tasks import Queue, Task
 from service.jobs.services import Services
-from service.store import jobs, masks
+from service.store import masks, outbox
 from service.store.tables import Masks
 
 
@@ -76,7 +76,7 @@ def get_statistics(services: Services, digest: str) -> StatisticsView:
         with services.database.write() as session:
             if masks.ask_to_measure(session, digest):
                 now = services.database.now(session)
-                jobs.enqueue(session, Task.MEASURE_MASKS, Queue.CPU, digest, now)
+                outbox.add(session, Task.MEASURE_MASKS, Queue.CPU, [digest], now)
         services.wake()
     return StatisticsView(digest=digest, statistics=row.statistics)
 

@@ -7,16 +7,19 @@ from typing import Any, Literal
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from raiw.errors import InvalidInput
 from raiw.jobs.craft import CraftJob
+from raiw.jobs.document import JobDocument
 from raiw.jobs.registry import KINDS
 from service.contract.errors import Busy
-from service.contract.jobs import JobStatus, JobView, PlanView, main_file
+from service.contract.jobs import JobStatus, JobSummary, PlanView, main_file
 from service.contract.requests import JobRequest
 from service.contract.tasks import queue_of
 from service.jobs.checks import check_request, check_scores
 from service.jobs.services import Services
-from service.jobs.views import job_view, plan_view
-from service.store import jobs, masks
+from service.jobs.views import job_summary, plan_view
+from service.store import jobs, requests
+from service.store.requests import Packed
 from service.store.tables import Job
 
 Outcome = Literal["hit", "joined", "created"]
@@ -27,7 +30,7 @@ _RACES = 5
 class Submission:
     """A job, and how the request came by it."""
 
-    job: JobView
+    job: JobSummary
     outcome: Outcome
 
 
@@ -54,36 +57,53 @@ def submit(services: Services, request: JobRequest) -> Submission:
     """
     document = request.document()
     key = document.content_key()
+    packed = Packed.of(_asked_for(document))  # takes long, so before others wait for us
     for _ in range(_RACES):
         try:
             with services.database.write() as session:
                 check_request(session, document)
-                submission = _get_or_create(services, session, request, key)
+                job_id, outcome = _get_or_create(services, session, request, key, packed)
+                shown = jobs.show(session, job_id)
         except IntegrityError:
             continue  # another server inserted the same key first: look again and join it
-        if submission.outcome == "created":
+        if outcome == "created":
             services.wake()
-        return submission
+        assert shown is not None  # noqa: S101 -- the transaction has just seen it
+        return Submission(job_summary(shown), outcome)
     raise Busy(f"the same job was created and ended {_RACES} times meanwhile; try again")
 
 
 def _get_or_create(
-    services: Services, session: Session, request: JobRequest, key: str
-) -> Submission:
+    services: Services, session: Session, request: JobRequest, key: str, packed: Packed
+) -> tuple[str, Outcome]:
     now = services.database.now(session)
     made = _made(session, request.kind, key)
-    if made:
-        job = jobs.find_succeeded(session, key)
-        if job is None:
-            job = _succeeded(session, _new_job(services, request, key, now), made, now)
-        digest = job.mask_digest
-        return Submission(job_view(job, masks.find(session, digest) if digest else None), "hit")
-    job = jobs.find_active(session, key)
+    job = jobs.find_succeeded(session, key) if made else jobs.find_active(session, key)
     if job is not None:
-        return Submission(job_view(job, None), "joined")
-    job = _new_job(services, request, key, now)
+        return job.id, "hit" if made else "joined"
+    if not made:
+        _check_deadline(request.deadline_at, now)
+    job = _new_job(services, request, key, requests.add(session, packed), now)
+    if made:
+        return _succeeded(session, job, made, now).id, "hit"
     jobs.add(session, job, now)
-    return Submission(job_view(job, None), "created")
+    return job.id, "created"
+
+
+def _check_deadline(deadline: datetime | None, now: datetime) -> None:
+    """Refuse a new job that would expire at once; a result or a job that is there is not new.
+
+    Raises
+    ------
+    InvalidInput
+        The deadline is not in the future.
+    """
+    if deadline is not None and deadline <= now:
+        raise InvalidInput(
+            f"deadline_at {deadline.isoformat()} has passed: it is {now.isoformat()}; choose a "
+            f"later one, or leave it out",
+            pointer="/deadline_at",
+        )
 
 
 def _made(session: Session, kind: str, key: str) -> dict[str, Any]:
@@ -108,15 +128,22 @@ def _succeeded(session: Session, job: Job, made: dict[str, Any], now: datetime) 
     return job
 
 
-def _new_job(services: Services, request: JobRequest, key: str, now: datetime) -> Job:
+def _asked_for(document: JobDocument) -> dict[str, Any]:
+    if isinstance(document, CraftJob):
+        return document.spec.canonical()
+    return document.model_dump(mode="json")
+
+
+def _new_job(services: Services, request: JobRequest, key: str, digest: str, now: datetime) -> Job:
     document = request.document()
     return Job(
         id=jobs.new_job_id(),
         kind=request.kind,
         status=JobStatus.QUEUED,
         content_key=key,
-        spec=document.spec.canonical() if isinstance(document, CraftJob) else {},
-        task=None if isinstance(document, CraftJob) else document.model_dump(mode="json"),
+        # What a terminal or database takes for a command is not shown.
+        name="".join(one if one.isprintable() else "\ufffd" for one in document.subject),
+        request=digest,
         importance=getattr(document, "importance", None),
         algorithm=document.algorithm,
         note=request.metadata,
@@ -130,6 +157,6 @@ def _new_job(services: Services, request: JobRequest, key: str, now: datetime) -
         events=0,
         created_at=now,
         run_after=now,
-        published_at=now,
+        published_at=None,
         deadline_at=request.deadline_at,
     )

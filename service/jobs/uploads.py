@@ -6,8 +6,9 @@ its request, or in parts, and then what arrived before a broken connection count
 """
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from datetime import timedelta
+from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -23,6 +24,11 @@ from service.store.tables import Blob, Upload
 PART_BYTES = 64 << 20
 """Most bytes of one part: what a crash of the server can cost an upload."""
 
+Answer = TypeVar("Answer")
+Receiving = Generator[None, bytes, Answer]
+"""A use case that is sent its bytes piece by piece, and nothing at their end. Between two pieces
+it costs no thread, however slow the client is."""
+
 
 def find_blob(services: Services, digest: str) -> BlobView | None:
     """Return what is known of a blob, None when it is not stored."""
@@ -31,7 +37,7 @@ def find_blob(services: Services, digest: str) -> BlobView | None:
     return _blob_view(blob) if blob else None
 
 
-def put_blob(services: Services, digest: str, size: int, pieces: Iterable[bytes]) -> BlobView:
+def receive_blob(services: Services, digest: str, size: int) -> Receiving[BlobView]:
     """Take a whole blob in one go; whatever fails, nothing of it stays.
 
     Raises
@@ -44,7 +50,7 @@ def put_blob(services: Services, digest: str, size: int, pieces: Iterable[bytes]
     _check_size(services, size)
     with services.artifacts.stage(size) as staged:
         receiver = _Receiver(staged, digest, size)
-        for piece in pieces:
+        while piece := (yield):
             receiver.write(piece)
         return _store(services, receiver)
 
@@ -95,7 +101,7 @@ def get_upload(services: Services, upload_id: str) -> UploadView:
     )
 
 
-def append(services: Services, upload_id: str, offset: int, pieces: Iterable[bytes]) -> UploadView:
+def receive_part(services: Services, upload_id: str, offset: int) -> Receiving[UploadView]:
     """Take the part that starts at ``offset``; the part that fills the upload completes it.
 
     What came before a broken connection is kept. An upload with wrong bytes is forgotten.
@@ -119,7 +125,7 @@ def append(services: Services, upload_id: str, offset: int, pieces: Iterable[byt
             return upload
         receiver = _open_part(services, staged, upload, offset)
         try:
-            for piece in pieces:
+            while piece := (yield):
                 receiver.write(piece)
             if staged.size == upload.bytes:
                 _store(services, receiver)
@@ -143,6 +149,27 @@ def abandon(services: Services, upload_id: str) -> None:
     with services.database.write() as session:
         session.delete(_find(session, upload_id))
     services.artifacts.discard(upload_id)
+
+
+def put_blob(services: Services, digest: str, size: int, pieces: Iterable[bytes]) -> BlobView:
+    """Take a whole blob whose bytes are at hand, as :func:`receive_blob` says."""
+    return _fed(receive_blob(services, digest, size), pieces)
+
+
+def append(services: Services, upload_id: str, offset: int, pieces: Iterable[bytes]) -> UploadView:
+    """Take a part whose bytes are at hand, as :func:`receive_part` says."""
+    return _fed(receive_part(services, upload_id, offset), pieces)
+
+
+def _fed(receiving: Receiving[Answer], pieces: Iterable[bytes]) -> Answer:
+    try:
+        next(receiving)
+        for piece in (*pieces, b""):
+            receiving.send(piece)
+    except StopIteration as end:
+        answer: Answer = end.value
+        return answer
+    raise AssertionError("the end of the bytes ends a use case")
 
 
 def remove_expired(services: Services) -> None:

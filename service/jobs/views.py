@@ -7,28 +7,30 @@ from service.contract.jobs import (
     FileView,
     JobResult,
     JobStatus,
+    JobSummary,
     JobUrls,
-    JobView,
     PlanView,
     Progress,
     main_file,
 )
-from service.store.tables import Job, JobEvent, Masks
+from service.store.jobs import Shown
+from service.store.tables import JobEvent
 
 
-def job_view(job: Job, masks: Masks | None) -> JobView:
-    """Show a job; ``masks`` is what its digest names."""
+def job_summary(shown: Shown) -> JobSummary:
+    """Show a job, without what it was asked for."""
+    job = shown.job
     status = JobStatus(job.status)
     url = f"/v1/jobs/{job.id}"
-    return JobView(
+    result = _result(shown)
+    return JobSummary(
         id=job.id,
         kind=job.kind,
+        name=job.name,
         status=status,
         done=status in ENDED,
         content_key=job.content_key,
-        spec=job.spec if job.task is None else None,
         importance=job.importance,
-        task=job.task,
         algorithm=job.algorithm,
         metadata=job.note,
         attempt=job.attempt,
@@ -40,35 +42,30 @@ def job_view(job: Job, masks: Masks | None) -> JobView:
         deadline_at=job.deadline_at,
         timeout_seconds=job.timeout_seconds,
         error=job.error,
-        result=_result(job, masks),
+        result=result,
         urls=JobUrls(
             self=url,
             events=f"{url}/events",
             cancel=f"{url}/cancel",
-            result=_result_url(job, masks),
+            result=result and f"/v1/{'blobs' if result.files else 'masks'}/{result.digest}",
         ),
     )
 
 
-def _result(job: Job, masks: Masks | None) -> JobResult | None:
-    if masks is not None:
-        return JobResult(digest=masks.digest, file_sha256=masks.file_sha256, bytes=masks.size)
-    if job.outcome is None:
+def _result(shown: Shown) -> JobResult | None:
+    digest = shown.job.mask_digest
+    if digest is not None and shown.file_sha256 is not None and shown.bytes is not None:
+        return JobResult(digest=digest, file_sha256=shown.file_sha256, bytes=shown.bytes)
+    if shown.outcome is None:
         return None
-    main = main_file(job.outcome)
+    main = main_file(shown.outcome)
     return JobResult(
         digest=main["digest"],
         file_sha256=main["digest"],
         bytes=main["bytes"],
-        files=[FileView.model_validate(file) for file in job.outcome["files"]],
-        report=job.outcome["report"],
+        files=[FileView.model_validate(file) for file in shown.outcome["files"]],
+        report=shown.outcome["report"],
     )
-
-
-def _result_url(job: Job, masks: Masks | None) -> str | None:
-    if masks is not None:
-        return f"/v1/masks/{masks.digest}"
-    return f"/v1/blobs/{main_file(job.outcome)['digest']}" if job.outcome else None
 
 
 def event_view(event: JobEvent) -> EventView:

@@ -11,21 +11,24 @@ A worker's writes carry its attempt number: once the job was taken from it, they
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, exists, or_, select, tuple_, update
-from sqlalchemy.orm import Session
+from sqlalchemy import or_, select, tuple_, update
+from sqlalchemy.orm import Session, defer
 
 from service.contract.errors import WorkerLost
 from service.contract.jobs import ENDED, JobStatus, main_file
 from service.contract.problems import problem_of
-from service.contract.tasks import Queue, Task
-from service.store.tables import Job, JobEvent, Masks, Outbox, Outcome, Result
+from service.contract.tasks import Task
+from service.store import outbox
+from service.store.tables import Job, JobEvent, Masks, Outcome, Result
 
 HELD = (JobStatus.RUNNING, JobStatus.CANCELING)
+_STREAMED = {"yield_per": 10}
+"""A page ends when it has bytes enough, so rows are not fetched all at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,26 @@ class Attempt:
     number: int
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a job stands: its state, and how many events have led there."""
+
+    status: JobStatus
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A job with what clients are shown of its result."""
+
+    job: Job
+    file_sha256: str | None
+    bytes: int | None
+    """Of the mask file, if the job has made masks."""
+    outcome: dict[str, Any] | None
+    """Files and report, if it has made something else."""
+
+
 def new_job_id() -> str:
     """Return a fresh job id."""
     return f"job_{secrets.token_hex(12)}"
@@ -44,6 +67,18 @@ def new_job_id() -> str:
 def find(session: Session, job_id: str) -> Job | None:
     """Return a job."""
     return session.get(Job, job_id)
+
+
+def show(session: Session, job_id: str) -> Shown | None:
+    """Return a job with the mask file it made."""
+    row = session.execute(_shown().where(Job.id == job_id)).one_or_none()
+    return None if row is None else Shown(row[0], row[1], row[2], row[0].outcome)
+
+
+def standings(session: Session, job_ids: Sequence[str]) -> dict[str, Standing]:
+    """Return where jobs stand, by id; one that is gone is left out."""
+    rows = session.execute(select(Job.id, Job.status, Job.events).where(Job.id.in_(job_ids)))
+    return {job_id: Standing(JobStatus(status), events) for job_id, status, events in rows}
 
 
 def find_active(session: Session, content_key: str) -> Job | None:
@@ -83,24 +118,26 @@ def find_outcome(session: Session, content_key: str) -> dict[str, Any] | None:
 
 def page(
     session: Session, status: str | None, before: tuple[datetime, str] | None, size: int
-) -> Sequence[Job]:
-    """Return up to ``size`` jobs, newest first, older than ``before``."""
-    query = select(Job).order_by(Job.created_at.desc(), Job.id.desc()).limit(size)
+) -> Iterator[Shown]:
+    """Yield up to ``size`` jobs, newest first, older than ``before``; without their reports."""
+    files, main = Job.outcome["files"], Job.outcome["main"]
+    query = _shown().add_columns(files, main).options(defer(Job.outcome, raiseload=True))
     if status is not None:
         query = query.where(Job.status == status)
     if before is not None:
         query = query.where(tuple_(Job.created_at, Job.id) < tuple_(*before))
-    return session.scalars(query).all()
+    query = query.order_by(Job.created_at.desc(), Job.id.desc()).limit(size)
+    for job, digest, bytes_, made, named in session.execute(query, execution_options=_STREAMED):
+        outcome = {"files": made, "main": named, "report": None} if made else None
+        yield Shown(job, digest, bytes_, outcome)
 
 
-def events_after(session: Session, job_id: str, seq: int, size: int) -> Sequence[JobEvent]:
-    """Return up to ``size`` events later than number ``seq``, oldest first."""
-    return session.scalars(
-        select(JobEvent)
-        .where(JobEvent.job_id == job_id, JobEvent.seq > seq)
-        .order_by(JobEvent.seq)
-        .limit(size)
-    ).all()
+def events_after(session: Session, job_id: str, seq: int, size: int) -> Iterator[JobEvent]:
+    """Yield up to ``size`` events later than number ``seq``, oldest first."""
+    query = select(JobEvent).where(JobEvent.job_id == job_id, JobEvent.seq > seq)
+    yield from session.scalars(
+        query.order_by(JobEvent.seq).limit(size), execution_options=_STREAMED
+    )
 
 
 def add_event(
@@ -113,19 +150,12 @@ def add_event(
     session.add(JobEvent(job_id=job_id, seq=seq, event=event, data=data, created_at=now))
 
 
-def enqueue(session: Session, task: Task, queue: str, argument: str, due: datetime) -> None:
-    """Write a message that the janitor will publish once it is due."""
-    session.add(
-        Outbox(task=task, queue=queue, argument=argument, created_at=due, next_attempt_at=due)
-    )
-
-
 def add(session: Session, job: Job, now: datetime) -> None:
     """Insert a queued job with its first event and its message."""
     session.add(job)
     session.flush()
     add_event(session, job.id, "status", {"status": JobStatus.QUEUED}, now)
-    enqueue(session, Task.RUN_JOB, job.queue, job.id, now)
+    outbox.add(session, Task.RUN_JOB, job.queue, [job.id], now)
 
 
 def claim(session: Session, job_id: str, owner: str, lease: timedelta, now: datetime) -> Job | None:
@@ -225,13 +255,7 @@ def end(
 
 def cancel(session: Session, job_id: str, now: datetime) -> bool:
     """Cancel a queued job, or ask a running one to stop; False when it has ended."""
-    if _close(
-        session,
-        update(Job).where(Job.id == job_id, Job.status == JobStatus.QUEUED),
-        JobStatus.CANCELED,
-        None,
-        now,
-    ):
+    if end_queued(session, job_id, JobStatus.CANCELED, now):
         return True
     asked = session.scalar(
         update(Job)
@@ -248,33 +272,13 @@ def cancel(session: Session, job_id: str, now: datetime) -> bool:
     )
 
 
-def expire_queued(session: Session, now: datetime) -> int:
-    """End the queued jobs whose deadline has passed; return how many."""
-    overdue = session.scalars(
-        select(Job.id).where(Job.status == JobStatus.QUEUED, Job.deadline_at <= now)
-    ).all()
-    return sum(
-        _close(
-            session,
-            update(Job).where(Job.id == job_id, Job.status == JobStatus.QUEUED),
-            JobStatus.EXPIRED,
-            None,
-            now,
-        )
-        for job_id in overdue
-    )
-
-
-def reap(session: Session, now: datetime, backoff: timedelta) -> int:
-    """Take the jobs whose worker fell silent from it: requeue, cancel or fail; return how many."""
-    lost = session.scalars(
-        select(Job)
-        .where(Job.status.in_(HELD), Job.lease_expires_at < now)
-        .with_for_update(skip_locked=True)
-    ).all()
-    for job in lost:
-        lose(session, Attempt(job.id, job.attempt), backoff, now)
-    return len(lost)
+def end_queued(session: Session, job_id: str, status: JobStatus, now: datetime) -> bool:
+    """Close a queued job that nobody has started; its message is not sent if it still waits."""
+    queued = update(Job).where(Job.id == job_id, Job.status == JobStatus.QUEUED)
+    if not _close(session, queued, status, None, now):
+        return False
+    outbox.withdraw(session, job_id)
+    return True
 
 
 def lose(session: Session, attempt: Attempt, backoff: timedelta, now: datetime) -> None:
@@ -301,43 +305,11 @@ def release(session: Session, attempt: Attempt, queue: str, now: datetime) -> No
     end(session, attempt, JobStatus.CANCELED, None, now)
 
 
-def republish(session: Session, now: datetime, patience: timedelta) -> int:
-    """Write a new message for every queued job that nobody has claimed; return how many."""
-    waiting = exists().where(Outbox.argument == Job.id)
-    stale = session.scalars(
-        update(Job)
-        .where(
-            Job.status == JobStatus.QUEUED,
-            Job.run_after <= now - patience,
-            or_(Job.published_at.is_(None), Job.published_at <= now - patience),
-            ~waiting,
-        )
-        .values(published_at=now)
-        .returning(Job)
-    ).all()
-    for job in stale:
-        enqueue(session, Task.RUN_JOB, job.queue, job.id, now)
-    return len(stale)
-
-
-def remeasure(session: Session, now: datetime, patience: timedelta, most: int) -> int:
-    """Ask again for statistics that were asked for and did not come; return how many."""
-    waiting = exists().where(Outbox.argument == Masks.digest)
-    candidates = session.scalars(
-        select(Masks).where(
-            Masks.statistics.is_(None), Masks.measure_attempts.between(1, most - 1), ~waiting
-        )
-    ).all()
-    stale = [m for m in candidates if m.created_at <= now - patience * (m.measure_attempts + 1)]
-    for masks in stale:
-        masks.measure_attempts += 1
-        enqueue(session, Task.MEASURE_MASKS, Queue.CPU, masks.digest, now)
-    return len(stale)
-
-
-def forget(session: Session, ended_before: datetime) -> None:
-    """Remove jobs that ended before a time; their masks stay."""
-    session.execute(delete(Job).where(Job.status.in_(ENDED), Job.finished_at < ended_before))
+def _shown() -> Any:
+    """Select jobs with their mask files, but not with what stands in these."""
+    return select(Job, Masks.file_sha256, Masks.size).outerjoin(
+        Masks, Masks.digest == Job.mask_digest
+    )
 
 
 def _succeed(session: Session, attempt: Attempt, now: datetime, **made: Any) -> Job | None:
@@ -388,7 +360,7 @@ def _requeue(session: Session, attempt: Attempt, queue: str, due: datetime, now:
             status=JobStatus.QUEUED,
             phase="queued",
             run_after=due,
-            published_at=due,
+            published_at=None,
             lease_owner=None,
             lease_expires_at=None,
         )
@@ -397,4 +369,4 @@ def _requeue(session: Session, attempt: Attempt, queue: str, due: datetime, now:
     if requeued is not None:
         data = {"status": JobStatus.QUEUED, "after_attempt": attempt.number}
         add_event(session, attempt.job_id, "status", data, now)
-        enqueue(session, Task.RUN_JOB, queue, attempt.job_id, due)
+        outbox.add(session, Task.RUN_JOB, queue, [attempt.job_id], due)

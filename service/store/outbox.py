@@ -1,43 +1,62 @@
 """Messages waiting for the broker.
 
-A message is taken for a while, published, and then removed. Whoever dies in between leaves it to
-be published a second time, which is harmless: a claim decides who runs a job.
+The broker is given a few at a time and the rest wait here, so that what it loses is little and what
+is canceled never reaches it. A message is taken for a while, published, and then removed. Whoever
+dies in between leaves it to be published a second time, which is harmless: a claim decides who runs
+a job.
 """
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
+from service.contract.tasks import Queue, Task
 from service.store.tables import Job, Outbox
 
-_BATCH = 100
+
+def add(session: Session, task: Task, queue: str, arguments: Sequence[str], due: datetime) -> None:
+    """Write messages that the janitor will publish once they are due."""
+    shared = {"task": task, "queue": queue, "created_at": due, "next_attempt_at": due}
+    if arguments:
+        session.execute(insert(Outbox), [{**shared, "argument": name} for name in arguments])
 
 
-def take(session: Session, now: datetime, hold: timedelta) -> Sequence[Outbox]:
+def has_due(session: Session, queue: Queue, now: datetime) -> bool:
+    """Whether a message of a queue is due."""
+    due = select(Outbox.id).where(Outbox.queue == queue, Outbox.next_attempt_at <= now).limit(1)
+    return session.scalar(due) is not None
+
+
+def take(
+    session: Session, queue: Queue, most: int, now: datetime, hold: timedelta
+) -> Sequence[Outbox]:
     """Return due messages, oldest first, and keep other janitors from them for ``hold``."""
     messages = session.scalars(
         select(Outbox)
-        .where(Outbox.next_attempt_at <= now)
+        .where(Outbox.queue == queue, Outbox.next_attempt_at <= now)
         .order_by(Outbox.id)
-        .limit(_BATCH)
+        .limit(most)
         .with_for_update(skip_locked=True)
     ).all()
-    for message in messages:
-        message.next_attempt_at = now + hold
-        message.attempts += 1
+    postpone(session, messages, now + hold)
     return messages
 
 
 def remove(session: Session, published: Sequence[Outbox], now: datetime) -> None:
     """Drop published messages and note on their jobs when that was."""
     session.execute(delete(Outbox).where(Outbox.id.in_([message.id for message in published])))
-    arguments = [message.argument for message in published]
-    session.execute(update(Job).where(Job.id.in_(arguments)).values(published_at=now))
+    told = [message.argument for message in published if message.task == Task.RUN_JOB]
+    session.execute(update(Job).where(Job.id.in_(told)).values(published_at=now))
 
 
 def postpone(session: Session, messages: Sequence[Outbox], due: datetime) -> None:
-    """Try messages again at ``due``."""
+    """Let messages be taken at ``due``."""
     ids = [message.id for message in messages]
     session.execute(update(Outbox).where(Outbox.id.in_(ids)).values(next_attempt_at=due))
+
+
+def withdraw(session: Session, job_id: str) -> None:
+    """Drop the message of a job that need not run any more."""
+    session.execute(delete(Outbox).where(Outbox.argument == job_id, Outbox.task == Task.RUN_JOB))

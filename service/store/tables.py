@@ -61,6 +61,23 @@ Big = BigInteger().with_variant(Integer, "sqlite")
 """64 bits on both; SQLite counts rows by itself only in a column it calls INTEGER."""
 
 ACTIVE = text("status IN ('queued', 'running')")
+DUE = text("deadline_at IS NOT NULL")
+# Partial indexes, and the very words with which their rows are asked for: a database that is given
+# the values apart from the statement does not see that the index serves.
+PUBLISHED = text("status = 'queued' AND published_at IS NOT NULL")
+ASKED = text("statistics IS NULL AND measure_attempts > 0")
+
+
+class Request(Table):
+    """What jobs were asked for, kept once however many ask, as :mod:`service.store.requests` does.
+
+    Apart from the jobs: their rows are rewritten at every step and read in numbers.
+    """
+
+    __tablename__ = "requests"
+
+    digest: Mapped[str] = mapped_column(String(71), primary_key=True)
+    packed: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class Job(Table):
@@ -78,17 +95,31 @@ class Job(Table):
             postgresql_where=ACTIVE,
         ),
         Index("ix_jobs_created_at_id", "created_at", "id"),
-        Index("ix_jobs_status_run_after", "status", "run_after"),
+        Index("ix_jobs_status_created_at_id", "status", "created_at", "id"),
+        # Few jobs at a time are with the broker, have a deadline or are held: what the janitor asks
+        # for every second is found without looking at those that only wait.
+        Index(
+            "ix_jobs_published",
+            "queue",
+            "published_at",
+            sqlite_where=PUBLISHED,
+            postgresql_where=PUBLISHED,
+        ),
+        Index("ix_jobs_due", "status", "deadline_at", sqlite_where=DUE, postgresql_where=DUE),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     kind: Mapped[str] = mapped_column(String(20))
     status: Mapped[str] = mapped_column(String(20))
     content_key: Mapped[str] = mapped_column(String(71), index=True)
-    spec: Mapped[dict[str, Any]]
-    """What a craft job crafts; empty for other kinds."""
-    task: Mapped[dict[str, Any] | None]
-    """What a job of another kind was asked for."""
+    name: Mapped[str] = mapped_column(String(200), server_default="")
+    """What the job is about, for lists: the spec's name, or the network."""
+    request: Mapped[str] = mapped_column(
+        ForeignKey("requests.digest"),
+        index=True,
+        nullable=True,  # SQLite adds no column that refers and must not be null
+    )
+    """Digest of what was asked for: the spec of a craft job, the task of another kind."""
     importance: Mapped[str | None] = mapped_column(String(71))
     algorithm: Mapped[str] = mapped_column(String(40))
     note: Mapped[dict[str, Any]]
@@ -106,8 +137,9 @@ class Job(Table):
     run_after: Mapped[datetime]
     """Not before; moved on by the backoff after a lost attempt."""
     published_at: Mapped[datetime | None]
+    """When the broker took the message of a queued job; None while it waits in the outbox."""
     started_at: Mapped[datetime | None]
-    finished_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None] = mapped_column(index=True)
     deadline_at: Mapped[datetime | None]
     lease_owner: Mapped[str | None] = mapped_column(String(200))
     lease_expires_at: Mapped[datetime | None]
@@ -133,20 +165,32 @@ class Outbox(Table):
     """A message for the broker, written with the change it announces."""
 
     __tablename__ = "outbox"
+    __table_args__ = (Index("ix_outbox_queue_id", "queue", "id"),)
 
     id: Mapped[int] = mapped_column(Big, primary_key=True, autoincrement=True)
     task: Mapped[str] = mapped_column(String(60))
     queue: Mapped[str] = mapped_column(String(40))
-    argument: Mapped[str] = mapped_column(String(100))
+    argument: Mapped[str] = mapped_column(String(100), index=True)
     created_at: Mapped[datetime]
-    next_attempt_at: Mapped[datetime] = mapped_column(index=True)
-    attempts: Mapped[int] = mapped_column(default=0)
+    next_attempt_at: Mapped[datetime]
+
+
+class Duty(Table):
+    """A piece of housekeeping that one server does for all of them."""
+
+    __tablename__ = "duties"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    due_at: Mapped[datetime]
 
 
 class Masks(Table):
     """A stored set of masks. Equal bits are stored once, with the file that came first."""
 
     __tablename__ = "masks"
+    __table_args__ = (
+        Index("ix_masks_asked", "created_at", sqlite_where=ASKED, postgresql_where=ASKED),
+    )
 
     digest: Mapped[str] = mapped_column(String(71), primary_key=True)
     file_sha256: Mapped[str] = mapped_column(String(71))

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import pkgutil
 import re
 from collections import Counter
@@ -180,3 +181,17 @@ def test_the_page_of_the_service_lists_every_setting_and_kind_of_job() -> None:
     named = set(re.findall(r"`RAIW_([A-Z_]+)(?:=\d+)?`", page)) - {"URL", ""}
     assert named == {name.upper() for name in Settings.model_fields}
     assert re.findall(r"^\| `(\w+)`(?: \(the default\))? \| ", page, re.MULTILINE)[1:5] == [*KINDS]
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_algorithm_documents_what_it_takes(name: str) -> None:
+    entry = ALGORITHMS[name]
+    build = entry.load()
+    taken = ["shape", "edges", "scores", "stream", *entry.options]
+    sections = dict(
+        re.findall(r"(?ms)^(\w+)\n-+\n(.*?)(?=^\w+\n-+\n|\Z)", inspect.getdoc(build) or "")
+    )
+    assert list(inspect.signature(build).parameters) == taken
+    assert re.findall(r"(?m)^\w+$", sections["Parameters"]) == taken
+    assert sections["Returns"]
+    assert entry.source

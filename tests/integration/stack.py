@@ -153,6 +153,10 @@ class Broker:
         self._process.kill()
         self._process.wait()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def flush(self) -> None:
         self.client.flushall()
 
@@ -232,6 +236,10 @@ class Stack:
     def start_worker(self, **settings: str) -> Worker:
         self.workers.append(Worker(self.environment | settings, self.log))
         return self.workers[-1]
+
+    @property
+    def api_pid(self) -> int:
+        return self._api.pid
 
     def kill_api(self) -> None:
         self._api.kill()

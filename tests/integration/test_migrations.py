@@ -1,5 +1,6 @@
 """The chain of migrations: it keeps what is stored, and can be walked both ways."""
 
+import json
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -8,12 +9,13 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 
 from service.settings import Settings
+from service.store import requests
 from service.store.database import Database
 from service.store.migrate import downgrade, upgrade
-from service.store.tables import Table
+from service.store.tables import Job, Table
 from tests.integration.stack import Postgres, Sqlite
 
 
@@ -39,27 +41,43 @@ def test_the_tables_are_those_of_the_code(database: Database) -> None:
         assert compare_metadata(context, Table.metadata) == []
 
 
+SPECS = {"job_1": {"name": "a\nb", "layers": [1]}, "job_2": {"name": "a\nb", "layers": [1]}}
+TASK = {"kind": "train", "network": "digits-cnn"}
+
+
 def test_jobs_and_their_events_survive_every_step(database: Database) -> None:
-    move(database, "head")
+    upgrade(database, "0003")
     now = datetime.now(UTC)
     job = {
-        "id": "job_1", "kind": "craft", "status": "queued", "content_key": "k", "spec": "{}",
-        "algorithm": "raiw", "note": "{}", "queue": "raiw.cpu", "timeout_seconds": 1.0,
-        "max_attempts": 3, "attempt": 0, "phase": "queued", "completed": 0, "total": 1,
-        "events": 1, "created_at": now, "run_after": now,
+        "kind": "craft", "status": "queued", "algorithm": "raiw", "note": "{}", "task": None,
+        "queue": "raiw.cpu", "timeout_seconds": 1.0, "max_attempts": 3, "attempt": 0,
+        "phase": "queued", "completed": 0, "total": 1, "events": 1, "created_at": now,
+        "run_after": now,
     }  # fmt: skip
-    columns = ", ".join(job)
-    values = ", ".join(f":{name}" for name in job)
+    rows = [
+        job | {"id": name, "content_key": name, "spec": json.dumps(spec)}
+        for name, spec in SPECS.items()
+    ]
+    trains = {"id": "job_3", "content_key": "k", "kind": "train", "spec": "{}"}
+    rows.append(job | trains | {"task": json.dumps(TASK)})
+    columns = ", ".join(rows[0])
+    values = ", ".join(f":{name}" for name in rows[0])
     with database.engine.begin() as connection:
-        connection.execute(text(f"INSERT INTO jobs ({columns}) VALUES ({values})"), job)  # noqa: S608
+        connection.execute(text(f"INSERT INTO jobs ({columns}) VALUES ({values})"), rows)  # noqa: S608
         connection.execute(
             text("INSERT INTO job_events VALUES ('job_1', 1, 'status', '{}', :now)"), {"now": now}
         )
-    for revision in ("0002", "0001", "head"):
+    for revision in ("head", "0002", "0001", "head"):
         move(database, revision)
         with database.engine.connect() as connection:
-            assert connection.scalar(text("SELECT count(*) FROM jobs")) == 1
+            assert connection.scalar(text("SELECT count(*) FROM jobs")) == 3
             assert connection.scalar(text("SELECT count(*) FROM job_events")) == 1
+    with database.read() as session:
+        assert session.scalar(text("SELECT count(*) FROM requests")) == 2
+        assert {job.id: job.name for job in session.scalars(select(Job))} == {
+            "job_1": "a\ufffdb", "job_2": "a\ufffdb", "job_3": ""
+        }  # fmt: skip
+    assert {name: requests.read(database, name) for name in SPECS} == SPECS
     move(database, "base")
     with database.engine.connect() as connection:
         assert set(inspect(connection).get_table_names()) <= {"alembic_version"}

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,7 +28,7 @@ from raiw.training.checkpoint import FILE as CHECKPOINT
 from service.contract.jobs import JobView
 from service.contract.requests import JobRequest
 from service.jobs.cancel import cancel
-from service.jobs.queries import get_job, list_events
+from service.jobs.queries import get_job, list_events, list_jobs, open_request
 from service.jobs.services import Services
 from service.jobs.submit import submit
 from service.jobs.uploads import put_blob
@@ -284,7 +285,7 @@ def test_what_the_version_before_has_stored_is_shown_and_done(tmp_path: Path) ->
     before.close()
     services = opened(tmp_path)
     done = get_job(services, "job_done")
-    assert done.task == asked
+    assert json.loads(zlib.decompress(open_request(services, "job_done"))) == asked
     assert done.result
     assert (done.result.digest, done.result.report) == (file["digest"], {"layers": 3})
     assert done.urls.result == f"/v1/blobs/{file['digest']}"
@@ -292,6 +293,13 @@ def test_what_the_version_before_has_stored_is_shown_and_done(tmp_path: Path) ->
     assert made.status == "succeeded", made.error
     assert made.result
     assert [one.name for one in made.result.files] == ["weights-seed-0"]
+    listed = {
+        job.id: job.result
+        for job in list_jobs(services, status=None, page_size=9, page_token="").items
+    }
+    assert {job_id: one and one.digest for job_id, one in listed.items()} == {
+        "job_done": done.result.digest, "job_next": made.result.digest,
+    }  # fmt: skip
     services.database.close()
 
 

@@ -1,5 +1,6 @@
 """Scores of 16 bits give what the same values in float32 give, and are never widened as a whole."""
 
+import json
 import tracemalloc
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import raiw
 from raiw.algorithms import ALGORITHMS
 from raiw.crafting.bounds.certificate import certify
 from raiw.crafting.randomness import Stream
+from raiw.errors import InvalidImportance
 from raiw.kernels.cells import Scores
 from raiw.kernels.exact import kept_score
 from raiw.scores.importance import open_importance
@@ -68,3 +70,45 @@ def test_a_layer_is_crafted_without_a_copy_of_its_scores(dtype: type, tmp_path: 
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak <= scores.nbytes / 4
+
+
+def file_of(scores: Scores, path: Path, shift: int) -> Path:
+    """A safetensors file whose tensor starts ``shift`` bytes past a multiple of eight."""
+    dtype = "BF16" if scores.dtype == ml_dtypes.bfloat16 else f"F{8 * scores.itemsize}"
+    tensor = {"dtype": dtype, "shape": scores.shape, "data_offsets": [0, scores.nbytes]}
+    header = json.dumps({"fc": tensor}).encode()
+    header += b" " * (-len(header) % 8 + shift)
+    path.write_bytes(len(header).to_bytes(8, "little") + header + scores.tobytes())
+    return path
+
+
+def square(side: int) -> Spec:
+    layer = {"name": "fc", "kind": "linear", "in_features": side, "out_features": side}
+    return Spec.parse({"layers": [layer], "craft": {"degree": 5}})
+
+
+@pytest.mark.parametrize("dtype", [*HALVES, np.float32, np.float64])
+def test_where_a_tensor_starts_in_its_file_changes_nothing(dtype: type, tmp_path: Path) -> None:
+    scores = np.random.default_rng(0).standard_normal((24, 24)).astype(dtype)
+    masks = [
+        raiw.craft(square(24), file_of(scores, tmp_path / f"{shift}.safetensors", shift))
+        for shift in range(8)
+    ]
+    assert len({(mask.digest, mask["fc"].kept_score) for mask in masks}) == 1
+
+
+@pytest.mark.parametrize("bits", [0x7C00, 0x7E00, 0xFE00])
+@pytest.mark.parametrize("share", [0.001, 0.5, 1.0])
+def test_no_number_is_refused_wherever_its_tensor_starts(
+    bits: int, share: float, tmp_path: Path
+) -> None:
+    """Infinity and NaN of float16, which as bfloat16 are numbers."""
+    rng = np.random.default_rng(1)
+    scores = rng.standard_normal((24, 24)).astype(np.float16)
+    chosen = rng.random(scores.shape) < share
+    chosen[23, 23] = True
+    scores.view(np.uint16)[chosen] = bits
+    for shift in range(8):
+        path = file_of(scores, tmp_path / f"{shift}.safetensors", shift)
+        with pytest.raises(InvalidImportance, match=r"'fc' holds (inf|nan) at"):
+            raiw.craft(square(24), path)

@@ -18,8 +18,9 @@ from hypothesis.stateful import (
 from sqlalchemy import select
 
 from service.contract.jobs import ENDED, JobStatus
+from service.contract.tasks import Queue
 from service.settings import Settings
-from service.store import jobs, migrate, outbox
+from service.store import jobs, migrate, outbox, recovery, requests
 from service.store.database import Database
 from service.store.tables import Job, JobEvent, Masks, Outbox, Result
 
@@ -84,7 +85,7 @@ class JobLife(RuleBasedStateMachine):
                 kind="craft",
                 status=JobStatus.QUEUED,
                 content_key=key,
-                spec={},
+                request=requests.add(session, requests.Packed.of({})),
                 algorithm="regular",
                 note={},
                 queue="raiw.cpu",
@@ -93,7 +94,6 @@ class JobLife(RuleBasedStateMachine):
                 total=1,
                 created_at=self.now,
                 run_after=self.now,
-                published_at=self.now,
                 deadline_at=patience and self.now + timedelta(seconds=patience),
             )
             jobs.add(session, job, self.now)
@@ -102,7 +102,7 @@ class JobLife(RuleBasedStateMachine):
     @rule()
     def relay(self) -> None:
         with self.database.write() as session:
-            taken = outbox.take(session, self.now, timedelta(seconds=15))
+            taken = outbox.take(session, Queue.CPU, 100, self.now, timedelta(seconds=15))
         with self.database.write() as session:
             outbox.remove(session, taken, self.now)
         self.messages += [message.argument for message in taken]
@@ -110,12 +110,17 @@ class JobLife(RuleBasedStateMachine):
     @rule()
     def relay_dies_after_publishing(self) -> None:
         with self.database.write() as session:
-            taken = outbox.take(session, self.now, timedelta(seconds=15))
+            taken = outbox.take(session, Queue.CPU, 100, self.now, timedelta(seconds=15))
         self.messages += [message.argument for message in taken]
 
     @rule()
     def flush_broker(self) -> None:
         self.messages.clear()
+
+    @rule(job_id=submitted)
+    def a_worker_dies_before_it_claims(self, job_id: str) -> None:
+        if job_id in self.messages:
+            self.messages.remove(job_id)
 
     @rule(target=claimed, key=st.sampled_from("abc"))
     def submit_and_start(self, key: str) -> Any:
@@ -162,9 +167,12 @@ class JobLife(RuleBasedStateMachine):
     @rule()
     def sweep(self) -> None:
         with self.database.write() as session:
-            jobs.expire_queued(session, self.now)
-            jobs.reap(session, self.now, timedelta(seconds=1))
-            jobs.republish(session, self.now, timedelta(seconds=30))
+            recovery.expire_queued(session, self.now)
+            recovery.reap(session, self.now, timedelta(seconds=1))
+            before = self.now - timedelta(seconds=30)
+            published = recovery.published(session, Queue.CPU, before)
+            lost = [job_id for job_id in published if job_id not in self.messages]
+            recovery.publish_again(session, Queue.CPU, lost, before, self.now)
 
     @rule(target=claimed, attempt=claimed)
     def the_worker_falls_silent(self, attempt: jobs.Attempt) -> Any:
@@ -196,7 +204,7 @@ class JobLife(RuleBasedStateMachine):
         with self.database.read() as session:
             rows = session.scalars(select(Job)).all()
             events = session.scalars(select(JobEvent).order_by(JobEvent.seq)).all()
-            queued_or_told = {message.argument for message in session.scalars(select(Outbox))}
+            unsent = {message.argument for message in session.scalars(select(Outbox))}
             results = {result.content_key for result in session.scalars(select(Result))}
         for job in rows:
             ended = self.ends.setdefault(job.id, job.status) if job.status in ENDED else None
@@ -209,8 +217,10 @@ class JobLife(RuleBasedStateMachine):
             own = [event for event in events if event.job_id == job.id]
             assert [event.seq for event in own] == list(range(1, job.events + 1))
             assert own[-1].data["status"] == job.status, "every change of state is an event"
-            waits = job.status == JobStatus.QUEUED and job.attempt == 0
-            assert not waits or job.id in queued_or_told or job.published_at is not None
+            if job.status == JobStatus.QUEUED:
+                assert job.id in unsent or job.published_at is not None
+            if job.status in ENDED and job.attempt == 0:
+                assert job.id not in unsent, "what was canceled in time is never published"
         active = [job.content_key for job in rows if job.status in ("queued", "running")]
         assert len(active) == len(set(active)), "equal requests share one job"
 

@@ -97,3 +97,35 @@ def test_densities_follow_the_allocation_until_a_layer_is_dense(
                 tolerance = 2 * most / one.cells + 2 * most * own / others / other.cells
                 expected = min(1.0, other.density * own / others)
                 assert one.density >= expected - tolerance
+
+
+@given(networks(), st.booleans())
+def test_a_plan_is_made_once_and_names_the_algorithm_that_runs(
+    layers: list[dict], scored: bool
+) -> None:
+    spec = Spec.parse({"layers": layers, "craft": {"density": 0.5}})
+    plan = spec.plan(scored=scored)
+    assert plan is spec.plan(scored=scored)
+    assert plan.algorithm == ("raiw" if scored else "regular")
+    assert {layer.algorithm for layer in plan.layers} == {plan.algorithm}
+    other = spec.plan(scored=not scored)
+    assert [layer.edges for layer in other.layers] == [layer.edges for layer in plan.layers]
+
+
+@given(networks())
+def test_a_changed_copy_has_a_plan_of_its_own(layers: list[dict]) -> None:
+    spec = Spec.parse({"layers": layers, "craft": {"density": 0.5}})
+    dense = spec.model_copy(update={"craft": spec.craft.model_copy(update={"density": 1.0})})
+    assert dense.plan().edges == sum(layer.cells for layer in spec.plan().layers)
+    assert spec == Spec.parse(spec.canonical())
+
+
+def test_costs_of_many_sizes_are_shared() -> None:
+    """Two hundred sizes of kernels, and a rest that no change meets: forty seconds once."""
+    layers = [
+        {"name": f"x{i}", "kind": "conv1d", "in_channels": 1, "out_channels": 1,
+         "kernel_size": i + 1}
+        for i in range(220)
+    ]  # fmt: skip
+    plan = Spec.parse({"layers": layers, "craft": {"parameters": 5891}}).plan()
+    assert 5891 - 220 < plan.weights <= 5891

@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from raiw import catalogue
 from raiw.errors import ImpossibleTarget, InvalidSpec, NotFound, TooLarge
 from raiw.readers.documents import decode_document
-from raiw.specs.spec import Spec
+from raiw.specs.spec import MAX_LAYERS, Spec
 
 
 def linear(name: str = "fc", n_in: int = 4, out: int = 8) -> dict:
@@ -149,7 +150,11 @@ def test_an_impossible_target_names_the_nearest(craft: dict, pointer: str, neare
         ({"craft": {"degree": 1}}, "/layers", "layers"),
         ({"layers": [conv(groups=3)], "craft": {"degree": 1}}, "/layers/0", "groups=3"),
         ({"layers": [conv(kernel_size=[3])], "craft": {"degree": 1}}, "/layers/0", "2"),
-        ({"layers": [conv(kernel_size=[])], "craft": {"degree": 1}}, "/layers/0", "kernel_size"),
+        (
+            {"layers": [conv(kernel_size=[])], "craft": {"degree": 1}},
+            "/layers/0/kernel_size",
+            "at least 1",
+        ),
         ({"layers": [linear()], "craft": {"algorithm": "riaw"}}, "/craft/algorithm", "'raiw'"),
         ({"layers": [linear()], "craft": {"density": 1.5}}, "/craft/density", "1"),
         ({"layers": [linear()], "craft": {"density": float("nan")}}, "/craft/density", ""),
@@ -174,8 +179,8 @@ def test_a_fault_is_told_with_its_pointer(document: object, pointer: str, words:
 
 
 def test_too_many_layers_are_refused_with_the_limit() -> None:
-    layers = [linear(f"fc{i}") for i in range(10_000)]
-    with pytest.raises(TooLarge, match="4096"):
+    layers = [linear(f"fc{i}") for i in range(MAX_LAYERS + 1)]
+    with pytest.raises(TooLarge, match=str(MAX_LAYERS)):
         Spec.parse({"layers": layers, "craft": {"degree": 1}})
 
 
@@ -321,3 +326,13 @@ def test_operations_need_positions() -> None:
     assert "layer 'conv' has no positions" in detail
     at, detail = fault({"layers": [linear()], "craft": {"flops": 100}})
     assert "the nearest feasible number is 64" in detail
+
+
+def test_names_that_the_catalogue_has_not_are_not_kept():
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            assert catalogue.read(f"{number}" + "x" * 100_000) is None
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()

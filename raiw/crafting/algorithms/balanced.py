@@ -4,6 +4,8 @@ An edge that two vertices in demand would spend their degrees on costs their pri
 (:mod:`raiw.crafting.bounds.prices`); the greedy pass on what is left comes within a fraction of a
 per cent of the optimum. The better of this graph and that of ``raiw`` is returned, so it never
 keeps less.
+
+Source: linear-programming duality of the transportation polytope; no publication of this pass.
 """
 
 import math
@@ -18,7 +20,24 @@ from raiw.kernels.exact import kept_score
 
 
 def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream) -> Built:
-    """Build the graph of ``edges`` edges for an ``(out, in)`` array of scores.
+    """Build the graph of ``edges`` edges; costs some tens of passes over the scores.
+
+    Parameters
+    ----------
+    shape
+        ``(out, in)`` vertices.
+    edges
+        Edges of the graph, 0 to ``out·in``.
+    scores
+        ``(out, in)`` scores in any unit, of float16, bfloat16, float32 or float64; higher is kept
+        first, -inf never.
+    stream
+        Ignored: nothing is drawn.
+
+    Returns
+    -------
+    Built
+        The graph that keeps more of the two, and how many of its edges the completion placed.
 
     Raises
     ------

@@ -22,6 +22,23 @@ from raiw.kernels.cells import Scores, as_wide
 def build(shape: tuple[int, int], edges: int, *, scores: Scores | None, stream: Stream) -> Built:
     """Build the graph; costs a partition of every output's scores, or O(edges) draws.
 
+    Parameters
+    ----------
+    shape
+        ``(out, in)`` vertices.
+    edges
+        Edges of the graph, 0 to ``out·in``.
+    scores
+        ``(out, in)`` scores in any unit, of float16, bfloat16, float32 or float64; higher is kept
+        first, -inf never. None to draw at random.
+    stream
+        What is drawn without scores comes from it alone.
+
+    Returns
+    -------
+    Built
+        The graph.
+
     Raises
     ------
     Infeasible

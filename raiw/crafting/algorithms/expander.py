@@ -14,7 +14,24 @@ from raiw.kernels.cells import Scores
 
 
 def build(shape: tuple[int, int], edges: int, *, scores: Scores | None, stream: Stream) -> Built:
-    """Build the graph; O(edges) draws."""
+    """Build the graph; O(edges) draws.
+
+    Parameters
+    ----------
+    shape
+        ``(out, in)`` vertices.
+    edges
+        Edges of the graph, 0 to ``out·in``.
+    scores
+        Ignored.
+    stream
+        What is drawn comes from it alone.
+
+    Returns
+    -------
+    Built
+        The graph.
+    """
     out, n_in = shape
     if n_in > out:
         return Built(Graph(shape, draw_rows(shape, edges, stream)))

@@ -12,7 +12,23 @@ from raiw.kernels.cells import Scores
 
 
 def build(shape: tuple[int, int], edges: int, *, scores: Scores | None, stream: Stream) -> Built:
-    """Build the graph of ``edges`` edges.
+    """Build the graph of ``edges`` edges; costs as :func:`grow` says.
+
+    Parameters
+    ----------
+    shape
+        ``(out, in)`` vertices.
+    edges
+        Edges of the graph, 0 to ``out·in``.
+    scores
+        Ignored.
+    stream
+        Ignored: nothing is drawn.
+
+    Returns
+    -------
+    Built
+        The graph.
 
     Raises
     ------

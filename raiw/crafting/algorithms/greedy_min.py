@@ -2,6 +2,8 @@
 
 It ends in one dense block and vertices that no edge reaches: the counterexample of Figure 2a, to
 compare with. The step is that of :mod:`raiw.crafting.growth`.
+
+Source: Dong et al., Crafting Efficient Neural Graph of Large Entropy, IJCAI 2019, Figure 2a.
 """
 
 from raiw.crafting.built import Built
@@ -11,7 +13,23 @@ from raiw.kernels.cells import Scores
 
 
 def build(shape: tuple[int, int], edges: int, *, scores: Scores | None, stream: Stream) -> Built:
-    """Build the graph of ``edges`` edges.
+    """Build the graph of ``edges`` edges; costs as :func:`grow` says.
+
+    Parameters
+    ----------
+    shape
+        ``(out, in)`` vertices.
+    edges
+        Edges of the graph, 0 to ``out·in``.
+    scores
+        Ignored.
+    stream
+        Ignored: nothing is drawn.
+
+    Returns
+    -------
+    Built
+        The graph.
 
     Raises
     ------

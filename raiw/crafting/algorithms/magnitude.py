@@ -18,6 +18,23 @@ from raiw.kernels.cells import Scores, as_wide
 def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream) -> Built:
     """Build the graph of the ``edges`` highest scores; costs a partition of a copy of them.
 
+    Parameters
+    ----------
+    shape
+        ``(out, in)`` vertices.
+    edges
+        Edges of the graph, 0 to ``out·in``.
+    scores
+        ``(out, in)`` scores in any unit, of float16, bfloat16, float32 or float64; higher is kept
+        first, -inf never.
+    stream
+        Ignored: nothing is drawn.
+
+    Returns
+    -------
+    Built
+        The graph.
+
     Raises
     ------
     Infeasible

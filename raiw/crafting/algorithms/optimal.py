@@ -27,7 +27,24 @@ _PRECISION = 2.0**-36
 
 
 def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream) -> Built:
-    """Build the graph of ``edges`` edges for an ``(out, in)`` array of scores.
+    """Build the graph of ``edges`` edges; costs a flow over some times as many arcs.
+
+    Parameters
+    ----------
+    shape
+        ``(out, in)`` vertices.
+    edges
+        Edges of the graph, 0 to ``out·in``.
+    scores
+        ``(out, in)`` scores in any unit, of float16, bfloat16, float32 or float64; higher is kept
+        first, -inf never.
+    stream
+        Ignored: nothing is drawn.
+
+    Returns
+    -------
+    Built
+        The graph.
 
     Raises
     ------

@@ -26,7 +26,26 @@ from raiw.kernels.cells import Scores
 def build(
     shape: tuple[int, int], edges: int, *, scores: Scores | None, stream: Stream, position: int
 ) -> Built:
-    """Build the graph of the layer at ``position``; costs one byte a cell."""
+    """Build the graph of the layer at ``position``; costs one byte a cell.
+
+    Parameters
+    ----------
+    shape
+        ``(out, in)`` vertices.
+    edges
+        Edges of the graph, ``out·in/q`` for a common divisor q of both sides.
+    scores
+        Ignored.
+    stream
+        Ignored: nothing is drawn.
+    position
+        Place of the layer among those of the network, from 0.
+
+    Returns
+    -------
+    Built
+        The graph.
+    """
     out, n_in = shape
     period = math.gcd(out, n_in)
     inverse = out * n_in // edges

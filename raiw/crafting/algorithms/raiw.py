@@ -25,7 +25,24 @@ from raiw.kernels.cells import Scores, as_native, cells
 
 
 def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream) -> Built:
-    """Build the graph of ``edges`` edges for an ``(out, in)`` array of scores.
+    """Build the graph of ``edges`` edges; costs a few reads of the scores.
+
+    Parameters
+    ----------
+    shape
+        ``(out, in)`` vertices.
+    edges
+        Edges of the graph, 0 to ``out·in``.
+    scores
+        ``(out, in)`` scores in any unit, of float16, bfloat16, float32 or float64; higher is kept
+        first, -inf never.
+    stream
+        Ignored: nothing is drawn.
+
+    Returns
+    -------
+    Built
+        The graph, and how many edges the completion placed.
 
     Raises
     ------

@@ -20,7 +20,24 @@ from raiw.kernels.cells import Scores
 
 
 def build(shape: tuple[int, int], edges: int, *, scores: Scores | None, stream: Stream) -> Built:
-    """Build a random graph of ``edges`` edges with even degrees."""
+    """Build a random graph of ``edges`` edges with even degrees.
+
+    Parameters
+    ----------
+    shape
+        ``(out, in)`` vertices.
+    edges
+        Edges of the graph, 0 to ``out·in``.
+    scores
+        Ignored.
+    stream
+        What is drawn comes from it alone.
+
+    Returns
+    -------
+    Built
+        The graph.
+    """
     out, n_in = shape
     bits = np.zeros((out, -(-n_in // 8)), np.uint8)
     kernels.regular(bits, n_in, edges, stream.key)

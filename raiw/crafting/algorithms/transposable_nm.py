@@ -25,6 +25,25 @@ def build(
 ) -> Built:
     """Build the graph of N = ``edges·m/cells``; some microseconds a block of M = 8.
 
+    Parameters
+    ----------
+    shape
+        ``(out, in)`` vertices.
+    edges
+        Edges of the graph, ``out·in·N/m``.
+    scores
+        ``(out, in)`` scores in any unit, of float16, bfloat16, float32 or float64; higher is kept
+        first, -inf never. None to draw at random.
+    stream
+        What is drawn without scores comes from it alone.
+    m
+        Consecutive inputs that share N edges; divides both sides; at most 32.
+
+    Returns
+    -------
+    Built
+        The graph.
+
     Raises
     ------
     Infeasible

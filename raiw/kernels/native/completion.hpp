@@ -5,6 +5,9 @@
 // ever joined to outputs that were eligible, and edges a swap adds have an end that was eligible at
 // the start, which rules them out for later swaps. So gains only fall: a stored gain is an upper
 // bound, and the first of a heap whose gain is still true is the best of all.
+//
+// Whatever the scores and the graph hold, the search ends: a swap whose gain is not a number is
+// none, a gain that is put back is smaller, and every gathering makes a swap or is the last.
 #pragma once
 
 #include <algorithm>
@@ -27,12 +30,10 @@ public:
     template <class Score, class Usable>
     Vertex best(Vertex target, Score score, Usable usable) {
         List& list = lists_[target];
-        for (;;) {
-            for (; list.next < list.size; ++list.next)
-                if (usable(list.vertices[list.next])) return list.vertices[list.next];
-            if (list.whole) return kNone;
-            refill(list, score, usable);
-        }
+        for (; list.next < list.size; ++list.next)
+            if (usable(list.vertices[list.next])) return list.vertices[list.next];
+        if (!list.whole) refill(list, score, usable);
+        return list.next < list.size ? list.vertices[list.next] : kNone;
     }
 
 private:
@@ -85,7 +86,8 @@ public:
     // Swaps until no edge is missing or no swap is left; returns the number of swaps.
     std::int64_t run() {
         const std::int64_t missing = missing_;
-        while (missing_ > 0 && gather()) {
+        for (std::int64_t before = missing_ + 1; missing_ > 0 && missing_ < before && gather();) {
+            before = missing_;
             std::make_heap(heap_.begin(), heap_.end(), worse);
             while (missing_ > 0 && !heap_.empty()) try_best();
         }
@@ -149,10 +151,9 @@ private:
             std::nth_element(heap_.begin(), last, heap_.end(), better);
             heap_.resize(most);
             cutoff_ = heap_.back();
-            cut_ = true;
         };
         heap_.clear();
-        cut_ = false;
+        cutoff_ = kWorst;
         std::vector<bool> has_out(scores_.columns);
         std::vector<double> out_score(scores_.columns);
         for (Vertex y = 0; y < scores_.columns; ++y)
@@ -171,7 +172,7 @@ private:
             const double in_score = scores_(x, v);
             for (const Vertex y : row) {
                 const double gain = (out_score[y] + in_score) - static_cast<double>(scores_(x, y));
-                if (!has_out[y] || (cut_ && gain < cutoff_.gain)) continue;
+                if (!has_out[y] || !(gain >= cutoff_.gain)) continue;
                 heap_.push_back({gain, x, y});
                 if (heap_.size() == 2 * most) trim();
             }
@@ -199,9 +200,9 @@ private:
         const Vertex u = best_out(swap.y), v = best_in(swap.x);
         if (u == kNone || v == kNone) return;
         const double now = gain(swap.x, swap.y, u, v);
-        if (now == swap.gain) return make(swap, u, v);
+        if (now >= swap.gain) return make(swap, u, v);
         swap.gain = now;
-        if (cut_ && better(cutoff_, swap)) return;  // the next gathering finds it
+        if (!(now >= cutoff_.gain) || better(cutoff_, swap)) return;  // the next gathering finds it
         heap_.push_back(swap);
         std::push_heap(heap_.begin(), heap_.end(), worse);
     }
@@ -221,8 +222,8 @@ private:
     std::int64_t missing_;
     Partners outs_, ins_;
     std::vector<Swap> heap_;
-    Swap cutoff_{};
-    bool cut_ = false;
+    static constexpr Swap kWorst{-std::numeric_limits<double>::infinity(), kNone, kNone};
+    Swap cutoff_ = kWorst;  // the worst that was kept, where not all were
 };
 
 }  // namespace raiw

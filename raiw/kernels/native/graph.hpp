@@ -13,8 +13,9 @@ using Word = std::uint64_t;
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "rows of bits are read as words");
 
-// How scores lie in memory; 16-bit ones are widened to float where they are read.
-enum class Stored { own_type, half, brain };
+// How scores lie in memory. Where they are read those of 16 bits are widened to float, and those
+// at an address that is no multiple of their size are copied.
+enum class Stored { in_place, unaligned, half, brain };
 
 // IEEE binary16, exactly.
 inline float widen_half(std::uint16_t bits) {
@@ -42,44 +43,61 @@ inline float widen_brain(std::uint16_t bits) {
     return value;
 }
 
-void widen(const std::uint16_t* from, std::size_t n, Stored stored, float* to);  // in rows.hpp
+// The value at any address.
+template <class T>
+inline T load(const std::uint8_t* from) {
+    T value;
+    __builtin_memcpy(&value, from, sizeof value);
+    return value;
+}
 
-// Rows are outputs, columns inputs; row-major. Of 16-bit scores one row at a time is at hand, in
-// `wide`, which holds `columns` floats.
+// Widens n scores of 16 bits; in rows.hpp.
+void widen(const std::uint8_t* from, std::size_t n, Stored stored, float* to);
+
+// Rows are outputs, columns inputs; row-major. Of scores that do not lie in place one row at a time
+// is at hand, in `scratch`, which holds `columns` values.
 template <class T>
 struct Scores {
-    const void* cells;
+    const std::uint8_t* bytes;
     std::size_t rows, columns;
     Stored stored;
-    float* wide;
+    T* scratch;
 
     const T* row(Vertex u) const {
+        const std::uint8_t* from = at(u * columns);
+        if (stored == Stored::in_place) return reinterpret_cast<const T*>(from);
         if constexpr (sizeof(T) == sizeof(float))
-            if (stored != Stored::own_type) {
-                widen(halves() + u * columns, columns, stored, wide);
-                return wide;
+            if (stored != Stored::unaligned) {
+                widen(from, columns, stored, scratch);
+                return scratch;
             }
-        return own() + u * columns;
+        __builtin_memcpy(scratch, from, columns * sizeof(T));
+        return scratch;
     }
     T operator()(Vertex u, Vertex v) const {
-        const std::size_t cell = u * columns + v;
-        if (stored == Stored::own_type) return own()[cell];
-        return stored == Stored::half ? widen_half(halves()[cell]) : widen_brain(halves()[cell]);
+        const std::uint8_t* from = at(u * columns + v);
+        if constexpr (sizeof(T) == sizeof(float)) {
+            if (stored == Stored::half) return widen_half(load<std::uint16_t>(from));
+            if (stored == Stored::brain) return widen_brain(load<std::uint16_t>(from));
+        }
+        return load<T>(from);
     }
-    void prefetch(Vertex u, Vertex v) const {
-        const std::size_t cell = u * columns + v;
-        __builtin_prefetch(stored == Stored::own_type ? static_cast<const void*>(own() + cell)
-                                                      : halves() + cell);
-    }
+    void prefetch(Vertex u, Vertex v) const { __builtin_prefetch(at(u * columns + v)); }
 
 private:
-    const T* own() const { return static_cast<const T*>(cells); }
-    const std::uint16_t* halves() const { return static_cast<const std::uint16_t*>(cells); }
+    const std::uint8_t* at(std::size_t cell) const {
+        return bytes + cell * (stored < Stored::half ? sizeof(T) : sizeof(std::uint16_t));
+    }
 };
 
 // The smallest finite score: everything below is -inf, which means never.
 template <class T>
 constexpr T kLowest = std::numeric_limits<T>::lowest();
+
+template <class T>
+constexpr bool is_finite(T score) {
+    return score >= kLowest<T> && score <= std::numeric_limits<T>::max();
+}
 
 // Bit v & 7 of byte v >> 3 of row u tells whether edge (u, v) is kept.
 struct Bits {
@@ -87,6 +105,7 @@ struct Bits {
     std::size_t rows, columns, stride;
 
     std::uint8_t* row(Vertex u) const { return bytes + u * stride; }
+    std::int64_t cells() const { return static_cast<std::int64_t>(rows * columns); }
     bool has(Vertex u, Vertex v) const { return row(u)[v >> 3] >> (v & 7) & 1; }
     void add(Vertex u, Vertex v, bool edge = true) const {
         row(u)[v >> 3] |= static_cast<std::uint8_t>(edge << (v & 7));

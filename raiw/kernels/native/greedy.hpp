@@ -277,4 +277,13 @@ typename Greedy<T, Candidate>::Thresholds Greedy<T, Candidate>::choose(std::int6
     return at;
 }
 
+// Runs the pass with the smallest candidates that hold its scores and vertices.
+template <class T>
+void place_greedily(Scores<T> scores, Bits graph, std::int64_t edges) {
+    if constexpr (sizeof(T) == sizeof(float))
+        if (std::max(graph.rows, graph.columns) <= Narrow::kMostVertices)
+            return Greedy<T, Narrow>(scores, graph, edges).run();
+    Greedy<T, Wide>(scores, graph, edges).run();
+}
+
 }  // namespace raiw

@@ -1,11 +1,8 @@
-// Python binding of the crafting kernels. Arrays come in through the buffer protocol; shapes and
-// values were checked by the caller. Every kernel runs without the GIL.
-#define PY_SSIZE_T_CLEAN
-#define Py_LIMITED_API 0x030B0000
-#include <Python.h>
+// Python binding of the crafting kernels: reads the arguments of each, and runs it.
+#include "adapter.hpp"
 
-#include <exception>
 #include <new>
+#include <stdexcept>
 
 #include "completion.hpp"
 #include "greedy.hpp"
@@ -20,327 +17,228 @@ namespace {
 
 using namespace raiw;
 
-class Buffer {
-public:
-    ~Buffer() { PyBuffer_Release(&view); }
-    Py_buffer view{};
+PyObject* none() { return Py_NewRef(Py_None); }
 
-    template <class T>
-    T* cells() const {
-        return static_cast<T*>(view.buf);
-    }
-    bool is_double() const { return view.itemsize == sizeof(double); }
-    // Scores of 16 bits are read as float: format `e` is binary16, `H` holds bfloat16.
-    template <class T>
-    Scores<T> scores() {
-        const auto columns = static_cast<std::size_t>(view.shape[1]);
-        Stored stored = Stored::own_type;
-        if (view.itemsize == sizeof(std::uint16_t)) {
-            stored = *view.format == 'e' ? Stored::half : Stored::brain;
-            wide_.resize(columns);
-        }
-        return {view.buf, rows(), columns, stored, wide_.data()};
-    }
-    Bits bits(Py_ssize_t columns) const {
-        return {static_cast<std::uint8_t*>(view.buf), rows(), static_cast<std::size_t>(columns),
-                static_cast<std::size_t>(view.shape[1])};
-    }
+PyObject* greedy(Arguments& given) {
+    const AnyScores scores = given.scores("scores");
+    const Bits graph = given.empty_graph("bits", scores.rows, scores.columns);
+    const std::int64_t edges = given.whole("edges", 0, scores.cells());
+    given.run([&] { scores.visit([&](auto cells) { place_greedily(cells, graph, edges); }); });
+    return none();
+}
 
-private:
-    std::size_t rows() const { return static_cast<std::size_t>(view.shape[0]); }
-    std::vector<float> wide_;
+PyObject* complete(Arguments& given) {
+    const AnyScores scores = given.scores("scores");
+    const Bits graph = given.graph("bits", scores.rows, scores.columns, Access::write);
+    const std::int64_t edges = given.whole("edges", 0, scores.cells());
+    std::int64_t swaps = 0;
+    given.run([&] {
+        scores.visit([&](auto cells) { swaps = Completion(cells, graph, edges).run(); });
+    });
+    return PyLong_FromLongLong(swaps);
+}
+
+// Reads how many inputs the graph has, which its bytes tell only roughly.
+void read_columns(Arguments& given, Bits& graph) {
+    const auto most = static_cast<std::int64_t>(graph.columns);
+    graph.columns = static_cast<std::size_t>(
+        given.whole("n_in", most - 7, std::min<std::int64_t>(most, Arguments::kMostVertices)));
+}
+
+PyObject* regular(Arguments& given) {
+    Bits graph = given.empty_graph("bits");
+    read_columns(given, graph);
+    const std::int64_t edges = given.whole("edges", 0, graph.cells());
+    const std::uint64_t key = given.key("key");
+    given.run([&] { RegularGraph(graph, key).build(edges); });
+    return none();
+}
+
+PyObject* uniform(Arguments& given) {
+    Bits graph = given.empty_graph("bits");
+    read_columns(given, graph);
+    const std::int64_t edges = given.whole("edges", 0, graph.cells() / 2);
+    const std::uint64_t key = given.key("key");
+    given.run([&] { draw_edges(graph, edges, key); });
+    return none();
+}
+
+PyObject* add_kept(Arguments& given) {
+    const AnyScores scores = given.scores("scores");
+    const Bits graph = given.graph("bits", scores.rows, scores.columns, Access::read);
+    std::int64_t* sums = given.written<Whole>("sums", {2, kExponents});
+    given.run([&] { scores.visit([&](auto cells) { raiw::add_kept(cells, graph, sums); }); });
+    return none();
+}
+
+// Scores with a price for every output and every input.
+struct Priced {
+    AnyScores scores;
+    const double *out, *ins;
+
+    explicit Priced(Arguments& given)
+        : scores(given.scores("scores")),
+          out(given.line<Double>("out_prices", scores.rows).values),
+          ins(given.line<Double>("in_prices", scores.columns).values) {}
+
+    // Calls kernel(PricedScores).
+    template <class Kernel>
+    void visit(Kernel kernel) const {
+        scores.visit([&](auto cells) { kernel(PricedScores{cells, out, ins}); });
+    }
 };
 
-// Runs a kernel without the GIL; returns whether it ended well, else sets a Python error.
-template <class Kernel>
-bool run(Kernel kernel) {
-    bool out_of_memory = false;
-    PyThreadState* state = PyEval_SaveThread();
-    try {
-        kernel();
-    } catch (const std::bad_alloc&) {
-        out_of_memory = true;
-    }
-    PyEval_RestoreThread(state);
-    if (out_of_memory) PyErr_NoMemory();
-    return !out_of_memory;
+PyObject* add_reduced(Arguments& given) {
+    const Priced priced(given);
+    std::int64_t* sums = given.written<Whole>("sums", {2, kExponents});
+    given.run([&] { priced.visit([&](auto cells) { raiw::add_reduced(cells, sums); }); });
+    return none();
 }
 
-template <class T>
-void greedy(Scores<T> scores, Bits graph, std::int64_t edges) {
-    const bool narrow = sizeof(T) == sizeof(float) &&
-                        std::max(graph.rows, graph.columns) <= Narrow::kMostVertices;
-    if constexpr (sizeof(T) == sizeof(float)) {
-        if (narrow) return Greedy<T, Narrow>(scores, graph, edges).run();
-    }
-    Greedy<T, Wide>(scores, graph, edges).run();
-}
-
-template <class T>
-void transposable(Scores<T> scores, Bits graph, int m, int n) {
-    Transposable block(m, n);
-    for (Vertex row = 0; row < graph.rows; row += static_cast<Vertex>(m))
-        for (Vertex column = 0; column < graph.columns; column += static_cast<Vertex>(m))
-            block.solve(scores, graph, row, column);
-}
-
-constexpr int kRead = PyBUF_ND | PyBUF_FORMAT, kWrite = PyBUF_ND | PyBUF_FORMAT | PyBUF_WRITABLE;
-
-PyObject* py_greedy(PyObject*, PyObject* args) {
-    Buffer scores, bits;
-    PyObject *scores_array, *bits_array;
-    long long edges;
-    if (!PyArg_ParseTuple(args, "OOL", &scores_array, &bits_array, &edges) ||
-        PyObject_GetBuffer(scores_array, &scores.view, kRead) < 0 ||
-        PyObject_GetBuffer(bits_array, &bits.view, kWrite) < 0)
-        return nullptr;
-    const Bits graph = bits.bits(scores.view.shape[1]);
-    const bool done = run([&] {
-        scores.is_double() ? greedy(scores.scores<double>(), graph, edges)
-                           : greedy(scores.scores<float>(), graph, edges);
-    });
-    return done ? Py_NewRef(Py_None) : nullptr;
-}
-
-PyObject* py_complete(PyObject*, PyObject* args) {
-    Buffer scores, bits;
-    PyObject *scores_array, *bits_array;
-    long long edges;
-    if (!PyArg_ParseTuple(args, "OOL", &scores_array, &bits_array, &edges) ||
-        PyObject_GetBuffer(scores_array, &scores.view, kRead) < 0 ||
-        PyObject_GetBuffer(bits_array, &bits.view, kWrite) < 0)
-        return nullptr;
-    const Bits graph = bits.bits(scores.view.shape[1]);
-    std::int64_t swaps = 0;
-    const bool done = run([&] {
-        swaps = scores.is_double()
-                    ? Completion<double>(scores.scores<double>(), graph, edges).run()
-                    : Completion<float>(scores.scores<float>(), graph, edges).run();
-    });
-    return done ? PyLong_FromLongLong(swaps) : nullptr;
-}
-
-PyObject* py_regular(PyObject*, PyObject* args) {
-    Buffer bits;
-    PyObject* bits_array;
-    Py_ssize_t columns;
-    long long edges;
-    unsigned long long key;
-    if (!PyArg_ParseTuple(args, "OnLK", &bits_array, &columns, &edges, &key) ||
-        PyObject_GetBuffer(bits_array, &bits.view, kWrite) < 0)
-        return nullptr;
-    const bool done = run([&] { RegularGraph(bits.bits(columns), key).build(edges); });
-    return done ? Py_NewRef(Py_None) : nullptr;
-}
-
-PyObject* py_uniform(PyObject*, PyObject* args) {
-    Buffer bits;
-    PyObject* bits_array;
-    Py_ssize_t columns;
-    long long edges;
-    unsigned long long key;
-    if (!PyArg_ParseTuple(args, "OnLK", &bits_array, &columns, &edges, &key) ||
-        PyObject_GetBuffer(bits_array, &bits.view, kWrite) < 0)
-        return nullptr;
-    const bool done = run([&] { draw_edges(bits.bits(columns), edges, key); });
-    return done ? Py_NewRef(Py_None) : nullptr;
-}
-
-PyObject* py_add_kept(PyObject*, PyObject* args) {
-    Buffer scores, bits, bins;
-    PyObject *scores_array, *bits_array, *bins_array;
-    if (!PyArg_ParseTuple(args, "OOO", &scores_array, &bits_array, &bins_array) ||
-        PyObject_GetBuffer(scores_array, &scores.view, kRead) < 0 ||
-        PyObject_GetBuffer(bits_array, &bits.view, kRead) < 0 ||
-        PyObject_GetBuffer(bins_array, &bins.view, kWrite) < 0)
-        return nullptr;
-    const Bits graph = bits.bits(scores.view.shape[1]);
-    auto* sums = static_cast<std::int64_t*>(bins.view.buf);
-    const bool done = run([&] {
-        scores.is_double() ? add_kept(scores.scores<double>(), graph, sums)
-                           : add_kept(scores.scores<float>(), graph, sums);
-    });
-    return done ? Py_NewRef(Py_None) : nullptr;
-}
-
-// Calls kernel(PricedScores) without the GIL, with scores of the type the buffer holds.
-template <class Kernel>
-bool run_priced(Buffer& scores, const Buffer& out, const Buffer& ins, Kernel kernel) {
-    return run([&] {
-        const double *out_prices = out.cells<double>(), *in_prices = ins.cells<double>();
-        scores.is_double()
-            ? kernel(PricedScores<double>{scores.scores<double>(), out_prices, in_prices})
-            : kernel(PricedScores<float>{scores.scores<float>(), out_prices, in_prices});
-    });
-}
-
-PyObject* py_add_reduced(PyObject*, PyObject* args) {
-    Buffer scores, out, ins, bins;
-    PyObject* arrays[4];
-    if (!PyArg_ParseTuple(args, "OOOO", &arrays[0], &arrays[1], &arrays[2], &arrays[3]) ||
-        PyObject_GetBuffer(arrays[0], &scores.view, kRead) < 0 ||
-        PyObject_GetBuffer(arrays[1], &out.view, kRead) < 0 ||
-        PyObject_GetBuffer(arrays[2], &ins.view, kRead) < 0 ||
-        PyObject_GetBuffer(arrays[3], &bins.view, kWrite) < 0)
-        return nullptr;
-    auto* sums = bins.cells<std::int64_t>();
-    const bool done = run_priced(scores, out, ins, [&](auto priced) { add_reduced(priced, sums); });
-    return done ? Py_NewRef(Py_None) : nullptr;
-}
-
-PyObject* py_mark_above(PyObject*, PyObject* args) {
-    Buffer scores, out, ins, bits;
-    PyObject* arrays[4];
-    double line;
-    if (!PyArg_ParseTuple(args, "OOOdO", &arrays[0], &arrays[1], &arrays[2], &line, &arrays[3]) ||
-        PyObject_GetBuffer(arrays[0], &scores.view, kRead) < 0 ||
-        PyObject_GetBuffer(arrays[1], &out.view, kRead) < 0 ||
-        PyObject_GetBuffer(arrays[2], &ins.view, kRead) < 0 ||
-        PyObject_GetBuffer(arrays[3], &bits.view, kWrite) < 0)
-        return nullptr;
-    const Bits graph = bits.bits(scores.view.shape[1]);
+PyObject* mark_above(Arguments& given) {
+    const Priced priced(given);
+    const double line = given.number("line");
+    const Bits graph =
+        given.graph("bits", priced.scores.rows, priced.scores.columns, Access::write);
     std::int64_t found = 0;
-    const bool done = run_priced(scores, out, ins,
-                                 [&](auto priced) { found = mark_above(priced, line, graph); });
-    return done ? PyLong_FromLongLong(found) : nullptr;
-}
-
-PyObject* py_mark_best(PyObject*, PyObject* args) {
-    Buffer scores, out, ins, out_lines, in_lines, bits;
-    PyObject* arrays[6];
-    if (!PyArg_ParseTuple(args, "OOOOOO", &arrays[0], &arrays[1], &arrays[2], &arrays[3],
-                          &arrays[4], &arrays[5]) ||
-        PyObject_GetBuffer(arrays[0], &scores.view, kRead) < 0 ||
-        PyObject_GetBuffer(arrays[1], &out.view, kRead) < 0 ||
-        PyObject_GetBuffer(arrays[2], &ins.view, kRead) < 0 ||
-        PyObject_GetBuffer(arrays[3], &out_lines.view, kRead) < 0 ||
-        PyObject_GetBuffer(arrays[4], &in_lines.view, kRead) < 0 ||
-        PyObject_GetBuffer(arrays[5], &bits.view, kWrite) < 0)
-        return nullptr;
-    const Bits graph = bits.bits(scores.view.shape[1]);
-    const bool done = run_priced(scores, out, ins, [&](auto priced) {
-        mark_best(priced, out_lines.cells<double>(), in_lines.cells<double>(), graph);
+    given.run([&] {
+        priced.visit([&](auto cells) { found = raiw::mark_above(cells, line, graph); });
     });
-    return done ? Py_NewRef(Py_None) : nullptr;
+    return PyLong_FromLongLong(found);
 }
 
-PyObject* py_finite_range(PyObject*, PyObject* scores_array) {
-    Buffer scores;
-    if (PyObject_GetBuffer(scores_array, &scores.view, kRead) < 0) return nullptr;
-    double lowest = 0, highest = 0;
-    const bool done = run([&] {
-        scores.is_double() ? finite_range(scores.scores<double>(), &lowest, &highest)
-                           : finite_range(scores.scores<float>(), &lowest, &highest);
+PyObject* mark_best(Arguments& given) {
+    const Priced priced(given);
+    const double* out_lines = given.line<Double>("out_lines", priced.scores.rows).values;
+    const double* in_lines = given.line<Double>("in_lines", priced.scores.columns).values;
+    const Bits graph =
+        given.graph("bits", priced.scores.rows, priced.scores.columns, Access::write);
+    given.run([&] {
+        priced.visit([&](auto cells) { raiw::mark_best(cells, out_lines, in_lines, graph); });
     });
-    return done ? Py_BuildValue("dd", lowest, highest) : nullptr;
+    return none();
 }
 
-PyObject* py_find_bad(PyObject*, PyObject* args) {
-    Buffer scores;
-    PyObject* scores_array;
-    int finite;
-    if (!PyArg_ParseTuple(args, "Op", &scores_array, &finite) ||
-        PyObject_GetBuffer(scores_array, &scores.view, kRead) < 0)
-        return nullptr;
+PyObject* find_bad(Arguments& given) {
+    const AnyScores scores = given.scores("scores");
+    const bool finite = given.truth("finite");
     std::int64_t place = -1;
-    const bool done = run([&] {
-        place = scores.is_double() ? find_bad(scores.scores<double>(), finite)
-                                   : find_bad(scores.scores<float>(), finite);
-    });
-    return done ? PyLong_FromLongLong(place) : nullptr;
+    given.run([&] { scores.visit([&](auto cells) { place = raiw::find_bad(cells, finite); }); });
+    return PyLong_FromLongLong(place);
 }
 
-PyObject* py_rank(PyObject* args, bool by_row) {
-    Buffer scores, prices, hints, ranked;
-    PyObject *scores_array, *prices_array, *hints_array, *ranked_array;
-    Py_ssize_t k;
-    if (!PyArg_ParseTuple(args, "OOOnO", &scores_array, &prices_array, &hints_array, &k,
-                          &ranked_array) ||
-        PyObject_GetBuffer(scores_array, &scores.view, kRead) < 0 ||
-        PyObject_GetBuffer(prices_array, &prices.view, kRead) < 0 ||
-        PyObject_GetBuffer(hints_array, &hints.view, kRead) < 0 ||
-        PyObject_GetBuffer(ranked_array, &ranked.view, kWrite) < 0)
-        return nullptr;
-    const Ranking ranking{static_cast<std::size_t>(k),
-                          static_cast<std::size_t>(ranked.view.shape[1]), hints.cells<double>(),
-                          ranked.cells<double>()};
-    const auto rank = [&](auto cells) {
-        by_row ? rank_rows(cells, prices.cells<double>(), ranking)
-               : rank_columns(cells, prices.cells<double>(), ranking);
-    };
-    const bool done = run([&] {
-        scores.is_double() ? rank(scores.scores<double>()) : rank(scores.scores<float>());
+PyObject* finite_range(Arguments& given) {
+    const AnyScores scores = given.scores("scores");
+    double lowest = 0, highest = 0;
+    given.run([&] {
+        scores.visit([&](auto cells) { raiw::finite_range(cells, &lowest, &highest); });
     });
-    return done ? Py_NewRef(Py_None) : nullptr;
+    return Py_BuildValue("dd", lowest, highest);
 }
 
-PyObject* py_rank_rows(PyObject*, PyObject* args) { return py_rank(args, true); }
+// Ranks the cells of every line of `lines`, which has `others` of them.
+template <class Rank>
+PyObject* rank(Arguments& given, const AnyScores& scores, std::size_t lines, std::size_t others,
+               Rank rank_lines) {
+    const double* prices = given.line<Double>("prices", others).values;
+    const double* hints = given.line<Double>("hints", lines).values;
+    const auto k = static_cast<std::size_t>(
+        given.whole("k", 0, static_cast<std::int64_t>(others)));
+    const Ranking ranking{k, lines, hints, given.written<Double>("ranked", {4, lines})};
+    given.run([&] { scores.visit([&](auto cells) { rank_lines(cells, prices, ranking); }); });
+    return none();
+}
 
-PyObject* py_rank_columns(PyObject*, PyObject* args) { return py_rank(args, false); }
+PyObject* rank_rows(Arguments& given) {
+    const AnyScores scores = given.scores("scores");
+    return rank(given, scores, scores.rows, scores.columns,
+                [](auto... all) { raiw::rank_rows(all...); });
+}
 
-PyObject* py_settle(PyObject*, PyObject* args) {
-    Buffer starts, columns, scores, kept, out_above, in_above, out_prices, in_prices;
-    PyObject* arrays[8];
-    double tolerance;
-    long long rounds;
-    if (!PyArg_ParseTuple(args, "OOOOOOOOdL", &arrays[0], &arrays[1], &arrays[2], &arrays[3],
-                          &arrays[4], &arrays[5], &arrays[6], &arrays[7], &tolerance, &rounds) ||
-        PyObject_GetBuffer(arrays[0], &starts.view, kRead) < 0 ||
-        PyObject_GetBuffer(arrays[1], &columns.view, kRead) < 0 ||
-        PyObject_GetBuffer(arrays[2], &scores.view, kRead) < 0 ||
-        PyObject_GetBuffer(arrays[3], &kept.view, kRead) < 0 ||
-        PyObject_GetBuffer(arrays[4], &out_above.view, kRead) < 0 ||
-        PyObject_GetBuffer(arrays[5], &in_above.view, kRead) < 0 ||
-        PyObject_GetBuffer(arrays[6], &out_prices.view, kWrite) < 0 ||
-        PyObject_GetBuffer(arrays[7], &in_prices.view, kWrite) < 0)
-        return nullptr;
-    const PricedArcs arcs{starts.cells<std::int64_t>(),
-                          columns.cells<std::int64_t>(),
-                          scores.cells<double>(),
-                          kept.cells<std::uint8_t>(),
-                          static_cast<std::size_t>(out_prices.view.shape[0]),
-                          static_cast<std::size_t>(in_prices.view.shape[0]),
-                          out_above.cells<std::uint8_t>(),
-                          in_above.cells<std::uint8_t>(),
-                          out_prices.cells<double>(),
-                          in_prices.cells<double>(),
-                          tolerance};
+PyObject* rank_columns(Arguments& given) {
+    const AnyScores scores = given.scores("scores");
+    return rank(given, scores, scores.columns, scores.rows,
+                [](auto... all) { raiw::rank_columns(all...); });
+}
+
+// Requires whole numbers from 0 to `most`, each at least the one before it if they ascend.
+void require_within(const char* name, Line<const std::int64_t> line, std::size_t most,
+                    bool ascending) {
+    std::int64_t least = 0;
+    for (std::size_t i = 0; i < line.length; ++i) {
+        const std::int64_t value = line.values[i];
+        if (value < least || value > static_cast<std::int64_t>(most))
+            refuse(PyExc_ValueError, "%s holds %lld at %zu: %lld to %zu is wanted", name,
+                   static_cast<long long>(value), i, static_cast<long long>(least), most);
+        if (ascending) least = value;
+    }
+}
+
+PyObject* settle(Arguments& given) {
+    const auto starts = given.line<Whole>("starts");
+    const auto columns = given.line<Whole>("columns");
+    const double* scores = given.line<Double>("scores", columns.length).values;
+    const std::uint8_t* kept = given.line<Flag>("kept", columns.length).values;
+    const auto out_above = given.line<Flag>("out_above"), in_above = given.line<Flag>("in_above");
+    const std::size_t outputs = out_above.length, inputs = in_above.length;
+    double* out_prices = given.written<Double>("out_prices", {outputs});
+    double* in_prices = given.written<Double>("in_prices", {inputs});
+    const double tolerance = given.number("tolerance");
+    const std::int64_t rounds =
+        given.whole("rounds", 0, static_cast<std::int64_t>(outputs + inputs + 2));
+    if (starts.length != outputs + 1)
+        refuse(PyExc_ValueError, "starts holds %zu numbers: %zu are wanted, one more than outputs",
+               starts.length, outputs + 1);
+    require_within("starts", starts, columns.length, true);
+    require_within("columns", columns, inputs - 1, false);
     bool settled = false;
-    const bool done = run([&] { settled = Settling(arcs).settle(rounds); });
-    return done ? PyBool_FromLong(settled) : nullptr;
+    given.run([&] {
+        settled = Settling({starts.values, columns.values, scores, kept, outputs, inputs,
+                            out_above.values, in_above.values, out_prices, in_prices, tolerance})
+                      .settle(rounds);
+    });
+    return PyBool_FromLong(settled);
 }
 
-PyObject* py_transposable(PyObject*, PyObject* args) {
-    Buffer scores, bits;
-    PyObject *scores_array, *bits_array;
-    int m, n;
-    if (!PyArg_ParseTuple(args, "OOii", &scores_array, &bits_array, &m, &n) ||
-        PyObject_GetBuffer(scores_array, &scores.view, kRead) < 0 ||
-        PyObject_GetBuffer(bits_array, &bits.view, kWrite) < 0)
+PyObject* transposable(Arguments& given) {
+    const AnyScores scores = given.scores("scores");
+    const Bits graph = given.empty_graph("bits", scores.rows, scores.columns);
+    const auto m = static_cast<int>(given.whole("m", 1, Transposable::kMost));
+    const auto n = static_cast<int>(given.whole("n", 0, m));
+    if (scores.rows % static_cast<std::size_t>(m) || scores.columns % static_cast<std::size_t>(m))
+        refuse(PyExc_ValueError, "m is %d: a divisor of both sides of (%zu, %zu) is wanted", m,
+               scores.rows, scores.columns);
+    given.run([&] { scores.visit([&](auto cells) { solve_blocks(cells, graph, m, n); }); });
+    return none();
+}
+
+template <PyObject* (*kernel)(Arguments&)>
+PyObject* call(PyObject*, PyObject* tuple) {
+    try {
+        Arguments given(tuple);
+        return kernel(given);
+    } catch (const Refused&) {
         return nullptr;
-    const Bits graph = bits.bits(scores.view.shape[1]);
-    const bool done = run([&] {
-        scores.is_double() ? transposable(scores.scores<double>(), graph, m, n)
-                           : transposable(scores.scores<float>(), graph, m, n);
-    });
-    return done ? Py_NewRef(Py_None) : nullptr;
+    } catch (const std::bad_alloc&) {
+        return PyErr_NoMemory();
+    }
 }
 
 PyMethodDef kMethods[] = {
-    {"greedy", py_greedy, METH_VARARGS, nullptr},
-    {"complete", py_complete, METH_VARARGS, nullptr},
-    {"regular", py_regular, METH_VARARGS, nullptr},
-    {"uniform", py_uniform, METH_VARARGS, nullptr},
-    {"add_kept", py_add_kept, METH_VARARGS, nullptr},
-    {"add_reduced", py_add_reduced, METH_VARARGS, nullptr},
-    {"mark_above", py_mark_above, METH_VARARGS, nullptr},
-    {"mark_best", py_mark_best, METH_VARARGS, nullptr},
-    {"find_bad", py_find_bad, METH_VARARGS, nullptr},
-    {"finite_range", py_finite_range, METH_O, nullptr},
-    {"rank_rows", py_rank_rows, METH_VARARGS, nullptr},
-    {"rank_columns", py_rank_columns, METH_VARARGS, nullptr},
-    {"settle", py_settle, METH_VARARGS, nullptr},
-    {"transposable", py_transposable, METH_VARARGS, nullptr},
+    {"greedy", call<greedy>, METH_VARARGS, nullptr},
+    {"complete", call<complete>, METH_VARARGS, nullptr},
+    {"regular", call<regular>, METH_VARARGS, nullptr},
+    {"uniform", call<uniform>, METH_VARARGS, nullptr},
+    {"add_kept", call<add_kept>, METH_VARARGS, nullptr},
+    {"add_reduced", call<add_reduced>, METH_VARARGS, nullptr},
+    {"mark_above", call<mark_above>, METH_VARARGS, nullptr},
+    {"mark_best", call<mark_best>, METH_VARARGS, nullptr},
+    {"find_bad", call<find_bad>, METH_VARARGS, nullptr},
+    {"finite_range", call<finite_range>, METH_VARARGS, nullptr},
+    {"rank_rows", call<rank_rows>, METH_VARARGS, nullptr},
+    {"rank_columns", call<rank_columns>, METH_VARARGS, nullptr},
+    {"settle", call<settle>, METH_VARARGS, nullptr},
+    {"transposable", call<transposable>, METH_VARARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 

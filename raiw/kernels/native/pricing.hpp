@@ -36,6 +36,9 @@ struct PricedScores {
     }
 };
 
+template <class T>
+PricedScores(Scores<T>, const double*, const double*) -> PricedScores<T>;
+
 // Adds what is above zero to exact sums.
 template <class T>
 void add_reduced(PricedScores<T> priced, std::int64_t* sums) {
@@ -92,7 +95,7 @@ std::int64_t find_bad(Scores<T> scores, bool finite) {
         const T* row = scores.row(u);
         unsigned good = 1;
         for (std::size_t v = 0; v < scores.columns; ++v) good &= (row[v] >= least) & (row[v] <= most);
-        for (std::size_t v = 0; !good; ++v)
+        for (std::size_t v = 0; !good && v < scores.columns; ++v)
             if (!(row[v] >= least && row[v] <= most))
                 return static_cast<std::int64_t>(u * scores.columns + v);
     }

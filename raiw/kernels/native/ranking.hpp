@@ -31,8 +31,8 @@ public:
         count_ = k_ + 2;
     }
 
-    // Whether the hint hid cells that were needed.
-    bool misled() const { return count_ < k_ + 2 && line > -kInf; }
+    // Whether the hint hid cells that were needed, as one that is not a number does.
+    bool misled() const { return count_ < k_ + 2 && line != -kInf; }
 
     void forget() {
         count_ = 0;

@@ -62,7 +62,7 @@ inline bool has_avx2() {
 #endif
 }
 
-inline void widen(const std::uint16_t* from, std::size_t n, Stored stored, float* to) {
+inline void widen(const std::uint8_t* from, std::size_t n, Stored stored, float* to) {
 #if defined(__x86_64__)
     if (has_avx2()) return avx2::widen(from, n, stored, to);
 #endif

@@ -7,6 +7,11 @@ namespace raiw {
 
 constexpr std::size_t kExponents = 2048;
 
+// Adds modulo 2^64: a sum that starts anywhere never overflows.
+inline void add_wrapping(std::int64_t& sum, std::int64_t value) {
+    sum = static_cast<std::int64_t>(static_cast<Word>(sum) + static_cast<Word>(value));
+}
+
 // Adds the 53-bit mantissa of a number to one pair of sums for each binary exponent: sums[e] of its
 // low 26 bits, sums[kExponents + e] of the rest. No addition rounds, so their order changes nothing.
 // The last pair counts what is not finite.
@@ -17,8 +22,8 @@ inline void add_exactly(double value, std::int64_t* sums) {
     const std::uint64_t implied = std::uint64_t{exponent > 0} << 52;
     const std::uint64_t mantissa = (bits & 0xFFFFFFFFFFFFFu) | implied;
     const std::int64_t sign = bits >> 63 ? -1 : 1;
-    sums[exponent] += sign * static_cast<std::int64_t>(mantissa & 0x3FFFFFF);
-    sums[kExponents + exponent] += sign * static_cast<std::int64_t>(mantissa >> 26);
+    add_wrapping(sums[exponent], sign * static_cast<std::int64_t>(mantissa & 0x3FFFFFF));
+    add_wrapping(sums[kExponents + exponent], sign * static_cast<std::int64_t>(mantissa >> 26));
 }
 
 template <class T>

@@ -54,7 +54,7 @@ private:
         for (int i = 0; i < m_; ++i) {
             const T* cells = scores.row(row + static_cast<Vertex>(i)) + column;
             for (int j = 0; j < m_; ++j)
-                if (cells[j] >= kLowest<T>)
+                if (is_finite(cells[j]))
                     largest = std::max(largest, std::fabs(static_cast<double>(cells[j])));
         }
         int exponent = 0;
@@ -67,7 +67,7 @@ private:
             for (int j = 0; j < m_; ++j) {
                 const double scaled = static_cast<double>(cells[j]) * scale * rest;
                 const double rounded = scaled < 0 ? scaled - 0.5 : scaled + 0.5;
-                values_[i][j] = cells[j] >= kLowest<T> ? static_cast<Value>(rounded) : kForbidden;
+                values_[i][j] = is_finite(cells[j]) ? static_cast<Value>(rounded) : kForbidden;
             }
         }
     }
@@ -98,7 +98,8 @@ private:
         }
         if (!over) return false;
         find_moves();
-        for (bool changed = true; changed;) {
+        bool changed = true;  // no shortest path is longer than all columns
+        for (int round = 0; changed && round < m_; ++round) {
             changed = false;
             for (int j = 0; j < m_; ++j) changed |= relax(j);
         }
@@ -155,5 +156,14 @@ private:
     std::array<int, kMost> taken_, before_;
     std::array<std::uint32_t, kMost> kept_;
 };
+
+// Solves every block of a graph.
+template <class T>
+void solve_blocks(Scores<T> scores, Bits graph, int m, int n) {
+    Transposable block(m, n);
+    for (Vertex row = 0; row < graph.rows; row += static_cast<Vertex>(m))
+        for (Vertex column = 0; column < graph.columns; column += static_cast<Vertex>(m))
+            block.solve(scores, graph, row, column);
+}
 
 }  // namespace raiw

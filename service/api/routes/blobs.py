@@ -1,28 +1,22 @@
 """``/v1/blobs`` and ``/v1/uploads``: files in, whole or in parts that survive a broken line."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-import anyio
-import anyio.from_thread
-import anyio.to_thread
 from fastapi import APIRouter, Header, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from raiw.errors import NotFound
+from service.api.bodies import BodyRoute
 from service.api.dependencies import DigestPath, Id, ServicesDep
 from service.api.downloads import download
+from service.api.receiving import receive
 from service.contract.masks import BlobView, UploadRequest, UploadView
 from service.jobs import uploads
 
-router = APIRouter(prefix="/v1", tags=["uploads"])
-
-IDLE_SECONDS = 30.0
-"""A client that sends nothing for so long is gone; its upload is free for its next attempt."""
-
-Answer = TypeVar("Answer")
+router = APIRouter(prefix="/v1", tags=["uploads"], route_class=BodyRoute)
 
 
 @router.put(
@@ -51,9 +45,7 @@ async def put_blob(
             HTTPStatus.LENGTH_REQUIRED, "an upload needs Content-Length: its header is judged by it"
         )
     request.state.body_limit = services.settings.max_upload_bytes
-    return await _receive(
-        request, lambda pieces: uploads.put_blob(services, digest, content_length, pieces)
-    )
+    return await receive(request, uploads.receive_blob(services, digest, content_length))
 
 
 @router.get("/blobs/{digest}", response_class=Response, operation_id="get_blob")
@@ -104,9 +96,7 @@ async def append_to_upload(
     What arrived before a broken connection counts: ask for the offset and go on from there.
     """
     request.state.body_limit = uploads.PART_BYTES
-    upload = await _receive(
-        request, lambda pieces: uploads.append(services, upload_id, upload_offset, pieces)
-    )
+    upload = await receive(request, uploads.receive_part(services, upload_id, upload_offset))
     response.status_code = HTTPStatus.CREATED if upload.complete else HTTPStatus.OK
     response.headers["Upload-Offset"] = str(upload.offset)
     return upload
@@ -116,30 +106,3 @@ async def append_to_upload(
 def abandon_upload(services: ServicesDep, upload_id: Id) -> None:
     """Forget an upload."""
     uploads.abandon(services, upload_id)
-
-
-async def _receive(request: Request, take: Callable[[Iterable[bytes]], Answer]) -> Answer:
-    """Run a use case in a thread, fed with the body as it comes.
-
-    Uploads have threads of their own, so slow ones cannot starve the other routes; the body is
-    read no faster than it is written.
-    """
-    stream = request.stream()
-
-    def pieces() -> Iterator[bytes]:
-        while piece := anyio.from_thread.run(_next_piece, stream):
-            yield piece
-
-    limiter: anyio.CapacityLimiter = request.app.state.upload_threads
-    return await anyio.to_thread.run_sync(take, pieces(), limiter=limiter)
-
-
-async def _next_piece(stream: AsyncIterator[bytes]) -> bytes:
-    """Return the next bytes, none at the end."""
-    try:
-        with anyio.fail_after(IDLE_SECONDS):
-            return await anext(stream)
-    except TimeoutError:
-        raise HTTPException(
-            HTTPStatus.REQUEST_TIMEOUT, f"no byte came for {IDLE_SECONDS:.0f} seconds"
-        ) from None

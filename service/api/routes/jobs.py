@@ -1,7 +1,5 @@
 """``/v1/jobs``: submit, look, list, cancel, follow."""
 
-import hashlib
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
 
@@ -10,9 +8,10 @@ from fastapi.sse import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from service.api.answers import JobAnswer
+from service.api.bodies import BodyRoute
 from service.api.dependencies import Id, PageSize, PageToken, ServicesDep
-from service.api.downloads import matches
-from service.api.streams import event_stream, preferred_wait, wait_for_end
+from service.api.streams import event_stream
 from service.contract.jobs import (
     EventPage,
     JobPage,
@@ -24,10 +23,9 @@ from service.jobs import cancel as canceling
 from service.jobs import queries
 from service.jobs.submit import submit
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=BodyRoute)
 
 MAX_PAGE = 200
-_LONGEST_RETRY_SECONDS = 30
 _MAX_SEQ = (1 << 31) - 1
 
 
@@ -39,7 +37,7 @@ _MAX_SEQ = (1 << 31) - 1
         202: {"model": JobView, "description": "The job waits or runs: follow `Location`."},
     },
 )
-async def create_job(services: ServicesDep, request: Request, body: JobRequest) -> Response:
+async def create_job(services: ServicesDep, body: JobRequest) -> Response:
     """Ask for masks, or by `kind` for importance scores, a pruned or a trained network.
 
     The same request always means the same result, so it may be repeated at will: `X-Raiw-Cache`
@@ -47,13 +45,8 @@ async def create_job(services: ServicesDep, request: Request, body: JobRequest) 
     holds the answer back for up to 30 seconds until the job has ended.
     """
     submission = await run_in_threadpool(submit, services, body)
-    wait = preferred_wait(request)
-    job = await wait_for_end(services, request, submission.job, wait)
-    status = HTTPStatus.OK if job.done else HTTPStatus.ACCEPTED
-    response = _job_response(job, status, wait)
-    response.headers["Location"] = job.urls.self
-    response.headers["X-Raiw-Cache"] = submission.outcome
-    return response
+    headers = {"Location": submission.job.urls.self, "X-Raiw-Cache": submission.outcome}
+    return JobAnswer(services, submission.job, unfinished=HTTPStatus.ACCEPTED, headers=headers)
 
 
 @router.get("")
@@ -63,26 +56,16 @@ def list_jobs(
     page_size: PageSize = 50,
     page_token: PageToken = "",
 ) -> JobPage:
-    """List jobs, newest first. A `page_size` above 200 means 200."""
+    """List jobs in short, newest first. A `page_size` above 200 means 200."""
     return queries.list_jobs(
         services, status=status, page_size=min(page_size, MAX_PAGE), page_token=page_token
     )
 
 
 @router.get("/{job_id}", response_model=JobView, responses={304: {"description": "Unchanged."}})
-async def get_job(services: ServicesDep, request: Request, job_id: Id) -> Response:
+def get_job(services: ServicesDep, job_id: Id) -> Response:
     """Look at a job, whatever its outcome; `Prefer: wait=N` waits up to 30 seconds for its end."""
-    job = await run_in_threadpool(queries.get_job, services, job_id)
-    wait = preferred_wait(request)
-    job = await wait_for_end(services, request, job, wait)
-    response = _job_response(job, HTTPStatus.OK, wait)
-    etag = f'W/"{hashlib.sha256(response.body).hexdigest()[:32]}"'
-    if matches(request.headers.get("if-none-match"), etag):
-        response = Response(
-            status_code=HTTPStatus.NOT_MODIFIED, headers=_waiting_headers(job, wait)
-        )
-    response.headers["ETag"] = etag
-    return response
+    return JobAnswer(services, queries.get_job(services, job_id), tagged=True)
 
 
 @router.post(
@@ -93,7 +76,7 @@ async def get_job(services: ServicesDep, request: Request, job_id: Id) -> Respon
 def cancel_job(services: ServicesDep, job_id: Id) -> Response:
     """Cancel a job: a queued one at once, a running one after the layer at hand."""
     job = canceling.cancel(services, job_id)
-    return _job_response(job, HTTPStatus.OK if job.done else HTTPStatus.ACCEPTED)
+    return JobAnswer(services, job, unfinished=HTTPStatus.ACCEPTED)
 
 
 @router.get(
@@ -134,19 +117,3 @@ async def list_events(
 
 def _is_seq(text: str) -> bool:
     return text.isascii() and text.isdigit() and int(text) <= _MAX_SEQ
-
-
-def _job_response(job: JobView, status: HTTPStatus, wait: int = 0) -> Response:
-    return Response(
-        job.model_dump_json(), status, _waiting_headers(job, wait), media_type="application/json"
-    )
-
-
-def _waiting_headers(job: JobView, wait: int) -> dict[str, str]:
-    headers = {"Cache-Control": "private, no-cache", "Vary": "Prefer, Authorization"}
-    if wait:
-        headers["Preference-Applied"] = f"wait={wait}"
-    if not job.done:
-        age = (datetime.now(UTC) - job.created_at).total_seconds()
-        headers["Retry-After"] = str(min(_LONGEST_RETRY_SECONDS, 1 + int(max(age, 0) / 10)))
-    return headers

@@ -1,16 +1,19 @@
 """``/v1/plan``: what a job would build."""
 
 from fastapi import APIRouter
+from starlette.responses import Response
 
 from raiw.jobs.craft import CraftJob
+from service.api.bodies import BodyRoute
 from service.api.dependencies import ServicesDep
 from service.contract.jobs import PlanView
 from service.jobs import submit
 
-router = APIRouter(prefix="/v1/plan", tags=["jobs"])
+router = APIRouter(prefix="/v1/plan", tags=["jobs"], route_class=BodyRoute)
 
 
-@router.post("")
-def plan(services: ServicesDep, body: CraftJob) -> PlanView:
+@router.post("", response_model=PlanView)
+def plan(services: ServicesDep, body: CraftJob) -> Response:
     """Say every layer's edges and degrees, and whether the masks are stored; nothing is made."""
-    return submit.plan(services, body)
+    view = submit.plan(services, body)
+    return Response(view.model_dump_json(), media_type="application/json")

@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.api.app import create_app
+from service.api.server import server_config
 from service.jobs.services import Services
 from service.settings import Settings
 from service.store.migrate import migrate
@@ -59,7 +60,7 @@ def start_server(folder: Path, **changes: object) -> Server:
     migrate(settings)
     app = create_app(settings)
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2))
+    server = uvicorn.Server(server_config(app, settings, grace_seconds=2))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not server.started:

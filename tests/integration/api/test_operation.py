@@ -127,7 +127,7 @@ def test_the_schema_names_the_algorithms_of_this_server(http):
     answer = http.get("/v1/schema")
     assert answer.headers["content-type"] == "application/schema+json"
     choices = answer.json()["$defs"]["Craft"]["properties"]["algorithm"]["anyOf"]
-    assert {"type": "string", "enum": list(ALGORITHMS)} in choices
+    assert list(ALGORITHMS) in [choice.get("enum") for choice in choices]
 
 
 def test_every_model_of_the_catalogue_can_be_fetched_and_crafted(http):

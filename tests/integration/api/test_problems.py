@@ -31,8 +31,8 @@ BAD_BODIES = {
     "0-sized layer": (
         {"spec": spec({**FC, "in_features": 0})}, 422, "invalid-spec", "/spec/layers/0/in_features",
     ),
-    "10 000 layers": (
-        {"spec": spec(*[{**FC, "name": str(i)} for i in range(10_000)])},
+    "10 001 layers": (
+        {"spec": spec(*[{**FC, "name": str(i)} for i in range(10_001)])},
         413, "too-large", "/spec/layers",
     ),
     "2^31 edges": (

@@ -282,7 +282,7 @@ def patch(http: httpx.Client, upload: str, offset: int, data: bytes) -> httpx.Re
 
 
 def request_head(method: str, path: str, length: int, more: bytes = b"") -> bytes:
-    line = f"{method} {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n"
+    line = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n"
     return line.encode() + more + b"\r\n"
 
 

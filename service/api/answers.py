@@ -1,0 +1,100 @@
+"""The answer that shows a job, with all it was asked for."""
+
+import hashlib
+import zlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from service.api.downloads import matches
+from service.api.streams import preferred_wait, wait_for_end
+from service.contract.jobs import JobSummary
+from service.jobs.queries import get_job, open_request
+from service.jobs.services import Services
+
+_LONGEST_RETRY_SECONDS = 30
+_PIECE_BYTES = 1 << 16
+
+
+class JobAnswer(Response):
+    """A job, sent once it has ended or the time the client would wait is over.
+
+    It waits when the route has returned, and the request with all it was parsed to is gone; and
+    what the job was asked for is unpacked piece by piece as it is sent. So what a client costs that
+    waits, or reads slowly, does not grow with the spec.
+
+    Parameters
+    ----------
+    unfinished
+        Status of the answer while the job has not ended.
+    tagged
+        Whether the answer has an ETag, and may be 304.
+    """
+
+    media_type = "application/json"
+
+    def __init__(
+        self,
+        services: Services,
+        job: JobSummary,
+        *,
+        unfinished: HTTPStatus = HTTPStatus.OK,
+        tagged: bool = False,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        self.background = None
+        self._services = services
+        self._job = job
+        self._unfinished = unfinished
+        self._tagged = tagged
+        self._own_headers = headers or {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Wait, look again, and send."""
+        request = Request(scope, receive)
+        job, wait = self._job, preferred_wait(request)
+        if wait and not job.done:
+            await wait_for_end(request, job.id, wait)
+            job = await run_in_threadpool(get_job, self._services, job.id)
+        text = job.model_dump_json()
+        headers = self._own_headers | _waiting_headers(job, wait)
+        if self._tagged:  # what a job was asked for does not change
+            headers["ETag"] = f'W/"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+            if matches(request.headers.get("if-none-match"), headers["ETag"]):
+                answer = Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+                await answer(scope, receive, send)
+                return
+        packed = await run_in_threadpool(open_request, self._services, job.id)
+        status = HTTPStatus.OK if job.done else self._unfinished
+        self.init_headers(headers)
+        start = {"type": "http.response.start", "status": status, "headers": self.raw_headers}
+        await send(start)
+        for piece in _pieces(job, text, packed):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _pieces(job: JobSummary, text: str, packed: bytes) -> Iterator[bytes]:
+    """Yield the JSON of a :class:`JobView`."""
+    own, other = ("spec", "task") if job.kind == "craft" else ("task", "spec")
+    yield f'{text.removesuffix("}")},"{other}":null,"{own}":'.encode()
+    unpacker = zlib.decompressobj()
+    while packed:
+        yield unpacker.decompress(packed, _PIECE_BYTES)
+        packed = unpacker.unconsumed_tail
+    yield unpacker.flush() + b"}"
+
+
+def _waiting_headers(job: JobSummary, wait: int) -> dict[str, str]:
+    headers = {"Cache-Control": "private, no-cache", "Vary": "Prefer, Authorization"}
+    if wait:
+        headers["Preference-Applied"] = f"wait={wait}"
+    if not job.done:
+        age = (datetime.now(UTC) - job.created_at).total_seconds()
+        headers["Retry-After"] = str(min(_LONGEST_RETRY_SECONDS, 1 + int(max(age, 0) / 10)))
+    return headers

@@ -1,0 +1,35 @@
+"""Housekeeping that is done once for all servers: whoever finds it due does it."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from service.store.database import Database
+from service.store.tables import Duty
+
+
+def take(database: Database, name: str, every: timedelta) -> bool:
+    """Whether a duty is due and now ours; it falls due again after ``every``."""
+    with database.read() as session:
+        now = database.now(session)
+        due_at = session.scalar(select(Duty.due_at).where(Duty.name == name))
+    if due_at is not None and due_at > now:
+        return False
+    with database.write() as session:
+        return _first(session, name, now, now + every)
+
+
+def _first(session: Session, name: str, now: datetime, next_due: datetime) -> bool:
+    due = update(Duty).where(Duty.name == name, Duty.due_at <= now).values(due_at=next_due)
+    if session.scalar(due.returning(Duty.name)) is not None:
+        return True
+    if session.get(Duty, name) is not None:
+        return False
+    try:
+        with session.begin_nested():
+            session.add(Duty(name=name, due_at=next_due))
+    except IntegrityError:
+        return False  # another server was first
+    return True

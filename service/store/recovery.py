@@ -1,0 +1,104 @@
+"""What the janitor looks for: jobs that nobody will start, finish or ask about any more.
+
+Every statement is guarded, so that any number of janitors may do the same at once; each takes some
+rows at a time, so that others may write in between.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Select, delete, exists, or_, select, update
+from sqlalchemy.orm import Session
+
+from service.contract.jobs import JobStatus
+from service.contract.tasks import Queue, Task
+from service.store import outbox, requests
+from service.store.jobs import HELD, Attempt, end_queued, lose
+from service.store.tables import ASKED, PUBLISHED, Job, Masks, Outbox
+
+BATCH = 500
+"""Most rows that one transaction deals with."""
+
+
+def is_overdue(session: Session, now: datetime) -> bool:
+    """Whether a job has lost its worker or missed its deadline."""
+    overdue = or_(_expired(now).exists(), _silent(now).exists())
+    return bool(session.scalar(select(overdue)))
+
+
+def expire_queued(session: Session, now: datetime) -> int:
+    """End queued jobs whose deadline has passed; return how many."""
+    overdue = session.scalars(_expired(now).limit(BATCH)).all()
+    return sum(end_queued(session, job_id, JobStatus.EXPIRED, now) for job_id in overdue)
+
+
+def reap(session: Session, now: datetime, backoff: timedelta) -> int:
+    """Take jobs whose worker fell silent from it: requeue, cancel or fail; return how many."""
+    silent = session.execute(
+        _silent(now).add_columns(Job.attempt).limit(BATCH).with_for_update(skip_locked=True)
+    ).all()
+    for job_id, attempt in silent:
+        lose(session, Attempt(job_id, attempt), backoff, now)
+    return len(silent)
+
+
+def published(session: Session, queue: Queue, before: datetime) -> Sequence[str]:
+    """Return jobs that the broker was told of before a time and nobody has claimed."""
+    return session.scalars(
+        _published(before).where(Job.queue == queue).order_by(Job.published_at).limit(BATCH)
+    ).all()
+
+
+def publish_again(
+    session: Session, queue: Queue, job_ids: Collection[str], before: datetime, now: datetime
+) -> int:
+    """Write new messages for those of the jobs that still wait; return how many."""
+    waiting = session.scalars(
+        _published(before).where(Job.id.in_(job_ids)).order_by(Job.published_at).with_for_update()
+    ).all()
+    session.execute(update(Job).where(Job.id.in_(waiting)).values(published_at=None))
+    outbox.add(session, Task.RUN_JOB, queue, waiting, now)
+    return len(waiting)
+
+
+def remeasure(session: Session, now: datetime, patience: timedelta, most: int) -> int:
+    """Ask again for statistics that were asked for and did not come; return how many."""
+    told = exists().where(Outbox.argument == Masks.digest)
+    candidates = session.execute(
+        select(Masks.digest, Masks.created_at, Masks.measure_attempts).where(
+            ASKED, Masks.measure_attempts < most, ~told
+        )
+    )
+    stale = [
+        digest
+        for digest, created_at, attempts in candidates
+        if created_at <= now - patience * (attempts + 1)
+    ]
+    again = update(Masks).where(Masks.digest.in_(stale))
+    session.execute(again.values(measure_attempts=Masks.measure_attempts + 1))
+    outbox.add(session, Task.MEASURE_MASKS, Queue.CPU, stale, now)
+    return len(stale)
+
+
+def forget(session: Session, ended_before: datetime) -> int:
+    """Remove jobs that ended before a time, with what they alone had asked for; return how many.
+
+    Their masks stay.
+    """
+    old = select(Job.id).where(Job.finished_at < ended_before).limit(BATCH)
+    removed = delete(Job).where(Job.id.in_(old)).returning(Job.request)
+    asked = session.scalars(removed, execution_options={"synchronize_session": False}).all()
+    requests.forget(session, list(set(asked)))
+    return len(asked)
+
+
+def _expired(now: datetime) -> Select[str]:
+    return select(Job.id).where(Job.status == JobStatus.QUEUED, Job.deadline_at <= now)
+
+
+def _silent(now: datetime) -> Select[str]:
+    return select(Job.id).where(Job.status.in_(HELD), Job.lease_expires_at < now)
+
+
+def _published(before: datetime) -> Select[str]:
+    return select(Job.id).where(PUBLISHED, Job.published_at <= before)

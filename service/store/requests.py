@@ -1,0 +1,63 @@
+"""What jobs were asked for: canonical JSON, compressed, named by its digest and stored once."""
+
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, exists, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from raiw.canonical import canonical_json, digest_of
+from service.store.database import Database
+from service.store.tables import Job, Request
+
+_LEVEL = 1
+"""Specs repeat themselves: the quickest level makes them 20 times smaller, the slowest 25."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A document ready to be stored."""
+
+    digest: str
+    data: bytes
+
+    @classmethod
+    def of(cls, document: dict[str, Any]) -> "Packed":
+        """Compress a document."""
+        text = canonical_json(document).encode()
+        return cls(digest_of(text), zlib.compress(text, _LEVEL))
+
+
+def add(session: Session, packed: Packed) -> str:
+    """Store a document unless it is there; return its digest."""
+    if session.scalar(select(Request.digest).where(Request.digest == packed.digest)) is None:
+        try:
+            with session.begin_nested():
+                session.add(Request(digest=packed.digest, packed=packed.data))
+        except IntegrityError:
+            pass  # another server stored it since we looked
+    return packed.digest
+
+
+def packed_of(session: Session, job_id: str) -> bytes | None:
+    """Return what a job was asked for, as zlib has compressed it; None when the job is gone."""
+    return session.scalar(select(Request.packed).join(Job).where(Job.id == job_id))
+
+
+def read(database: Database, job_id: str) -> dict[str, Any]:
+    """Return what a job was asked for, to the worker that has it."""
+    with database.read() as session:
+        packed = packed_of(session, job_id)
+    assert packed is not None  # noqa: S101 -- only jobs that have ended are removed
+    document: dict[str, Any] = json.loads(zlib.decompress(packed))
+    return document
+
+
+def forget(session: Session, digests: Sequence[str]) -> None:
+    """Remove those documents that no job refers to any more."""
+    used = exists().where(Job.request == Request.digest)
+    session.execute(delete(Request).where(Request.digest.in_(digests), ~used))

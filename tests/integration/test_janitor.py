@@ -1,0 +1,257 @@
+"""The janitor with a real database and a real broker, its steps taken by hand or by its threads."""
+
+import itertools
+import json
+import os
+import signal
+import tempfile
+import time
+from base64 import b64decode
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, update
+
+from raiw.errors import Unreachable
+from service.contract.jobs import JobStatus
+from service.contract.tasks import Queue
+from service.jobs.janitor import WINDOW, Janitor
+from service.jobs.queue import Broker as Client
+from service.jobs.services import Services
+from service.settings import Settings
+from service.store import duties, jobs, recovery, requests
+from service.store.migrate import migrate
+from service.store.tables import Job, Request
+from tests.integration.stack import Broker, eventually
+
+KEY = "raiw:raiw.cpu"
+PATIENCE = 0.02
+_numbers = itertools.count()
+
+
+class Bench:
+    """A migrated SQLite file, a Valkey server, and janitors as wanted."""
+
+    def __init__(self, folder: Path, **changes: Any) -> None:
+        self.broker = Broker(folder, tcp=False)
+        self.settings = Settings(
+            state_dir=folder,
+            broker_url=self.broker.url,
+            min_free_bytes=0,
+            republish_seconds=PATIENCE,
+            **changes,
+        )
+        migrate(self.settings)
+        self.services = Services.open(self.settings)
+        self.client = Client(self.settings)
+        self.janitor = Janitor(self.services, self.client)
+
+    def submit(self, number: int = 1, document: dict[str, Any] | None = None) -> list[str]:
+        database = self.services.database
+        with database.write() as session:
+            now = database.now(session)
+            request = requests.add(session, requests.Packed.of(document or {}))
+            added = [
+                Job(
+                    id=f"job_{next(_numbers):06}",
+                    kind="craft",
+                    status=JobStatus.QUEUED,
+                    content_key=str(next(_numbers)),
+                    request=request,
+                    algorithm="regular",
+                    note={},
+                    queue=Queue.CPU,
+                    timeout_seconds=1e6,
+                    max_attempts=3,
+                    total=1,
+                    created_at=now,
+                    run_after=now,
+                )
+                for _ in range(number)
+            ]
+            for job in added:
+                jobs.add(session, job, now)
+        return [job.id for job in added]
+
+    def lose_worker(self, job_id: str) -> None:
+        database = self.services.database
+        with database.write() as session:
+            now = database.now(session)
+            assert jobs.claim(session, job_id, "worker", timedelta(seconds=-1), now)
+
+    def status(self, job_id: str) -> str:
+        with self.services.database.read() as session:
+            return session.scalars(select(Job.status).where(Job.id == job_id)).one()
+
+    def held(self) -> int:
+        return int(self.broker.client.llen(KEY))
+
+    def fetch(self) -> str:
+        """Take the next message, as a worker does."""
+        message = json.loads(self.broker.client.rpop(KEY))
+        (job_id,), *_ = json.loads(b64decode(message["body"]))
+        return str(job_id)
+
+    def recover(self) -> int:
+        """Let the patience pass, recover and relay; return how many messages that made."""
+        before = self.held()
+        time.sleep(2 * PATIENCE)
+        self.janitor.recover()
+        self.janitor.relay()
+        return self.held() - before
+
+    def close(self) -> None:
+        self.client.close()
+        self.services.database.close()
+        self.broker.stop()
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    with tempfile.TemporaryDirectory(prefix="raiw-", dir="/tmp") as folder:
+        opened = Bench(Path(folder), janitor_seconds=0.2)
+        yield opened
+        opened.close()
+
+
+def test_steady_nudges_do_not_keep_a_lost_job_from_being_found(bench: Bench) -> None:
+    (job_id,) = bench.submit()
+    bench.janitor.start()
+    try:
+        for number in range(1000):  # far more often than the pace of the janitor
+            bench.janitor.wake()
+            time.sleep(0.02)
+            if number == 25:
+                bench.lose_worker(job_id)
+            elif number > 25 and bench.status(job_id) == JobStatus.QUEUED:
+                return
+        pytest.fail("not found while 1000 nudges came")
+    finally:
+        bench.janitor.stop()
+
+
+def test_a_broker_that_hangs_does_not_keep_a_lost_job_from_being_found(bench: Bench) -> None:
+    lost, _ = bench.submit(2)
+    os.kill(bench.broker.pid, signal.SIGSTOP)
+    bench.janitor.start()
+    try:
+        time.sleep(0.5)
+        bench.lose_worker(lost)
+        eventually(lambda: bench.status(lost) == JobStatus.QUEUED, 5)
+    finally:
+        os.kill(bench.broker.pid, signal.SIGCONT)
+        bench.janitor.stop()
+
+
+def test_the_broker_is_given_few_messages_in_the_order_of_the_jobs(bench: Bench) -> None:
+    ids = bench.submit(2 * WINDOW + 10)
+    bench.janitor.relay()
+    bench.janitor.relay()
+    assert bench.held() == WINDOW
+    fetched = []
+    while bench.held():
+        fetched += [bench.fetch() for _ in range(bench.held())]
+        bench.janitor.relay()
+    assert fetched == ids
+
+
+def test_what_the_broker_holds_is_not_published_again(bench: Bench) -> None:
+    bench.submit(3)
+    bench.janitor.relay()
+    assert [bench.recover() for _ in range(3)] == [0, 0, 0]
+    bench.broker.stop()
+    bench.broker.start()  # with its data
+    eventually(lambda: bench.client.count(Queue.CPU) == 3)
+    assert bench.recover() == 0
+
+
+def test_what_the_broker_has_lost_is_published_once_more(bench: Bench) -> None:
+    bench.submit(3)
+    bench.janitor.relay()
+    bench.fetch()  # a worker fetched it, and died before it claimed the job
+    assert bench.recover() == 1
+    assert bench.recover() == 0
+    bench.broker.flush()
+    bench.submit(2)  # traffic goes on
+    assert bench.recover() == 5
+    assert bench.recover() == 0
+
+
+def test_two_janitors_publish_what_is_lost_once(bench: Bench) -> None:
+    bench.submit(3)
+    bench.janitor.relay()
+    bench.broker.flush()
+    time.sleep(2 * PATIENCE)
+    others = [Janitor(bench.services, bench.client) for _ in range(2)]
+    for step in ("recover", "relay"):
+        for other in others:
+            getattr(other, step)()
+    assert bench.held() == 3
+
+
+def test_what_is_canceled_before_it_is_published_never_is(bench: Bench) -> None:
+    kept, canceled = bench.submit(2)
+    with bench.services.database.write() as session:
+        jobs.cancel(session, canceled, bench.services.database.now(session))
+    bench.janitor.relay()
+    assert bench.client.holds(Queue.CPU) == {kept}
+
+
+def test_a_broker_that_is_down_costs_no_message(bench: Bench) -> None:
+    ids = bench.submit(3)
+    bench.broker.stop()
+    with pytest.raises(Unreachable):
+        bench.janitor.relay()
+    assert not bench.janitor.broker_answers
+    bench.broker.start()
+    eventually(lambda: not refused(bench.janitor.relay))
+    assert bench.client.holds(Queue.CPU) == set(ids)
+    assert bench.janitor.broker_answers
+
+
+def refused(step: Any) -> bool:
+    try:
+        step()
+    except Unreachable:
+        return True
+    return False
+
+
+def test_one_of_many_servers_does_a_duty(bench: Bench) -> None:
+    database = bench.services.database
+    minute = timedelta(minutes=1)
+    assert [duties.take(database, "test", minute) for _ in range(3)] == [True, False, False]
+    assert duties.take(database, "soon", timedelta(0))
+    assert duties.take(database, "soon", timedelta(0))
+
+
+def test_a_request_is_kept_once_and_for_as_long_as_a_job_refers_to_it(bench: Bench) -> None:
+    first, second = (bench.submit(1, {"layers": ["x"] * 1000})[0] for _ in range(2))
+    database = bench.services.database
+    for job_id, left in ((first, 1), (second, 0)):
+        assert requests.read(database, job_id) == {"layers": ["x"] * 1000}
+        with database.write() as session:
+            now = database.now(session)
+            jobs.cancel(session, job_id, now)
+            assert recovery.forget(session, now + timedelta(seconds=1)) == 1
+        with database.read() as session:
+            assert session.scalar(select(func.count()).select_from(Request)) == left
+
+
+@pytest.mark.parametrize("number", [3, 12])
+def test_more_than_a_transaction_takes_is_dealt_with(bench: Bench, monkeypatch, number) -> None:
+    monkeypatch.setattr(recovery, "BATCH", 5)
+    lost = bench.submit(number)
+    for job_id in lost:
+        bench.lose_worker(job_id)
+    late = bench.submit(number)
+    with bench.services.database.write() as session:
+        past = bench.services.database.now(session) - timedelta(seconds=1)
+        session.execute(update(Job).where(Job.id.in_(late)).values(deadline_at=past))
+    while bench.janitor.sweep():
+        pass
+    assert {bench.status(job_id) for job_id in lost} == {JobStatus.QUEUED}
+    assert {bench.status(job_id) for job_id in late} == {JobStatus.EXPIRED}
