@@ -4,6 +4,7 @@ from alembic import context
 
 from service.settings import load_settings
 from service.store.database import Database
+from service.store.migrate import note_compatibility
 from service.store.tables import Table
 
 _REVISIONS_LOCK = 0x72616977  # "raiw": one migration at a time on PostgreSQL
@@ -18,8 +19,13 @@ def run(connection) -> None:
     )
     with context.begin_transaction():
         if connection.dialect.name == "postgresql":
+            # Another host's migration is worth waiting for; its end gives the lock back.
+            patience = connection.exec_driver_sql("SHOW lock_timeout").scalar_one()
+            connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_REVISIONS_LOCK})")
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{patience}'")
         context.run_migrations()
+        note_compatibility(connection)
 
 
 connection = context.config.attributes.get("connection")

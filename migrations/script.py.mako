@@ -8,6 +8,7 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = ${repr(branch_labels)}
 depends_on = ${repr(depends_on)}
+older_code_works = False  # True: it only adds tables, and columns that have defaults
 
 
 def upgrade() -> None:

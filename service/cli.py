@@ -47,8 +47,47 @@ def migrate() -> None:
     configure_logs("migrate", settings.log_level)
     if not settings.database_url:
         make_folder(settings.state_dir)
-    run(settings)
-    typer.echo("the database is at the newest revision")
+    typer.echo(run(settings))
+
+
+def scrub(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing; only say what is wrong.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Read everything that is stored and compare it with its digests; heal what can be healed.
+
+    Lost masks, units and results are forgotten, so that they are made anew when somebody asks for
+    them; files that nothing names are removed; lost uploads are named. Safe beside a running
+    service, whose RAIW_ variables it takes. Exit status 6 when something is left to be done.
+    """
+    from raiw.cli.exits import GATE
+    from raiw.cli.output import Output
+    from raiw.cli.progress import LayerProgress
+    from service.jobs.scrub import count
+    from service.jobs.scrub import scrub as run
+    from service.jobs.services import Services
+    from service.logs import configure_logs
+    from service.settings import load_settings
+    from service.store.migrate import require_compatible
+
+    settings, output = load_settings(), Output(json=as_json)
+    configure_logs("scrub", settings.log_level)
+    services = Services.open(settings)
+    try:
+        require_compatible(services.database)
+        total = count(services)
+        with LayerProgress(output, "scrubbing", total, first_line=2, unit="objects") as progress:
+            report = run(services, dry_run=dry_run, on_progress=progress.show)
+    finally:
+        services.database.close()
+    if as_json:
+        output.document(report.to_json())
+    else:
+        for line in report.lines():
+            output.line(line)
+    raise typer.Exit(0 if report.sound else GATE)
 
 
 def demo(

@@ -1,11 +1,30 @@
-"""One log: a line is the time in UTC, the level, the part that speaks, and what it says."""
+"""One log: a line is the time in UTC, the level, the part that speaks, and what it says.
+
+A line about a request, or about a job it asked for, ends with the id of the request.
+"""
 
 import logging
 import logging.config
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 _QUIET = ("alembic", "celery", "kombu", "uvicorn.error")
 """Libraries that tell at ``info`` what their users never ask."""
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""Id of the request being served, or of the one that asked for the job at hand."""
+
+
+@contextmanager
+def about(identity: str | None) -> Iterator[None]:
+    """Let the lines of a block end with the id of a request, if there is one."""
+    token = request_id.set(identity)
+    try:
+        yield
+    finally:
+        request_id.reset(token)
 
 
 class _Utc(logging.Formatter):
@@ -17,6 +36,12 @@ class _Utc(logging.Formatter):
         """Write levels as they are set: in lower case."""
         record.levelname = record.levelname.lower()
         return super().format(record)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- logging's own name
+        """End the line, which a traceback may follow, with the id of the request."""
+        line = super().formatMessage(record)
+        identity = request_id.get()
+        return f"{line} request_id={identity}" if identity else line
 
 
 def configure_logs(part: str, level: str) -> None:

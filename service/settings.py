@@ -19,6 +19,7 @@ CLIENT_VARIABLES = frozenset({"URL", "OFFLINE", "CACHE"})
 
 Seconds = Annotated[float, Field(gt=0, le=30 * 86400)]
 Bytes = Annotated[int, Field(gt=0)]
+Keep = Annotated[float, Field(gt=0)]
 Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
 _LONGEST_SOCKET_PATH = 100
@@ -48,6 +49,12 @@ class Settings(BaseSettings):
     """Folder of everything the embedded mode keeps."""
     database_url: str = ""
     """SQLAlchemy URL; empty means SQLite in the state folder."""
+    database_connect_seconds: Seconds = 10
+    """A database that gives no connection, or no sign of life on one, for so long is away."""
+    database_lock_seconds: Seconds = 10
+    """How long a statement waits for another's lock."""
+    database_statement_seconds: Seconds = 60
+    """Longest statement, and longest pause of a transaction, on PostgreSQL."""
     broker_url: str = ""
     """Redis or Valkey URL; empty means the Valkey that ``raiw serve`` starts by itself."""
     artifact_dir: Folder | None = None
@@ -75,7 +82,7 @@ class Settings(BaseSettings):
     max_json_bytes: Bytes = 4 << 20
     max_upload_bytes: Bytes = 64 << 30
     min_free_bytes: Annotated[int, Field(ge=0)] = 256 << 20
-    """Uploads are refused (507) when the artifact folder's disk would fall below this."""
+    """Uploads and jobs are refused (507) when the artifact folder's disk would fall below this."""
     masks_in_database_bytes: Annotated[int, Field(ge=0)] = 256 << 20
     """Mask files above this size are kept in the artifact folder instead of the database."""
 
@@ -91,10 +98,19 @@ class Settings(BaseSettings):
     """Longest pause between two rounds of the janitor."""
     republish_seconds: Seconds = 5
     """How long a job may be neither claimed nor in the broker before it is published again."""
-    keep_jobs_seconds: Annotated[float, Field(gt=0)] = 30 * 86400
-    """Ended jobs are removed after this time; masks stay."""
-    keep_uploads_seconds: Annotated[float, Field(gt=0)] = 86400
-    """Unfinished uploads, and shares of jobs that did not end, are removed after this time."""
+    keep_jobs_seconds: Keep = 30 * 86400
+    """Ended jobs are removed after this time; what they made stays."""
+    keep_runs_seconds: Keep = 30 * 86400
+    """What a task that did not end has left to go on from is removed after this time."""
+    keep_uploads_seconds: Keep = 86400
+    """Uploads that nobody goes on with are removed after this time."""
+    keep_units_seconds: Keep = 86400
+    """Shares of large jobs, kept for the next attempt, are removed after this time without use."""
+    keep_masks_seconds: Annotated[float, Field(ge=0)] = 0
+    """Masks that nobody has asked for or read for so long are removed, unless they are pinned;
+    0 keeps them for good."""
+    keep_blobs_seconds: Annotated[float, Field(ge=0)] = 0
+    """The same for uploaded files and for files that jobs made."""
 
     data_dir: Folder | None = None
     """Folder of the data sets of a worker that trains; by default ``data`` in the state folder."""

@@ -90,6 +90,7 @@ class Reporter:
 def _store(services: Services, attempt: jobs.Attempt, crafted: MaskSet) -> None:
     """Store the masks and close the job, in one transaction that a lost lease refuses."""
     file = crafted.to_bytes()
+    services.artifacts.require_space(len(file))
     if len(file) > services.settings.masks_in_database_bytes:
         services.artifacts.put(file)  # before the transaction: it takes seconds, others wait
     with services.database.write() as session:

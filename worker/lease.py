@@ -14,7 +14,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 from datetime import datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -90,7 +92,8 @@ class Lease:
         self._timeout_seconds = timeout_seconds
         self._stop: Stopped | None = None
         self._left = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+        beat = partial(copy_context().run, self._beat)  # its lines are about the same request
+        self._thread = threading.Thread(target=beat, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()

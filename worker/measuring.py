@@ -1,9 +1,15 @@
 """Statistics of stored masks, computed when somebody has asked for them."""
 
+import logging
+
+from raiw.errors import NotFound
 from raiw.masks import load
 from raiw.statistics import measure
 from service.jobs.services import Services
+from service.jobs.stored import open_masks
 from service.store import masks
+
+logger = logging.getLogger(__name__)
 
 # Measuring must not keep a worker from crafting for long: a second a layer, no more.
 _EXACT_ORDER = 1024
@@ -14,12 +20,15 @@ _MEASURED_EDGES = 1 << 20
 
 def measure_masks(services: Services, digest: str) -> None:
     """Compute and store the statistics of stored masks, once."""
-    with services.database.read() as session:
-        row = masks.find(session, digest)
-    if row is None or row.statistics is not None:
+    try:
+        file = open_masks(services, digest)
+        if file.row.statistics is not None:
+            return
+        file.verify()
+        crafted = load(b"".join(file.read(0, file.row.size)))
+    except NotFound as error:
+        logger.warning("nothing to measure: %s", error)
         return
-    stream = masks.stream(services.database, services.artifacts, row, 0, row.size)
-    crafted = load(b"".join(stream))
     statistics = {
         name: measure(mask.graph, mask.groups, exact_order=_EXACT_ORDER).to_json()
         for name, mask in crafted.items()

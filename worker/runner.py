@@ -13,6 +13,7 @@ from raiw.errors import RaiwError
 from service.contract.jobs import JobStatus
 from service.contract.problems import problem_of
 from service.jobs.services import Services
+from service.logs import about
 from service.store import jobs
 from service.store.database import AWAY
 from service.store.tables import Job
@@ -41,6 +42,11 @@ def run_job(services: Services, job_id: str, stopping: Callable[[], bool]) -> No
     if job is None:
         logger.info("job %s is not to be had: another worker was first, or it is over", job_id)
         return
+    with about(job.request_id):
+        _run_claimed(services, job, stopping)
+
+
+def _run_claimed(services: Services, job: Job, stopping: Callable[[], bool]) -> None:
     attempt = jobs.Attempt(job.id, job.attempt)
     logger.info("job %s, attempt %d: %d layers", job.id, job.attempt, job.total)
 
@@ -56,7 +62,8 @@ def assist_job(services: Services, job_id: str, stopping: Callable[[], bool]) ->
     with services.database.read() as session:
         job = jobs.find(session, job_id)
     if job is not None and job.status == JobStatus.RUNNING:
-        SharedJob.of(services, job, stopping).assist()
+        with about(job.request_id):
+            SharedJob.of(services, job, stopping).assist()
 
 
 def _run_attempt(

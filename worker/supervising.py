@@ -13,19 +13,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from sqlalchemy.orm import Session
 
 from raiw.canonical import canonical_json
-from raiw.errors import InvalidInput, InvalidTensors, NotFound
+from raiw.errors import InvalidInput, InvalidTensors
 from raiw.files import write_atomically
 from raiw.jobs.document import JobDocument
 from raiw.jobs.registry import Kind, find_kind
 from raiw.tensors import MAX_HEADER_BYTES, header_end
 from service.jobs.services import Services
-from service.store import blobs, jobs, masks, requests
+from service.jobs.stored import open_masks
+from service.jobs.uploads import verified_upload
+from service.store import blobs, jobs, requests
 from service.store.database import AWAY
 from service.store.tables import Blob, Job
 from service.tether import tied
@@ -68,6 +71,7 @@ def run_task(services: Services, job: Job, attempt: jobs.Attempt, lease: Lease) 
     Stopped
         It must stop: canceled, out of time, taken away, or the worker ends.
     """
+    services.artifacts.require_space(0)
     folder, kind = services.artifacts.run(job.content_key), find_kind(job.kind)
     document = kind.document.parse(requests.read(services.database, job.id))
     _write_task(services, document, folder)
@@ -90,35 +94,25 @@ def _write_task(services: Services, document: JobDocument, folder: Path) -> None
 
     Raises
     ------
-    NotFound
-        This worker does not see the uploads.
+    NotFound, Damaged
+        An upload or the masks are gone, or not as they were.
     """
-    files = {}
-    for digest in document.uploads.values():
-        if not services.artifacts.has(digest):
-            raise NotFound(
-                f"the upload {digest} is not on this worker: RAIW_ARTIFACT_DIR must be the same "
-                f"folder on every host"
-            )
-        files[digest] = str(services.artifacts.path(digest))
+    files = {digest: verified_upload(services, digest) for digest in document.uploads.values()}
     for digest in document.stored_masks.values():
-        path = folder / f"{digest.removeprefix('sha256:')}.safetensors"
-        _write_masks(services, digest, path)
-        files[digest] = str(path)
+        files[digest] = folder / f"{digest.removeprefix('sha256:')}.safetensors"
+        _write_masks(services, digest, files[digest])
     task = {
         "request": document.model_dump(mode="json"),
-        "files": files,
+        "files": {digest: str(path) for digest, path in files.items()},
         "data_dir": str(services.settings.data),
     }
     write_atomically(folder / FILE, [canonical_json(task).encode()])
 
 
 def _write_masks(services: Services, digest: str, path: Path) -> None:
-    with services.database.read() as session:
-        row = masks.find(session, digest)
-    assert row is not None  # noqa: S101 -- masks outlive the jobs that name them
-    stream = masks.stream(services.database, services.artifacts, row, 0, row.size)
-    write_atomically(path, stream)
+    file = open_masks(services, digest)
+    file.verify()
+    write_atomically(path, file.read(0, file.row.size))
 
 
 def _messages(
@@ -222,9 +216,10 @@ def _finish(
     Canceled
         The job is no longer this attempt's to close.
     """
+    artifacts = services.artifacts
     paths = {name: Path(path) for name, path in message["files"].items()}
     files = [
-        {"name": name, "digest": services.artifacts.take(path), "bytes": path.stat().st_size}
+        {"name": name, "digest": artifacts.take(path), "bytes": path.stat().st_size}
         for name, path in paths.items()
     ]
     outcome = {"files": files, "main": main, "report": message["report"]}
@@ -232,8 +227,8 @@ def _finish(
     def write(session: Session, now: datetime) -> None:
         for file, path in zip(files, paths.values(), strict=True):
             blob = Blob(digest=file["digest"], size=file["bytes"], header=_header(path))
-            blob.created_at = now
-            blobs.add(session, blob)
+            blob.created_at = blob.used_at = now
+            blobs.add(session, artifacts, blob, partial(artifacts.link, path, blob.digest))
         if not jobs.finish(session, attempt, outcome, now):
             # Taken away, or canceled at the last moment; an end that is not won changes nothing.
             raise Canceled("canceled at the last moment")

@@ -23,9 +23,12 @@ from raiw.pipeline import craft_mask, mask_key, origin_of
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.plan import Plan, PlannedLayer
 from raiw.specs.spec import Spec
+from service.contract.errors import Damaged
 from service.contract.tasks import Task
 from service.jobs.services import Services
-from service.store import jobs, outbox, requests, units
+from service.jobs.uploads import verified_upload
+from service.store import jobs, objects, outbox, requests, units
+from service.store.artifacts import State
 from service.store.tables import Job
 from worker.lease import Lease, Stopped
 
@@ -34,6 +37,8 @@ logger = logging.getLogger(__name__)
 _WAIT_SECONDS = 0.25
 """Pause before looking again for units that other workers hold."""
 _MOST_INVITED = 64
+_MOST_ROUNDS = 3
+"""How often units are crafted anew whose files are lost."""
 
 Unit = tuple[PlannedLayer, ...]
 """The layers that one worker crafts."""
@@ -60,7 +65,7 @@ class SharedJob:
         """Read the job's spec and open its scores."""
         spec, importance = Spec.parse(requests.read(services.database, job.id)), None
         if job.importance is not None:
-            path = services.artifacts.path(job.importance)
+            path = verified_upload(services, job.importance)
             importance = open_importance(path, spec, digest=job.importance)
         plan = spec.plan(scored=importance is not None)
         timeout = job.timeout_seconds
@@ -87,6 +92,7 @@ class SharedJob:
         """
         self._invite()
         known: set[str] = set()
+        rounds = 0
         while True:
             check()
             done = self._finished()
@@ -95,8 +101,11 @@ class SharedJob:
                 layers = [layer for key in fresh for layer in self.units[key]]
                 on_progress(sum(len(self.units[key]) for key in known), layers)
             if len(done) == len(self.units):
-                return self._join(done)
-            if not self._craft_next(done, check):
+                if not (lost := self._lost(done)):
+                    return self._join(done)
+                rounds += 1
+                self._reopen(lost, rounds)
+            elif not self._craft_next(done, check):
                 time.sleep(_WAIT_SECONDS)
 
     def assist(self) -> None:
@@ -158,6 +167,8 @@ class SharedJob:
                 file = self._craft_layers(self.units[key], check_both)
             artifact = self.services.artifacts.put(file)
             with database.write() as session:
+                artifacts = self.services.artifacts
+                objects.vouch(session, artifacts, artifact, lambda: artifacts.put(file))
                 units.finish(session, key, artifact, database.now(session))
             logger.info("unit %s of job %s crafted by worker %d", key, self.job_id, os.getpid())
         except BaseException:
@@ -174,6 +185,30 @@ class SharedJob:
         origin = origin_of(self.spec, self.importance)
         own = {"layers": [mask.layer.model_dump(mode="json") for mask in masks]}
         return MaskSet(masks, origin.model_copy(update={"spec": origin.spec | own})).to_bytes()
+
+    def _lost(self, done: dict[str, str]) -> dict[str, str]:
+        """Return the units whose file is missing or damaged."""
+        inspect = self.services.artifacts.inspect
+        return {key: file for key, file in done.items() if inspect(file) is not State.SOUND}
+
+    def _reopen(self, lost: dict[str, str], rounds: int) -> None:
+        """Have units crafted anew.
+
+        Raises
+        ------
+        Damaged
+            That was tried often enough.
+        """
+        if rounds > _MOST_ROUNDS:
+            raise Damaged(
+                f"{len(lost)} units were lost {_MOST_ROUNDS} times after they were crafted: the "
+                f"artifact folder does not keep what is written to it; the operator must look"
+            )
+        logger.error("%d units of job %s are lost and crafted anew", len(lost), self.job_id)
+        with self.services.database.write() as session:
+            now = self.services.database.now(session)
+            for key, file in lost.items():
+                units.reopen(session, key, file, now)
 
     def _join(self, done: dict[str, str]) -> MaskSet:
         files = [load(self.services.artifacts.path(done[key])) for key in self.units]

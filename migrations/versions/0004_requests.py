@@ -12,6 +12,7 @@ revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
+older_code_works = False
 
 DOCUMENT = sa.JSON(none_as_null=True)
 PUBLISHED = sa.text("status = 'queued' AND published_at IS NOT NULL")

@@ -12,7 +12,7 @@ from raiw.importance.methods import Score
 from raiw.jobs.fields import MASKS, UPLOADED, DataSet, Options, Upload, stored
 from raiw.nets.registry import NETS, find_net
 from raiw.pruning.methods import Method
-from raiw.specs.document import Document
+from raiw.specs.document import WHOLE, Document
 
 Found = TypeVar("Found")
 
@@ -90,7 +90,7 @@ class MethodJob(NetworkJob):
     """What to do it by."""
     options: Options = Field(default_factory=dict, validate_default=True)
     """Options of the method; those left out have the method's defaults."""
-    samples: Annotated[int, Field(ge=1, le=1 << 30)] = 1000
+    samples: Annotated[int, Field(ge=1, le=1 << 30, strict=True), WHOLE] = 1000
     """Training images to look at."""
 
     @staticmethod

@@ -7,7 +7,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, Field
 
-from raiw.specs.document import SHA256, Digest, json_pointer
+from raiw.specs.document import SHA256, WHOLE, Digest, json_pointer
 from raiw.specs.limits import AtMost
 from raiw.training.recipe import MAX_SEED
 
@@ -30,10 +30,10 @@ DataSet = Annotated[
     str, Field(pattern=rf"^({SHA256}|[A-Za-z0-9_][A-Za-z0-9_.\-]{{0,99}})$"), UPLOADED
 ]
 """Name of a data set that the workers have, or digest of an uploaded one."""
-Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED, strict=True), WHOLE]
 Option = (
-    Annotated[int, Field(ge=-(1 << 53), le=1 << 53)]
-    | Annotated[float, Field(allow_inf_nan=False)]
+    Annotated[int, Field(ge=-(1 << 53), le=1 << 53, strict=True)]
+    | Annotated[float, Field(allow_inf_nan=False, strict=True)]
     | Annotated[str, Field(max_length=100)]
 )
 Options = Annotated[dict[Annotated[str, Field(max_length=64)], Option], AtMost(32)]

@@ -171,7 +171,7 @@ def _changes(
 
     Looks for ever larger changes; where there is a solution, one changes less than twice as many
     edges as the largest cost is (Eisenbrand and Weismantel, SODA 2018). Empty where there is none,
-    or none was found among so many rests as :class:`Rests` holds.
+    or none was found among so many rests as :class:`raiw.specs.rests.Rests` holds.
     """
     from raiw.specs.rests import Rests  # and numpy, which few plans need
 

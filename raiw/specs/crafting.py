@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from raiw.specs.document import Document
+from raiw.specs.document import WHOLE, Document
 from raiw.specs.limits import AtMost
 
 MAX_EDGES = (1 << 31) - 1
@@ -16,12 +16,12 @@ MAX_RULES = 20_000
 MAX_M = 32
 """Most consecutive vertices of an N:M pattern."""
 
-Degree = Annotated[int, Field(ge=0, strict=True)]
-Density = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
-Edges = Annotated[int, Field(ge=0, strict=True)]
-Parameters = Annotated[int, Field(ge=0, strict=True)]
-Kept = Annotated[int, Field(ge=0, le=MAX_M, strict=True)]
-GroupOutputs = Annotated[int, Field(ge=1, le=1 << 16, strict=True)]
+Degree = Annotated[int, Field(ge=0, strict=True), WHOLE]
+Density = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False, strict=True)]
+Edges = Annotated[int, Field(ge=0, strict=True), WHOLE]
+Parameters = Annotated[int, Field(ge=0, strict=True), WHOLE]
+Kept = Annotated[int, Field(ge=0, le=MAX_M, strict=True), WHOLE]
+GroupOutputs = Annotated[int, Field(ge=1, le=1 << 16, strict=True), WHOLE]
 
 LAYER_TARGETS = ("degree", "density", "edges", "n", "dense")
 
@@ -39,7 +39,7 @@ class Rule(Document):
     """Edges of the layer, all its groups together."""
     n: Kept | None = None
     """Edges of each ``m`` consecutive inputs, for the N:M algorithms."""
-    dense: Literal[True] | None = None
+    dense: Annotated[Literal[True], BeforeValidator(lambda value: value is True)] | None = None
     """Keep every edge."""
     group_outputs: GroupOutputs | None = None
     """As in ``craft``, for these layers; may stand without a target."""
@@ -67,7 +67,7 @@ class Craft(Document):
 
     algorithm: Annotated[str, Field(max_length=100)] | None = None
     """A name of the registry. Left out: ``raiw`` with importance scores, ``regular`` without."""
-    seed: Annotated[int, Field(ge=0, lt=1 << 64, strict=True)] = 0
+    seed: Annotated[int, Field(ge=0, lt=1 << 64, strict=True), WHOLE] = 0
     """Seed of the algorithms that draw at random; ``raiw`` draws nothing."""
     degree: Degree | None = None
     """Edges of every input vertex, in every layer."""
@@ -77,7 +77,7 @@ class Craft(Document):
     """Edges of every layer."""
     n: Kept | None = None
     """Edges of each ``m`` consecutive inputs, for the N:M algorithms."""
-    m: Annotated[int, Field(ge=1, le=MAX_M, strict=True)] = 4
+    m: Annotated[int, Field(ge=1, le=MAX_M, strict=True), WHOLE] = 4
     """The M of the N:M algorithms; it divides the inputs (and outputs) of every sparse layer."""
     parameters: Parameters | None = None
     """Weights kept in the whole network, rules and dense layers included."""
@@ -92,7 +92,7 @@ class Craft(Document):
     group_outputs: GroupOutputs = 1
     """So many consecutive outputs share one set of inputs: they are one vertex of the graph that
     is crafted, whose score is the sum of theirs. Targets still count edges of single outputs."""
-    certify: bool = True
+    certify: Annotated[bool, Field(strict=True)] = True
     """Bound the score that any graph could keep, so that the masks tell how good they are. Costs
     some tens of reads of the scores, many times the crafting itself."""
     rules: Annotated[tuple[Rule, ...], AtMost(MAX_RULES)] = ()

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from raiw.errors import InvalidSpec
@@ -22,6 +22,14 @@ _UNION_TAGS = frozenset(
     {"linear", "kernel_size:number", "kernel_size:list"}
     | {f"conv{way}{axes}d" for way in ("", "_transpose") for axes in (1, 2, 3)}
 )
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+"""Stands last in the type of a strict integer: JSON may write 16 as 16.0, and never as "16"."""
 
 
 class Document(BaseModel):

@@ -11,14 +11,14 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from raiw.specs.document import Document
+from raiw.specs.document import WHOLE, Document
 from raiw.specs.limits import AtMost
 
 MAX_SIDE = 1 << 24
 LayerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:\-]*$", max_length=200)]
-Side = Annotated[int, Field(ge=1, le=MAX_SIDE, strict=True)]
-Positions = Annotated[int, Field(ge=1, le=1 << 40, strict=True)]
-KernelSize = Annotated[int, Field(ge=1, le=1024, strict=True)]
+Side = Annotated[int, Field(ge=1, le=MAX_SIDE, strict=True), WHOLE]
+Positions = Annotated[int, Field(ge=1, le=1 << 40, strict=True), WHOLE]
+KernelSize = Annotated[int, Field(ge=1, le=1024, strict=True), WHOLE]
 Kernel = Annotated[
     Annotated[KernelSize, Tag("kernel_size:number")]
     | Annotated[tuple[KernelSize, ...], Field(min_length=1), AtMost(3), Tag("kernel_size:list")],
@@ -130,6 +130,15 @@ class Conv(Document):
         if self.transposed:
             return (self.in_channels, self.out_channels // self.groups, *self.kernel)
         return (*self.graph_shape, *self.kernel)
+
+
+def packed_bytes(shape: tuple[int, int]) -> int:
+    """Return the bytes of a packed mask of shape ``(out, in)``.
+
+    >>> packed_bytes((3, 9))
+    6
+    """
+    return shape[0] * -(-shape[1] // 8)
 
 
 Layer = Annotated[Linear | Conv, Field(discriminator="kind")]

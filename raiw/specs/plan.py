@@ -16,7 +16,7 @@ from raiw.specs.contracts import (
     reachable_edges,
 )
 from raiw.specs.crafting import MAX_EDGES, Craft
-from raiw.specs.layers import Conv, Linear
+from raiw.specs.layers import Conv, Linear, packed_bytes
 from raiw.specs.targets import Deciding, deciding_rules, group_outputs, layer_edges
 
 
@@ -168,7 +168,7 @@ class Plan:
     @property
     def mask_bytes(self) -> int:
         """Bytes of the packed masks."""
-        return sum(layer.shape[0] * -(-layer.shape[1] // 8) for layer in self.layers)
+        return sum(packed_bytes(layer.shape) for layer in self.layers)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON-serialisable values, layer by layer and in total."""

@@ -5,14 +5,14 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from raiw.specs.document import Document
+from raiw.specs.document import WHOLE, Document
 
 REVISION = 1
 """Raised only when the same run would give other numbers."""
 MAX_SEED = (1 << 63) - 1
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False, strict=True)]
 
 
 class Recipe(Document):
@@ -27,18 +27,18 @@ class Recipe(Document):
     [0.05, 0.025, 0.0005]
     """
 
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = 300
-    batch: Annotated[int, Field(ge=2, le=1 << 20)] = 128
+    epochs: Annotated[int, Field(ge=1, le=10_000, strict=True), WHOLE] = 300
+    batch: Annotated[int, Field(ge=2, le=1 << 20, strict=True), WHOLE] = 128
     """Images a step, over all processes together."""
     learning_rate: Positive = 0.05
-    learning_rate_floor: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5e-4
-    halve_every: Annotated[int, Field(ge=1, le=1 << 30)] = 30
+    learning_rate_floor: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)] = 5e-4
+    halve_every: Annotated[int, Field(ge=1, le=1 << 30, strict=True), WHOLE] = 30
     """Epochs after which the learning rate is halved."""
     momentum: Share = 0.9
     weight_decay: Share = 5e-4
-    augment: bool = True
+    augment: Annotated[bool, Field(strict=True)] = True
     """Pad by 4, crop at random, mirror at random."""
-    slimming: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
+    slimming: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)] = 0.0
     """Strength of the L1 penalty on batch normalisation's scales (Liu et al., ICCV 2017)."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """What products are computed in; weights are float32 always."""

@@ -6,35 +6,28 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from importlib.metadata import version
-from typing import Any
 
 import anyio
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 
-from service.api import problems
+from service.api import document, problems
 from service.api.bodies import Bodies
+from service.api.dependencies import know_every_parameter
+from service.api.document import FAULTS
 from service.api.hosts import HostCheck
 from service.api.metrics import Metrics
 from service.api.middleware import RequestBody, RequestContext
 from service.api.routes import blobs, catalogue, health, jobs, masks, plan
 from service.api.security import require_token
 from service.api.watching import Watcher
-from service.contract.problems import Problem
 from service.jobs.janitor import Janitor
 from service.jobs.queue import Broker
 from service.jobs.services import Services
 from service.settings import Settings
 
 _UPLOAD_THREADS = 64
-
-_PROBLEM: dict[int | str, dict[str, Any]] = {
-    "default": {
-        "model": Problem,
-        "description": "A problem (RFC 9457); `code` says which.",
-        "content": {"application/problem+json": {}},
-    }
-}
+_PROBE_THREADS = 8
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -53,17 +46,19 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=_operation_id,
-        responses=_PROBLEM,
+        responses=FAULTS,
     )
     app.state.settings = settings
     app.state.metrics = metrics
     app.state.closing = threading.Event()
     problems.install(app)
+    document.install(app)
     app.add_middleware(HostCheck, settings=settings)
     app.add_middleware(RequestBody, limit=settings.max_json_bytes, min_rate=settings.min_body_rate)
     app.add_middleware(RequestContext, observe=metrics.observe)
+    guards = [Depends(require_token), Depends(know_every_parameter)]
     for module in (jobs, plan, masks, blobs, catalogue):
-        app.include_router(module.router, dependencies=[Depends(require_token)])
+        app.include_router(module.router, dependencies=guards)
     app.include_router(health.router)
     return app
 
@@ -79,6 +74,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.janitor = janitor
     app.state.bodies = Bodies()
     app.state.upload_threads = anyio.CapacityLimiter(_UPLOAD_THREADS)
+    app.state.probe_threads = anyio.CapacityLimiter(_PROBE_THREADS)
     app.state.metrics.watch(services)
     app.state.watcher = Watcher(services.database, app.state.closing)
     watching = asyncio.create_task(app.state.watcher.run())

@@ -2,8 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Body, Depends, Path, Query, Request
 
+from raiw.errors import InvalidInput
+from raiw.jobs.craft import CraftJob
+from raiw.names import nearest
+from service.api.document import JOBS, PLANS, UPLOADS
+from service.contract.masks import UploadRequest
+from service.contract.requests import JobRequest
 from service.jobs.services import Services
 
 
@@ -21,3 +27,30 @@ PageSize = Annotated[int, Query(ge=1, le=1000, description="Most items of one pa
 PageToken = Annotated[
     str, Query(max_length=500, description="``next_page_token`` of the page before.")
 ]
+
+PlanBody = Annotated[CraftJob, Body(openapi_examples=PLANS)]
+JobBody = Annotated[JobRequest, Body(openapi_examples=JOBS)]
+UploadBody = Annotated[UploadRequest, Body(openapi_examples=UPLOADS)]
+
+
+def know_every_parameter(request: Request) -> None:
+    """Refuse what a route does not ask for, as documents refuse unknown fields.
+
+    Raises
+    ------
+    InvalidInput
+        A query parameter is unknown, or there twice.
+    """
+    path = request.app.openapi()["paths"][request.scope["route"].path_format]
+    described = path[request.method.lower()].get("parameters", ())
+    known = [parameter["name"] for parameter in described if parameter["in"] == "query"]
+    given = [name for name, _ in request.query_params.multi_items()]
+    for name in given:
+        if name not in known:
+            names = f"there are {', '.join(known)}" if known else "there are none here"
+            raise InvalidInput(
+                f"unknown query parameter {name[:100]!r}{nearest(name, known)}; {names}",
+                pointer=name[:100],
+            )
+        if given.count(name) > 1:
+            raise InvalidInput(f"the query parameter {name!r} is given twice", pointer=name)

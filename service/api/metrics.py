@@ -8,6 +8,7 @@ from prometheus_client.registry import Collector
 
 from service.jobs.services import Services
 from service.store import load
+from service.store.database import AWAY
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -55,9 +56,17 @@ class _LoadCollector(Collector):
         return iter(())
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Ask the database."""
-        with self._database.read() as session:
-            waiting = load.measure(session, self._database.now(session))
+        """Ask the database; while it is away that alone is told, since old counts mislead."""
+        try:
+            with self._database.glance() as session:
+                waiting = load.measure(session, self._database.now(session))
+        except AWAY:
+            waiting = None
+        yield GaugeMetricFamily(
+            "raiw_database_up", "Whether the database answers.", value=waiting is not None
+        )
+        if waiting is None:
+            return
         jobs = GaugeMetricFamily("raiw_jobs", "Jobs by state.", labels=("status",))
         for status, count in waiting.jobs.items():
             jobs.add_metric((status,), count)

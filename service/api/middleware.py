@@ -6,7 +6,6 @@ import re
 import time
 import uuid
 from collections.abc import Callable
-from contextvars import ContextVar
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -15,11 +14,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import internal_error
+from service.logs import request_id
 
 logger = logging.getLogger(__name__)
-
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
-"""Id of the request being served, for log records."""
 
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LINGER_SECONDS = 2.0

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from itertools import islice
 from typing import Any
 
@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from raiw import errors
 from raiw.jobs.registry import KINDS
@@ -34,6 +35,7 @@ STATUS: dict[type[errors.RaiwError], HTTPStatus] = {
     service_errors.AlreadyEnded: HTTPStatus.CONFLICT,
     service_errors.OffsetMismatch: HTTPStatus.CONFLICT,
     errors.DiskFull: HTTPStatus.INSUFFICIENT_STORAGE,
+    service_errors.InUse: HTTPStatus.CONFLICT,
     service_errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """An error has the status of its class, else of the nearest class above it."""
@@ -191,7 +193,22 @@ def _http_error(request: Request, error: Exception) -> Response:
         detail = (
             f"{request.method} {request.url.path}: {detail}; GET /openapi.json lists the routes"
         )
-    return problem(request, status, code, detail, headers=error.headers)
+    headers = dict(error.headers or {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_allowed(request))
+    return problem(request, status, code, detail, headers=headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """Return all methods of a path; the router knows those of the first route that has it."""
+    routes = request.app.router.routes
+    return [
+        method
+        for method in HTTPMethod
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
+        )
+    ]
 
 
 def _data_error(request: Request, error: Exception) -> Response:

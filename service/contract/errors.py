@@ -6,15 +6,19 @@
     ├── InvalidInput
     │   ├── InvalidPageToken  a page token of another list, or of nobody
     │   ├── DigestMismatch    other bytes than were announced
+    │   ├── UnfitDatabase     the database's encoding, or a revision of a newer version
     │   └── InvalidSettings   a setting is wrong (:mod:`service.settings`)
+    ├── NotFound
+    │   └── Damaged           stored bytes that are not those of their digest any more
     ├── AlreadyEnded          there is nothing left to cancel
+    ├── InUse                 a job needs it, or it is pinned
     ├── OffsetMismatch        a part of an upload that does not follow the one before
     ├── Busy                  the database is locked or away
     ├── WorkerLost            every attempt at a job ended without a word
     └── InternalError         a defect of raiw
 """
 
-from raiw.errors import InvalidInput, RaiwError
+from raiw.errors import InvalidInput, NotFound, RaiwError
 
 
 class AlreadyEnded(RaiwError):
@@ -36,6 +40,20 @@ class DigestMismatch(InvalidInput):
 
     code = "digest-mismatch"
     title = "The digest does not match"
+
+
+class Damaged(NotFound):
+    """The bytes stored are not those of their digest any more: they are as good as gone."""
+
+    code = "damaged"
+    title = "The stored file is damaged"
+
+
+class InUse(RaiwError):
+    """It cannot be removed: a job that has not ended needs it, or it is pinned."""
+
+    code = "in-use"
+    title = "It is in use"
 
 
 class OffsetMismatch(RaiwError):
@@ -64,3 +82,10 @@ class InternalError(RaiwError):
 
     code = "internal-error"
     title = "raiw failed by a defect"
+
+
+class UnfitDatabase(InvalidInput):
+    """The database cannot be used as it is: its encoding, or a revision of a newer version."""
+
+    code = "unfit-database"
+    title = "The database cannot be used"

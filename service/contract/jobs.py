@@ -94,6 +94,10 @@ class JobSummary(View):
     algorithm: str
     """Algorithm or method that the job is about."""
     metadata: dict[str, str]
+    request_id: str | None
+    """Id of the request that asked for it."""
+    joined: int
+    """Further requests for it while it waited or ran: canceling it concerns them too."""
     attempt: int
     max_attempts: int
     progress: Progress

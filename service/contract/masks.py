@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from raiw.specs.document import Digest, Document
+from raiw.specs.document import WHOLE, Digest, Document
 from service.contract.jobs import View
 
 
@@ -16,6 +16,10 @@ class MasksView(View):
     file_sha256: Digest
     bytes: int
     created_at: datetime
+    used_at: datetime | None
+    """When they were last asked for or read, to the hour; null before that was noted."""
+    pinned: bool
+    """Whether they are kept however long they are not used."""
     document: dict[str, Any]
     """The metadata of the mask file: spec, algorithm, seed, what was asked for and achieved."""
     statistics: dict[str, Any] | None
@@ -38,6 +42,10 @@ class BlobView(View):
     digest: Digest
     bytes: int
     created_at: datetime
+    used_at: datetime | None
+    """When it was last asked for or read, to the hour; null before that was noted."""
+    pinned: bool
+    """Whether it is kept however long it is not used."""
     tensors: int
     """Number of tensors the safetensors file holds."""
 
@@ -46,7 +54,7 @@ class UploadRequest(Document):
     """The body of ``POST /v1/uploads``."""
 
     digest: Digest
-    bytes: Annotated[int, Field(ge=8, strict=True)]
+    bytes: Annotated[int, Field(ge=8, strict=True), WHOLE]
 
 
 class UploadView(View):

@@ -8,7 +8,15 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Union, cast
 
-from pydantic import AfterValidator, AwareDatetime, Discriminator, Field, Tag, create_model
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    create_model,
+)
 
 from raiw.jobs.document import JobDocument
 from raiw.jobs.registry import KINDS, Kind
@@ -26,6 +34,12 @@ UNKEYED = frozenset({"timeout_seconds", "deadline_at", "metadata"})
 """Fields of a request that cannot change a bit of the result."""
 
 
+def _written(value: Any) -> Any:
+    if isinstance(value, datetime) or (isinstance(value, str) and "T" in value.upper()):
+        return value
+    raise ValueError("write a date, a time and its offset, such as 2030-01-31T12:00:00Z")
+
+
 def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
@@ -33,13 +47,17 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("in UTC this is before the year 1 or after 9999") from None
 
 
+Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_in_utc)]
+"""As RFC 3339 writes it: a mere number could be seconds, or milliseconds, since any day."""
+
+
 class Request(Document):
     """What every request for a job may say besides the job's document; it decides no result."""
 
     kind: str
-    timeout_seconds: Annotated[float, Field(gt=0, le=7 * 86400)] | None = None
+    timeout_seconds: Annotated[float, Field(gt=0, le=7 * 86400, strict=True)] | None = None
     """Longest run time of one attempt."""
-    deadline_at: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = None
+    deadline_at: Moment | None = None
     """A job nobody has started by then expires; in the past, it is refused."""
     metadata: Metadata = Field(default_factory=dict)
     """Free notes, such as the commit a pipeline builds."""

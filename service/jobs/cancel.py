@@ -4,6 +4,7 @@ from service.contract.errors import AlreadyEnded
 from service.contract.jobs import JobSummary
 from service.jobs.queries import get_job
 from service.jobs.services import Services
+from service.logs import request_id
 from service.store import jobs
 
 
@@ -20,7 +21,7 @@ def cancel(services: Services, job_id: str) -> JobSummary:
         The job succeeded, failed or expired before.
     """
     with services.database.write() as session:
-        canceled = jobs.cancel(session, job_id, services.database.now(session))
+        canceled = jobs.cancel(session, job_id, services.database.now(session), request_id.get())
     view = get_job(services, job_id)
     if not canceled:
         raise AlreadyEnded(f"job {job_id} has already ended: it {view.status}", status=view.status)

@@ -9,11 +9,14 @@ from raiw.jobs.train import TrainJob
 from raiw.scores.fit import check_header
 from raiw.specs.spec import Spec
 from raiw.tensors import read_header
-from service.store import blobs, masks
+from service.store import blobs, masks, objects
+from service.store.artifacts import Artifacts
 from service.store.tables import Blob, Masks
 
 
-def check_scores(session: Session, spec: Spec, importance: str | None) -> None:
+def check_scores(
+    session: Session, artifacts: Artifacts, spec: Spec, importance: str | None
+) -> None:
     """Make sure that an importance file is there and fits a spec.
 
     Raises
@@ -24,12 +27,14 @@ def check_scores(session: Session, spec: Spec, importance: str | None) -> None:
         It does not fit.
     """
     if importance is not None:
-        blob = _blob(session, importance, "/importance")
+        blob = _blob(session, artifacts, importance, "/importance")
         check_header(read_header(blob.header, file_size=blob.size), spec)
 
 
-def check_request(session: Session, request: JobDocument) -> None:
+def check_request(session: Session, artifacts: Artifacts, request: JobDocument) -> None:
     """Make sure that a job's uploads and masks are there and fit, as far as headers tell.
+
+    They stay at least until the transaction ends.
 
     Raises
     ------
@@ -39,23 +44,23 @@ def check_request(session: Session, request: JobDocument) -> None:
         One does not fit.
     """
     if isinstance(request, CraftJob):
-        check_scores(session, request.spec, request.importance)
+        check_scores(session, artifacts, request.spec, request.importance)
         return
     for pointer, digest in request.uploads.items():
-        _blob(session, digest, pointer)
+        _blob(session, artifacts, digest, pointer)
     for pointer, digest in request.stored_masks.items():
-        _masks(session, digest, pointer)
+        _masks(session, artifacts, digest, pointer)
     if isinstance(request, TrainJob):
-        _check_training(session, request)
+        _check_training(session, artifacts, request)
 
 
-def _check_training(session: Session, request: TrainJob) -> None:
+def _check_training(session: Session, artifacts: Artifacts, request: TrainJob) -> None:
     if request.spec is not None:
-        check_scores(session, request.spec, request.importance)
+        check_scores(session, artifacts, request.spec, request.importance)
         shapes = {layer.name: layer.graph_shape for layer in request.spec.layers}
         _check_layers(request.network, shapes, "/spec")
     if request.masks is not None:
-        found = _masks(session, request.masks, "/masks")
+        found = _masks(session, artifacts, request.masks, "/masks")
         _check_layers(request.network, _shapes(found), "/masks")
 
 
@@ -75,8 +80,9 @@ def _shapes(found: Masks) -> dict[str, tuple[int, int]]:
     return {layer["name"]: tuple(layer["facts"]["shape"]) for layer in found.document["layers"]}
 
 
-def _masks(session: Session, digest: str, pointer: str) -> Masks:
-    found = masks.find(session, digest)
+def _masks(session: Session, artifacts: Artifacts, digest: str, pointer: str) -> Masks:
+    objects.hold(session, digest)
+    found = masks.stored(session, artifacts, digest)
     if found is None:
         raise NotFound(
             f"no masks {digest} are stored: craft them first, or give their spec", pointer=pointer
@@ -84,8 +90,9 @@ def _masks(session: Session, digest: str, pointer: str) -> Masks:
     return found
 
 
-def _blob(session: Session, digest: str, pointer: str) -> Blob:
-    blob = blobs.find(session, digest)
+def _blob(session: Session, artifacts: Artifacts, digest: str, pointer: str) -> Blob:
+    objects.hold(session, digest)
+    blob = blobs.stored(session, artifacts, digest)
     if blob is None:
         what = pointer.removeprefix("/")
         raise NotFound(

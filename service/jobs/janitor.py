@@ -17,10 +17,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from raiw.errors import Unreachable
 from service.contract.tasks import Queue
-from service.jobs import uploads
+from service.jobs.housekeeping import keep_house
 from service.jobs.queue import Broker
 from service.jobs.services import Services
-from service.store import blobs, duties, jobs, masks, outbox, recovery, units
+from service.store import duties, outbox, recovery
 from service.store.tables import Outbox
 
 logger = logging.getLogger(__name__)
@@ -29,8 +29,6 @@ WINDOW = 100
 """Most messages of a queue that the broker is given before workers have fetched some."""
 _HOLD = timedelta(seconds=15)
 _BACKOFF = timedelta(seconds=1)
-_MEASURING = timedelta(seconds=30)
-_MOST_MEASUREMENTS = 3
 _SHORTEST_PAUSE_SECONDS = 0.02
 _HOUSEKEEPING_ROUNDS = 60
 
@@ -145,30 +143,9 @@ class Janitor:
 
     def keep_house(self) -> None:
         """Remove what has outlived its time; of all servers the first one due does it."""
-        settings, database = self._services.settings, self._services.database
-        every = timedelta(seconds=settings.janitor_seconds * _HOUSEKEEPING_ROUNDS)
-        if not duties.take(database, "keep house", every):
-            return
-        forgotten = recovery.BATCH
-        while forgotten == recovery.BATCH:
-            with database.write() as session:
-                now = database.now(session)
-                kept = timedelta(seconds=settings.keep_jobs_seconds)
-                forgotten = recovery.forget(session, now - kept)
-        with database.write() as session:
-            now = database.now(session)
-            recovery.remeasure(session, now, _MEASURING, _MOST_MEASUREMENTS)
-            left = units.forget(session, now - timedelta(seconds=settings.keep_uploads_seconds))
-            left = [
-                digest
-                for digest in left
-                if not masks.uses(session, digest) and blobs.find(session, digest) is None
-            ]
-            unfinished = jobs.unfinished_keys(session)
-        for digest in left:
-            self._services.artifacts.delete(digest)
-        uploads.remove_expired(self._services)
-        self._services.artifacts.sweep_runs(settings.keep_jobs_seconds, unfinished)
+        every = timedelta(seconds=self._services.settings.janitor_seconds * _HOUSEKEEPING_ROUNDS)
+        if duties.take(self._services.database, "keep house", every):
+            keep_house(self._services)
 
     def _relay_queue(self, queue: Queue) -> bool:
         database = self._services.database

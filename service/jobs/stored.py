@@ -6,10 +6,13 @@ from typing import Any
 
 from raiw.errors import NotFound
 from raiw.tensors import MAX_HEADER_BYTES, Header, header_end, read_header
+from service.contract.errors import Damaged
 from service.contract.masks import MasksView, StatisticsView
 from service.contract.tasks import Queue, Task
+from service.jobs.keeping import MASKS, note_use, remove_damaged_masks
 from service.jobs.services import Services
 from service.store import masks, outbox
+from service.store.artifacts import State
 from service.store.tables import Masks
 
 
@@ -23,6 +26,24 @@ class StoredFile:
     def read(self, start: int, stop: int) -> Iterator[bytes]:
         """Yield the bytes from ``start`` to ``stop``."""
         return masks.stream(self.services.database, self.services.artifacts, self.row, start, stop)
+
+    def verify(self) -> None:
+        """Make sure that the bytes are those of the file's digest, before they are read.
+
+        Raises
+        ------
+        Damaged
+            They are not: the masks are removed, and crafted anew when somebody asks for them.
+        """
+        services, row = self.services, self.row
+        if masks.inspect(services.database, services.artifacts, row) is State.SOUND:
+            note_use(services, MASKS, row.digest, row.used_at)
+            return
+        remove_damaged_masks(services, row)
+        raise Damaged(
+            f"the masks {row.digest} were damaged in the store and are removed: send the job that "
+            f"made them once more, and they are crafted anew"
+        )
 
     def header(self) -> Header:
         """Return the file's checked header."""
@@ -40,9 +61,9 @@ def open_masks(services: Services, digest: str) -> StoredFile:
         No masks of this content digest are stored.
     """
     with services.database.read() as session:
-        row = masks.find(session, digest)
+        row = masks.stored(session, services.artifacts, digest)
     if row is None:
-        raise NotFound(f"no masks {digest} are stored")
+        raise NotFound(f"no masks {digest} are stored: craft them with POST /v1/jobs")
     return StoredFile(services, row)
 
 
@@ -55,6 +76,8 @@ def get_masks(services: Services, digest: str) -> MasksView:
         file_sha256=row.file_sha256,
         bytes=row.size,
         created_at=row.created_at,
+        used_at=row.used_at,
+        pinned=row.pinned,
         document=row.document,
         statistics=row.statistics,
         urls={

@@ -1,5 +1,6 @@
 """Get or create: a job is named by what it makes, so equal requests meet in one result."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -7,20 +8,24 @@ from typing import Any, Literal
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from raiw.errors import InvalidInput
+from raiw.errors import DiskFull, InvalidInput
 from raiw.jobs.craft import CraftJob
 from raiw.jobs.document import JobDocument
 from raiw.jobs.registry import KINDS
+from raiw.specs.layers import packed_bytes
 from service.contract.errors import Busy
 from service.contract.jobs import JobStatus, JobSummary, PlanView, main_file
 from service.contract.requests import JobRequest
 from service.contract.tasks import queue_of
 from service.jobs.checks import check_request, check_scores
+from service.jobs.keeping import remove_expired
 from service.jobs.services import Services
 from service.jobs.views import job_summary, plan_view
-from service.store import jobs, requests
+from service.logs import request_id
+from service.store import blobs, jobs, masks, objects, requests
+from service.store.artifacts import Artifacts
 from service.store.requests import Packed
-from service.store.tables import Job
+from service.store.tables import Blob, Job, Masks
 
 Outcome = Literal["hit", "joined", "created"]
 _RACES = 5
@@ -39,8 +44,9 @@ def plan(services: Services, request: CraftJob) -> PlanView:
     planned = request.spec.plan(scored=request.importance is not None)
     key = request.content_key()
     with services.database.read() as session:
-        check_scores(session, request.spec, request.importance)
-        return plan_view(planned, key, stored=jobs.find_result(session, key) is not None)
+        check_scores(session, services.artifacts, request.spec, request.importance)
+        stored = _find_masks(session, services.artifacts, key) is not None
+    return plan_view(planned, key, stored=stored)
 
 
 def submit(services: Services, request: JobRequest) -> Submission:
@@ -54,18 +60,27 @@ def submit(services: Services, request: JobRequest) -> Submission:
         The request cannot be carried out.
     NotFound
         What it refers to is not stored.
+    DiskFull
+        What it makes would not fit on the disk.
     """
     document = request.document()
     key = document.content_key()
     packed = Packed.of(_asked_for(document))  # takes long, so before others wait for us
+    expired_removed = False
     for _ in range(_RACES):
         try:
             with services.database.write() as session:
-                check_request(session, document)
+                check_request(session, services.artifacts, document)
                 job_id, outcome = _get_or_create(services, session, request, key, packed)
                 shown = jobs.show(session, job_id)
         except IntegrityError:
             continue  # another server inserted the same key first: look again and join it
+        except DiskFull:
+            if expired_removed:
+                raise
+            remove_expired(services)
+            expired_removed = True
+            continue
         if outcome == "created":
             services.wake()
         assert shown is not None  # noqa: S101 -- the transaction has just seen it
@@ -76,13 +91,17 @@ def submit(services: Services, request: JobRequest) -> Submission:
 def _get_or_create(
     services: Services, session: Session, request: JobRequest, key: str, packed: Packed
 ) -> tuple[str, Outcome]:
-    now = services.database.now(session)
-    made = _made(session, request.kind, key)
+    now, document = services.database.now(session), request.document()
+    made = _made(session, services.artifacts, document, key)
+    _note_use(session, document, made, now)
     job = jobs.find_succeeded(session, key) if made else jobs.find_active(session, key)
     if job is not None:
+        if not made:
+            jobs.join(session, job.id, request_id.get(), now)
         return job.id, "hit" if made else "joined"
     if not made:
         _check_deadline(request.deadline_at, now)
+        services.artifacts.require_space(_disk_bytes(services, document))
     job = _new_job(services, request, key, requests.add(session, packed), now)
     if made:
         return _succeeded(session, job, made, now).id, "hit"
@@ -106,13 +125,49 @@ def _check_deadline(deadline: datetime | None, now: datetime) -> None:
         )
 
 
-def _made(session: Session, kind: str, key: str) -> dict[str, Any]:
-    """Return the columns in which a job keeps what is stored under a key; empty if nothing is."""
-    if KINDS[kind].document is CraftJob:
-        digest = jobs.find_result(session, key)
-        return {"mask_digest": digest} if digest else {}
+def _made(
+    session: Session, artifacts: Artifacts, document: JobDocument, key: str
+) -> dict[str, Any]:
+    """Return the columns in which a job keeps what is stored under a key; empty if nothing is.
+
+    What a row promises and the store has not is not stored: it is made anew.
+    """
+    if isinstance(document, CraftJob):
+        found = _find_masks(session, artifacts, key)
+        return {"mask_digest": found.digest} if found else {}
     outcome = jobs.find_outcome(session, key)
-    return {"outcome": outcome} if outcome else {}
+    if outcome and all(blobs.stored(session, artifacts, digest) for digest in _files(outcome)):
+        return {"outcome": outcome}
+    return {}
+
+
+def _find_masks(session: Session, artifacts: Artifacts, key: str) -> Masks | None:
+    digest = jobs.find_result(session, key)
+    return masks.stored(session, artifacts, digest) if digest else None
+
+
+def _files(outcome: dict[str, Any]) -> list[str]:
+    return [file["digest"] for file in outcome["files"]]
+
+
+def _note_use(session: Session, document: JobDocument, made: dict[str, Any], now: datetime) -> None:
+    """Note that what a document names, and what it gets, is used."""
+    files = _files(made["outcome"]) if "outcome" in made else []
+    crafted = [made["mask_digest"]] if "mask_digest" in made else []
+    objects.use(session, Blob, [*document.uploads.values(), *files], now)
+    objects.use(session, Masks, [*document.stored_masks.values(), *crafted], now)
+
+
+def _disk_bytes(services: Services, document: JobDocument) -> int:
+    """Return what a craft job writes: its masks, and once more where workers share them.
+
+    What other jobs write is not known before; they need a disk above its floor.
+    """
+    if not isinstance(document, CraftJob):
+        return 0
+    shapes = [layer.graph_shape for layer in document.spec.layers]
+    shared = sum(map(math.prod, shapes)) > services.settings.unit_cells
+    return (1 + shared) * sum(map(packed_bytes, shapes))
 
 
 def _succeeded(session: Session, job: Job, made: dict[str, Any], now: datetime) -> Job:
@@ -134,17 +189,23 @@ def _asked_for(document: JobDocument) -> dict[str, Any]:
     return document.model_dump(mode="json")
 
 
+def _name(document: JobDocument) -> str:
+    """Return what lists call a job, without what a terminal or database takes for a command."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in document.subject)
+
+
 def _new_job(services: Services, request: JobRequest, key: str, digest: str, now: datetime) -> Job:
     document = request.document()
+    needs = dict.fromkeys([*document.uploads.values(), *document.stored_masks.values()])
     return Job(
         id=jobs.new_job_id(),
         kind=request.kind,
         status=JobStatus.QUEUED,
         content_key=key,
-        # What a terminal or database takes for a command is not shown.
-        name="".join(one if one.isprintable() else "\ufffd" for one in document.subject),
+        name=_name(document),
         request=digest,
         importance=getattr(document, "importance", None),
+        needs=" ".join(needs),
         algorithm=document.algorithm,
         note=request.metadata,
         queue=queue_of(KINDS[request.kind]),
@@ -159,4 +220,6 @@ def _new_job(services: Services, request: JobRequest, key: str, digest: str, now
         run_after=now,
         published_at=None,
         deadline_at=request.deadline_at,
+        request_id=request_id.get(),
+        joined=0,
     )

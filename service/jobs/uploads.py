@@ -5,17 +5,20 @@ and the rest of a bad file is never taken. A blob is either sent whole, and then
 its request, or in parts, and then what arrived before a broken connection counts.
 """
 
+import contextlib
 import secrets
 from collections.abc import Generator, Iterable
 from datetime import timedelta
+from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
 from raiw.errors import InvalidInput, InvalidTensors, NotFound, TooLarge
 from raiw.tensors import header_end, read_header
-from service.contract.errors import Busy, DigestMismatch, OffsetMismatch
+from service.contract.errors import Busy, Damaged, DigestMismatch, OffsetMismatch
 from service.contract.masks import BlobView, UploadRequest, UploadView
+from service.jobs.keeping import BLOBS, make_room, note_use
 from service.jobs.services import Services
 from service.store import blobs
 from service.store.artifacts import Staged
@@ -33,8 +36,63 @@ it costs no thread, however slow the client is."""
 def find_blob(services: Services, digest: str) -> BlobView | None:
     """Return what is known of a blob, None when it is not stored."""
     with services.database.read() as session:
-        blob = blobs.find(session, digest)
+        blob = blobs.stored(session, services.artifacts, digest)
     return _blob_view(blob) if blob else None
+
+
+def get_blob(services: Services, digest: str) -> BlobView:
+    """Return what is known of a stored blob.
+
+    Raises
+    ------
+    NotFound
+        It is not stored.
+    """
+    blob = find_blob(services, digest)
+    if blob is None:
+        raise NotFound(f"no blob {digest}: PUT it to /v1/blobs/{digest}")
+    note_use(services, BLOBS, digest, blob.used_at)  # whoever asks is about to name it in a job
+    return blob
+
+
+def open_blob(services: Services, digest: str) -> BlobView:
+    """Return what is known of a blob that is about to be read: its bytes have been checked.
+
+    Raises
+    ------
+    NotFound
+        It is not stored.
+    Damaged
+        It was; its bytes are not those of its digest any more.
+    """
+    blob = get_blob(services, digest)
+    try:
+        services.artifacts.verified(digest)
+    except Damaged as error:
+        raise Damaged(f"{error.message}: PUT it to /v1/blobs/{digest} again") from None
+    return blob
+
+
+def verified_upload(services: Services, digest: str) -> Path:
+    """Return the path of an upload that a worker is about to read: its bytes have been checked.
+
+    Raises
+    ------
+    NotFound
+        This host does not see it.
+    Damaged
+        Its bytes are not those of its digest any more.
+    """
+    again = f"PUT it to /v1/blobs/{digest} again and send the job once more"
+    try:
+        return services.artifacts.verified(digest)
+    except Damaged as error:
+        raise Damaged(f"{error.message}: {again}") from None
+    except NotFound as error:
+        raise NotFound(
+            f"{error.message} of this worker: {again}, or give every host the same folder "
+            f"(RAIW_ARTIFACT_DIR)"
+        ) from None
 
 
 def receive_blob(services: Services, digest: str, size: int) -> Receiving[BlobView]:
@@ -48,6 +106,7 @@ def receive_blob(services: Services, digest: str, size: int) -> Receiving[BlobVi
         They do not fit on the disk.
     """
     _check_size(services, size)
+    make_room(services, size)
     with services.artifacts.stage(size) as staged:
         receiver = _Receiver(staged, digest, size)
         while piece := (yield):
@@ -64,7 +123,7 @@ def begin(services: Services, request: UploadRequest) -> UploadView:
         So many bytes are not taken.
     """
     _check_size(services, request.bytes)
-    services.artifacts.require_space(request.bytes)
+    make_room(services, request.bytes)
     with services.database.write() as session:
         now = services.database.now(session)
         upload = Upload(
@@ -89,7 +148,7 @@ def get_upload(services: Services, upload_id: str) -> UploadView:
     """
     with services.database.read() as session:
         upload = _find(session, upload_id)
-        complete = blobs.find(session, upload.digest) is not None
+        complete = blobs.stored(session, services.artifacts, upload.digest) is not None
     return UploadView(
         id=upload.id,
         digest=upload.digest,
@@ -119,7 +178,11 @@ def receive_part(services: Services, upload_id: str, offset: int) -> Receiving[U
     """
     get_upload(services, upload_id)  # unknown: no file is made
     with _lock(services, upload_id) as staged:
-        upload = get_upload(services, upload_id)
+        try:
+            upload = get_upload(services, upload_id)
+        except NotFound:  # given up since we looked
+            services.artifacts.discard(upload_id)
+            raise
         if upload.complete:
             services.artifacts.discard(upload_id)
             return upload
@@ -131,7 +194,8 @@ def receive_part(services: Services, upload_id: str, offset: int) -> Receiving[U
                 _store(services, receiver)
                 services.artifacts.discard(upload_id)
         except InvalidInput:
-            abandon(services, upload_id)
+            with contextlib.suppress(NotFound):  # somebody else has given it up
+                abandon(services, upload_id)
             raise
         finally:
             _record(services, upload_id, staged)
@@ -170,17 +234,6 @@ def _fed(receiving: Receiving[Answer], pieces: Iterable[bytes]) -> Answer:
         answer: Answer = end.value
         return answer
     raise AssertionError("the end of the bytes ends a use case")
-
-
-def remove_expired(services: Services) -> None:
-    """Remove the uploads that have not received a byte for too long."""
-    seconds = services.settings.keep_uploads_seconds
-    with services.database.write() as session:
-        before = services.database.now(session) - timedelta(seconds=seconds)
-        expired = blobs.remove_untouched(session, before)
-    for upload_id in expired:
-        services.artifacts.discard(upload_id)
-    services.artifacts.sweep(seconds)
 
 
 class _Receiver:
@@ -255,8 +308,10 @@ def _store(services: Services, receiver: _Receiver) -> BlobView:
     staged.keep(digest)
     with services.database.write() as session:
         now = services.database.now(session)
-        blob = Blob(digest=digest, size=receiver.size, header=receiver.header, created_at=now)
-        return _blob_view(blobs.add(session, blob))
+        blob = Blob(digest=digest, size=receiver.size, header=receiver.header)
+        blob.created_at = blob.used_at = now
+        added = blobs.add(session, services.artifacts, blob, lambda: staged.keep(digest))
+        return _blob_view(added)
 
 
 def _offset(services: Services, upload: Upload) -> int:
@@ -284,5 +339,7 @@ def _blob_view(blob: Blob) -> BlobView:
         digest=blob.digest,
         bytes=blob.size,
         created_at=blob.created_at,
+        used_at=blob.used_at,
+        pinned=blob.pinned,
         tensors=len(read_header(blob.header, file_size=blob.size).tensors),
     )

@@ -33,6 +33,8 @@ def job_summary(shown: Shown) -> JobSummary:
         importance=job.importance,
         algorithm=job.algorithm,
         metadata=job.note,
+        request_id=job.request_id,
+        joined=job.joined,
         attempt=job.attempt,
         max_attempts=job.max_attempts,
         progress=Progress(phase=job.phase, completed=job.completed, total=job.total),

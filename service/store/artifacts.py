@@ -4,31 +4,50 @@
 
     sha256/ab/cd/<hex>    finished files, never changed
     partial/<name>        bytes still arriving
+    damaged/<hex>         files whose bytes are no longer those of their name
     runs/<name>/          what a task has done so far, taken up by its next attempt
 
 A finished file gets its name after its bytes are flushed, so it is whole or absent, also
-after a power cut. Every host that serves or works sees the same folder.
+after a power cut. What a disk does to it later is found when it is read: see :meth:`verified`.
+Every host that serves or works sees the same folder.
 """
 
 import contextlib
 import errno
 import fcntl
 import hashlib
+import logging
 import os
 import secrets
 import shutil
 import time
 from collections.abc import Collection, Iterator
+from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from raiw.canonical import CHUNK_BYTES, digest_of, digest_of_file
+from raiw.canonical import CHUNK_BYTES, digest_of, digest_of_chunks, digest_of_file
 from raiw.errors import DiskFull, NotFound
-from service.contract.errors import Busy
+from service.contract.errors import Busy, Damaged
+from service.store.sound import Sound
+
+logger = logging.getLogger(__name__)
 
 _PRIVATE_FILE = 0o600
 _PRIVATE_FOLDER = 0o700
+_HEX_DIGITS = 64
+
+Identity = tuple[int, int, int]
+"""What tells one state of a file from another: inode, time of change, size."""
+
+
+class State(StrEnum):
+    """What became of the file of a digest."""
+
+    SOUND = "sound"
+    MISSING = "missing"
+    DAMAGED = "damaged"
 
 
 class Artifacts:
@@ -45,15 +64,61 @@ class Artifacts:
     def __init__(self, root: Path, min_free_bytes: int = 0) -> None:
         self._root = root
         self._min_free_bytes = min_free_bytes
+        self._sound = Sound()
 
     def path(self, digest: str) -> Path:
         """Return where the file of a digest is, or would be."""
         hexadecimal = digest.removeprefix("sha256:")
         return self._root / "sha256" / hexadecimal[:2] / hexadecimal[2:4] / hexadecimal
 
-    def has(self, digest: str) -> bool:
-        """Whether a file is stored."""
-        return self.path(digest).is_file()
+    def has(self, digest: str, size: int | None = None) -> bool:
+        """Whether a file is stored, of so many bytes; what they are is not looked at."""
+        path = self.path(digest)
+        return path.is_file() and size in (None, self.size(digest))
+
+    def size(self, digest: str) -> int:
+        """Return how many bytes a file has; none when it is not there."""
+        try:
+            return self.path(digest).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def inspect(self, digest: str) -> State:
+        """Read a file and compare it with its digest; one that was found sound is not read twice.
+
+        It is told again by its inode, time of change and size, so that of a file of any length one
+        process reads each state once.
+        """
+        return self._inspect(digest)[0]
+
+    def verified(self, digest: str) -> Path:
+        """Return the path of a file that holds the bytes of its digest.
+
+        Raises
+        ------
+        NotFound
+            The file is not there.
+        Damaged
+            It held other bytes; it is set aside, so that the right ones can take its place.
+        """
+        state, identity = self._inspect(digest)
+        if state is State.MISSING:
+            raise NotFound(f"the file {digest} is not in the artifact folder")
+        if state is State.DAMAGED:
+            self._set_aside(digest, identity)
+            raise Damaged(f"the stored file {digest} was damaged on the server's disk")
+        return self.path(digest)
+
+    def digests(self, folder: str = "*") -> Iterator[tuple[str, float]]:
+        """Yield digest and age in seconds of every file, or of those in ``sha256/<folder>``.
+
+        What has another name than a digest is none of ours.
+        """
+        for path in self._root.glob(f"sha256/{folder}/*/*"):
+            digest = f"sha256:{path.name}"
+            with contextlib.suppress(FileNotFoundError):
+                if path == self.path(digest) and len(path.name) == _HEX_DIGITS:
+                    yield digest, time.time() - path.stat().st_mtime
 
     def read(self, digest: str, start: int, stop: int) -> Iterator[bytes]:
         """Yield bytes ``start`` to ``stop`` of a file in pieces of at most 1 MiB.
@@ -76,7 +141,7 @@ class Artifacts:
     def put(self, data: bytes) -> str:
         """Store bytes; return their digest."""
         digest = digest_of(data)
-        if not self.has(digest):
+        if self.inspect(digest) is not State.SOUND:
             with self.stage(len(data)) as staged:
                 staged.write(data)
                 staged.keep(digest)
@@ -86,16 +151,23 @@ class Artifacts:
         """Store a file of the folder ``runs``, whose bytes are on the disk; return its digest."""
         path.chmod(_PRIVATE_FILE)
         digest = digest_of_file(path)
-        if not self.has(digest):
-            self.link(path, digest)
+        self.link(path, digest)
         return digest
 
     def link(self, path: Path, digest: str) -> None:
-        """Give a file of this folder, whose bytes are on the disk, the name of its digest."""
+        """Give a file of this folder, whose bytes are on the disk, the name of its digest.
+
+        It takes the place of a file that has the name already: that one may be damaged.
+        """
         target = self.path(digest)
-        target.parent.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
-        with contextlib.suppress(FileExistsError):
-            target.hardlink_to(path)
+        name = self._partial(f"link-{secrets.token_hex(12)}")
+        for folder in (target.parent, name.parent):
+            folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+        name.hardlink_to(path)
+        try:
+            name.replace(target)
+        finally:
+            name.unlink(missing_ok=True)  # two names of one file do not replace each other
         # The folders above may be new too: a name counts when its folder is on the disk.
         for folder in (target.parent, *target.parent.parents[:3]):
             _flush_folder(folder)
@@ -155,9 +227,9 @@ class Artifacts:
         self._partial(name).unlink(missing_ok=True)
 
     def sweep(self, seconds: float) -> None:
-        """Remove what a crash left half written and nobody has touched for some time."""
+        """Remove damaged files, and what a crash left half written, untouched for some time."""
         untouched = time.time() - seconds
-        for file in self._root.glob("partial/*"):
+        for file in (*self._root.glob("partial/*"), *self._root.glob("damaged/*")):
             with contextlib.suppress(FileNotFoundError):
                 if file.stat().st_mtime < untouched:
                     file.unlink()
@@ -182,6 +254,31 @@ class Artifacts:
                 f"above the {self._min_free_bytes} that stay free; ask the operator for room",
                 free_bytes=max(free, 0),
             )
+
+    def _inspect(self, digest: str) -> tuple[State, Identity | None]:
+        try:
+            with self.path(digest).open("rb") as file:
+                identity = _identity(os.fstat(file.fileno()))
+                if (digest, identity) in self._sound:
+                    return State.SOUND, identity
+                read = digest_of_chunks(iter(lambda: file.read(CHUNK_BYTES), b""))
+        except FileNotFoundError:
+            return State.MISSING, None
+        if read != digest:
+            return State.DAMAGED, identity
+        self._sound.add((digest, identity))
+        return State.SOUND, identity
+
+    def _set_aside(self, digest: str, identity: Identity | None) -> None:
+        """Take its name from a damaged file, unless another file has the name meanwhile."""
+        path = self.path(digest)
+        folder = self._root / "damaged"
+        folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+        with contextlib.suppress(FileNotFoundError):
+            if _identity(path.stat()) == identity:
+                os.utime(path)  # it is kept for a while from now on
+                path.replace(folder / path.name)
+                logger.error("the file %s was damaged on the disk and is set aside", digest)
 
     def _run(self, content_key: str) -> Path:
         return self._root / "runs" / content_key.removeprefix("sha256:")
@@ -260,16 +357,29 @@ class Staged:
         """Return the digest of all bytes; those of earlier requests are read again for it."""
         if self._hashed == self.size:
             return f"sha256:{self._sha256.hexdigest()}"
-        return digest_of_file(self._path)
+        starts = range(0, self.size, CHUNK_BYTES)
+        return digest_of_chunks(os.pread(self._file, CHUNK_BYTES, start) for start in starts)
 
     def keep(self, digest: str) -> None:
         """Give the file its final name, which the caller has verified.
 
         The name it grew under stays until the caller drops it: a row must vouch for the file
         before another request may find that name free.
+
+        Raises
+        ------
+        NotFound
+            Somebody has discarded it meanwhile.
         """
         self.flush()
-        self._artifacts.link(self._path, digest)
+        try:
+            self._artifacts.link(self._path, digest)
+        except FileNotFoundError:
+            raise NotFound("the upload was given up meanwhile: begin again") from None
+
+
+def _identity(status: os.stat_result) -> Identity:
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _flush_folder(folder: Path) -> None:

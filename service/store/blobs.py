@@ -1,28 +1,65 @@
 """Uploaded files and uploads under way: the rows; the bytes lie in the artifact folder."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, update
+from sqlalchemy import ColumnElement, String, cast, delete, exists, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from service.store.tables import Blob, Upload
+from service.store import objects
+from service.store.artifacts import Artifacts
+from service.store.tables import Blob, Outcome, Upload
 
 
 def find(session: Session, digest: str) -> Blob | None:
-    """Return a stored blob."""
+    """Return what is known of a blob, whether or not its file is there."""
     return session.get(Blob, digest)
 
 
-def add(session: Session, blob: Blob) -> Blob:
-    """Record a file that lies in the artifact folder; return the row that was first."""
+def stored(session: Session, artifacts: Artifacts, digest: str) -> Blob | None:
+    """Return a blob whose file is there: the row alone is no promise."""
+    blob = find(session, digest)
+    return blob if blob is not None and artifacts.has(digest, blob.size) else None
+
+
+def add(session: Session, artifacts: Artifacts, blob: Blob, store: Callable[[], object]) -> Blob:
+    """Record a file that lies in the artifact folder; return the row that was first.
+
+    ``store`` puts the file there again, should it be gone since.
+    """
+    objects.vouch(session, artifacts, blob.digest, store)
     try:
         with session.begin_nested():
             session.add(blob)
     except IntegrityError:
         return session.get_one(Blob, blob.digest)
     return blob
+
+
+def remove(session: Session, digest: str, now: datetime) -> str:
+    """Forget a blob, and every key whose result it belongs to; return the file it leaves.
+
+    The caller has seized the digest, and discards the file after the commit.
+    """
+    del now  # the jobs that name a blob say all there is to say of it
+    session.execute(delete(Outcome).where(_names(digest)))
+    session.execute(delete(Blob).where(Blob.digest == digest))
+    return digest
+
+
+def is_result(session: Session, digest: str) -> bool:
+    """Whether a blob is what a key means, so that it can be made anew."""
+    return bool(session.scalar(select(exists().where(_names(digest)))))
+
+
+def forget_result(session: Session, content_key: str) -> None:
+    """Forget what a key means."""
+    session.execute(delete(Outcome).where(Outcome.content_key == content_key))
+
+
+def _names(digest: str) -> ColumnElement[bool]:
+    return cast(Outcome.document, String).contains(digest)
 
 
 def find_upload(session: Session, upload_id: str) -> Upload | None:

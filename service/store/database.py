@@ -1,32 +1,64 @@
-"""The engine and its two kinds of transaction, the same on SQLite and PostgreSQL."""
+"""The engine and its kinds of transaction, the same on SQLite and PostgreSQL."""
 
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import NullPool
 
 from service.settings import Settings
+from service.store.sound import Sound
 
-LOCK_SECONDS = 10
-"""How long a statement waits for another's lock before the answer is 503."""
 AWAY = (OperationalError, InterfaceError, PoolTimeout)
-"""What a database that is locked, restarting or gone raises: the same may succeed later."""
+"""What a database that is locked, silent, restarting or gone raises: the same may succeed later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds that a database has for each thing; 0 for ``statement`` sets no limit."""
+
+    connect: float
+    """To take a connection, or to answer on a line that carries nothing."""
+    lock: float
+    """To get a lock that another transaction holds."""
+    statement: float
+    """To carry out a statement; a transaction may be idle for as long."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Patience":
+        """Return that of ordinary work."""
+        return cls(
+            settings.database_connect_seconds,
+            settings.database_lock_seconds,
+            settings.database_statement_seconds,
+        )
+
+
+_GLANCE = Patience(connect=2, lock=2, statement=2)
 
 
 class Database:
-    """A pool of connections; :meth:`read` and :meth:`write` are the only ways in."""
+    """A pool of connections; :meth:`read`, :meth:`write` and :meth:`glance` are the ways in."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, patience: Patience | None = None) -> None:
         url = make_url(settings.database)
         self.is_sqlite = url.get_backend_name() == "sqlite"
-        self.engine = _sqlite_engine(url) if self.is_sqlite else _postgres_engine(url)
+        make = _sqlite_engine if self.is_sqlite else _postgres_engine
+        patience = patience or Patience.of(settings)
+        self.engine = make(url, patience, pool_pre_ping=True, pool_timeout=patience.connect)
+        self._glances = make(url, _GLANCE, poolclass=NullPool)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        self.sound = Sound()
+        """Files kept in rows."""
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -45,6 +77,15 @@ class Database:
             yield session
             session.commit()
 
+    @contextmanager
+    def glance(self) -> Iterator[Session]:
+        """Open a session on a line of its own that gives up within seconds.
+
+        For probes: they are due an answer also while everybody waits for the pool.
+        """
+        with Session(self._glances) as session:
+            yield session
+
     def now(self, session: Session) -> datetime:
         """Return the database's own clock: leases of many hosts are judged by one clock."""
         if self.is_sqlite:
@@ -57,9 +98,9 @@ class Database:
         self.engine.dispose()
 
 
-def _sqlite_engine(url: URL) -> Engine:
+def _sqlite_engine(url: URL, patience: Patience, **pool: Any) -> Engine:
     """WAL, so that readers never wait; FULL, because an accepted job must survive a power cut."""
-    engine = create_engine(url, connect_args={"timeout": LOCK_SECONDS})
+    engine = create_engine(url, connect_args={"timeout": patience.lock}, **pool)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _record: Any) -> None:
@@ -75,15 +116,72 @@ def _sqlite_engine(url: URL) -> Engine:
     return engine
 
 
-def _postgres_engine(url: URL) -> Engine:
-    milliseconds = LOCK_SECONDS * 1000
-    return create_engine(
+def _postgres_engine(url: URL, patience: Patience, **pool: Any) -> Engine:
+    """Every wait ends: by the server where it answers, by the kernel or by us where it does not."""
+    limits = {
+        "statement_timeout": patience.statement,
+        "idle_in_transaction_session_timeout": patience.statement,
+        "lock_timeout": patience.lock,
+    }
+    options = [f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items()]
+    seconds = max(1, round(patience.connect))
+    arguments: dict[str, Any] = {
+        "connect_timeout": seconds,
+        # A host that vanished without a word: its line is dead after as long.
+        "keepalives_idle": seconds,
+        "keepalives_interval": max(1, seconds // 3),
+        "keepalives_count": 3,
+        "tcp_user_timeout": seconds * 1000,
+        "application_name": "raiw",
+        "client_encoding": "utf8",
+    }
+    # What the URL says itself counts.
+    own = {name: value for name, value in arguments.items() if name not in url.query}
+    own["options"] = " ".join([*options, "-c timezone=UTC", *_texts(url, "options")])
+    engine = create_engine(
         url,
         isolation_level="READ COMMITTED",
-        pool_pre_ping=True,
-        connect_args={
-            "connect_timeout": LOCK_SECONDS,
-            "application_name": "raiw",
-            "options": f"-c lock_timeout={milliseconds} -c timezone=UTC",
-        },
+        connect_args=own,
+        **pool,
     )
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: Any, _record: Any, args: Any, parameters: Any) -> "_Connection":
+        connection = _Connection.connect(*args, **parameters)
+        if patience.statement:
+            connection.patience = patience.statement + patience.connect
+        return connection
+
+    return engine
+
+
+def _texts(url: URL, name: str) -> tuple[str, ...]:
+    value = url.query.get(name, ())
+    return (value,) if isinstance(value, str) else value
+
+
+class _Connection(psycopg.Connection[Any]):
+    """A connection that gives a frozen server up.
+
+    The limits in the session are the server's to keep, and the kernel of a host answers for
+    processes that have stopped.
+    """
+
+    patience: float = 0
+
+    def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
+        """Wait for a statement."""
+        return super().wait(self._bounded(gen) if self.patience else gen, *args, **options)
+
+    def _bounded(self, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        ends = time.monotonic() + self.patience
+        try:
+            wanted = next(steps)
+            while True:
+                ready = yield wanted
+                if time.monotonic() > ends:
+                    self.pgconn.finish()
+                    raise psycopg.OperationalError(f"no answer within {self.patience:g} s")
+                wanted = steps.send(ready)
+        except StopIteration as end:
+            return end.value

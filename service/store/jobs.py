@@ -10,6 +10,7 @@
 A worker's writes carry its attempt number: once the job was taken from it, they change nothing.
 """
 
+import logging
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,12 +24,17 @@ from service.contract.errors import WorkerLost
 from service.contract.jobs import ENDED, JobStatus, main_file
 from service.contract.problems import problem_of
 from service.contract.tasks import Task
+from service.logs import about
 from service.store import outbox
 from service.store.tables import Job, JobEvent, Masks, Outcome, Result
+
+logger = logging.getLogger(__name__)
 
 HELD = (JobStatus.RUNNING, JobStatus.CANCELING)
 _STREAMED = {"yield_per": 10}
 """A page ends when it has bytes enough, so rows are not fetched all at once."""
+_MOST_NAMED = 20
+"""A job that everybody wants must not grow with everybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +160,17 @@ def add(session: Session, job: Job, now: datetime) -> None:
     """Insert a queued job with its first event and its message."""
     session.add(job)
     session.flush()
-    add_event(session, job.id, "status", {"status": JobStatus.QUEUED}, now)
+    data = {"status": JobStatus.QUEUED} | _asked_by(job.request_id)
+    add_event(session, job.id, "status", data, now)
     outbox.add(session, Task.RUN_JOB, job.queue, [job.id], now)
+
+
+def join(session: Session, job_id: str, request_id: str | None, now: datetime) -> None:
+    """Count a further request for a job; the first ones are named in its events."""
+    counted = update(Job).where(Job.id == job_id).values(joined=Job.joined + 1)
+    if (session.scalar(counted.returning(Job.joined)) or 0) <= _MOST_NAMED:
+        data = {"message": "another request joined this job"} | _asked_by(request_id)
+        add_event(session, job_id, "log", data, now)
 
 
 def claim(session: Session, job_id: str, owner: str, lease: timedelta, now: datetime) -> Job | None:
@@ -235,8 +250,8 @@ def finish(session: Session, attempt: Attempt, outcome: dict[str, Any], now: dat
     won = _succeed(session, attempt, now, outcome=outcome)
     if won is None:
         return False
-    if find_outcome(session, won.content_key) is None:
-        session.add(Outcome(content_key=won.content_key, document=outcome, created_at=now))
+    # An earlier one may be there whose files are gone.
+    session.merge(Outcome(content_key=won.content_key, document=outcome, created_at=now))
     data = {"status": won.status, "digest": main_file(outcome)["digest"]}
     add_event(session, won.id, "status", data, now)
     return True
@@ -253,9 +268,10 @@ def end(
     return _close(session, _held(attempt), status, error, now)
 
 
-def cancel(session: Session, job_id: str, now: datetime) -> bool:
+def cancel(session: Session, job_id: str, now: datetime, request_id: str | None = None) -> bool:
     """Cancel a queued job, or ask a running one to stop; False when it has ended."""
-    if end_queued(session, job_id, JobStatus.CANCELED, now):
+    by = _asked_by(request_id)
+    if end_queued(session, job_id, JobStatus.CANCELED, now, **by):
         return True
     asked = session.scalar(
         update(Job)
@@ -264,7 +280,7 @@ def cancel(session: Session, job_id: str, now: datetime) -> bool:
         .returning(Job.id)
     )
     if asked is not None:
-        add_event(session, job_id, "status", {"status": JobStatus.CANCELING}, now)
+        add_event(session, job_id, "status", {"status": JobStatus.CANCELING} | by, now)
         return True
     return session.scalar(select(Job.status).where(Job.id == job_id)) in (
         JobStatus.CANCELING,
@@ -272,10 +288,12 @@ def cancel(session: Session, job_id: str, now: datetime) -> bool:
     )
 
 
-def end_queued(session: Session, job_id: str, status: JobStatus, now: datetime) -> bool:
+def end_queued(
+    session: Session, job_id: str, status: JobStatus, now: datetime, **told: Any
+) -> bool:
     """Close a queued job that nobody has started; its message is not sent if it still waits."""
     queued = update(Job).where(Job.id == job_id, Job.status == JobStatus.QUEUED)
-    if not _close(session, queued, status, None, now):
+    if not _close(session, queued, status, None, now, **told):
         return False
     outbox.withdraw(session, job_id)
     return True
@@ -286,6 +304,8 @@ def lose(session: Session, attempt: Attempt, backoff: timedelta, now: datetime) 
     job = session.get(Job, attempt.job_id)
     if job is None or job.attempt != attempt.number:
         return
+    with about(job.request_id):
+        logger.warning("job %s lost its worker in attempt %d", job.id, job.attempt)
     if job.status == JobStatus.CANCELING:
         end(session, attempt, JobStatus.CANCELED, None, now)
     elif job.attempt >= job.max_attempts:
@@ -337,8 +357,17 @@ def _held(attempt: Attempt) -> Any:
     )
 
 
+def _asked_by(request_id: str | None) -> dict[str, Any]:
+    return {"request_id": request_id} if request_id else {}
+
+
 def _close(
-    session: Session, guarded: Any, status: JobStatus, error: dict[str, Any] | None, now: datetime
+    session: Session,
+    guarded: Any,
+    status: JobStatus,
+    error: dict[str, Any] | None,
+    now: datetime,
+    **told: Any,
 ) -> bool:
     job_id = session.scalar(
         guarded.values(
@@ -347,7 +376,7 @@ def _close(
     )
     if job_id is None:
         return False
-    data = {"status": status} | ({"error": error} if error else {})
+    data = {"status": status} | ({"error": error} if error else {}) | told
     add_event(session, job_id, "status", data, now)
     return True
 

@@ -4,20 +4,27 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from raiw.canonical import CHUNK_BYTES, digest_of
+from raiw.canonical import CHUNK_BYTES, digest_of, digest_of_chunks
 from raiw.errors import NotFound
-from service.store.artifacts import Artifacts
+from service.store import objects
+from service.store.artifacts import Artifacts, State
 from service.store.database import Database
-from service.store.tables import MaskChunk, Masks
+from service.store.tables import Job, MaskChunk, Masks, Result
 
 
 def find(session: Session, digest: str) -> Masks | None:
-    """Return a stored set of masks by its content digest."""
+    """Return what is known of masks by their content digest, whether or not they are there."""
     return session.get(Masks, digest)
+
+
+def stored(session: Session, artifacts: Artifacts, digest: str) -> Masks | None:
+    """Return masks whose bytes are there: the row alone is no promise."""
+    row = find(session, digest)
+    return row if row is not None and _are_there(session, artifacts, row) else None
 
 
 def add(
@@ -33,35 +40,79 @@ def add(
     """Store masks inside the caller's transaction; equal masks are stored once.
 
     A file above ``in_database_bytes`` goes to the artifact folder, on the disk before the row that
-    names it exists: a row never points at nothing.
+    names it exists: a row never points at nothing. Masks whose bytes are gone get these.
     """
-    if find(session, digest) is not None:
-        return
     in_database = len(file) <= in_database_bytes
+    content = {
+        "file_sha256": digest_of(file),
+        "size": len(file),
+        "chunks": -(-len(file) // CHUNK_BYTES) if in_database else 0,
+        "document": document,
+        "created_at": now,
+        "used_at": now,
+        "removed_at": None,
+    }
+    if not _claim_row(session, artifacts, digest, content):
+        return
     if not in_database:
-        artifacts.put(file)
-    row = Masks(
-        digest=digest,
-        file_sha256=digest_of(file),
-        size=len(file),
-        chunks=-(-len(file) // CHUNK_BYTES) if in_database else 0,
-        document=document,
-        created_at=now,
-    )
-    try:
-        with session.begin_nested():
-            session.add(row)
-    except IntegrityError:
-        return  # another worker stored the same masks since we looked
-    for number in range(row.chunks):
-        data = file[number * CHUNK_BYTES : (number + 1) * CHUNK_BYTES]
+        objects.vouch(session, artifacts, digest_of(file), lambda: artifacts.put(file))
+    session.execute(delete(MaskChunk).where(MaskChunk.digest == digest))
+    for number, start in enumerate(range(0, len(file) if in_database else 0, CHUNK_BYTES)):
+        data = file[start : start + CHUNK_BYTES]
         session.add(MaskChunk(digest=digest, number=number, data=data))
 
 
-def uses(session: Session, artifact: str) -> bool:
-    """Whether a stored set of masks is kept in this artifact."""
-    found = select(Masks.digest).where(Masks.file_sha256 == artifact, Masks.chunks == 0).limit(1)
-    return session.scalar(found) is not None
+def _claim_row(
+    session: Session, artifacts: Artifacts, digest: str, content: dict[str, Any]
+) -> bool:
+    """Write the row of masks whose bytes are not there; False when they are."""
+    row = _lock(session, digest)
+    if row is None:
+        try:
+            with session.begin_nested():
+                session.add(Masks(digest=digest, **content))
+        except IntegrityError:
+            return False  # another worker stored the same masks since we looked
+        return True
+    if _are_there(session, artifacts, row):
+        return False
+    session.execute(update(Masks).where(Masks.digest == digest).values(**content))
+    return True
+
+
+def remove(session: Session, digest: str, now: datetime) -> str | None:
+    """Remove the bytes of masks and every key that means them; return the artifact they leave.
+
+    The caller has seized the digest, and discards the artifact after the commit. The row stays
+    for the jobs that name it, which say what there was.
+    """
+    row = _lock(session, digest)
+    if row is None:
+        return None
+    session.execute(delete(MaskChunk).where(MaskChunk.digest == digest))
+    session.execute(delete(Result).where(Result.mask_digest == digest))
+    session.execute(update(Masks).where(Masks.digest == digest).values(removed_at=now))
+    return None if row.chunks else row.file_sha256
+
+
+def forget_removed(session: Session) -> None:
+    """Forget removed masks that no job names any more."""
+    named = exists().where(Job.mask_digest == Masks.digest)
+    session.execute(delete(Masks).where(Masks.removed_at.is_not(None), ~named))
+
+
+def _lock(session: Session, digest: str) -> Masks | None:
+    row = select(Masks).where(Masks.digest == digest).with_for_update()
+    return session.scalar(row.execution_options(populate_existing=True))
+
+
+def _are_there(session: Session, artifacts: Artifacts, row: Masks) -> bool:
+    if row.removed_at is not None:
+        return False
+    if row.chunks == 0:
+        return artifacts.has(row.file_sha256, row.size)
+    counted = select(func.count()).where(MaskChunk.digest == row.digest)
+    return session.scalar(counted) == row.chunks
 
 
 def ask_to_measure(session: Session, digest: str) -> bool:
@@ -78,6 +129,25 @@ def ask_to_measure(session: Session, digest: str) -> bool:
 def set_statistics(session: Session, digest: str, statistics: dict[str, Any]) -> None:
     """Attach the statistics a worker has measured."""
     session.execute(update(Masks).where(Masks.digest == digest).values(statistics=statistics))
+
+
+def inspect(database: Database, artifacts: Artifacts, row: Masks) -> State:
+    """Read a mask file and compare it with its digest; one that was found sound is not read twice.
+
+    Rows do not change under the same digest and time, so these tell a file in the database.
+    """
+    if row.chunks == 0:
+        return artifacts.inspect(row.file_sha256)
+    if (row.digest, row.created_at) in database.sound:
+        return State.SOUND
+    try:
+        read = digest_of_chunks(stream(database, artifacts, row, 0, row.size))
+    except NotFound:
+        return State.MISSING
+    if read != row.file_sha256:
+        return State.DAMAGED
+    database.sound.add((row.digest, row.created_at))
+    return State.SOUND
 
 
 def stream(

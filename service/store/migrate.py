@@ -1,4 +1,10 @@
-"""Bringing a database to the newest revision."""
+"""Bringing a database to the newest revision, and knowing whether it stands there.
+
+A migration that sets ``older_code_works = True`` promises that code of the revision before it goes
+on with its tables, as code does where tables and columns with defaults were only added. The
+database keeps the oldest revision whose code may go on, so that a server which does not know the
+database's revision still knows whether it may serve.
+"""
 
 from pathlib import Path
 
@@ -6,32 +12,48 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, delete, insert, inspect, select
 
 import migrations
 from raiw.errors import Unreachable
-from service.contract.errors import Busy
+from service.contract.errors import Busy, UnfitDatabase
 from service.settings import Settings
-from service.store.database import Database
+from service.store.database import AWAY, Database, Patience
+from service.store.tables import Compatibility
 
 
-def migrate(settings: Settings) -> None:
+def migrate(settings: Settings) -> str:
     """Bring the database of a deployment to the newest revision; an empty one is created.
+
+    Returns
+    -------
+    str
+        What was done, as a sentence.
 
     Raises
     ------
     Unreachable
         The database does not answer.
+    UnfitDatabase
+        Its encoding is not UTF-8, or a newer version of raiw has changed it.
     """
-    database = Database(settings)
+    ordinary = Patience.of(settings)
+    # A migration may take its time; it only must not hold the others up for a lock.
+    database = Database(settings, Patience(ordinary.connect, ordinary.lock, statement=0))
     try:
+        with database.engine.connect() as connection:
+            _require_utf8(connection)
+            newer = _newer(connection)
+        if newer is not None:
+            return f"{newer}; this version can use it, and nothing was changed"
         upgrade(database)
-    except OperationalError as error:
+    except AWAY as error:
         raise Unreachable(
-            f"the database {database.engine.url!r} does not answer: {error.orig}"
+            f"the database {database.engine.url!r} does not answer: {getattr(error, 'orig', error)}"
         ) from None
     finally:
         database.close()
+    return "the database is at the newest revision"
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
@@ -52,20 +74,75 @@ def downgrade(database: Database, revision: str) -> None:
         connection.commit()
 
 
-def is_current(database: Database) -> bool:
-    """Whether the database stands at the newest revision.
+def note_compatibility(connection: Connection) -> None:
+    """Write down which code may use the tables as they are now."""
+    if not inspect(connection).has_table(Compatibility.__tablename__):
+        return
+    scripts = ScriptDirectory.from_config(_config())
+    chain = scripts.iterate_revisions(_current(connection), "base")
+    oldest = next(
+        script.revision for script in chain if not getattr(script.module, "older_code_works", False)
+    )
+    connection.execute(delete(Compatibility))
+    connection.execute(insert(Compatibility).values(oldest=oldest))
+
+
+def require_compatible(database: Database) -> None:
+    """Make sure that the database's revision is the newest, or a newer one that may be used.
 
     Raises
     ------
     Busy
-        The database does not answer.
+        The database does not answer, or wants ``raiw migrate``.
+    UnfitDatabase
+        A newer version of raiw has changed it.
     """
-    head = ScriptDirectory.from_config(_config()).get_current_head()
     try:
-        with database.engine.connect() as connection:
-            return MigrationContext.configure(connection).get_current_revision() == head
-    except OperationalError:
+        with database.glance() as session:
+            connection = session.connection()
+            if _newer(connection) is None and _current(connection) != _head():
+                raise Busy("the database is not at the newest revision: run raiw migrate")
+    except AWAY:
         raise Busy("the database does not answer") from None
+
+
+def _newer(connection: Connection) -> str | None:
+    """Say that the database is at a revision this version does not know; None if it knows it.
+
+    Raises
+    ------
+    UnfitDatabase
+        And may not use.
+    """
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    current = _current(connection)
+    if current is None or current in known:
+        return None
+    newer = f"the database is at revision {current}, newer than {_head()} of this version of raiw"
+    if inspect(connection).has_table(Compatibility.__tablename__):
+        oldest = connection.scalar(select(Compatibility.oldest))
+        if oldest in known:
+            return newer
+    raise UnfitDatabase(f"{newer}, which cannot use it: install the version that migrated it")
+
+
+def _require_utf8(connection: Connection) -> None:
+    if connection.dialect.name != "postgresql":
+        return
+    encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+    if encoding != "UTF8":
+        raise UnfitDatabase(
+            f"the database of RAIW_DATABASE_URL is encoded in {encoding}, and raiw needs UTF8: "
+            f"make one with createdb --encoding UTF8 --template template0 NAME"
+        )
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _head() -> str | None:
+    return ScriptDirectory.from_config(_config()).get_current_head()
 
 
 def _config() -> Config:

@@ -15,7 +15,9 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     String,
+    Text,
     TypeDecorator,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -121,6 +123,8 @@ class Job(Table):
     )
     """Digest of what was asked for: the spec of a craft job, the task of another kind."""
     importance: Mapped[str | None] = mapped_column(String(71))
+    needs: Mapped[str] = mapped_column(Text, default="", server_default="")
+    """Digests of the uploads and masks that the job refers to, separated by spaces."""
     algorithm: Mapped[str] = mapped_column(String(40))
     note: Mapped[dict[str, Any]]
     """The client's ``metadata`` (a name SQLAlchemy keeps for itself)."""
@@ -144,9 +148,13 @@ class Job(Table):
     lease_owner: Mapped[str | None] = mapped_column(String(200))
     lease_expires_at: Mapped[datetime | None]
     error: Mapped[dict[str, Any] | None]
-    mask_digest: Mapped[str | None] = mapped_column(ForeignKey("masks.digest"))
+    mask_digest: Mapped[str | None] = mapped_column(ForeignKey("masks.digest"), index=True)
     outcome: Mapped[dict[str, Any] | None]
     """What a job of another kind has made: ``files`` and ``report``."""
+    request_id: Mapped[str | None] = mapped_column(String(64))
+    """Id of the request that asked for the job."""
+    joined: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Further requests for it while it waited or ran."""
 
 
 class JobEvent(Table):
@@ -184,16 +192,30 @@ class Duty(Table):
     due_at: Mapped[datetime]
 
 
-class Masks(Table):
-    """A stored set of masks. Equal bits are stored once, with the file that came first."""
+class Kept(Table):
+    """What is kept for as long as it is used, or pinned."""
+
+    __abstract__ = True
+
+    digest: Mapped[str] = mapped_column(String(71), primary_key=True)
+    used_at: Mapped[datetime | None] = mapped_column(index=True)
+    """When it was last stored, asked for or read, to the hour; null is older and never expires."""
+    pinned: Mapped[bool] = mapped_column(default=False, server_default=false())
+
+
+class Masks(Kept):
+    """A stored set of masks. Equal bits are stored once, with the file that came first.
+
+    The row outlives its bytes for as long as a job names it, and alone promises nothing: see
+    :func:`service.store.masks.stored`.
+    """
 
     __tablename__ = "masks"
     __table_args__ = (
         Index("ix_masks_asked", "created_at", sqlite_where=ASKED, postgresql_where=ASKED),
     )
 
-    digest: Mapped[str] = mapped_column(String(71), primary_key=True)
-    file_sha256: Mapped[str] = mapped_column(String(71))
+    file_sha256: Mapped[str] = mapped_column(String(71), index=True)
     size: Mapped[int] = mapped_column(Big)
     chunks: Mapped[int]
     """Rows of ``mask_chunks``; 0 when the file is an artifact."""
@@ -202,6 +224,8 @@ class Masks(Table):
     measure_attempts: Mapped[int] = mapped_column(default=0)
     """How often a worker was asked for the statistics; 0 while nobody wanted them."""
     created_at: Mapped[datetime]
+    removed_at: Mapped[datetime | None]
+    """When the bytes were removed, or found damaged."""
 
 
 class MaskChunk(Table):
@@ -222,7 +246,9 @@ class Result(Table):
     __tablename__ = "results"
 
     content_key: Mapped[str] = mapped_column(String(71), primary_key=True)
-    mask_digest: Mapped[str] = mapped_column(ForeignKey("masks.digest", ondelete="CASCADE"))
+    mask_digest: Mapped[str] = mapped_column(
+        ForeignKey("masks.digest", ondelete="CASCADE"), index=True
+    )
     created_at: Mapped[datetime]
 
 
@@ -246,19 +272,18 @@ class Unit(Table):
     __tablename__ = "units"
 
     key: Mapped[str] = mapped_column(String(71), primary_key=True)
-    artifact: Mapped[str | None] = mapped_column(String(71))
+    artifact: Mapped[str | None] = mapped_column(String(71), index=True)
     """Digest of the mask file of these layers; None while they are not finished."""
     attempt: Mapped[int]
     lease_expires_at: Mapped[datetime]
     touched_at: Mapped[datetime] = mapped_column(index=True)
 
 
-class Blob(Table):
-    """An uploaded file, kept as an artifact under its digest."""
+class Blob(Kept):
+    """An uploaded file, or one that a job made, kept as an artifact under its digest."""
 
     __tablename__ = "blobs"
 
-    digest: Mapped[str] = mapped_column(String(71), primary_key=True)
     size: Mapped[int] = mapped_column(Big)
     header: Mapped[bytes] = mapped_column(LargeBinary)
     """The file's first bytes up to its tensors, as ``raiw.tensors.read_header`` takes them: a spec
@@ -277,3 +302,12 @@ class Upload(Table):
     received: Mapped[int] = mapped_column(Big, default=0)
     created_at: Mapped[datetime]
     touched_at: Mapped[datetime]
+
+
+class Compatibility(Table):
+    """One row, written by every migration: which older code may go on with these tables."""
+
+    __tablename__ = "compatibility"
+
+    oldest: Mapped[str] = mapped_column(String(32), primary_key=True)
+    """The oldest revision whose code can."""

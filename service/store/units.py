@@ -46,7 +46,10 @@ def release(session: Session, key: str, attempt: int, now: datetime) -> None:
 
 
 def finish(session: Session, key: str, artifact: str, now: datetime) -> None:
-    """Record the file of a unit. Whoever made it, it is the same file: no attempt is asked."""
+    """Record the file of a unit. Whoever made it, it is the same file: no attempt is asked.
+
+    The caller has vouched for the file.
+    """
     done = update(Unit).where(Unit.key == key, Unit.artifact.is_(None))
     session.execute(done.values(artifact=artifact, touched_at=now))
 
@@ -57,6 +60,12 @@ def finished(session: Session, keys: Sequence[str]) -> dict[str, str]:
         select(Unit.key, Unit.artifact).where(Unit.key.in_(keys), Unit.artifact.is_not(None))
     )
     return {key: artifact for key, artifact in rows if artifact is not None}
+
+
+def reopen(session: Session, key: str, artifact: str, now: datetime) -> None:
+    """Take a unit whose file is missing or damaged for unfinished, so that it is crafted anew."""
+    lost = update(Unit).where(Unit.key == key, Unit.artifact == artifact)
+    session.execute(lost.values(artifact=None, lease_expires_at=now, touched_at=now))
 
 
 def touch(session: Session, keys: Sequence[str], now: datetime) -> None:

@@ -100,7 +100,7 @@ def request_body(chance: random.Random, path: str) -> bytes:
     """Return a mutated request, now and then not even JSON."""
     document = copy.deepcopy(chance.choice(REQUESTS))
     if path == "/v1/plan":
-        document = {"spec": document.get("spec", SPECS[0])}
+        document = {"spec": copy.deepcopy(chance.choice(SPECS))}
     for _ in range(chance.choice([1, 1, 1, 2, 4])):
         spoil(document, chance)
     text = bytearray(json.dumps(document).encode())

@@ -96,6 +96,27 @@ class Postgres:
         yield
         self._start()
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop every process of the server; the kernel still takes what is sent to them."""
+        everybody = [self._process.pid, *self._sessions()]
+        for pid in everybody:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+        for pid in everybody:
+            os.kill(pid, signal.SIGCONT)
+
+    def create(self, name: str, *, encoding: str) -> str:
+        """Make a further database; return its URL."""
+        options = ["--encoding", encoding, "--template", "template0", "--username", "raiw"]
+        address = ["--host", "127.0.0.1", "--port", self._port]
+        self._run("createdb", *options, *address, name).check_returncode()
+        return self.url.replace("/postgres", f"/{name}")
+
+    def _sessions(self) -> list[int]:
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
+
     def crash(self) -> None:
         """End it as a power cut does, and start it again."""
         os.killpg(self._process.pid, signal.SIGKILL)

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select, text
 
+import migrations
 from service.settings import Settings
 from service.store import requests
 from service.store.database import Database
@@ -81,3 +83,26 @@ def test_jobs_and_their_events_survive_every_step(database: Database) -> None:
     move(database, "base")
     with database.engine.connect() as connection:
         assert set(inspect(connection).get_table_names()) <= {"alembic_version"}
+
+
+def test_a_migration_says_whether_older_code_works() -> None:
+    """What says nothing is taken to break it; from the fourth on each has to decide."""
+    scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
+    silent = {
+        script.revision
+        for script in scripts.walk_revisions()
+        if not hasattr(script.module, "older_code_works")
+    }
+    assert silent == {"0001", "0002", "0003"}
+
+
+def test_the_oldest_code_that_works_is_written_down(database: Database) -> None:
+    move(database, "head")
+    with database.engine.connect() as connection:
+        oldest = connection.scalar(text("SELECT oldest FROM compatibility"))
+    scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
+    for script in scripts.walk_revisions():  # newest first
+        if script.revision == oldest:
+            break
+        assert script.module.older_code_works
+    assert not getattr(script.module, "older_code_works", False)

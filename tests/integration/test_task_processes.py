@@ -20,7 +20,7 @@ import torch
 from pydantic import TypeAdapter
 from safetensors.numpy import save, save_file
 from safetensors.torch import save_file as save_tensors
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from raiw.canonical import digest_of
 from raiw.nets.registry import build
@@ -35,6 +35,7 @@ from service.jobs.uploads import put_blob
 from service.settings import Settings
 from service.store import database, migrate
 from service.store.artifacts import Artifacts
+from service.store.tables import MaskChunk
 from tests.integration.stack import eventually
 from worker.runner import run_job
 
@@ -138,11 +139,8 @@ def test_a_worker_that_ends_gives_its_job_back(services: Services) -> None:
     assert run(services, job_id).status == "succeeded"
 
 
-def test_a_database_that_is_away_costs_a_training_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(database, "LOCK_SECONDS", 0.1)
-    services = opened(tmp_path)
+def test_a_database_that_is_away_costs_a_training_nothing(tmp_path: Path) -> None:
+    services = opened(tmp_path, database_lock_seconds=0.1)
     job = Watched(services, TRAINING | {"recipe": RECIPE | {"epochs": 8}})
     other = sqlite3.connect(tmp_path / "raiw.sqlite", isolation_level=None, timeout=10)
     other.execute("BEGIN EXCLUSIVE")
@@ -219,6 +217,42 @@ def test_an_upload_that_this_worker_does_not_see_is_told(services: Services) -> 
     assert error
     assert error["code"] == "not-found"
     assert "RAIW_ARTIFACT_DIR" in error["detail"]
+
+
+def test_a_result_whose_files_are_lost_is_made_anew(services: Services) -> None:
+    class Thieving(Artifacts):
+        """A folder that loses every file before a row names it."""
+
+        def take(self, path: Path) -> str:
+            digest = super().take(path)
+            self.delete(digest)
+            return digest
+
+    thieving = replace(services, artifacts=Thieving(services.settings.artifacts))
+    job = run(thieving, ask(services, TRAINING))
+    assert job.result
+    assert services.artifacts.verified(job.result.digest)
+    assert get_job(services, ask(services, TRAINING)).status == "succeeded"
+    services.artifacts.delete(job.result.digest)
+    again = ask(services, TRAINING)
+    assert get_job(services, again).status == "queued"
+    assert run(services, again).result == job.result
+    assert services.artifacts.verified(job.result.digest)
+    assert get_job(services, ask(services, TRAINING)).id == again
+
+
+def test_masks_damaged_since_the_job_was_sent_are_told(services: Services) -> None:
+    spec = {"model": "digits-cnn", "craft": {"density": 0.5}}
+    crafting = run(services, ask(services, {"spec": spec}))
+    assert crafting.result
+    job_id = ask(services, TRAINING | {"masks": crafting.result.digest})
+    with services.database.write() as session:
+        session.execute(update(MaskChunk).values(data=b"x" * crafting.result.bytes))
+    error = run(services, job_id).error
+    assert error
+    assert error["code"] == "damaged"
+    assert crafting.result.digest in error["detail"]
+    assert run(services, ask(services, {"spec": spec})).result == crafting.result
 
 
 def test_what_a_task_made_is_private(services: Services) -> None:

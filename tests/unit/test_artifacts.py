@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raiw.canonical import CHUNK_BYTES, digest_of
+from raiw.canonical import CHUNK_BYTES, digest_of, digest_of_chunks
 from raiw.errors import DiskFull, NotFound
-from service.contract.errors import Busy
-from service.store.artifacts import Artifacts
+from service.contract.errors import Busy, Damaged
+from service.store.artifacts import Artifacts, State
 
 BIG = os.urandom(2 * CHUNK_BYTES + 17)
 
@@ -116,3 +116,94 @@ def test_runs_that_nobody_works_on_are_removed(tmp_path):
             os.utime(path, (0, 0))
     artifacts.sweep_runs(3600, ["sha256:running"])
     assert set((tmp_path / "runs").iterdir()) == {running, fresh}
+
+
+def test_damaged_bytes_are_set_aside_and_replaced(tmp_path):
+    artifacts = Artifacts(tmp_path)
+    digest = artifacts.put(b"abc")
+    assert artifacts.verified(digest).read_bytes() == b"abc"
+    artifacts.path(digest).write_bytes(b"abd")
+    assert artifacts.has(digest)
+    assert artifacts.inspect(digest) is State.DAMAGED
+    assert artifacts.has(digest)
+    with pytest.raises(Damaged, match=digest):
+        artifacts.verified(digest)
+    assert not artifacts.has(digest)
+    assert [path.read_bytes() for path in (tmp_path / "damaged").iterdir()] == [b"abd"]
+    with pytest.raises(NotFound):
+        artifacts.verified(digest)
+    artifacts.put(b"abc")
+    assert artifacts.verified(digest).read_bytes() == b"abc"
+
+
+@pytest.mark.parametrize("store", ["put", "take", "keep"])
+def test_storing_replaces_what_is_damaged(tmp_path, store):
+    artifacts = Artifacts(tmp_path)
+    digest = artifacts.put(b"abc")
+    artifacts.path(digest).write_bytes(b"abd")
+    if store == "put":
+        artifacts.put(b"abc")
+    elif store == "take":
+        made = artifacts.run("sha256:key") / "made"
+        made.write_bytes(b"abc")
+        for _ in range(2):  # two names of one file
+            assert artifacts.take(made) == digest
+    else:
+        with artifacts.stage(3) as staged:
+            staged.write(b"abc")
+            staged.keep(digest)
+    assert artifacts.path(digest).read_bytes() == b"abc"
+    assert list((tmp_path / "partial").iterdir()) == []
+
+
+def test_a_file_is_read_once_until_it_changes(tmp_path, monkeypatch):
+    read = []
+
+    def counted(chunks):
+        read.append(1)
+        return digest_of_chunks(chunks)
+
+    monkeypatch.setattr("service.store.artifacts.digest_of_chunks", counted)
+    artifacts = Artifacts(tmp_path)
+    digests = [artifacts.put(data) for data in (b"abc", b"abcd")]
+    for _ in range(3):
+        assert [artifacts.inspect(digest) for digest in digests] == [State.SOUND] * 2
+    assert len(read) == 2
+    artifacts.path(digests[0]).write_bytes(b"abd")
+    assert [artifacts.inspect(digest) for digest in digests] == [State.DAMAGED, State.SOUND]
+    assert len(read) == 3
+
+
+def test_only_names_that_are_digests_are_ours(tmp_path):
+    artifacts = Artifacts(tmp_path)
+    digest = artifacts.put(b"abc")
+    (artifacts.path(digest).parent / "else").write_bytes(b"")
+    assert [name for name, _ in artifacts.digests()] == [digest]
+    assert [name for name, _ in artifacts.digests(digest[7:9])] == [digest]
+    assert list(artifacts.digests("zz")) == []
+
+
+def test_what_was_set_aside_goes_with_time(tmp_path):
+    artifacts = Artifacts(tmp_path)
+    digest = artifacts.put(b"abc")
+    artifacts.path(digest).write_bytes(b"abd")
+    os.utime(artifacts.path(digest), (0, 0))
+    with pytest.raises(Damaged):
+        artifacts.verified(digest)
+    (aside,) = (tmp_path / "damaged").iterdir()
+    artifacts.sweep(3600)
+    assert aside.exists()
+    os.utime(aside, (0, 0))
+    artifacts.sweep(3600)
+    assert not aside.exists()
+
+
+def test_a_growing_file_that_was_discarded_is_not_kept(tmp_path):
+    artifacts = Artifacts(tmp_path)
+    with artifacts.resume("upload") as staged:
+        staged.write(b"abc")
+        artifacts.discard("upload")
+        assert staged.digest() == digest_of(b"abc")
+        with pytest.raises(NotFound):
+            staged.keep(digest_of(b"abc"))
+    assert list(artifacts.digests()) == []

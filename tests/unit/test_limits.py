@@ -2,21 +2,22 @@
 
 import inspect
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from raiw.errors import InvalidInput, InvalidSpec, TooLarge
+from raiw.jobs.craft import CraftJob
 from raiw.specs.crafting import MAX_RULES
 from raiw.specs.document import Document
-from raiw.specs.limits import MAX_FAULTS
+from raiw.specs.limits import MAX_FAULTS, AtMost
 from raiw.specs.spec import MAX_LAYERS, Spec
 from service.contract import masks, requests
 
 LAYER = {"name": "fc", "kind": "linear", "in_features": 8, "out_features": 8}
 CONV = {"name": "c", "kind": "conv2d", "in_channels": 1, "out_channels": 1}
-BODIES = [requests.JobRequest, requests.CraftRequest, masks.UploadRequest]
+BODIES = [requests.JobRequest, CraftJob, masks.UploadRequest]
 
 
 def without_end(schema: Any, at: str = "") -> Iterator[str]:
@@ -82,6 +83,15 @@ def test_faults_are_told_in_order_up_to_a_number():
         Spec.parse({"layers": layers})
     found = [fault["pointer"] for fault in caught.value.problems]
     assert found == [f"/layers/{i}/in_features" for i in range(MAX_FAULTS)]
+
+
+def test_what_comes_after_enough_faults_is_not_looked_at():
+    looked = []
+    item = Annotated[int, BeforeValidator(lambda value: looked.append(value) or value)]
+    many = TypeAdapter(Annotated[tuple[item, ...], AtMost(10_000)])
+    with pytest.raises(ValidationError) as caught:
+        many.validate_python(["x"] * 10_000)
+    assert caught.value.error_count() == len(looked) == MAX_FAULTS
 
 
 def test_faults_of_layers_far_apart_are_all_told():

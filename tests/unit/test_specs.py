@@ -159,7 +159,7 @@ def test_an_impossible_target_names_the_nearest(craft: dict, pointer: str, neare
         ({"layers": [linear()], "craft": {"density": 1.5}}, "/craft/density", "1"),
         ({"layers": [linear()], "craft": {"density": float("nan")}}, "/craft/density", ""),
         ({"layers": [linear()], "craft": {"degree": True}}, "/craft/degree", "integer"),
-        ({"layers": [linear()], "craft": {"degree": 2.0}}, "/craft/degree", "integer"),
+        ({"layers": [linear()], "craft": {"degree": 2.5}}, "/craft/degree", "integer"),
         ({"layers": [linear()], "craft": {"degree": 1, "seed": -1}}, "/craft/seed", "0"),
         ({"model": "vgg61"}, "/model", "vgg16"),
         ({"model": "raiw/vgg16-d16", "layers": [linear()]}, "/layers", "not both"),

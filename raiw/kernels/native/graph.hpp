@@ -86,7 +86,9 @@ struct Scores {
 
 private:
     const std::uint8_t* at(std::size_t cell) const {
-        return bytes + cell * (stored < Stored::half ? sizeof(T) : sizeof(std::uint16_t));
+        if constexpr (sizeof(T) == sizeof(float))
+            if (stored >= Stored::half) return bytes + cell * sizeof(std::uint16_t);
+        return bytes + cell * sizeof(T);
     }
 };
 

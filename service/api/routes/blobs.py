@@ -1,6 +1,7 @@
 """``/v1/blobs`` and ``/v1/uploads``: files in, whole or in parts that survive a broken line."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Annotated
 
@@ -10,11 +11,12 @@ from starlette.exceptions import HTTPException
 
 from raiw.errors import NotFound
 from service.api.bodies import BodyRoute
-from service.api.dependencies import DigestPath, Id, ServicesDep
+from service.api.dependencies import DigestPath, Id, ServicesDep, UploadBody
+from service.api.document import DOWNLOAD, DOWNLOAD_HEAD, UPLOAD, UPLOAD_PART, headers
 from service.api.downloads import download
 from service.api.receiving import receive
-from service.contract.masks import BlobView, UploadRequest, UploadView
-from service.jobs import uploads
+from service.contract.masks import BlobView, UploadView
+from service.jobs import keeping, uploads
 
 router = APIRouter(prefix="/v1", tags=["uploads"], route_class=BodyRoute)
 
@@ -23,21 +25,21 @@ router = APIRouter(prefix="/v1", tags=["uploads"], route_class=BodyRoute)
     "/blobs/{digest}",
     status_code=HTTPStatus.CREATED,
     responses={200: {"model": BlobView, "description": "It was stored already."}},
-    openapi_extra={"requestBody": {"content": {"application/octet-stream": {}}, "required": True}},
+    **UPLOAD,
 )
 async def put_blob(
     services: ServicesDep,
     request: Request,
     response: Response,
     digest: DigestPath,
-    content_length: Annotated[int | None, Header(ge=0)] = None,
+    content_length: Annotated[int | None, Header(ge=0, include_in_schema=False)] = None,
 ) -> BlobView:
     """Upload a safetensors file under the SHA-256 of its bytes, in one request.
 
     The header is judged as soon as its bytes are here. For large files use `POST /v1/uploads`.
     """
-    stored = await run_in_threadpool(uploads.find_blob, services, digest)
-    if stored is not None:
+    with suppress(NotFound):  # or damaged: what comes takes its place
+        stored = await run_in_threadpool(uploads.open_blob, services, digest)
         response.status_code = HTTPStatus.OK
         return stored
     if content_length is None:
@@ -48,13 +50,12 @@ async def put_blob(
     return await receive(request, uploads.receive_blob(services, digest, content_length))
 
 
-@router.get("/blobs/{digest}", response_class=Response, operation_id="get_blob")
-@router.head("/blobs/{digest}", response_class=Response, operation_id="head_blob")
+@router.get("/blobs/{digest}", response_class=Response, operation_id="get_blob", **DOWNLOAD)
+@router.head("/blobs/{digest}", response_class=Response, operation_id="head_blob", **DOWNLOAD_HEAD)
 def get_blob(services: ServicesDep, request: Request, digest: DigestPath) -> Response:
     """Read a blob's bytes, or with HEAD ask whether it is stored."""
-    blob = uploads.find_blob(services, digest)
-    if blob is None:
-        raise NotFound(f"no blob {digest}: PUT it to /v1/blobs/{digest}")
+    look = uploads.get_blob if request.method == "HEAD" else uploads.open_blob
+    blob = look(services, digest)
 
     def read(start: int, stop: int) -> Iterator[bytes]:
         return services.artifacts.read(digest, start, stop)
@@ -63,15 +64,40 @@ def get_blob(services: ServicesDep, request: Request, digest: DigestPath) -> Res
     return download(request, digest=digest, size=blob.bytes, name=name, read=read)
 
 
-@router.post("/uploads", status_code=HTTPStatus.CREATED)
-def begin_upload(services: ServicesDep, response: Response, body: UploadRequest) -> UploadView:
+@router.delete("/blobs/{digest}", status_code=HTTPStatus.NO_CONTENT)
+def delete_blob(services: ServicesDep, digest: DigestPath) -> None:
+    """Remove a blob, whether it is stored or not; jobs that made it keep their record.
+
+    One that is pinned, or that a waiting or running job needs, is not removed: 409.
+    """
+    keeping.remove(services, keeping.BLOBS, digest)
+
+
+@router.put("/blobs/{digest}/pin", status_code=HTTPStatus.NO_CONTENT)
+def pin_blob(services: ServicesDep, digest: DigestPath) -> None:
+    """Keep a blob however long it is not used."""
+    keeping.pin(services, keeping.BLOBS, digest, pinned=True)
+
+
+@router.delete("/blobs/{digest}/pin", status_code=HTTPStatus.NO_CONTENT)
+def unpin_blob(services: ServicesDep, digest: DigestPath) -> None:
+    """Keep a blob no longer than others."""
+    keeping.pin(services, keeping.BLOBS, digest, pinned=False)
+
+
+@router.post(
+    "/uploads",
+    status_code=HTTPStatus.CREATED,
+    responses={201: {"headers": headers("Location")}},
+)
+def begin_upload(services: ServicesDep, response: Response, body: UploadBody) -> UploadView:
     """Begin an upload in parts. `complete` is true at once when the file is stored already."""
     upload = uploads.begin(services, body)
     response.headers["Location"] = f"/v1/uploads/{upload.id}"
     return upload
 
 
-@router.get("/uploads/{upload_id}")
+@router.get("/uploads/{upload_id}", responses={200: {"headers": headers("Upload-Offset")}})
 def get_upload(services: ServicesDep, response: Response, upload_id: Id) -> UploadView:
     """Ask where an upload stands: `offset` is the next byte wanted."""
     upload = uploads.get_upload(services, upload_id)
@@ -81,8 +107,15 @@ def get_upload(services: ServicesDep, response: Response, upload_id: Id) -> Uplo
 
 @router.patch(
     "/uploads/{upload_id}",
-    responses={201: {"model": UploadView, "description": "The upload is complete."}},
-    openapi_extra={"requestBody": {"content": {"application/octet-stream": {}}, "required": True}},
+    responses={
+        200: {"headers": headers("Upload-Offset")},
+        201: {
+            "model": UploadView,
+            "description": "The upload is complete.",
+            "headers": headers("Upload-Offset"),
+        },
+    },
+    **UPLOAD_PART,
 )
 async def append_to_upload(
     services: ServicesDep,

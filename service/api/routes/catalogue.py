@@ -3,13 +3,13 @@
 from typing import Any
 
 from fastapi import APIRouter
-from starlette.responses import JSONResponse
 
 from raiw import catalogue
 from raiw.algorithms import ALGORITHMS
 from raiw.errors import NotFound
 from raiw.names import nearest
 from raiw.specs.spec import Spec
+from service.api.document import SchemaResponse
 from service.contract.catalogue import ModelPage, ModelSummary
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
@@ -31,8 +31,8 @@ def get_model(name: str) -> dict[str, Any]:
     return document
 
 
-@router.get("/schema", response_model=dict[str, Any])
-def get_schema() -> JSONResponse:
+@router.get("/schema", response_model=dict[str, Any], response_class=SchemaResponse)
+def get_schema() -> SchemaResponse:
     """Read the JSON Schema of a spec, with the algorithms of this server."""
     schema = Spec.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -40,7 +40,7 @@ def get_schema() -> JSONResponse:
     for alternative in algorithm["anyOf"]:
         if alternative["type"] == "string":
             alternative["enum"] = list(ALGORITHMS)
-    return JSONResponse(schema, media_type="application/schema+json")
+    return SchemaResponse(schema)
 
 
 def _summary(name: str) -> ModelSummary:

@@ -1,56 +1,71 @@
 """``/livez``, ``/readyz`` and ``/metrics``: for whoever keeps the service running."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import TypeVar
 
+import anyio
+import anyio.to_thread
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.responses import JSONResponse
+from starlette.responses import PlainTextResponse
 
 from raiw.errors import RaiwError
 from service.api.dependencies import ServicesDep
 from service.api.metrics import Metrics
-from service.contract.errors import Busy
+from service.contract.health import Checks, Liveness, Readiness
 from service.jobs.janitor import Janitor
 from service.jobs.services import Services
-from service.store.migrate import is_current
+from service.jobs.workers import try_broker
+from service.store.migrate import require_compatible
 
 logger = logging.getLogger(__name__)
+
+Look = TypeVar("Look")
 
 router = APIRouter(tags=["operation"])
 
 
 @router.get("/livez")
-async def livez() -> dict[str, str]:
+async def livez() -> Liveness:
     """Say that the process serves; it asks nobody else."""
-    return {"status": "ok"}
+    return Liveness()
 
 
-@router.get(
-    "/readyz", response_model=dict[str, Any], responses={503: {"description": "Not ready."}}
-)
-def readyz(services: ServicesDep, request: Request) -> JSONResponse:
+@router.get("/readyz", responses={503: {"model": Readiness, "description": "Not ready."}})
+async def readyz(services: ServicesDep, request: Request, response: Response) -> Readiness:
     """Check what requests need. The broker is reported only: jobs are accepted without it."""
-    checks = {
-        "database": _check(lambda: _require_migrations(services)),
-        "artifacts": _check(lambda: _write_nothing(services)),
-    }
-    ready = all(outcome == "ok" for outcome in checks.values())
-    janitor: Janitor = request.app.state.janitor
-    checks["broker"] = "ok" if janitor.broker_answers else "does not answer; jobs wait"
-    return JSONResponse(
-        {"status": "ok" if ready else "unavailable", "checks": checks},
-        HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE,
+    database, artifacts, broker = await _in_threads(
+        request,
+        lambda: _check(lambda: require_compatible(services.database)),
+        lambda: _check(lambda: _write_nothing(services)),
+        lambda: _check_broker(services, request.app.state.janitor),
+    )
+    ready = database == artifacts == "ok"
+    if not ready:
+        response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    return Readiness(
+        status="ok" if ready else "unavailable",
+        checks=Checks(database=database, artifacts=artifacts, broker=broker),
     )
 
 
-@router.get("/metrics", response_class=Response)
-def metrics(request: Request) -> Response:
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics(request: Request) -> Response:
     """Read the measurements in the Prometheus text format."""
     measured: Metrics = request.app.state.metrics
-    return Response(measured.text(), media_type=CONTENT_TYPE_LATEST)
+    (text,) = await _in_threads(request, measured.text)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+
+async def _in_threads(request: Request, *looks: Callable[[], Look]) -> list[Look]:
+    """Look side by side, in threads that nobody else uses: others may all be waiting."""
+    limiter: anyio.CapacityLimiter = request.app.state.probe_threads
+    return await asyncio.gather(
+        *(anyio.to_thread.run_sync(look, limiter=limiter) for look in looks)
+    )
 
 
 def _check(attempt: Callable[[], None]) -> str:
@@ -64,9 +79,12 @@ def _check(attempt: Callable[[], None]) -> str:
     return "ok"
 
 
-def _require_migrations(services: Services) -> None:
-    if not is_current(services.database):
-        raise Busy("the database is not at the newest revision: run raiw migrate")
+def _check_broker(services: Services, janitor: Janitor) -> str:
+    try:
+        try_broker(services.settings)
+    except RaiwError as error:
+        return f"{error.message}; jobs wait"
+    return "ok" if janitor.broker_answers else "did not take the last message; jobs wait"
 
 
 def _write_nothing(services: Services) -> None:

@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from service.api.answers import JobAnswer
 from service.api.bodies import BodyRoute
-from service.api.dependencies import Id, PageSize, PageToken, ServicesDep
+from service.api.dependencies import Id, JobBody, PageSize, PageToken, ServicesDep
+from service.api.document import headers, parameters
 from service.api.streams import event_stream
 from service.contract.jobs import (
     EventPage,
@@ -18,7 +19,6 @@ from service.contract.jobs import (
     JobStatus,
     JobView,
 )
-from service.contract.requests import JobRequest
 from service.jobs import cancel as canceling
 from service.jobs import queries
 from service.jobs.submit import submit
@@ -27,17 +27,26 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=BodyRoute)
 
 MAX_PAGE = 200
 _MAX_SEQ = (1 << 31) - 1
+_WAITED = ("Preference-Applied",)
 
 
 @router.post(
     "",
     response_model=JobView,
     responses={
-        200: {"description": "The job has ended; on a hit the masks were stored before."},
-        202: {"model": JobView, "description": "The job waits or runs: follow `Location`."},
+        200: {
+            "description": "The job has ended; on a hit the masks were stored before.",
+            "headers": headers("Location", "X-Raiw-Cache", perhaps=_WAITED),
+        },
+        202: {
+            "model": JobView,
+            "description": "The job waits or runs: follow `Location`.",
+            "headers": headers("Location", "X-Raiw-Cache", "Retry-After", perhaps=_WAITED),
+        },
     },
+    openapi_extra=parameters("Prefer"),
 )
-async def create_job(services: ServicesDep, body: JobRequest) -> Response:
+async def create_job(services: ServicesDep, body: JobBody) -> Response:
     """Ask for masks, or by `kind` for importance scores, a pruned or a trained network.
 
     The same request always means the same result, so it may be repeated at will: `X-Raiw-Cache`
@@ -62,7 +71,18 @@ def list_jobs(
     )
 
 
-@router.get("/{job_id}", response_model=JobView, responses={304: {"description": "Unchanged."}})
+@router.get(
+    "/{job_id}",
+    response_model=JobView,
+    responses={
+        200: {"headers": headers("ETag", perhaps=("Retry-After", *_WAITED))},
+        304: {
+            "description": "Unchanged.",
+            "headers": headers("ETag", perhaps=("Retry-After", *_WAITED)),
+        },
+    },
+    openapi_extra=parameters("Prefer", "If-None-Match"),
+)
 def get_job(services: ServicesDep, job_id: Id) -> Response:
     """Look at a job, whatever its outcome; `Prefer: wait=N` waits up to 30 seconds for its end."""
     return JobAnswer(services, queries.get_job(services, job_id), tagged=True)
@@ -71,7 +91,13 @@ def get_job(services: ServicesDep, job_id: Id) -> Response:
 @router.post(
     "/{job_id}/cancel",
     response_model=JobView,
-    responses={202: {"model": JobView, "description": "A worker has been asked to stop."}},
+    responses={
+        202: {
+            "model": JobView,
+            "description": "A worker has been asked to stop.",
+            "headers": headers("Retry-After"),
+        }
+    },
 )
 def cancel_job(services: ServicesDep, job_id: Id) -> Response:
     """Cancel a job: a queued one at once, a running one after the layer at hand."""

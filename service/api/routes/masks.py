@@ -7,17 +7,34 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import JSONResponse, Response
 
 from service.api.dependencies import DigestPath, ServicesDep
+from service.api.document import DOWNLOAD, DOWNLOAD_HEAD, headers
 from service.api.downloads import download
 from service.contract.masks import MasksView, StatisticsView
-from service.jobs import stored
+from service.jobs import keeping, stored
 
 router = APIRouter(prefix="/v1/masks", tags=["masks"])
 
-_BYTES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/octet-stream": {}}, "description": "The bytes."},
-    206: {"content": {"application/octet-stream": {}}, "description": "The range asked for."},
-    304: {"description": "The client has it."},
-}
+
+@router.delete("/{digest}", status_code=HTTPStatus.NO_CONTENT)
+def delete_masks(services: ServicesDep, digest: DigestPath) -> None:
+    """Remove masks, whether they are stored or not; the jobs that made them keep their record.
+
+    The same job asked for again crafts them anew. Those that are pinned, or that a waiting or
+    running job needs, are not removed: 409.
+    """
+    keeping.remove(services, keeping.MASKS, digest)
+
+
+@router.put("/{digest}/pin", status_code=HTTPStatus.NO_CONTENT)
+def pin_masks(services: ServicesDep, digest: DigestPath) -> None:
+    """Keep masks however long they are not used."""
+    keeping.pin(services, keeping.MASKS, digest, pinned=True)
+
+
+@router.delete("/{digest}/pin", status_code=HTTPStatus.NO_CONTENT)
+def unpin_masks(services: ServicesDep, digest: DigestPath) -> None:
+    """Keep masks no longer than others."""
+    keeping.pin(services, keeping.MASKS, digest, pinned=False)
 
 
 @router.get("/{digest}")
@@ -26,23 +43,29 @@ def get_masks(services: ServicesDep, digest: DigestPath) -> MasksView:
     return stored.get_masks(services, digest)
 
 
-@router.get(
-    "/{digest}/file", response_class=Response, responses=_BYTES, operation_id="get_mask_file"
-)
+@router.get("/{digest}/file", response_class=Response, operation_id="get_mask_file", **DOWNLOAD)
 @router.head(
-    "/{digest}/file", response_class=Response, responses=_BYTES, operation_id="head_mask_file"
+    "/{digest}/file", response_class=Response, operation_id="head_mask_file", **DOWNLOAD_HEAD
 )
 def get_mask_file(services: ServicesDep, request: Request, digest: DigestPath) -> Response:
     """Download a mask file (`raiw.masks@1`); it never changes. One `Range` may be asked for."""
     file = stored.open_masks(services, digest)
     name = f"masks-{digest.removeprefix('sha256:')[:16]}.safetensors"
     row = file.row
+    if request.method == "GET":
+        file.verify()
     return download(request, digest=row.file_sha256, size=row.size, name=name, read=file.read)
 
 
 @router.get(
     "/{digest}/statistics",
-    responses={202: {"model": StatisticsView, "description": "A worker measures: ask again."}},
+    responses={
+        202: {
+            "model": StatisticsView,
+            "description": "A worker measures: ask again.",
+            "headers": headers("Retry-After"),
+        }
+    },
 )
 def get_statistics(services: ServicesDep, digest: DigestPath, response: Response) -> StatisticsView:
     """Measure entropy, connectivity and expansion of every layer; the first call asks a worker."""
@@ -53,7 +76,7 @@ def get_statistics(services: ServicesDep, digest: DigestPath, response: Response
     return view
 
 
-@router.get("/{digest}/layers/{name}", response_model=dict[str, Any], responses=_BYTES)
+@router.get("/{digest}/layers/{name}", response_model=dict[str, Any], **DOWNLOAD)
 def get_layer(
     services: ServicesDep,
     request: Request,
@@ -69,6 +92,7 @@ def get_layer(
     layer = stored.get_layer(file.row, name)
     if "application/octet-stream" not in request.headers.get("accept", ""):
         return JSONResponse(layer, HTTPStatus.OK, {"Vary": "Accept"})
+    file.verify()
     tensor = file.header().tensors[f"{name}.bitmask"]
     response = download(
         request,

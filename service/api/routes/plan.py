@@ -3,9 +3,8 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from raiw.jobs.craft import CraftJob
 from service.api.bodies import BodyRoute
-from service.api.dependencies import ServicesDep
+from service.api.dependencies import PlanBody, ServicesDep
 from service.contract.jobs import PlanView
 from service.jobs import submit
 
@@ -13,7 +12,7 @@ router = APIRouter(prefix="/v1/plan", tags=["jobs"], route_class=BodyRoute)
 
 
 @router.post("", response_model=PlanView)
-def plan(services: ServicesDep, body: CraftJob) -> Response:
+def plan(services: ServicesDep, body: PlanBody) -> Response:
     """Say every layer's edges and degrees, and whether the masks are stored; nothing is made."""
     view = submit.plan(services, body)
     return Response(view.model_dump_json(), media_type="application/json")

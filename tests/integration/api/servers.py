@@ -10,11 +10,21 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
+import raiw
+from raiw.canonical import digest_of
+from raiw.masks import MaskSet
 from service.api.app import create_app
 from service.api.server import server_config
 from service.jobs.services import Services
+from service.jobs.uploads import put_blob
 from service.settings import Settings
+from service.store import masks
 from service.store.migrate import migrate
+
+SPEC = {
+    "layers": [{"name": "fc", "kind": "linear", "in_features": 64, "out_features": 64}],
+    "craft": {"degree": 4},
+}
 
 
 @dataclass
@@ -67,6 +77,24 @@ def start_server(folder: Path, **changes: object) -> Server:
         assert thread.is_alive()
         time.sleep(0.01)
     return Server(app, server, thread, listener)
+
+
+def store(services: Services) -> tuple[MaskSet, bytes]:
+    """Store masks, and their file as an upload; return both."""
+    crafted = raiw.craft(SPEC)
+    file = crafted.to_bytes()
+    with services.database.write() as session:
+        masks.add(
+            session,
+            services.artifacts,
+            digest=crafted.digest,
+            file=file,
+            document=crafted.to_json(),
+            in_database_bytes=1 << 30,
+            now=services.database.now(session),
+        )
+    put_blob(services, digest_of(file), len(file), [file])
+    return crafted, file
 
 
 def assert_problem(

@@ -61,9 +61,10 @@ def test_no_route_hides_from_the_schema(server, http):
 def test_operation_ids_are_stable(http):
     assert sorted(name for _, _, name in operations(http)) == [
         "abandon_upload", "append_to_upload", "begin_upload", "cancel_job", "create_job",
-        "get_blob", "get_job", "get_layer", "get_mask_file", "get_masks", "get_model",
-        "get_schema", "get_statistics", "get_upload", "head_blob", "head_mask_file",
-        "list_events", "list_jobs", "list_models", "livez", "metrics", "plan", "put_blob", "readyz",
+        "delete_blob", "delete_masks", "get_blob", "get_job", "get_layer", "get_mask_file",
+        "get_masks", "get_model", "get_schema", "get_statistics", "get_upload", "head_blob",
+        "head_mask_file", "list_events", "list_jobs", "list_models", "livez", "metrics", "pin_blob",
+        "pin_masks", "plan", "put_blob", "readyz", "unpin_blob", "unpin_masks",
     ]  # fmt: skip
 
 
@@ -139,9 +140,8 @@ def test_every_model_of_the_catalogue_can_be_fetched_and_crafted(http):
         assert Spec.parse({"layers": document["layers"], "craft": craft}).plan().edges > 0
 
 
-def test_a_locked_database_is_503_with_retry_after(tmp_path, monkeypatch):
-    monkeypatch.setattr("service.store.database.LOCK_SECONDS", 0.2)
-    server = start_server(tmp_path)
+def test_a_locked_database_is_503_with_retry_after(tmp_path):
+    server = start_server(tmp_path, database_lock_seconds=0.2)
     lock = sqlite3.connect(tmp_path / "raiw.sqlite", isolation_level=None)
     try:
         lock.execute("BEGIN IMMEDIATE")

@@ -1,6 +1,7 @@
 """Bad requests: each a problem with a stable code, where it can with a pointer, never a 500."""
 
 import json
+import re
 
 import pytest
 
@@ -144,6 +145,9 @@ BAD_REQUESTS = {
     "page token": ("GET", "/v1/jobs?page_token=x", {}, 422, "invalid-page-token"),
     "page token, decoded": ("GET", "/v1/jobs?page_token=bnVsbA", {}, 422, "invalid-page-token"),
     "after too large": ("GET", "/v1/jobs/job_x/events?after=" + "9" * 30, {}, 422, "invalid-input"),
+    "unknown parameter": ("GET", "/v1/jobs?page_sizes=5", {}, 422, "invalid-input"),
+    "parameter where none is": ("GET", "/v1/models?page_size=5", {}, 422, "invalid-input"),
+    "parameter twice": ("GET", "/v1/jobs?page_size=5&page_size=6", {}, 422, "invalid-input"),
     "PATCH without offset": ("PATCH", "/v1/uploads/upload_x", {}, 422, "invalid-input"),
     "PATCH with bad offset": (
         "PATCH", "/v1/uploads/upload_x", {"Upload-Offset": "-1"}, 422, "invalid-input",
@@ -159,5 +163,19 @@ def test_bad_request(http, name):
     method, path, headers, status, code = BAD_REQUESTS[name]
     response = http.request(method, path, headers=headers)
     assert_problem(response, status, code)
-    if status == 405:
-        assert response.headers["allow"]
+
+
+def test_an_unknown_parameter_is_told_with_the_nearest(http):
+    problem = assert_problem(http.get("/v1/jobs?page_sizes=5"), 422, "invalid-input", "page_sizes")
+    assert "did you mean 'page_size'?" in problem["detail"]
+
+
+def test_a_refused_method_comes_with_all_that_the_path_has(http):
+    paths = http.get("/openapi.json").json()["paths"]
+    for path, operations in paths.items():
+        concrete = re.sub(r"\{digest\}", UNKNOWN_DIGEST, path)
+        concrete = re.sub(r"\{\w+\}", "a", concrete)
+        response = http.request("TRACE", concrete)
+        assert_problem(response, 405, "method-not-allowed")
+        allowed = response.headers["allow"].split(", ")
+        assert allowed == sorted(method.upper() for method in operations)

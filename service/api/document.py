@@ -1,0 +1,210 @@
+"""The document of the API: what the types of the routes cannot say of it.
+
+Every route answers faults alike, so that stands here once for all of them; what some share, such as
+downloads, is a bundle that they name in their decorator.
+"""
+
+import json
+from functools import cache
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.responses import JSONResponse
+
+from service.contract.problems import Fault, Problem
+
+Described = dict[Any, Any]
+
+BYTES: Described = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+"""Content that is no text."""
+
+_DIGEST = "sha256:" + "0" * 64
+_LAYERS = [
+    {"name": "fc1", "kind": "linear", "in_features": 784, "out_features": 256},
+    {"name": "fc2", "kind": "linear", "in_features": 256, "out_features": 10},
+]
+_NETWORK = {"network": "digits-cnn", "data": "digits"}
+PLANS: Described = {
+    "layers": {"value": {"spec": {"layers": _LAYERS, "craft": {"density": 0.1}}}},
+    "preset": {"value": {"spec": {"model": "raiw/vgg16-d16"}}},
+}
+"""Bodies of a plan."""
+JOBS: Described = {
+    **PLANS,
+    "scores": {"value": {"kind": "score", **_NETWORK, "weights": _DIGEST, "method": "snip"}},
+    "pruned": {"value": {"kind": "prune", **_NETWORK, "weights": _DIGEST}},
+    "trained": {"value": {"kind": "train", **_NETWORK, "seeds": [0, 1], "recipe": {"epochs": 20}}},
+}
+"""Bodies of a job, of every kind."""
+UPLOADS: Described = {"scores": {"value": {"digest": _DIGEST, "bytes": 1 << 30}}}
+"""Bodies that begin an upload."""
+
+_HEADERS = {
+    "Accept-Ranges": "`bytes`.",
+    "Allow": "With 405: the methods that the path has.",
+    "Content-Disposition": "A name for the file.",
+    "Content-Length": "Bytes of the body, or of what GET would send.",
+    "Content-Range": "Which bytes of how many.",
+    "ETag": "Validator for `If-None-Match` and `If-Range`.",
+    "Location": "Where the resource is.",
+    "Preference-Applied": "The part of `Prefer` that was followed.",
+    "Repr-Digest": "SHA-256 of the whole file (RFC 9530).",
+    "Retry-After": "Seconds after which to ask again.",
+    "Upload-Offset": "The next byte wanted.",
+    "WWW-Authenticate": "With 401: the scheme that is wanted.",
+    "X-Raiw-Cache": "`hit`: stored already; `joined`: a job was making it; `created`: a new job.",
+    "X-Request-ID": "Id of the request: the one sent, or a new one; it stands in the server's log.",
+}
+_SCHEMAS: Described = {
+    "Content-Length": {"type": "integer", "minimum": 0},
+    "Retry-After": {"type": "integer", "minimum": 0},
+    "Upload-Offset": {"type": "integer", "minimum": 0},
+    "X-Raiw-Cache": {"type": "string", "enum": ["hit", "joined", "created"]},
+}
+
+
+def headers(*always: str, perhaps: tuple[str, ...] = ()) -> Described:
+    """Describe headers of a response: those it has always, and those it may have."""
+    return {
+        name: {
+            "description": _HEADERS[name],
+            "schema": _SCHEMAS.get(name, {"type": "string"}),
+            **({"required": True} if name in always else {}),
+        }
+        for name in (*always, *perhaps)
+    }
+
+
+def parameters(*names: str) -> Described:
+    """Describe headers of a request that a route reads by itself."""
+    return {
+        "parameters": [
+            {
+                "name": name,
+                "in": "header",
+                "required": False,
+                "description": _PARAMETERS[name],
+                "schema": {"type": "string"},
+            }
+            for name in names
+        ]
+    }
+
+
+_PARAMETERS = {
+    "Prefer": "`wait=N` holds the answer back until the job has ended, N seconds at most (30).",
+    "If-None-Match": "ETags that the client has: an equal one is answered by 304.",
+    "Range": "One range of bytes, such as `bytes=0-1023`; several are answered by the whole.",
+    "If-Range": "The ETag for which the range is meant; for another the whole file is sent.",
+}
+
+_STORED = ("ETag", "Accept-Ranges")
+_FILE: Described = {
+    200: {
+        "description": "The bytes.",
+        "headers": headers(
+            *_STORED, "Content-Length", "Content-Disposition", perhaps=("Repr-Digest",)
+        ),
+    },
+    304: {"description": "The client has it.", "headers": headers(*_STORED)},
+}
+DOWNLOAD: Described = {
+    "responses": {
+        **_FILE,
+        200: _FILE[200] | {"content": BYTES},
+        206: {
+            "description": "The range asked for.",
+            "content": BYTES,
+            "headers": _FILE[200]["headers"] | headers("Content-Range"),
+        },
+        416: {
+            "description": "The range starts behind the end.",
+            "content": {},
+            "headers": headers("Content-Range"),
+        },
+    },
+    "openapi_extra": parameters("Range", "If-Range", "If-None-Match"),
+}
+"""A GET of bytes that never change."""
+DOWNLOAD_HEAD: Described = {"responses": _FILE, "openapi_extra": parameters("If-None-Match")}
+"""The HEAD of such bytes."""
+UPLOAD: Described = {"openapi_extra": {"requestBody": {"content": BYTES, "required": True}}}
+"""A body of bytes."""
+UPLOAD_PART: Described = {"openapi_extra": {"requestBody": {"content": BYTES}}}
+"""A body of bytes that may be empty: where all have come, none is left to send."""
+
+_PROBLEM: Described = {
+    "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+}
+FAULTS: dict[int | str, dict[str, Any]] = {
+    "4XX": {
+        "description": "The request cannot be served as it is; `code` says why.",
+        "content": _PROBLEM,
+        "headers": headers(perhaps=("Allow", "Upload-Offset", "WWW-Authenticate")),
+    },
+    "5XX": {
+        "description": "The server cannot serve now; `retryable` says whether it may later.",
+        "content": _PROBLEM,
+        "headers": headers(perhaps=("Retry-After",)),
+    },
+}
+"""How every route answers what goes wrong."""
+
+
+class SchemaResponse(JSONResponse):
+    """A JSON Schema."""
+
+    media_type = "application/schema+json"
+
+
+def install(app: FastAPI) -> None:
+    """Have the application serve the finished document."""
+    bare = app.openapi
+
+    @cache
+    def finished() -> Described:
+        return _finish(bare())
+
+    app.openapi = finished  # type: ignore[method-assign]  # the way FastAPI names for it
+
+
+def _finish(document: Described) -> Described:
+    schemas = document["components"]["schemas"]
+    for model in (Fault, Problem):
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas[model.__name__] = {k: v for k, v in schema.items() if k != "$defs"}
+    for schema in schemas.values():
+        if "description" in schema:  # of a docstring its summary; the rest is for programmers
+            schema["description"] = schema["description"].partition("\n\n")[0]
+    for path in document["paths"].values():
+        for operation in path.values():
+            for status, response in operation["responses"].items():
+                marks = headers("X-Request-ID")
+                response["headers"] = response.get("headers", {}) | marks
+                if status == "416":
+                    response["content"] = _PROBLEM
+    whole: Described = _whole_numbers(document)
+    return whole
+
+
+def _whole_numbers(value: Any) -> Any:
+    """Write limits as they are: the models of FastAPI turn 1024 into 1024.0."""
+    if isinstance(value, dict):
+        return {key: _whole_numbers(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_whole_numbers(one) for one in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def text() -> str:
+    """Return the document as it is checked in."""
+    from service.api.app import create_app
+    from service.settings import Settings
+
+    return json.dumps(create_app(Settings()).openapi(), indent=1, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    print(text(), end="")  # noqa: T201 -- redirected to docs/openapi.json

@@ -1,0 +1,43 @@
+"""What the janitor does now and then: everything goes whose time is over."""
+
+import random
+from collections.abc import Iterator
+from datetime import timedelta
+
+from service.jobs.keeping import remove_expired
+from service.jobs.services import Services
+from service.store import objects, recovery
+
+_MEASURING = timedelta(seconds=30)
+_MOST_MEASUREMENTS = 3
+_GRACE_SECONDS = 86400.0
+"""A file that no row names yet may be about to be named."""
+
+
+def keep_house(services: Services) -> None:
+    """Remove what has outlived its time, and what crashes have left in one of 256 folders."""
+    database = services.database
+    forgotten = recovery.BATCH
+    while forgotten == recovery.BATCH:
+        with database.write() as session:
+            kept = timedelta(seconds=services.settings.keep_jobs_seconds)
+            forgotten = recovery.forget(session, database.now(session) - kept)
+    with database.write() as session:
+        recovery.remeasure(session, database.now(session), _MEASURING, _MOST_MEASUREMENTS)
+    remove_expired(services)
+    for digest in orphans(services, f"{random.randrange(256):02x}"):  # noqa: S311 -- guards nothing
+        objects.discard(services.database, services.artifacts, digest)
+
+
+def orphans(services: Services, folder: str = "*") -> Iterator[str]:
+    """Yield files of ``sha256/<folder>`` that no row names: a crash leaves them.
+
+    Young ones may be about to be named. One that was yielded may be named since: discard it, do
+    not delete it.
+    """
+    for digest, age in services.artifacts.digests(folder):
+        if age > _GRACE_SECONDS:
+            with services.database.read() as session:
+                named = objects.is_named(session, digest)
+            if not named:
+                yield digest

@@ -1,0 +1,129 @@
+"""The bond of files and the rows that name them.
+
+Two laws, kept by a lock on the digest that lasts until the transaction's end:
+
+* who writes a row that needs an object **holds** it, and has seen it there (:func:`vouch`);
+* who removes one **seizes** it, and has seen that nothing needs it (:func:`discard`).
+
+Files are stored before the row that names them and removed after it, each in a transaction of its
+own. So a crash leaves a file that nothing names, which housekeeping finds, and never a row that
+names nothing. On SQLite the one writer's lock does it all.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from sqlalchemy import ColumnElement, exists, func, inspect, or_, select, update
+from sqlalchemy.orm import Session
+
+from service.contract.jobs import ENDED
+from service.store.artifacts import Artifacts
+from service.store.database import Database
+from service.store.tables import Blob, Job, Masks, Table, Unit
+
+SPARSE = timedelta(hours=1)
+"""How exactly one knows when something was last used: a row is not written at every reading."""
+
+KeptTable = type[Blob] | type[Masks]
+Row = TypeVar("Row", bound=Table)
+
+
+def hold(session: Session, *digests: str) -> None:
+    """Keep objects from being removed until the transaction ends; any number may hold one."""
+    _lock(session, "pg_advisory_xact_lock_shared", digests)
+
+
+def seize(session: Session, digest: str) -> None:
+    """Wait until nobody holds an object, and keep others from holding it."""
+    _lock(session, "pg_advisory_xact_lock", [digest])
+
+
+def vouch(session: Session, artifacts: Artifacts, digest: str, store: Callable[[], object]) -> None:
+    """Make sure that a file is there, and stays, before a row names it.
+
+    ``store`` puts it there again: it may have been removed since it was stored.
+    """
+    hold(session, digest)
+    if not artifacts.has(digest):
+        store()
+
+
+def discard(database: Database, artifacts: Artifacts, digest: str) -> bool:
+    """Remove a file unless a row names it; return whether none did."""
+    with database.write() as session:
+        seize(session, digest)
+        if is_named(session, digest):
+            return False
+        artifacts.delete(digest)
+        return True
+
+
+def is_named(session: Session, digest: str) -> bool:
+    """Whether a row names a file."""
+    names = or_(
+        exists().where(Blob.digest == digest),
+        exists().where(Unit.artifact == digest),
+        exists().where(Masks.file_sha256 == digest, Masks.chunks == 0, Masks.removed_at.is_(None)),
+    )
+    return bool(session.scalar(select(names)))
+
+
+def needed_by(session: Session, digest: str) -> str | None:
+    """Return a job that has not ended and names an upload or masks."""
+    needing = Job.needs.contains(digest)
+    return session.scalar(select(Job.id).where(Job.status.not_in(ENDED), needing).limit(1))
+
+
+def use(session: Session, table: KeptTable, digests: Collection[str], now: datetime) -> None:
+    """Note that objects are used, unless that was noted within the last hour."""
+    rested = or_(table.used_at.is_(None), table.used_at < now - SPARSE)
+    session.execute(update(table).where(table.digest.in_(digests), rested).values(used_at=now))
+
+
+def pin(session: Session, table: KeptTable, digest: str, *, pinned: bool) -> None:
+    """Keep an object however long it is not used, or no longer."""
+    session.execute(update(table).where(table.digest == digest).values(pinned=pinned))
+
+
+def expired(session: Session, table: KeptTable, before: datetime, most: int) -> Sequence[str]:
+    """Return objects not pinned that nobody has used since ``before``, the longest unused first."""
+    query = select(table.digest).where(*_expired(table, before))
+    return session.scalars(query.order_by(table.used_at).limit(most)).all()
+
+
+def has_expired(session: Session, table: KeptTable, digest: str, before: datetime) -> bool:
+    """Whether nobody has used or pinned an object since ``before``."""
+    query = exists().where(table.digest == digest, *_expired(table, before))
+    return bool(session.scalar(select(query)))
+
+
+def count(session: Session, table: type[Table]) -> int:
+    """Return the number of rows."""
+    return session.scalar(select(func.count()).select_from(table)) or 0
+
+
+def every(database: Database, table: type[Row], at_a_time: int) -> Iterator[Row]:
+    """Yield the rows of a table in order of their key, read in several short transactions."""
+    key = inspect(table).primary_key[0]
+    last = ""
+    while True:
+        with database.read() as session:
+            query = select(table).where(key > last).order_by(key).limit(at_a_time)
+            rows = session.scalars(query).all()
+        yield from rows
+        if len(rows) < at_a_time:
+            return
+        last = getattr(rows[-1], key.name)
+
+
+def _expired(table: KeptTable, before: datetime) -> list[ColumnElement[bool]]:
+    there = [Masks.removed_at.is_(None)] if table is Masks else []
+    return [table.used_at < before, table.pinned.is_(False), *there]
+
+
+def _lock(session: Session, function: str, digests: Collection[str]) -> None:
+    if session.get_bind().dialect.name == "postgresql":
+        for digest in sorted(digests):
+            number = int.from_bytes(bytes.fromhex(digest[-64:])[:8], "big", signed=True)
+            session.execute(select(getattr(func, function)(number)))
