@@ -134,8 +134,7 @@ def page(
         query = query.where(tuple_(Job.created_at, Job.id) < tuple_(*before))
     query = query.order_by(Job.created_at.desc(), Job.id.desc()).limit(size)
     for job, digest, bytes_, made, named in session.execute(query, execution_options=_STREAMED):
-        outcome = {"files": made, "main": named, "report": None} if made else None
-        yield Shown(job, digest, bytes_, outcome)
+        yield Shown(job, digest, bytes_, made and {"files": made, "main": named, "report": None})
 
 
 def events_after(session: Session, job_id: str, seq: int, size: int) -> Iterator[JobEvent]:
