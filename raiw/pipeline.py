@@ -30,16 +30,12 @@ UNKEYED_OF_CRAFT = frozenset(
 """Of ``craft``: what has done its work once the layers are planned."""
 
 
-class Stopped(Exception):
-    """``should_stop`` said so between two layers; there is no result."""
-
-
 def craft(
     spec: Spec | Mapping[str, Any] | str | Path,
     importance: Importance | Mapping[str, Any] | str | Path | None = None,
     *,
     on_layer: OnLayer | None = None,
-    should_stop: Callable[[], bool] | None = None,
+    check: Callable[[], None] | None = None,
 ) -> MaskSet:
     """Craft the masks of a network. The same input gives the same bits on every machine.
 
@@ -52,8 +48,8 @@ def craft(
         scores the default algorithm is ``regular``, with them ``raiw``.
     on_layer
         Called after each layer; for progress.
-    should_stop
-        Asked before each layer; :class:`Stopped` is raised once it says yes.
+    check
+        Called before each layer; what it raises ends the crafting.
 
     Raises
     ------
@@ -81,8 +77,8 @@ def craft(
     plan = spec.plan(scored=scores is not None)
     masks: list[Mask] = []
     for planned in plan.layers:
-        if should_stop is not None and should_stop():
-            raise Stopped
+        if check is not None:
+            check()
         masks.append(craft_mask(planned, plan.algorithm, spec.craft, scores))
         if on_layer is not None:
             on_layer(len(masks), len(plan.layers), masks[-1])

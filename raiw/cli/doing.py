@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Place:
+class JobSite:
     """Where a job is done, and what it is given there.
 
     Parameters
@@ -66,12 +66,14 @@ class Place:
         return file.stem
 
 
-def do(out: Output, job: "JobDocument", place: Place, wanted: dict[str, Path]) -> dict[str, Any]:
+def do(out: Output, job: "JobDocument", site: JobSite, wanted: dict[str, Path]) -> dict[str, Any]:
     """Do a job, put those of its files that are wanted where they should go; return its report."""
-    return _here(out, job, place, wanted) if place.url is None else _there(out, job, place, wanted)
+    return _here(out, job, site, wanted) if site.url is None else _there(out, job, site, wanted)
 
 
-def _here(out: Output, job: "JobDocument", place: Place, wanted: dict[str, Path]) -> dict[str, Any]:
+def _here(
+    out: Output, job: "JobDocument", site: JobSite, wanted: dict[str, Path]
+) -> dict[str, Any]:
     from raiw.jobs.registry import KINDS
     from raiw.jobs.workspace import Workspace
 
@@ -88,10 +90,10 @@ def _here(out: Output, job: "JobDocument", place: Place, wanted: dict[str, Path]
 
         space = Workspace(
             folder=Path(folder),
-            data_dir=place.data_dir,
-            files=place.files,
+            data_dir=site.data_dir,
+            files=site.files,
             outputs=wanted,
-            device=place.device,
+            device=site.device,
             phase=kind.phase,
             on_progress=show,
             log=out.note,
@@ -100,11 +102,11 @@ def _here(out: Output, job: "JobDocument", place: Place, wanted: dict[str, Path]
 
 
 def _there(
-    out: Output, job: "JobDocument", place: Place, wanted: dict[str, Path]
+    out: Output, job: "JobDocument", site: JobSite, wanted: dict[str, Path]
 ) -> dict[str, Any]:
-    with connect(place.url) as client:
-        submitted = client.submit(job, place.files)
-        follow(out, client, submitted, seconds(place.timeout))
+    with connect(site.url) as client:
+        submitted = client.submit(job, site.files)
+        follow(out, client, submitted, seconds(site.timeout))
         submitted.require_digest()
         client.fetch_files(submitted, wanted)
         return submitted.report or {}

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from raiw.canonical import canonical_json
+from raiw.canonical import canonical_json, is_digest
 from raiw.cli.documents import JobCommand
-from raiw.cli.doing import Place, do
+from raiw.cli.doing import JobSite, do
 from raiw.cli.examples import examples
 from raiw.cli.following import epoch_words
 from raiw.cli.options import (
@@ -71,19 +71,19 @@ def score(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     from raiw.jobs.score import ScoreJob
 
     out = Output(json=json, quiet=quiet)
-    place = Place(chosen_server(server, local=local), data_dir, device, timeout)
+    site = JobSite(chosen_server(server, local=local), data_dir, device, timeout)
     job = ScoreJob.parse(
         {
             "network": network,
-            "weights": place.take(weights),
-            "data": data and place.take_data(data),
+            "weights": site.take(weights),
+            "data": data and site.take_data(data),
             "method": method,
             "options": _options(option),
             "samples": samples,
             "seed": seed,
         }
     )
-    report = do(out, job, place, {"scores": output})
+    report = do(out, job, site, {"scores": output})
     out.note(f"wrote {output}: {report['layers']} layers by {method}")
     if out.json:
         out.document({"output": str(output), **report})
@@ -121,18 +121,18 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     from raiw.jobs.prune import PruneJob
 
     out = Output(json=json, quiet=quiet)
-    place = Place(chosen_server(server, local=local), data_dir, timeout=timeout)
+    site = JobSite(chosen_server(server, local=local), data_dir, timeout=timeout)
     job = PruneJob.parse(
         {
             "network": network,
-            "weights": place.take(weights),
-            "data": data and place.take_data(data),
+            "weights": site.take(weights),
+            "data": data and site.take_data(data),
             "method": method,
             "options": _options(option),
             "samples": samples,
         }
     )
-    report = do(out, job, place, {"weights": output} | ({"channels": channels} if channels else {}))
+    report = do(out, job, site, {"weights": output} | ({"channels": channels} if channels else {}))
     kept = f"{report['weights']:,} of {report['dense_weights']:,} weights"
     out.note(f"wrote {output}: {kept}, {method}")
     if report["accuracy"] is not None:
@@ -183,22 +183,22 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     from raiw.training.recipe import Recipe
 
     out = Output(json=json, quiet=quiet)
-    place = Place(chosen_server(server, local=local), data_dir, device, timeout)
+    site = JobSite(chosen_server(server, local=local), data_dir, device, timeout)
     document: dict[str, Any] = {} if recipe is None else read_document(recipe)
-    held = None if masks is None or masks.startswith("sha256:") else load(masks)
+    held = None if masks is None or is_digest(masks) else load(masks)
     job = TrainJob.parse(
         {
             "network": network,
             "masks": masks if held is None else held.digest,
-            "data": place.take_data(data),
+            "data": site.take_data(data),
             "recipe": Recipe.parse(changed(document, set_)),
         }
         | ({} if seed is None else {"seeds": (seed,)})
     )
-    if place.url is None:
-        report = _train_here(out, job, held or masks, place, output)
+    if site.url is None:
+        report = _train_here(out, job, held or masks, site, output)
     else:
-        report = _train_there(out, job, place, output)
+        report = _train_there(out, job, site, output)
     if report is None:
         return
     out.note(
@@ -212,7 +212,7 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
 
 
 def _train_here(
-    out: Output, job: "TrainJob", masks: "MaskSet | str | None", place: Place, folder: Path
+    out: Output, job: "TrainJob", masks: "MaskSet | str | None", site: JobSite, folder: Path
 ) -> dict[str, Any] | None:
     """Train on this machine; None in the processes that are not the first."""
     from raiw import extras
@@ -228,11 +228,11 @@ def _train_here(
             job.network,
             masks,
             job.data,
-            data_dir=place.data_dir,
+            data_dir=site.data_dir,
             recipe=job.recipe,
             seed=seed,
             folder=folder,
-            device=place.device,
+            device=site.device,
             on_epoch=on_epoch,
         )
     trained.save(folder)
@@ -240,13 +240,13 @@ def _train_here(
     return report if trained.first else None
 
 
-def _train_there(out: Output, job: "TrainJob", place: Place, folder: Path) -> dict[str, Any]:
+def _train_there(out: Output, job: "TrainJob", site: JobSite, folder: Path) -> dict[str, Any]:
     """Have a server train; the folder is as if it had happened here, without the checkpoint."""
     from raiw.jobs.registry import KINDS
 
     folder.mkdir(parents=True, exist_ok=True)
     main = KINDS[job.kind].main_file(job)
-    (report,) = do(out, job, place, {main: folder / "weights.safetensors"})["runs"]
+    (report,) = do(out, job, site, {main: folder / "weights.safetensors"})["runs"]
     write_atomically(folder / "report.json", [canonical_json(report).encode()])
     return dict(report)
 

@@ -104,6 +104,8 @@ def changed(document: Any, changes: list[str] | None) -> Any:
 def _apply(document: dict[str, Any], change: str) -> None:
     import yaml
 
+    from raiw.readers.documents import read_yaml
+
     key, equals, text = change.partition("=")
     if not key or not equals:
         raise InvalidInput(f"--set {change!r} must be KEY=VALUE, as in --set craft.degree=16")
@@ -112,7 +114,7 @@ def _apply(document: dict[str, Any], change: str) -> None:
     for step in path:
         where = _member(where, step, change)
     try:
-        value = yaml.safe_load(text)
+        value = read_yaml(text)
     except yaml.YAMLError as error:
         raise InvalidInput(f"--set {change!r}: {text!r} is no value: {error}") from None
     if isinstance(where, list):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
-from raiw.canonical import digest_of_file
+from raiw.canonical import digest_of_file, is_digest
 from raiw.client.downloads import file_chunks, mask_file_chunks
 from raiw.client.job import Job
 from raiw.client.transport import Transport
@@ -352,7 +352,7 @@ class Client:
 
     def _upload(self, file: str | Path) -> str:
         """Return the digest of a file that the server has from now on, or of one it has."""
-        if str(file).startswith("sha256:"):
+        if is_digest(file):
             return str(file)
         if not Path(file).is_file():
             raise NotFound(f"no file {str(file)!r}")
@@ -374,7 +374,7 @@ class Client:
         if importance is None:
             spec.algorithm(scored=False)
             return {"spec": spec.canonical(), "importance": None}
-        if isinstance(importance, str) and importance.startswith("sha256:"):
+        if isinstance(importance, str) and is_digest(importance):
             return {"spec": spec.canonical(), "importance": importance}
         with _score_file(importance, spec) as (path, digest):
             ensure_blob(self._transport, path, digest)

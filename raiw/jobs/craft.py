@@ -4,7 +4,7 @@ from typing import Literal
 
 from raiw.algorithms import ALGORITHMS
 from raiw.jobs.document import JobDocument
-from raiw.jobs.fields import Upload
+from raiw.jobs.fields import UploadDigest
 from raiw.specs.spec import Spec
 
 
@@ -13,7 +13,7 @@ class CraftJob(JobDocument):
 
     kind: Literal["craft"] = "craft"
     spec: Spec
-    importance: Upload | None = None
+    importance: UploadDigest | None = None
     """Digest of an uploaded importance file."""
 
     @property

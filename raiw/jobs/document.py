@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from raiw.canonical import digest_of_json
 from raiw.errors import InvalidInput, NotFound
 from raiw.importance.methods import Score
-from raiw.jobs.fields import MASKS, UPLOADED, DataSet, Options, Upload, stored
+from raiw.jobs.fields import MASKS, UPLOADED, DataSet, Options, UploadDigest, stored
 from raiw.nets.registry import NETS, find_net
 from raiw.pruning.methods import Method
 from raiw.specs.document import WHOLE, Document
@@ -82,7 +82,7 @@ class NetworkJob(JobDocument):
 class MethodJob(NetworkJob):
     """A job on a trained network by one of several methods."""
 
-    weights: Upload
+    weights: UploadDigest
     """Digest of the uploaded state dict (safetensors)."""
     data: DataSet | None = None
     """A data set that the workers have, or the digest of an uploaded one."""

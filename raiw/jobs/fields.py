@@ -7,7 +7,8 @@ from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, Field
 
-from raiw.specs.document import SHA256, WHOLE, Digest, json_pointer
+from raiw.canonical import SHA256, is_digest
+from raiw.specs.document import WHOLE, Digest, json_pointer
 from raiw.specs.limits import AtMost
 from raiw.training.recipe import MAX_SEED
 
@@ -22,7 +23,7 @@ class Stored:
 UPLOADED = Stored("uploads")
 MASKS = Stored("masks")
 
-Upload = Annotated[Digest, UPLOADED]
+UploadDigest = Annotated[Digest, UPLOADED]
 """Digest of an uploaded file."""
 StoredMasks = Annotated[Digest, MASKS]
 """Content digest of stored masks."""
@@ -51,7 +52,7 @@ def _digests(value: Any, where: Stored, path: tuple[Any, ...]) -> Iterator[tuple
     elif isinstance(value, tuple):
         for place, item in enumerate(value):
             yield from _digests(item, where, (*path, place))
-    elif isinstance(value, str) and value.startswith("sha256:"):
+    elif isinstance(value, str) and is_digest(value):
         yield path, value
 
 

@@ -5,23 +5,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from raiw import extras
-from raiw.errors import InvalidInput
 from raiw.jobs.craft import CraftJob
 from raiw.jobs.document import JobDocument
 from raiw.jobs.prune import PruneJob
 from raiw.jobs.score import ScoreJob
 from raiw.jobs.train import TrainJob
-from raiw.names import nearest
+from raiw.names import find
 
 if TYPE_CHECKING:
     from raiw.jobs.workspace import Made, Workspace
 
-Run = Callable[[Any, "Workspace"], "Made"]
+JobRun = Callable[[Any, "Workspace"], "Made"]
 """``run(document, workspace) -> Made``."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class JobKind:
     """What is known of a kind of job without running it."""
 
     document: type[JobDocument]
@@ -48,7 +47,7 @@ class Kind:
         """Return the name of the file that stands for a job's result."""
         return self.main.format(**dict(job))
 
-    def load(self) -> Run:
+    def load(self) -> JobRun:
         """Import and return the function that does the work.
 
         Raises
@@ -57,17 +56,21 @@ class Kind:
             What it needs is not installed; the message names the extra that brings it.
         """
         assert self.module is not None  # noqa: S101 -- what crafts is not loaded from here
-        run: Run = extras.load(self.module).run
+        run: JobRun = extras.load(self.module).run
         return run
 
 
-KINDS: dict[str, Kind] = {
+KINDS: dict[str, JobKind] = {
     kind.name: kind
     for kind in (
-        Kind(CraftJob, queue="cpu", main="masks", phase="crafting", steps="layers"),
-        Kind(ScoreJob, queue="gpu", main="scores", phase="scoring", module="raiw.jobs.run_score"),
-        Kind(PruneJob, queue="gpu", main="weights", phase="pruning", module="raiw.jobs.run_prune"),
-        Kind(
+        JobKind(CraftJob, queue="cpu", main="masks", phase="crafting", steps="layers"),
+        JobKind(
+            ScoreJob, queue="gpu", main="scores", phase="scoring", module="raiw.jobs.run_score"
+        ),
+        JobKind(
+            PruneJob, queue="gpu", main="weights", phase="pruning", module="raiw.jobs.run_prune"
+        ),
+        JobKind(
             TrainJob,
             queue="gpu",
             main="weights-seed-{seeds[0]}",
@@ -81,7 +84,7 @@ KINDS: dict[str, Kind] = {
 """Every kind of job by its name."""
 
 
-def find_kind(name: str) -> Kind:
+def find_kind(name: str) -> JobKind:
     """Return a kind of the table.
 
     Raises
@@ -89,8 +92,4 @@ def find_kind(name: str) -> Kind:
     InvalidInput
         There is no kind of this name; the message lists them.
     """
-    if name not in KINDS:
-        raise InvalidInput(
-            f"no kind of job {name!r}{nearest(name, list(KINDS))}; there are {', '.join(KINDS)}"
-        )
-    return KINDS[name]
+    return find(name, KINDS, "kind of job")

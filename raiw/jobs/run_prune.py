@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from safetensors.torch import save
-from torch import nn
 
 from raiw.errors import InvalidInput
 from raiw.files import write_atomically
@@ -101,12 +100,8 @@ def prune_network(
     pruned = prune(model, method, inputs, data=batches, on_layer=on_layer, **options)
     return PrunedNetwork(
         pruned,
-        weights=_weights(pruned.smaller),
-        dense_weights=_weights(model),
+        weights=pruned.weights,
+        dense_weights=pruned.dense_weights,
         accuracy=None if data is None else accuracy(pruned.smaller, data),
         dense_accuracy=None if data is None else accuracy(model, data),
     )
-
-
-def _weights(model: nn.Module) -> int:
-    return sum(p.numel() for name, p in model.named_parameters() if name.endswith("weight"))

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from raiw.canonical import hex_digits
 from raiw.jobs.train import TrainJob
 from raiw.jobs.workspace import Made, Workspace
 from raiw.masks import MaskSet, load
@@ -20,7 +21,7 @@ def run(job: TrainJob, space: Workspace) -> Made:
     files = {}
     masks = _masks(job, space)
     # What was learned of other data under the same name is no checkpoint of this run.
-    learned = dataset.digest.removeprefix("sha256:")[:16]
+    learned = hex_digits(dataset.digest)[:16]
     if not torch.cuda.is_available():
         space.log(f"no GPU here: training on the CPU with {torch.get_num_threads()} threads")
     reports: list[Report] = []

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from raiw.algorithms import ALGORITHMS
 from raiw.errors import InvalidInput
 from raiw.jobs.document import NetworkJob
-from raiw.jobs.fields import DataSet, Seed, StoredMasks, Upload
+from raiw.jobs.fields import DataSet, Seed, StoredMasks, UploadDigest
 from raiw.specs.limits import AtMost
 from raiw.specs.spec import Spec
 from raiw.training.recipe import REVISION, Recipe
@@ -23,7 +23,7 @@ class TrainJob(NetworkJob):
     """Content digest of stored masks; without masks and spec the dense network is trained."""
     spec: Spec | None = None
     """Crafted first, instead of masks."""
-    importance: Upload | None = None
+    importance: UploadDigest | None = None
     """Digest of an uploaded importance file, for the spec."""
     data: DataSet
     """A data set that the workers have, or the digest of an uploaded one."""

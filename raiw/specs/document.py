@@ -3,13 +3,20 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
+from raiw.canonical import SHA256
 from raiw.errors import InvalidSpec
 from raiw.names import clipped, nearest
 
-SHA256 = "sha256:[0-9a-f]{64}"
 Digest = Annotated[str, Field(pattern=f"^{SHA256}$")]
 """``sha256:`` and 64 lower-case hex digits."""
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Body, Depends, Path, Query, Request
 
+from raiw.canonical import SHA256
 from raiw.errors import InvalidInput
 from raiw.jobs.craft import CraftJob
 from raiw.names import nearest
@@ -21,7 +22,7 @@ def _services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(_services)]
 
 Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9_]{1,40}$")]
-DigestPath = Annotated[str, Path(pattern=r"^sha256:[0-9a-f]{64}$")]
+DigestPath = Annotated[str, Path(pattern=f"^{SHA256}$")]
 
 PageSize = Annotated[int, Query(ge=1, le=1000, description="Most items of one page.")]
 PageToken = Annotated[

@@ -179,3 +179,6 @@ class PlanView(View):
     flops: int | None
     """Operations for one input; null where the positions of a layer are unknown."""
     mask_bytes: int
+    memory_bytes: int
+    """Memory that crafting takes at least; jobs that need more than a worker may take are refused,
+    plans never."""

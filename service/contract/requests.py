@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from raiw.jobs.document import JobDocument
-from raiw.jobs.registry import KINDS, Kind
+from raiw.jobs.registry import KINDS, JobKind
 from raiw.specs.document import Document
 from raiw.specs.limits import AtMost
 
@@ -72,7 +72,7 @@ class Request(Document):
         return kind.model_construct(**{name: getattr(self, name) for name in kind.model_fields})
 
 
-def request_of(kind: Kind) -> type[Request]:
+def request_of(kind: JobKind) -> type[Request]:
     """Return the body that asks for a job of a kind."""
     bases: Any = (kind.document, Request)
     named: Any = kind.document.model_fields["kind"].annotation

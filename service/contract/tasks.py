@@ -1,8 +1,8 @@
-"""The whole agreement with the worker: three task names, each with one string argument."""
+"""The whole agreement with the worker: three tasks with one string each, and one question."""
 
 from enum import StrEnum
 
-from raiw.jobs.registry import Kind
+from raiw.jobs.registry import JobKind
 
 
 class Task(StrEnum):
@@ -23,6 +23,11 @@ class Queue(StrEnum):
     GPU = "raiw.gpu"
 
 
-def queue_of(kind: Kind) -> Queue:
+STANDING = "raiw_standing"
+"""Remote control command; the answer: how many ``processes`` a worker has, and how many of them are
+``stuck``, which means at work and without a sign of life."""
+
+
+def queue_of(kind: JobKind) -> Queue:
     """Return where jobs of a kind wait."""
     return Queue[kind.queue.upper()]

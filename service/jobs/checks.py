@@ -2,13 +2,14 @@
 
 from sqlalchemy.orm import Session
 
-from raiw.errors import InvalidInput, NotFound
+from raiw.errors import InvalidInput, NotFound, TooLarge
 from raiw.jobs.craft import CraftJob
 from raiw.jobs.document import JobDocument
 from raiw.jobs.train import TrainJob
 from raiw.scores.fit import check_header
 from raiw.specs.spec import Spec
 from raiw.tensors import read_header
+from service.settings import Settings
 from service.store import blobs, masks, objects
 from service.store.artifacts import Artifacts
 from service.store.tables import Blob, Masks
@@ -29,6 +30,31 @@ def check_scores(
     if importance is not None:
         blob = _blob(session, artifacts, importance, "/importance")
         check_header(read_header(blob.header, file_size=blob.size), spec)
+
+
+def check_memory(settings: Settings, request: JobDocument) -> None:
+    """Make sure that the masks which a job asks for can be crafted at all.
+
+    Raises
+    ------
+    TooLarge
+        A worker may not take so much memory.
+    """
+    spec, most = getattr(request, "spec", None), settings.craft_memory_bytes
+    if spec is None or not most:
+        return
+    plan = spec.plan(scored=getattr(request, "importance", None) is not None)
+    if plan.memory_bytes > most:
+        largest = max(plan.layers, key=lambda layer: layer.cells)
+        raise TooLarge(
+            f"crafting takes at least {plan.memory_bytes} bytes of memory, {plan.mask_bytes} of "
+            f"them for the masks, and a worker may take {most} (RAIW_CRAFT_MEMORY_BYTES); the "
+            f"largest layer is {largest.name!r} with {largest.cells} possible edges: ask for fewer "
+            f"or smaller layers in one job",
+            limit=most,
+            memory_bytes=plan.memory_bytes,
+            mask_bytes=plan.mask_bytes,
+        )
 
 
 def check_request(session: Session, artifacts: Artifacts, request: JobDocument) -> None:

@@ -17,7 +17,7 @@ from service.contract.errors import Busy
 from service.contract.jobs import JobStatus, JobSummary, PlanView, main_file
 from service.contract.requests import JobRequest
 from service.contract.tasks import queue_of
-from service.jobs.checks import check_request, check_scores
+from service.jobs.checks import check_memory, check_request, check_scores
 from service.jobs.keeping import remove_expired
 from service.jobs.services import Services
 from service.jobs.views import job_summary, plan_view
@@ -57,13 +57,14 @@ def submit(services: Services, request: JobRequest) -> Submission:
     Raises
     ------
     InvalidInput
-        The request cannot be carried out.
+        The request cannot be carried out, or needs more memory than a worker may take (TooLarge).
     NotFound
         What it refers to is not stored.
     DiskFull
         What it makes would not fit on the disk.
     """
     document = request.document()
+    check_memory(services.settings, document)
     key = document.content_key()
     packed = Packed.of(_asked_for(document))  # takes long, so before others wait for us
     expired_removed = False

@@ -35,7 +35,7 @@ SETTINGS = {
 }
 
 
-def eventually(look: Callable[[], T], seconds: float = 30) -> T:
+def eventually(look: Callable[[], T], seconds: float = 300) -> T:
     """Return the first true result of ``look``, which must come within ``seconds``."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
@@ -125,7 +125,7 @@ class Postgres:
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGINT)  # ends its sessions, then itself
-        self._process.wait(timeout=30)
+        self._process.wait(timeout=240)
 
     def _start(self) -> None:
         options = ["-D", self._data, "-p", self._port, "-k", self._data, "-F"]
@@ -208,6 +208,10 @@ class Worker:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
     def kill(self) -> None:
         """End it and its pool at once, as a power cut does."""
         os.killpg(self._process.pid, signal.SIGKILL)
@@ -215,7 +219,7 @@ class Worker:
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.communicate(timeout=30)
+        self._process.communicate(timeout=240)
 
 
 class Stack:
@@ -280,7 +284,7 @@ class Stack:
         view: dict[str, Any] = response.json()
         return view
 
-    def wait(self, job_id: str, *statuses: str, seconds: float = 60) -> dict[str, Any]:
+    def wait(self, job_id: str, *statuses: str, seconds: float = 300) -> dict[str, Any]:
         wanted = statuses or ("succeeded",)
         return eventually(
             lambda: view if (view := self.job(job_id))["status"] in wanted else None, seconds
@@ -302,7 +306,7 @@ class Stack:
         self.http.close()
         self.client.close()
         self._api.terminate()
-        self._api.communicate(timeout=30)
+        self._api.communicate(timeout=240)
         self.broker.stop()
         self.database.stop()
         self._folder.cleanup()

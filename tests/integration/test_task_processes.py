@@ -36,8 +36,11 @@ from service.settings import Settings
 from service.store import database, migrate
 from service.store.artifacts import Artifacts
 from service.store.tables import MaskChunk
+from tests.integration.pools import pool
 from tests.integration.stack import eventually
 from worker.runner import run_job
+
+pytestmark = pytest.mark.usefixtures("forks")
 
 RECIPE = {"epochs": 2, "batch": 64, "augment": False}
 TRAINING = {"kind": "train", "network": "digits-cnn", "data": "digits", "recipe": RECIPE}
@@ -65,7 +68,7 @@ def ask(services: Services, body: dict[str, Any]) -> str:
 
 
 def run(services: Services, job_id: str) -> JobView:
-    run_job(services, job_id, lambda: False)
+    run_job(pool(services), job_id)
     return get_job(services, job_id)
 
 
@@ -86,9 +89,9 @@ class Watched:
     def __init__(self, services: Services, body: dict[str, Any]) -> None:
         self.id = ask(services, body)
         self._services = services
-        self._thread = threading.Thread(target=run_job, args=(services, self.id, lambda: False))
+        self._thread = threading.Thread(target=run_job, args=(pool(services), self.id))
         self._thread.start()
-        eventually(lambda: told(services, self.id))
+        eventually(lambda: told(services, self.id), 90)
 
     def ended(self) -> JobView:
         self._thread.join(60)
@@ -128,13 +131,13 @@ def test_canceled_while_the_worker_ends_is_canceled_at_once(services: Services) 
         return True
 
     job_id = ask(services, TRAINING)
-    run_job(services, job_id, stopping)
+    run_job(pool(services, stopping), job_id)
     assert get_job(services, job_id).status == "canceled"
 
 
 def test_a_worker_that_ends_gives_its_job_back(services: Services) -> None:
     job_id = ask(services, TRAINING)
-    run_job(services, job_id, lambda: True)
+    run_job(pool(services, lambda: True), job_id)
     assert get_job(services, job_id).status == "queued"
     assert run(services, job_id).status == "succeeded"
 
@@ -192,6 +195,8 @@ def test_a_damaged_checkpoint_fails_once(services: Services) -> None:
     again = run(services, ask(services, LONG))
     assert again.error
     assert again.error["code"] == "invalid-tensors"
+    assert "'seed-0-" in again.error["detail"]
+    assert str(services.settings.state_dir) not in again.error["detail"]
     third = Watched(services, LONG)
     assert told(services, third.id)[0] == 1
     cancel(services, third.id)
@@ -207,6 +212,13 @@ def test_uploads_are_named_by_their_digest(services: Services, tmp_path: Path) -
         assert error
         assert wrong in error["detail"]
         assert str(tmp_path) not in error["detail"]
+
+
+def test_a_data_set_that_is_missing_is_told_without_its_place(services: Services) -> None:
+    error = run(services, ask(services, TRAINING | {"data": "cifar10"})).error
+    assert error
+    assert "'RAIW_DATA_DIR/cifar10'" in error["detail"]
+    assert str(services.settings.state_dir) not in error["detail"]
 
 
 def test_an_upload_that_this_worker_does_not_see_is_told(services: Services) -> None:

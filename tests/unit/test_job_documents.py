@@ -14,15 +14,15 @@ from raiw.canonical import digest_of_file
 from raiw.cli.app import run
 from raiw.jobs import registry
 from raiw.jobs.document import JobDocument
-from raiw.jobs.fields import MASKS, UPLOADED, DataSet, StoredMasks, Upload, stored
-from raiw.jobs.registry import KINDS, Kind
+from raiw.jobs.fields import MASKS, UPLOADED, DataSet, StoredMasks, UploadDigest, stored
+from raiw.jobs.registry import KINDS, JobKind
 from raiw.jobs.score import ScoreJob
 from raiw.jobs.train import TrainJob
 from raiw.nets.registry import build
 from raiw.specs.document import Document
 from service.contract.requests import request_of
 from worker.tasks.job import load
-from worker.tasks.task import FILE, Task
+from worker.tasks.task import Task
 
 ONE, TWO, THREE = ("sha256:" + digit * 64 for digit in "123")
 
@@ -36,21 +36,20 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def with_samples(monkeypatch: pytest.MonkeyPatch, samples: int) -> Kind:
+def with_samples(monkeypatch: pytest.MonkeyPatch, samples: int) -> JobKind:
     """Give the document of ``score`` another default, as an edit of the one line would."""
     other: Any = create_model("Other", __base__=ScoreJob, samples=(int, samples))
     known = KINDS["score"]
-    kind = Kind(other, known.queue, known.main, known.phase, module=known.module)
+    kind = JobKind(other, known.queue, known.main, known.phase, module=known.module)
     monkeypatch.setitem(registry.KINDS, "score", kind)
     return kind
 
 
 def worked(folder: Path, request: dict[str, Any], files: dict[str, str]) -> dict[str, Any]:
     """Do what a worker's process does with a task; return the report."""
-    document = {"request": request, "files": files, "data_dir": "."}
-    (folder / FILE).write_text(json.dumps(document), "utf-8")
-    pipe = io.StringIO()
-    load(Task.open(folder, pipe))()
+    document = {"request": request, "files": files, "data_dir": ".", "folder": str(folder)}
+    pipe = io.BytesIO()
+    load(Task.of(document, pipe))()
     report: dict[str, Any] = json.loads(pipe.getvalue().splitlines()[-1])["report"]
     return report
 
@@ -98,11 +97,11 @@ def test_what_is_stored_is_whole() -> None:
 
 def test_stored_bytes_are_found_by_the_types_of_fields() -> None:
     class Part(Document):
-        weights: tuple[Upload, ...] = ()
+        weights: tuple[UploadDigest, ...] = ()
         note: str = ""
 
     class Whole(Document):
-        teacher: Upload
+        teacher: UploadDigest
         parts: tuple[Part, ...] = ()
         data: DataSet | None = None
         masks: StoredMasks | None = None
@@ -120,7 +119,7 @@ def test_stored_bytes_are_found_by_the_types_of_fields() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-def test_every_digest_of_a_document_says_where_its_bytes_are(kind: Kind) -> None:
+def test_every_digest_of_a_document_says_where_its_bytes_are(kind: JobKind) -> None:
     """A field that is a digest and no more would never be checked, fetched or kept."""
     job = kind.document.model_construct(**dict.fromkeys(kind.document.model_fields))
     for name, field in kind.document.model_fields.items():
@@ -130,7 +129,7 @@ def test_every_digest_of_a_document_says_where_its_bytes_are(kind: Kind) -> None
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-def test_the_table_of_kinds_is_in_order(kind: Kind) -> None:
+def test_the_table_of_kinds_is_in_order(kind: JobKind) -> None:
     assert KINDS[kind.name] is kind
     assert issubclass(kind.document, JobDocument)
     if kind.module is not None:

@@ -33,7 +33,7 @@ from raiw.training.data.batches import batches
 from raiw.training.data.dataset import ArraySplit, Dataset
 from raiw.training.data.registry import open_dataset
 from raiw.training.initial import initialised
-from raiw.training.loop import Loop
+from raiw.training.loop import TrainingLoop
 from raiw.training.memory import memory_watched
 from raiw.training.processes import Processes
 from raiw.training.recipe import Recipe
@@ -246,7 +246,7 @@ def test_what_leaves_no_step_is_refused():
         raiw.train(net, None, small_data(train=1), recipe={"epochs": 1})
     two = Processes(0, 2, torch.device("cpu"))
     with pytest.raises(InvalidInput, match=r"batch is 2; each of 2 processes .* give 4 or more"):
-        Loop(net, small_data(), Recipe(batch=2), 0, two)
+        TrainingLoop(net, small_data(), Recipe(batch=2), 0, two)
 
 
 @pytest.mark.parametrize("seed", [-1, 1 << 63])

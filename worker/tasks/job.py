@@ -1,9 +1,11 @@
-"""The task of every kind of job that has a run: its document is read, and the run does it."""
+"""What does a task: for a kind of job that has a run, that run of its document."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from raiw.jobs.registry import find_kind
+from raiw import extras
+from raiw.jobs.registry import KINDS
 from raiw.jobs.workspace import Workspace
 from worker.tasks.task import Task
 
@@ -13,12 +15,14 @@ def load(task: Task) -> Callable[[], None]:
 
     Raises
     ------
-    InvalidInput, InvalidSpec
+    InvalidSpec
         A newer server asks for what this worker does not know.
     MissingExtra
         What it needs is not installed.
     """
-    kind = find_kind(task.kind)
+    kind = KINDS.get(task.kind)
+    if kind is None or kind.module is None:  # a part of crafting, which the worker has itself
+        return partial(extras.load(f"worker.tasks.{task.kind}").run, task)
     job, run = kind.document.parse(task.request), kind.load()
     space = Workspace(
         folder=task.folder,

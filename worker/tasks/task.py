@@ -2,38 +2,47 @@
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 FILE = "task.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One task, and the pipe to the worker that started it.
+    """One task, and the pipe to the worker that supervises it.
 
-    ``task.json`` in its folder holds ``request`` (the job's document), ``files`` (paths of uploads
-    and stored masks by digest) and ``data_dir``. Every line written to the pipe is one JSON object
-    with the member ``event``: ``progress``, ``log``, and last ``done`` or ``failed``.
+    Every line written to the pipe is one JSON object with the member ``event``: ``progress``,
+    ``log``, and last ``done`` or ``failed``. After the line of ``done`` come so many bytes as its
+    member ``bytes`` says.
     """
 
-    folder: Path
     request: dict[str, Any]
+    """What is asked for."""
     files: dict[str, str]
+    """Paths of stored files by digest."""
+    folder: Path
+    """Where a task works that lasts longer than one attempt."""
     data_dir: Path
-    pipe: IO[str]
+    pipe: BinaryIO
 
     @classmethod
-    def open(cls, folder: Path, pipe: IO[str]) -> "Task":
-        """Read the task that a folder describes."""
-        document = json.loads((folder / FILE).read_text("utf-8"))
-        return cls(folder, document["request"], document["files"], Path(document["data_dir"]), pipe)
+    def of(cls, document: dict[str, Any], pipe: BinaryIO) -> "Task":
+        """Take what :mod:`worker.supervising` has written down."""
+        folder, data_dir = Path(document["folder"]), Path(document["data_dir"])
+        return cls(document["request"], document["files"], folder, data_dir, pipe)
 
     @property
     def kind(self) -> str:
         """Kind of job."""
         return str(self.request["kind"])
+
+    def file(self, field: str) -> Path | None:
+        """Return the path of an upload that a field of the request names."""
+        digest = self.request.get(field)
+        return None if digest is None else Path(self.files[digest])
 
     def progress(self, phase: str, completed: int, total: int, **data: Any) -> None:
         """Tell how far the task has come."""
@@ -49,13 +58,15 @@ class Task:
         paths = {name: str(path) for name, path in files.items()}
         self._tell("done", {"files": paths, "report": report})
 
-    def failed(self, problem: dict[str, Any]) -> None:
-        """Tell why there is no result; of several processes any may.
+    def deliver(self, chunks: Iterable[bytes | memoryview], report: dict[str, Any]) -> None:
+        """Tell the result: the bytes of one file, and a report."""
+        pieces = [memoryview(chunk).cast("B") for chunk in chunks]
+        self._tell("done", {"report": report, "bytes": sum(map(len, pieces))})
+        self.pipe.writelines(pieces)
+        self.pipe.flush()
 
-        An upload is known to the user by its digest, not by where it lies here.
-        """
-        for digest, path in self.files.items():
-            problem |= {"detail": problem["detail"].replace(path, digest)}
+    def failed(self, problem: dict[str, Any]) -> None:
+        """Tell why there is no result; of several processes any may."""
         self._write("failed", {"error": problem})
 
     def _tell(self, event: str, data: dict[str, Any]) -> None:
@@ -63,5 +74,5 @@ class Task:
             self._write(event, data)
 
     def _write(self, event: str, data: dict[str, Any]) -> None:
-        self.pipe.write(json.dumps({"event": event, **data}) + "\n")
+        self.pipe.write(json.dumps({"event": event, **data}).encode() + b"\n")
         self.pipe.flush()

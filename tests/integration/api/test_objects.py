@@ -93,7 +93,7 @@ def keeper(request, start) -> Server:
 
 @pytest.fixture
 def client(keeper: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=keeper.url, timeout=20) as client:
+    with httpx.Client(base_url=keeper.url, timeout=240) as client:
         yield client
 
 
@@ -232,7 +232,7 @@ def test_an_upload_given_up_while_a_part_comes_is_gone(http, server, last):
 
 def test_jobs_are_refused_below_the_floor_of_the_disk(start):
     server = start(min_free_bytes=1 << 60)
-    with httpx.Client(base_url=server.url, timeout=20) as http:
+    with httpx.Client(base_url=server.url, timeout=240) as http:
         problem = assert_problem(ask(http), 507, "disk-full")
         assert problem["retryable"]
         body = {"kind": "train", "network": "digits-cnn", "data": "digits"}

@@ -234,7 +234,7 @@ def test_many_writers_of_one_upload_never_spoil_it(http, server):
     upload = begin(http, data)
 
     def send() -> None:
-        with httpx.Client(base_url=server.url, timeout=20) as mine:
+        with httpx.Client(base_url=server.url, timeout=240) as mine:
             while not (state := mine.get(upload).json())["complete"]:
                 at = state["offset"]
                 with suppress(httpx.TransportError):
@@ -244,7 +244,7 @@ def test_many_writers_of_one_upload_never_spoil_it(http, server):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=240)
     assert http.get(f"/v1/blobs/{digest_of(data)}").content == data
 
 

@@ -19,6 +19,7 @@ from service.jobs.services import Services
 from service.jobs.submit import submit
 from service.jobs.uploads import put_blob
 from service.store.tables import Unit
+from tests.integration.pools import pool
 from worker.runner import run_job
 
 SIDE = 64
@@ -53,7 +54,7 @@ def ask(services: Services, **body: Any) -> tuple[str, str]:
 
 def crafted(services: Services, **body: Any) -> JobView:
     job_id, _ = ask(services, **body)
-    run_job(services, job_id, lambda: False)
+    run_job(pool(services), job_id)
     return get_job(services, job_id)
 
 
