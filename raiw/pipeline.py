@@ -1,6 +1,7 @@
 """From a spec and importance scores to masks, a layer at a time."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,15 @@ from raiw.statistics import describe
 
 OnLayer = Callable[[int, int, Mask], None]
 """Called with the number of layers done, the number of all, and the layer just crafted."""
+
+
+UNKEYED_OF_LAYER = frozenset({"pointer"})
+"""Of a planned layer: where in the spec its target stands."""
+UNKEYED_OF_CRAFT = frozenset(
+    {"algorithm", "degree", "density", "edges", "n", "m", "parameters", "flops"}
+    | {"allocation", "group_outputs", "rules"}
+)
+"""Of ``craft``: what has done its work once the layers are planned."""
 
 
 def craft(
@@ -92,6 +102,28 @@ def craft_mask(
         upper_bound=None if certificate is None else certificate.upper_bound,
         facts=describe(crafted.graph, planned.layer.groups),
     )
+
+
+def mask_key(
+    planned: PlannedLayer, algorithm: str, craft: Craft, importance: Importance | None
+) -> dict[str, Any]:
+    """Return what decides every bit of :func:`craft_mask` with these arguments, as JSON values.
+
+    Everything does that is not known to have done its work before, or to concern other algorithms.
+    """
+    entry = ALGORITHMS[algorithm]
+    foreign = {name for other in ALGORITHMS.values() for name in other.options} - {*entry.options}
+    layer = {
+        field.name: getattr(planned, field.name)
+        for field in fields(planned)
+        if field.name not in foreign | UNKEYED_OF_LAYER
+    }
+    return {
+        "planned": layer | {"layer": planned.layer.keyed()},
+        "algorithm": [entry.name, entry.revision],
+        "craft": craft.keyed(without=UNKEYED_OF_CRAFT),
+        "importance": None if importance is None else importance.key,
+    }
 
 
 def origin_of(spec: Spec, importance: Importance | None) -> Origin:

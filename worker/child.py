@@ -23,8 +23,10 @@ from raiw import extras
 from raiw.algorithms import ALGORITHMS
 from raiw.errors import RaiwError
 from raiw.pipeline import craft
+from service.contract.problems import problem_of
 from service.tether import TIED, tie
-from worker.problems import INTERNAL, out_of_memory, problem_of
+from worker.problems import INTERNAL, out_of_memory
+from worker.tasks.job import load
 from worker.tasks.task import FILE, Task
 
 _EXAMPLE = "raiw/vgg16-d16"
@@ -119,10 +121,10 @@ def _run(document: dict[str, Any]) -> None:
     task = Task.of(document, pipe)
     limit, setting = document["memory_bytes"], document["memory_setting"]
     try:
-        module = extras.load(f"worker.tasks.{task.kind}")
+        perform = load(task)
         # From here on: an import that meets the limit breaks in ways that nobody understands.
         _limit_memory(limit)
-        module.run(task)
+        perform()
     except RaiwError as error:
         task.failed(problem_of(error))
     except (MemoryError, SystemError):  # an import inside torch that gets no memory raises either

@@ -42,7 +42,7 @@ def _store(services: Services, attempt: jobs.Attempt, recorder: Recorder, done: 
     ------
     Canceled
         The job is no longer this attempt's to close.
-    NoSpace
+    DiskFull
         The masks would take the disk below its floor.
     """
     services.artifacts.require_space(len(done.content))

@@ -9,8 +9,11 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from raiw.canonical import canonical_json, is_digest
+from raiw.canonical import canonical_json, hex_digits
+from raiw.errors import InvalidInput, InvalidTensors
 from raiw.files import write_atomically
+from raiw.jobs.document import JobDocument
+from raiw.jobs.registry import JobKind, find_kind
 from raiw.tensors import MAX_HEADER_BYTES, header_end
 from service.jobs.services import Services
 from service.jobs.stored import open_masks
@@ -23,7 +26,7 @@ from worker.stops import Canceled, Failed
 from worker.supervising import Done, Order, Recorder, supervise
 from worker.tasks.task import FILE
 
-_HOPELESS = frozenset({"invalid-input", "invalid-tensors"})
+_HOPELESS = frozenset({InvalidInput.code, InvalidTensors.code})
 """Codes of a damaged checkpoint, or one of another run: no attempt could go on from it."""
 
 
@@ -45,18 +48,20 @@ def run_task(process: PoolProcess, job: Job, attempt: jobs.Attempt, lease: Lease
     services.artifacts.require_space(0)
     folder = services.artifacts.run(job.content_key)
     recorder = Recorder(services, attempt, lease)
-    order = _lay_out(services, job, folder)
+    kind = find_kind(job.kind)
+    document = kind.document.parse(requests.read(services.database, job.id))
+    order = _lay_out(services, kind, document, folder)
     try:
         done = supervise(process, order, lease.check, recorder)
     except Failed as failed:
         if failed.problem["code"] in _HOPELESS:
             shutil.rmtree(folder, ignore_errors=True)
         raise
-    _finish(services, attempt, recorder, done)
+    _finish(services, attempt, recorder, done, kind.main_file(document))
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _lay_out(services: Services, job: Job, folder: Path) -> Order:
+def _lay_out(services: Services, kind: JobKind, document: JobDocument, folder: Path) -> Order:
     """Put what the task needs into its folder.
 
     Raises
@@ -64,18 +69,17 @@ def _lay_out(services: Services, job: Job, folder: Path) -> Order:
     NotFound, Damaged
         An upload or the masks are gone, or not as they were.
     """
-    request = requests.read(services.database, job.id)
-    given = [request.get(field) or "" for field in ("weights", "importance", "data")]
-    uploads = [digest for digest in given if is_digest(digest)]
-    if "masks" in request:
-        _write_masks(services, request["masks"], folder / "masks.safetensors")
+    files = {digest: verified_upload(services, digest) for digest in document.uploads.values()}
+    for digest in document.stored_masks.values():
+        files[digest] = folder / f"{hex_digits(digest)}.safetensors"
+        _write_masks(services, digest, files[digest])
     order = Order(
-        request,
-        {digest: str(verified_upload(services, digest)) for digest in uploads},
+        document.model_dump(mode="json"),
+        {digest: str(path) for digest, path in files.items()},
         "task_memory_bytes",
         str(folder),
         {"OMP_NUM_THREADS": str(_threads(services))},
-        _command(services, job, folder),
+        _command(services, kind, folder),
     )
     # Where several processes share the task, each reads it there.
     write_atomically(folder / FILE, [canonical_json(order.document(services)).encode()])
@@ -88,9 +92,9 @@ def _write_masks(services: Services, digest: str, path: Path) -> None:
     write_atomically(path, file.read(0, file.row.size))
 
 
-def _command(services: Services, job: Job, folder: Path) -> list[str]:
+def _command(services: Services, kind: JobKind, folder: Path) -> list[str]:
     processes = services.settings.task_processes
-    if processes == 1 or job.kind != "train":
+    if processes == 1 or not kind.distributed:
         return []
     launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     # -P: what is installed runs, not a source tree that happens to be the current folder.
@@ -103,7 +107,9 @@ def _threads(services: Services) -> int:
     return settings.task_threads or max(1, (os.cpu_count() or 1) // processes)
 
 
-def _finish(services: Services, attempt: jobs.Attempt, recorder: Recorder, done: Done) -> None:
+def _finish(
+    services: Services, attempt: jobs.Attempt, recorder: Recorder, done: Done, main: str
+) -> None:
     """Store the files, then close the job with them in one transaction.
 
     Raises
@@ -117,7 +123,7 @@ def _finish(services: Services, attempt: jobs.Attempt, recorder: Recorder, done:
         {"name": name, "digest": artifacts.take(path), "bytes": path.stat().st_size}
         for name, path in paths.items()
     ]
-    outcome = {"files": files, "report": done.report}
+    outcome = {"files": files, "main": main, "report": done.report}
 
     def write(session: Session, now: datetime) -> None:
         for file, path in zip(files, paths.values(), strict=True):

@@ -4,15 +4,11 @@ import re
 from typing import Any
 
 from raiw.canonical import digest_of_hex
-from raiw.errors import OutOfMemory, RaiwError
+from raiw.errors import OutOfMemory
+from service.contract.errors import InternalError, JobTimedOut
+from service.contract.problems import problem_of
 from service.settings import PREFIX, Settings
 from worker.stops import TimedOut
-
-
-def problem_of(error: RaiwError) -> dict[str, Any]:
-    """Return the problem document of an error raised on purpose."""
-    problem = {"code": error.code, "title": error.title, "detail": error.message}
-    return problem | ({"pointer": error.pointer} if error.pointer else {})
 
 
 def out_of_memory(limit: int, setting: str) -> dict[str, Any]:
@@ -26,14 +22,10 @@ def out_of_memory(limit: int, setting: str) -> dict[str, Any]:
 
 def timed_out(late: TimedOut) -> dict[str, Any]:
     """Return the problem document of an attempt that took too long."""
-    return {"code": "timeout", "title": "The job ran out of time", "detail": str(late)}
+    return problem_of(JobTimedOut(str(late)))
 
 
-INTERNAL = {
-    "code": "internal-error",
-    "title": "The worker failed by a defect",
-    "detail": "the worker's log holds the details under this job's id",
-}
+INTERNAL = problem_of(InternalError("the worker's log holds the details under this job's id"))
 
 
 def without_paths(problem: dict[str, Any], settings: Settings) -> dict[str, Any]:

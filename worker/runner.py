@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from raiw.errors import RaiwError
 from service.contract.jobs import JobStatus
+from service.contract.problems import problem_of
 from service.jobs.services import Services
 from service.logs import about
 from service.store import jobs
@@ -19,7 +20,7 @@ from worker.crafting import run_craft
 from worker.lease import Lease
 from worker.networks import run_task
 from worker.pool import PoolProcess
-from worker.problems import INTERNAL, problem_of, timed_out, without_paths
+from worker.problems import INTERNAL, timed_out, without_paths
 from worker.stops import Canceled, Failed, Killed, Lost, ShuttingDown, TimedOut
 from worker.units import SharedJob
 

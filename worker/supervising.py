@@ -62,7 +62,7 @@ class Done:
 
     report: dict[str, Any]
     files: dict[str, str]
-    """Paths by name, the main one first."""
+    """Paths by name."""
     content: bytes
     """The bytes of the file that it has handed over, if it did."""
     progress: dict[str, Any] | None

@@ -17,9 +17,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from raiw.algorithms import ALGORITHMS
 from raiw.canonical import digest_of_json
 from raiw.errors import RaiwError
+from raiw.pipeline import mask_key
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.plan import Plan, PlannedLayer
 from raiw.specs.spec import Spec
@@ -129,21 +129,9 @@ class SharedJob:
             logger.warning("a unit of job %s failed here", self.job_id, exc_info=True)
 
     def _key(self, unit: list[PlannedLayer]) -> str:
-        """Name a unit by what it holds, whatever job asks for it."""
-        algorithm = ALGORITHMS[self.plan.algorithm]
-        options = {name: [getattr(y, name) for y in unit] for name in algorithm.options}
-        layers = [[y.layer.model_dump(mode="json"), y.edges, y.group_outputs] for y in unit]
-        return digest_of_json(
-            {
-                "layers": layers,
-                "algorithm": [algorithm.name, algorithm.revision],
-                "options": options,
-                "seed": self.spec.craft.seed,
-                "certify": self.spec.craft.certify,
-                "importance": self.importance and self.importance.digest,
-                "reading": self.spec.importance and self.spec.importance.model_dump(mode="json"),
-            }
-        )
+        """Name a unit by what decides its bits, whatever job asks for it."""
+        plan, craft, importance = self.plan, self.spec.craft, self.importance
+        return digest_of_json([mask_key(one, plan.algorithm, craft, importance) for one in unit])
 
     def _invite(self) -> None:
         """Ask other workers for help, one for each further unit; keep what is finished."""

@@ -92,7 +92,7 @@ def wait_for_jobs(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Wait for jobs and print the digest of each one's masks or first file; exit 3 if one had none.
+    """Wait for jobs and print the digest of each one's masks or main file; exit 3 if one had none.
 
     With --json there is one line a job: the job, or the error it ended with.
     """

@@ -20,6 +20,7 @@ from raiw.files import write_atomically
 from raiw.specs.spec import Spec
 
 if TYPE_CHECKING:
+    from raiw.jobs.document import JobDocument
     from raiw.masks import MaskSet
 
 DEFAULT_URL = "http://127.0.0.1:8321"
@@ -236,6 +237,22 @@ class Client:
         if spec is not None:
             task |= self._request(Spec.of(spec), importance)
         return self._network_job("train", network, job, data, task)
+
+    def submit(
+        self,
+        document: "JobDocument",
+        files: Mapping[str, Path] | None = None,
+        *,
+        job: JobOptions = DEFAULT_OPTIONS,
+    ) -> Job:
+        """Ask for what a document of :mod:`raiw.jobs` says.
+
+        ``files`` that it names by their digests are uploaded where the server lacks them. Raises
+        what :meth:`craft` does.
+        """
+        for digest, path in (files or {}).items():
+            ensure_blob(self._transport, path, digest)
+        return self._submit(document.model_dump(mode="json"), job)
 
     def job(self, job_id: str) -> Job:
         """Return a job by its id.

@@ -92,7 +92,7 @@ class Job:
 
     @property
     def digest(self) -> str | None:
-        """Content digest of the masks, or digest of the first file, once the job has succeeded."""
+        """Content digest of the masks, or digest of the main file, once the job has succeeded."""
         result = self.view["result"]
         return str(result["digest"]) if result else None
 

@@ -16,6 +16,7 @@ from raiw.files import map_file, write_atomically
 from raiw.kernels.cells import Scores, as_native, cells
 from raiw.layouts import by_edge, by_group
 from raiw.scores.fit import check_header
+from raiw.specs.crafting import ImportanceReading
 from raiw.specs.layers import Conv, Linear
 from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
@@ -35,12 +36,18 @@ class Importance:
     def __init__(self, source: "Source", spec: Spec) -> None:
         self.source = source
         self._tensors = check_header(source.header, spec)
-        self._magnitude = spec.importance is not None and spec.importance.method == "magnitude"
+        self._reading = spec.importance or ImportanceReading()
+        self._magnitude = self._reading.method == "magnitude"
 
     @property
     def digest(self) -> str:
         """Digest of the file, or of the file that :func:`write_scores` makes of the arrays."""
         return self.source.digest
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What decides the scores: the file, and how it is read."""
+        return {"file": self.digest, "reading": self._reading.keyed()}
 
     @property
     def provenance(self) -> dict[str, Any] | None:

@@ -226,7 +226,7 @@ class Spec(Document):
         return cls.parse({"name": name, "layers": layers, "craft": craft | {"rules": rules}})
 
     def canonical(self) -> dict[str, Any]:
-        """Return the document with its defaults left out: what is hashed, stored and sent."""
+        """Return the document with its defaults left out: what is stored and sent."""
         document: dict[str, Any] = self.model_dump(mode="json", exclude_defaults=True)
         return document
 
@@ -270,13 +270,14 @@ class Spec(Document):
     def content_key(self, importance: str | None = None) -> str:
         """Return the key of the result: the same key always means the same bits.
 
-        It covers the canonical spec, the algorithm with its revision, and the digest of the
-        importance file; never the version of the package.
+        It covers every field with its default, the algorithm with its revision, and the digest of
+        the importance file; never the version of the package. Name and notes change no mask, but
+        the mask file repeats them.
         """
         algorithm = ALGORITHMS[self.algorithm(scored=importance is not None)]
         return digest_of_json(
             {
-                "spec": self.canonical(),
+                "spec": self.keyed(),
                 "algorithm": [algorithm.name, algorithm.revision],
                 "importance": importance,
             }

@@ -9,6 +9,7 @@ from raiw.specs.document import WHOLE, Document
 
 REVISION = 1
 """Raised only when the same run would give other numbers."""
+MAX_SEED = (1 << 63) - 1
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 Rate = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False, strict=True)]

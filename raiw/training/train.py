@@ -29,12 +29,11 @@ from raiw.training.initial import initialised
 from raiw.training.loop import TrainingLoop
 from raiw.training.memory import memory_watched
 from raiw.training.processes import Processes, joined
-from raiw.training.recipe import REVISION, Recipe
+from raiw.training.recipe import MAX_SEED, REVISION, Recipe
 from raiw.training.report import FILE as REPORT
 from raiw.training.report import Epoch, Report
 
 WEIGHTS = "weights.safetensors"
-MAX_SEED = (1 << 63) - 1
 
 OnEpoch = Callable[[Epoch, int], None]
 """Called after every epoch with what it measured and the number of all; in the first process."""

@@ -6,10 +6,11 @@ from fastapi import Body, Depends, Path, Query, Request
 
 from raiw.canonical import SHA256
 from raiw.errors import InvalidInput
+from raiw.jobs.craft import CraftJob
 from raiw.names import nearest
 from service.api.document import JOBS, PLANS, UPLOADS
 from service.contract.masks import UploadRequest
-from service.contract.requests import CraftRequest, JobRequest
+from service.contract.requests import JobRequest
 from service.jobs.services import Services
 
 
@@ -28,7 +29,7 @@ PageToken = Annotated[
     str, Query(max_length=500, description="``next_page_token`` of the page before.")
 ]
 
-PlanBody = Annotated[CraftRequest, Body(openapi_examples=PLANS)]
+PlanBody = Annotated[CraftJob, Body(openapi_examples=PLANS)]
 JobBody = Annotated[JobRequest, Body(openapi_examples=JOBS)]
 UploadBody = Annotated[UploadRequest, Body(openapi_examples=UPLOADS)]
 

@@ -47,14 +47,23 @@ class FileView(View):
     bytes: int
 
 
+def main_file(outcome: dict[str, Any]) -> dict[str, Any]:
+    """Return the file that stands for an outcome, as its kind of job names it.
+
+    Outcomes of raiw 0.1 do not say: it is their first.
+    """
+    files: list[dict[str, Any]] = outcome["files"]
+    return next((file for file in files if file["name"] == outcome.get("main")), files[0])
+
+
 class JobResult(View):
     """What a succeeded job has made."""
 
     digest: Digest
     """Of a craft job the content digest of the masks, ``/v1/masks/{digest}``; else the digest of
-    its first file."""
+    its main file."""
     file_sha256: Digest
-    """Digest of the mask file, or first file: its ETag."""
+    """Digest of the mask file, or main file: its ETag."""
     bytes: int
     files: list[FileView] = []
     """Every file of a job that crafts no masks."""

@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from raiw.jobs.registry import JobKind
+
 
 class Task(StrEnum):
     """Names of the Celery tasks."""
@@ -24,3 +26,8 @@ class Queue(StrEnum):
 STANDING = "raiw_standing"
 """Remote control command; the answer: how many ``processes`` a worker has, and how many of them are
 ``stuck``, which means at work and without a sign of life."""
+
+
+def queue_of(kind: JobKind) -> Queue:
+    """Return where jobs of a kind wait."""
+    return Queue[kind.queue.upper()]

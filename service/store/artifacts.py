@@ -36,8 +36,8 @@ from raiw.canonical import (
     digest_of_hex,
     hex_digits,
 )
-from raiw.errors import NotFound
-from service.contract.errors import Busy, Damaged, NoSpace
+from raiw.errors import DiskFull, NotFound
+from service.contract.errors import Busy, Damaged
 from service.store.sound import Sound
 
 logger = logging.getLogger(__name__)
@@ -207,7 +207,7 @@ class Artifacts:
 
         Raises
         ------
-        NoSpace
+        DiskFull
             The disk would fall below its floor.
         """
         self.require_space(size)
@@ -252,12 +252,12 @@ class Artifacts:
 
         Raises
         ------
-        NoSpace
+        DiskFull
             The disk would fall below its floor.
         """
         free = self.free_bytes()
         if size > free:
-            raise NoSpace(
+            raise DiskFull(
                 f"{size} bytes do not fit: the artifact folder's disk has {max(free, 0)} bytes "
                 f"above the {self._min_free_bytes} that stay free; ask the operator for room",
                 free_bytes=max(free, 0),
@@ -331,7 +331,7 @@ class Staged:
 
         Raises
         ------
-        NoSpace
+        DiskFull
             The disk is full.
         """
         if self._hashed == self.size:
@@ -343,7 +343,7 @@ class Staged:
                 written = os.pwrite(self._file, view, self.size)
             except OSError as error:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    raise NoSpace("the artifact folder's disk is full") from None
+                    raise DiskFull("the artifact folder's disk is full") from None
                 raise
             view = view[written:]
             self.size += written

@@ -12,7 +12,7 @@ PENDING = {
     "Outcome": "that of service/jobs/submit.py becomes Submission",
     "Request": "the row of service/store/tables.py becomes RequestRow",
     "Scores": "the array of raiw/kernels/cells.py becomes ScoreArray",
-    "Task": "that of worker/tasks/task.py becomes Workspace; a task is one of Celery",
+    "Task": "that of worker/tasks/task.py becomes ChildTask; a task is one of Celery",
     "Unit": "the part of a job in worker/units.py keeps the name",
 }
 """Names that still mean two things, and how they will differ."""

@@ -80,9 +80,7 @@ def test_nothing_is_left_to_do() -> None:
 FACTS = {
     "the form of a digest": (
         r"""["']\^?\(?sha256:""",
-        {"raiw/canonical.py"}
-        | {"service/contract/requests.py", "worker/supervising.py", "worker/tasks/task.py"}
-        | {"worker/tasks/train.py"},  # being rewritten for job documents
+        {"raiw/canonical.py"},
     ),
     "what to say of an unknown name": (
         r"there are \{|there are \"$",

@@ -1,13 +1,16 @@
 """The process of a task and the worker that watches it, without a server or broker around them."""
 
+import json
 import os
 import signal
 import sqlite3
 import stat
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ import torch
 from pydantic import TypeAdapter
 from safetensors.numpy import save, save_file
 from safetensors.torch import save_file as save_tensors
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from raiw.canonical import digest_of
 from raiw.nets.registry import build
@@ -25,12 +28,12 @@ from raiw.training.checkpoint import FILE as CHECKPOINT
 from service.contract.jobs import JobView
 from service.contract.requests import JobRequest
 from service.jobs.cancel import cancel
-from service.jobs.queries import get_job, list_events
+from service.jobs.queries import get_job, list_events, list_jobs, open_request
 from service.jobs.services import Services
 from service.jobs.submit import submit
 from service.jobs.uploads import put_blob
 from service.settings import Settings
-from service.store import migrate
+from service.store import database, migrate
 from service.store.artifacts import Artifacts
 from service.store.tables import MaskChunk
 from tests.integration.pools import pool
@@ -299,6 +302,51 @@ def test_too_little_memory_is_told_whatever_meets_it(
     job = run(services, ask(services, body))
     assert job.error
     assert job.error["code"] == "out-of-memory", job.error
+
+
+def test_what_the_version_before_has_stored_is_shown_and_done(tmp_path: Path) -> None:
+    """Its tasks leave out what had its default, its outcomes do not name their main file."""
+    file = {"name": "scores", "digest": digest_of(b""), "bytes": 0}
+    asked = {"kind": "score", "network": "digits-cnn", "weights": digest_of(b""), "data": "digits"}
+    training = TRAINING | {"recipe": RECIPE | {"epochs": 1}}
+    rows = [
+        ("job_done", "succeeded", asked, {"files": [file], "report": {"layers": 3}}),
+        ("job_next", "queued", training, None),
+    ]
+    before = database.Database(Settings(state_dir=tmp_path))
+    migrate.upgrade(before, "0003")
+    with before.engine.begin() as connection:
+        for name, status, task, outcome in rows:
+            job = {
+                "id": name, "kind": task["kind"], "status": status,
+                "content_key": digest_of(name.encode()), "spec": "{}",
+                "task": json.dumps(task), "algorithm": "a", "note": "{}",
+                "outcome": outcome and json.dumps(outcome), "queue": "raiw.gpu",
+                "timeout_seconds": 60.0, "max_attempts": 3, "attempt": 0, "phase": "queued",
+                "completed": 0, "total": 1, "events": 0, "created_at": datetime.now(UTC),
+                "run_after": datetime.now(UTC),
+            }  # fmt: skip
+            columns, values = ", ".join(job), ", ".join(f":{column}" for column in job)
+            connection.execute(text(f"INSERT INTO jobs ({columns}) VALUES ({values})"), job)  # noqa: S608
+    before.close()
+    services = opened(tmp_path)
+    done = get_job(services, "job_done")
+    assert json.loads(zlib.decompress(open_request(services, "job_done"))) == asked
+    assert done.result
+    assert (done.result.digest, done.result.report) == (file["digest"], {"layers": 3})
+    assert done.urls.result == f"/v1/blobs/{file['digest']}"
+    made = run(services, "job_next")
+    assert made.status == "succeeded", made.error
+    assert made.result
+    assert [one.name for one in made.result.files] == ["weights-seed-0"]
+    listed = {
+        job.id: job.result
+        for job in list_jobs(services, status=None, page_size=9, page_token="").items
+    }
+    assert {job_id: one and one.digest for job_id, one in listed.items()} == {
+        "job_done": done.result.digest, "job_next": made.result.digest,
+    }  # fmt: skip
+    services.database.close()
 
 
 def images(

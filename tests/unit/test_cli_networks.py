@@ -67,8 +67,8 @@ def test_a_smaller_network_computes_what_its_channels_say(
         (["score", "digits-cnn", "-w", "{}", "-o", "x"], "needs data"),
         (["score", "digit-cnn", "-w", "{}", "-o", "x", "-m", "magnitude"], "did you mean"),
         (["score", "lenet-mnist", "-w", "{}", "-o", "x", "-m", "magnitude"], "does not hold"),
-        (["score", "digits-cnn", "-w", "no", "-o", "x", "-m", "magnitude"], "no weight file"),
-        (["prune", "digits-cnn", "-w", "{}", "-o", "x"], "needs samples"),
+        (["score", "digits-cnn", "-w", "no", "-o", "x", "-m", "magnitude"], "no file"),
+        (["prune", "digits-cnn", "-w", "{}", "-o", "x"], "needs data"),
         (["prune", "digits-cnn", "-w", "{}", "-o", "x", "-m", "afie"], "channel_sparsity"),
         (
             ["prune", "digits-cnn", "-w", "{}", "-o", "x", "-m", "afie", "--option", "a"],

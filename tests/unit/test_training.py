@@ -25,8 +25,8 @@ from raiw.errors import (
     NotFound,
     OutOfMemory,
 )
-from raiw.jobs.prune import prune_network
-from raiw.jobs.score import score_network
+from raiw.jobs.run_prune import prune_network
+from raiw.jobs.run_score import score_network
 from raiw.training.checkpoint import FILE
 from raiw.training.data.ahead import ahead
 from raiw.training.data.batches import batches
@@ -301,12 +301,12 @@ def test_scores_and_pruning_want_images_and_classes_of_the_network(tmp_path):
     weights = tmp_path / "weights.safetensors"
     save_file(initialised("digits-cnn", None, 0).state_dict(), weights)
     with pytest.raises(InvalidData, match="has 50 classes, 'digits-cnn' has outputs of shape"):
-        score_network("digits-cnn", weights, many, "snip", samples=50, options={})
+        score_network("digits-cnn", weights, many, "snip", samples=50, seed=0, options={})
     with pytest.raises(InvalidData, match="has 50 classes"):
         prune_network("digits-cnn", weights, many, "entropic", samples=50, options={})
     save_file(initialised("lenet-mnist", None, 0).state_dict(), weights)
     with pytest.raises(InvalidData, match="does not take the images"):
-        score_network("lenet-mnist", weights, digits, "gradient", samples=50, options={})
+        score_network("lenet-mnist", weights, digits, "gradient", samples=50, seed=0, options={})
 
 
 @pytest.mark.parametrize("damage", ["cut", "foreign", "empty"])

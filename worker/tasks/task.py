@@ -2,21 +2,12 @@
 
 import json
 import os
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
-
-from raiw.training.data.arrays import read_arrays
-from raiw.training.data.dataset import Dataset
-from raiw.training.data.registry import open_dataset
-
-if TYPE_CHECKING:
-    from raiw.jobs.samples import OnStep
+from typing import Any, BinaryIO
 
 FILE = "task.json"
-_STEP_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +39,6 @@ class Task:
         """Kind of job."""
         return str(self.request["kind"])
 
-    def dataset(self) -> Dataset | None:
-        """Open the data set that is asked for, by name or as an upload."""
-        name = self.request.get("data")
-        if name is None:
-            return None
-        if name.startswith("sha256:"):
-            return read_arrays("upload", Path(self.files[name]))
-        return open_dataset(name, self.data_dir)
-
     def file(self, field: str) -> Path | None:
         """Return the path of an upload that a field of the request names."""
         digest = self.request.get(field)
@@ -66,24 +48,12 @@ class Task:
         """Tell how far the task has come."""
         self._tell("progress", standing(phase, completed, total, **data))
 
-    def stepping(self, phase: str) -> "OnStep":
-        """Return what tells the steps inside a task, now and then, since each one is a commit."""
-        told = 0.0
-
-        def tell(done: int, of: int, what: str) -> None:
-            nonlocal told
-            if time.monotonic() - told >= _STEP_SECONDS:
-                told = time.monotonic()
-                self.progress(phase, 0, 1, step=f"{done} of {of} {what}")
-
-        return tell
-
     def log(self, message: str) -> None:
         """Tell the user something."""
         self._tell("log", {"message": message})
 
     def done(self, files: dict[str, Path], report: dict[str, Any]) -> None:
-        """Tell the result: files by name, the main one first, and a report."""
+        """Tell the result: files by name, and a report."""
         paths = {name: str(path) for name, path in files.items()}
         self._tell("done", {"files": paths, "report": report})
 

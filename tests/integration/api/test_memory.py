@@ -40,4 +40,4 @@ def test_a_plan_of_terabytes_is_answered(http):
 def test_without_a_limit_the_disk_decides(start):
     server = start(craft_memory_bytes=0)
     with httpx.Client(base_url=server.url) as client:
-        assert_problem(client.post("/v1/jobs", json=body()), 507, "no-space")
+        assert_problem(client.post("/v1/jobs", json=body()), 507, "disk-full")

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 import raiw
 from raiw.canonical import digest_of
 from service.contract.jobs import JobView
-from service.contract.requests import CraftJob
+from service.contract.requests import REQUESTS
 from service.jobs.keeping import Kind
 from service.jobs.queries import get_job
 from service.jobs.scrub import Report, scrub
@@ -48,7 +48,7 @@ def put(services: Services, number: int) -> str:
 
 
 def ask(services: Services, **body: Any) -> tuple[str, str]:
-    submission = submit(services, CraftJob.model_validate({"spec": SPEC, **body}))
+    submission = submit(services, REQUESTS["craft"].model_validate({"spec": SPEC, **body}))
     return submission.job.id, submission.outcome
 
 

@@ -25,7 +25,7 @@ import raiw
 from raiw.canonical import digest_of
 from raiw.errors import NotFound
 from service.contract.masks import UploadRequest
-from service.contract.requests import CraftJob
+from service.contract.requests import REQUESTS
 from service.jobs import housekeeping, keeping
 from service.jobs.services import Services
 from service.jobs.submit import submit
@@ -94,7 +94,7 @@ def heal(services: Services) -> None:
 
 def craft(services: Services) -> None:
     """Ask for masks, run what waits or was lost, as the janitor and workers do."""
-    submit(services, CraftJob.model_validate({"spec": SPEC}))
+    submit(services, REQUESTS["craft"].model_validate({"spec": SPEC}))
     with services.database.write() as session:
         later = services.database.now(session) + timedelta(hours=1)
         recovery.reap(session, later, timedelta(0))

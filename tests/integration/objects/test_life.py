@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import select, update
 
 from raiw.canonical import digest_of
-from service.contract.errors import InUse, NoSpace
+from raiw.errors import DiskFull
+from service.contract.errors import InUse
 from service.jobs import keeping
 from service.jobs.housekeeping import keep_house
 from service.jobs.keeping import BLOBS, MASKS
@@ -193,9 +194,9 @@ def test_room_is_made_before_anything_is_refused(start: Open) -> None:
 
     small = replace(services, artifacts=Small(services.settings.artifacts))
     blob = put(small, 1)
-    with pytest.raises(NoSpace):
+    with pytest.raises(DiskFull):
         put(small, 2)
-    with pytest.raises(NoSpace):
+    with pytest.raises(DiskFull):
         ask(small)
     unused(services, BLOBS, blob)
     assert ask(small)[1] == "created"
@@ -209,4 +210,4 @@ def test_a_job_without_room_for_its_masks_fails_and_says_so(start: Open) -> None
     run_job(pool(full), job_id)
     error = get_job(services, job_id).error
     assert error is not None
-    assert error["code"] == "no-space"
+    assert error["code"] == "disk-full"
