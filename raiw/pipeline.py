@@ -1,6 +1,7 @@
 """From a spec and importance scores to masks, a layer at a time."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,13 @@ OnLayer = Callable[[int, int, Mask], None]
 """Called with the number of layers done, the number of all, and the layer just crafted."""
 
 
-class Stopped(Exception):
-    """``should_stop`` said so between two layers; there is no result."""
+UNKEYED_OF_LAYER = frozenset({"pointer"})
+"""Of a planned layer: where in the spec its target stands."""
+UNKEYED_OF_CRAFT = frozenset(
+    {"algorithm", "degree", "density", "edges", "n", "m", "parameters", "flops"}
+    | {"allocation", "group_outputs", "rules"}
+)
+"""Of ``craft``: what has done its work once the layers are planned."""
 
 
 def craft(
@@ -29,7 +35,7 @@ def craft(
     importance: Importance | Mapping[str, Any] | str | Path | None = None,
     *,
     on_layer: OnLayer | None = None,
-    should_stop: Callable[[], bool] | None = None,
+    check: Callable[[], None] | None = None,
 ) -> MaskSet:
     """Craft the masks of a network. The same input gives the same bits on every machine.
 
@@ -42,8 +48,8 @@ def craft(
         scores the default algorithm is ``regular``, with them ``raiw``.
     on_layer
         Called after each layer; for progress.
-    should_stop
-        Asked before each layer; :class:`Stopped` is raised once it says yes.
+    check
+        Called before each layer; what it raises ends the crafting.
 
     Raises
     ------
@@ -71,8 +77,8 @@ def craft(
     plan = spec.plan(scored=scores is not None)
     masks: list[Mask] = []
     for planned in plan.layers:
-        if should_stop is not None and should_stop():
-            raise Stopped
+        if check is not None:
+            check()
         masks.append(craft_mask(planned, plan.algorithm, spec.craft, scores))
         if on_layer is not None:
             on_layer(len(masks), len(plan.layers), masks[-1])
@@ -96,6 +102,28 @@ def craft_mask(
         upper_bound=None if certificate is None else certificate.upper_bound,
         facts=describe(crafted.graph, planned.layer.groups),
     )
+
+
+def mask_key(
+    planned: PlannedLayer, algorithm: str, craft: Craft, importance: Importance | None
+) -> dict[str, Any]:
+    """Return what decides every bit of :func:`craft_mask` with these arguments, as JSON values.
+
+    Everything does that is not known to have done its work before, or to concern other algorithms.
+    """
+    entry = ALGORITHMS[algorithm]
+    foreign = {name for other in ALGORITHMS.values() for name in other.options} - {*entry.options}
+    layer = {
+        field.name: getattr(planned, field.name)
+        for field in fields(planned)
+        if field.name not in foreign | UNKEYED_OF_LAYER
+    }
+    return {
+        "planned": layer | {"layer": planned.layer.keyed()},
+        "algorithm": [entry.name, entry.revision],
+        "craft": craft.keyed(without=UNKEYED_OF_CRAFT),
+        "importance": None if importance is None else importance.key,
+    }
 
 
 def origin_of(spec: Spec, importance: Importance | None) -> Origin:

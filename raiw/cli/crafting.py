@@ -183,7 +183,6 @@ def _craft_here(
 ) -> dict[str, Any]:
     planned = spec.plan(scored=importance is not None)
     from raiw.canonical import digest_of_chunks
-    from raiw.pipeline import Stopped
     from raiw.pipeline import craft as craft_masks
 
     began = time.monotonic()
@@ -193,17 +192,13 @@ def _craft_here(
             out_side, in_side = mask.shape
             progress.show(done, f"{mask.name} {out_side}×{in_side}, {mask.edges:,} edges")
 
-        try:
-            masks = craft_masks(
-                spec,
-                importance,
-                on_layer=on_layer,
-                should_stop=lambda: limit is not None and time.monotonic() - began > limit,
-            )
-        except Stopped:
-            raise StillRunning(
-                f"not finished after {limit:g} s, and stopped; give a longer --timeout"
-            ) from None
+        def check() -> None:
+            if limit is not None and time.monotonic() - began > limit:
+                raise StillRunning(
+                    f"not finished after {limit:g} s, and stopped; give a longer --timeout"
+                )
+
+        masks = craft_masks(spec, importance, on_layer=on_layer, check=check)
     if output is not None:
         write_masks(masks, output)
     _summarise(out, planned, output, f"crafted in {time.monotonic() - began:.1f} s")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raiw.canonical import SHA256
 from raiw.cli.examples import examples
 from raiw.cli.exits import GATE
 from raiw.cli.options import (
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _FIRST_LINE_SECONDS = 2.0
 _SHOWN_FAULTS = 20
 
@@ -197,7 +197,7 @@ def open_masks(source: str, server: str | None, *, verify: bool = True) -> "Mask
 
     if source == "-":
         return load(sys.stdin.buffer.read(), verify=verify)
-    if _DIGEST.fullmatch(source):
+    if re.fullmatch(SHA256, source):
         with connect(server) as client:
             return client.masks(source)
     return load(source, verify=verify)

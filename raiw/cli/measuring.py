@@ -99,8 +99,8 @@ def speed(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
 @commands.command(
     epilog=examples(
         "raiw craft digits-cnn --set craft.density=0.2 --set craft.group_outputs=8 "
-        "--set 'craft.rules=[{match: conv1, dense: true}, {match: head, dense: true, group_outputs: 1}]' "
-        "-o masks.safetensors",
+        "--set 'craft.rules=[{match: conv1, dense: true}, "
+        "{match: head, dense: true, group_outputs: 1}]' -o masks.safetensors",
         "raiw compact digits-cnn masks.safetensors -o small.onnx",
     )
 )

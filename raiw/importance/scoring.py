@@ -10,11 +10,17 @@ import numpy.typing as npt
 from safetensors.numpy import save
 from torch import Tensor, nn
 
-from raiw.canonical import canonical_json
 from raiw.errors import InvalidImportance, InvalidInput
 from raiw.files import write_atomically
 from raiw.importance.methods import find_score
-from raiw.importance.network import Loss, Network, cross_entropy, undisturbed, weights_of
+from raiw.importance.scored_model import (
+    Loss,
+    ScoredModel,
+    cross_entropy,
+    layers_to_score,
+    undisturbed,
+)
+from raiw.tensors import to_metadata
 
 
 class Scores(Mapping[str, npt.NDArray[np.float32]]):
@@ -38,8 +44,7 @@ class Scores(Mapping[str, npt.NDArray[np.float32]]):
 
     def save(self, path: str | Path) -> None:
         """Write the importance file that :func:`raiw.craft` and ``raiw craft -i`` take."""
-        metadata = {"raiw": canonical_json(self.provenance)}
-        write_atomically(path, [save(self._arrays, metadata)])
+        write_atomically(path, [save(self._arrays, to_metadata(self.provenance))])
 
 
 @dataclass
@@ -110,11 +115,11 @@ def score(
     complete = chosen.complete(options)
     if data is None and chosen.needs_inputs:
         raise InvalidInput(f"score {method!r} needs data: give batches of inputs")
-    weights = weights_of(model)
+    layers = layers_to_score(model)
     counter = _Counter(on_batch=on_batch)
     batches = [data] if isinstance(data, Tensor) else (data if data is not None else [])
-    network = Network(model, weights, batches, loss, seed, counter)
-    with undisturbed(model, weights):
+    network = ScoredModel(model, layers, batches, loss, seed, counter)
+    with undisturbed(model, layers):
         arrays = chosen.load()(network, **complete)
     provenance = {
         "method": method,

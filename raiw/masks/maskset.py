@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from raiw.canonical import is_digest
 from raiw.errors import InvalidMasks, NotFound
 from raiw.files import map_file, write_atomically
 from raiw.masks.compare import Difference, compare
@@ -152,7 +153,7 @@ def load(source: str | Path | bytes, *, verify: bool = True) -> MaskSet:
     if not isinstance(source, bytes):
         path = Path(source)
         if not path.is_file():
-            digest = str(source).startswith("sha256:")
+            digest = is_digest(source)
             hint = "; raiw.Client().masks(digest) fetches it from a server" if digest else ""
             raise NotFound(f"no mask file {str(source)!r}{hint}")
         content = decode(map_file(path))

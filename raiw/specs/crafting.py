@@ -20,7 +20,7 @@ Degree = Annotated[int, Field(ge=0, strict=True), WHOLE]
 Density = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False, strict=True)]
 Edges = Annotated[int, Field(ge=0, strict=True), WHOLE]
 Parameters = Annotated[int, Field(ge=0, strict=True), WHOLE]
-Kept = Annotated[int, Field(ge=0, le=MAX_M, strict=True), WHOLE]
+EdgesOfM = Annotated[int, Field(ge=0, le=MAX_M, strict=True), WHOLE]
 GroupOutputs = Annotated[int, Field(ge=1, le=1 << 16, strict=True), WHOLE]
 
 LAYER_TARGETS = ("degree", "density", "edges", "n", "dense")
@@ -37,7 +37,7 @@ class Rule(Document):
     """Kept edges over all edges of the layer."""
     edges: Edges | None = None
     """Edges of the layer, all its groups together."""
-    n: Kept | None = None
+    n: EdgesOfM | None = None
     """Edges of each ``m`` consecutive inputs, for the N:M algorithms."""
     dense: Annotated[Literal[True], BeforeValidator(lambda value: value is True)] | None = None
     """Keep every edge."""
@@ -75,7 +75,7 @@ class Craft(Document):
     """Kept edges over all edges, in every layer."""
     edges: Edges | None = None
     """Edges of every layer."""
-    n: Kept | None = None
+    n: EdgesOfM | None = None
     """Edges of each ``m`` consecutive inputs, for the N:M algorithms."""
     m: Annotated[int, Field(ge=1, le=MAX_M, strict=True), WHOLE] = 4
     """The M of the N:M algorithms; it divides the inputs (and outputs) of every sparse layer."""
@@ -117,7 +117,7 @@ class Craft(Document):
         return self
 
 
-class Importance(Document):
+class ImportanceReading(Document):
     """How the attached importance file is read."""
 
     method: Literal["scores", "magnitude"] = "scores"

@@ -4,13 +4,11 @@ They are the same bytes on every machine and stand in the mask file. A grouped l
 for each group, side by side: vertices, edges and components are counted over all groups.
 """
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from raiw.errors import InvalidInput
 from raiw.graphs import Degrees, Graph
 from raiw.statistics.connectivity import components
 from raiw.statistics.entropy import quadratic_entropy, regularity
@@ -69,7 +67,7 @@ def describe(graph: Graph, groups: int = 1) -> LayerFacts:
     InvalidInput
         The groups do not divide the outputs.
     """
-    parts = list(split_groups(graph, groups))
+    parts = list(graph.split(groups))
     out_degrees = graph.out_degrees()
     in_degrees = np.concatenate([part.in_degrees() for part in parts])
     return LayerFacts(
@@ -84,18 +82,6 @@ def describe(graph: Graph, groups: int = 1) -> LayerFacts:
         unreached_inputs=int((in_degrees == 0).sum()),
         unreached_outputs=int((out_degrees == 0).sum()),
     )
-
-
-def split_groups(graph: Graph, groups: int) -> Iterator[Graph]:
-    """Yield the graph of each group."""
-    out, n_in = graph.shape
-    if groups < 1 or out % groups:
-        raise InvalidInput(
-            f"{groups} groups do not divide {out} outputs; give the groups of the layer"
-        )
-    rows = out // groups
-    for start in range(0, out, rows):
-        yield Graph((rows, n_in), graph.bits[start : start + rows])
 
 
 def _degree_range(degrees: Degrees) -> DegreeRange:

@@ -99,7 +99,7 @@ def make_room(services: Services, size: int) -> None:
 
     Raises
     ------
-    NoSpace
+    DiskFull
         The disk would fall below its floor.
     """
     if size > services.artifacts.free_bytes():

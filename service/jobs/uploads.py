@@ -102,7 +102,7 @@ def receive_blob(services: Services, digest: str, size: int) -> Receiving[BlobVi
     ------
     InvalidTensors, TooLarge, DigestMismatch
         The bytes are not an acceptable safetensors file, or not the ones announced.
-    NoSpace
+    DiskFull
         They do not fit on the disk.
     """
     _check_size(services, size)
@@ -119,7 +119,7 @@ def begin(services: Services, request: UploadRequest) -> UploadView:
 
     Raises
     ------
-    TooLarge, NoSpace
+    TooLarge, DiskFull
         So many bytes are not taken.
     """
     _check_size(services, request.bytes)
@@ -173,7 +173,7 @@ def receive_part(services: Services, upload_id: str, offset: int) -> Receiving[U
         The part starts elsewhere than the upload stands, or another part is being written.
     InvalidTensors, TooLarge, DigestMismatch
         The bytes are not an acceptable safetensors file, or not the ones announced.
-    NoSpace
+    DiskFull
         They do not fit on the disk.
     """
     get_upload(services, upload_id)  # unknown: no file is made

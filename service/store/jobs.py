@@ -20,7 +20,9 @@ from typing import Any
 from sqlalchemy import or_, select, tuple_, update
 from sqlalchemy.orm import Session, defer
 
-from service.contract.jobs import ENDED, JobStatus
+from service.contract.errors import WorkerLost
+from service.contract.jobs import ENDED, JobStatus, main_file
+from service.contract.problems import problem_of
 from service.contract.tasks import Task
 from service.logs import about
 from service.store import outbox
@@ -124,15 +126,15 @@ def page(
     session: Session, status: str | None, before: tuple[datetime, str] | None, size: int
 ) -> Iterator[Shown]:
     """Yield up to ``size`` jobs, newest first, older than ``before``; without their reports."""
-    files = Job.outcome["files"]
-    query = _shown().add_columns(files).options(defer(Job.outcome, raiseload=True))
+    files, main = Job.outcome["files"], Job.outcome["main"]
+    query = _shown().add_columns(files, main).options(defer(Job.outcome, raiseload=True))
     if status is not None:
         query = query.where(Job.status == status)
     if before is not None:
         query = query.where(tuple_(Job.created_at, Job.id) < tuple_(*before))
     query = query.order_by(Job.created_at.desc(), Job.id.desc()).limit(size)
-    for job, digest, bytes_, made in session.execute(query, execution_options=_STREAMED):
-        yield Shown(job, digest, bytes_, {"files": made, "report": None} if made else None)
+    for job, digest, bytes_, made, named in session.execute(query, execution_options=_STREAMED):
+        yield Shown(job, digest, bytes_, made and {"files": made, "main": named, "report": None})
 
 
 def events_after(session: Session, job_id: str, seq: int, size: int) -> Iterator[JobEvent]:
@@ -249,7 +251,7 @@ def finish(session: Session, attempt: Attempt, outcome: dict[str, Any], now: dat
         return False
     # An earlier one may be there whose files are gone.
     session.merge(Outcome(content_key=won.content_key, document=outcome, created_at=now))
-    data = {"status": won.status, "digest": outcome["files"][0]["digest"]}
+    data = {"status": won.status, "digest": main_file(outcome)["digest"]}
     add_event(session, won.id, "status", data, now)
     return True
 
@@ -307,8 +309,7 @@ def lose(session: Session, attempt: Attempt, backoff: timedelta, now: datetime) 
         end(session, attempt, JobStatus.CANCELED, None, now)
     elif job.attempt >= job.max_attempts:
         detail = f"{job.attempt} workers in a row stopped without a word while running this job"
-        error = {"code": "worker-lost", "title": "The worker was lost", "detail": detail}
-        end(session, attempt, JobStatus.FAILED, error, now)
+        end(session, attempt, JobStatus.FAILED, problem_of(WorkerLost(detail)), now)
     else:
         _requeue(session, attempt, job.queue, now + backoff * job.attempt, now)
 
@@ -316,8 +317,7 @@ def lose(session: Session, attempt: Attempt, backoff: timedelta, now: datetime) 
 def release(session: Session, attempt: Attempt, queue: str, now: datetime) -> None:
     """Give a running job back at once, as a worker does that is told to stop.
 
-    It is no fault of the job, so the attempt does not count against it. One that is being canceled
-    ends.
+    The attempt does not count against it. A job that is being canceled ends.
     """
     session.execute(_held(attempt).values(max_attempts=Job.max_attempts + 1))
     _requeue(session, attempt, queue, now, now)

@@ -10,11 +10,11 @@ from torch import nn
 
 from raiw.errors import InvalidInput, InvalidMasks
 from raiw.masks import channels
-from raiw.pruning.magnitude import prune_weights
 from raiw.pruning.methods import METHODS
 from raiw.pruning.prune import prune
 from raiw.pruning.shrink import shrink, silence
 from raiw.pruning.slimming import penalty
+from raiw.pruning.thresholds import prune_weights
 
 OPTIONS = {
     "afie": {"channel_sparsity": 0.4},

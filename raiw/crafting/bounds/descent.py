@@ -15,10 +15,9 @@ import numpy as np
 
 from raiw import kernels
 from raiw.crafting.bounds.prices import Prices
-from raiw.crafting.degrees import Share, share
-from raiw.graphs import Graph
+from raiw.crafting.degrees import SideShare, share
+from raiw.graphs import Floats, Graph
 from raiw.kernels.cells import Scores, cells
-from raiw.kernels.exact import Floats
 
 SWEEPS = 64
 _ENOUGH = 2e-5
@@ -48,7 +47,7 @@ def descend(scores: Scores, edges: int) -> tuple[Prices, bool]:
     ``(out, in)`` scores, of which no copy is made.
     """
     out, n_in = scores.shape
-    rows, columns = Side(scores, edges, rows=True), Side(scores, edges, rows=False)
+    rows, columns = SidePrices(scores, edges, rows=True), SidePrices(scores, edges, rows=False)
     best, best_bound = Prices(np.zeros(out), np.zeros(n_in)), math.inf
     ins, start, last_bound, steps = best.ins, best.ins, math.inf, 0
     for _ in range(SWEEPS):
@@ -75,7 +74,7 @@ def _ahead(last: Floats, now: Floats, steps: int) -> Floats:
     return ahead
 
 
-class Side:
+class SidePrices:
     """One side of the graph, which remembers where its vertices' best cells ended last."""
 
     def __init__(self, scores: Scores, edges: int, *, rows: bool) -> None:
@@ -110,13 +109,13 @@ class Side:
         return hints
 
 
-def spent(prices: Floats, side: Share) -> float:
+def spent(prices: Floats, side: SideShare) -> float:
     """Return what the vertices of a side pay at least, as every graph under the contract does."""
     dearest = np.sort(prices)[len(prices) - side.spare :]
     return side.floor * math.fsum(prices) + math.fsum(dearest)
 
 
-def earned(ranked: Ranked, side: Share) -> float:
+def earned(ranked: Ranked, side: SideShare) -> float:
     """Return the most that a side can keep, net of the other side's prices."""
     spare = np.sort(ranked.at)[len(ranked.at) - side.spare :]
     return math.fsum(ranked.total) + math.fsum(spare)
@@ -129,7 +128,7 @@ def likely(scores: Scores, prices: Prices, edges: int) -> Graph:
     """
     out, n_in = scores.shape
     wanted = [2 * share(edges, side).floor + _SPARE_EDGES for side in (out, n_in)]
-    rows, columns = Side(scores, edges, rows=True), Side(scores, edges, rows=False)
+    rows, columns = SidePrices(scores, edges, rows=True), SidePrices(scores, edges, rows=False)
     out_lines = rows.rank(prices.ins, min(wanted[0], n_in)).above
     in_lines = columns.rank(prices.out, min(wanted[1], out)).above
     bits = np.zeros((out, -(-n_in // 8)), np.uint8)
@@ -137,7 +136,7 @@ def likely(scores: Scores, prices: Prices, edges: int) -> Graph:
     return Graph(scores.shape, bits)
 
 
-def _total(prices: Floats, side: Share, ranked: Ranked, others: Share) -> float:
+def _total(prices: Floats, side: SideShare, ranked: Ranked, others: SideShare) -> float:
     """Return the bound of prices, infinite where float64 does not hold the sums."""
     try:
         return spent(prices, side) + earned(ranked, others)
@@ -146,7 +145,7 @@ def _total(prices: Floats, side: Share, ranked: Ranked, others: Share) -> float:
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def _best_prices(ranked: Ranked, side: Share) -> Floats:
+def _best_prices(ranked: Ranked, side: SideShare) -> Floats:
     """Return the best price of every vertex, where each keeps its highest scores net of prices.
 
     A vertex that keeps k edges prices the gap between its k-th and (k+1)-th score. The vertices

@@ -25,16 +25,16 @@ import raiw
 from raiw.canonical import digest_of
 from raiw.errors import NotFound
 from service.contract.masks import UploadRequest
-from service.contract.requests import CraftJob
+from service.contract.requests import REQUESTS
 from service.jobs import housekeeping, keeping
 from service.jobs.services import Services
 from service.jobs.submit import submit
 from service.jobs.uploads import append, begin, get_upload, open_blob, put_blob
 from service.settings import Settings
-from service.store import jobs, objects
+from service.store import objects, recovery
 from service.store.migrate import migrate
 from service.store.tables import Blob, Job, Masks, Unit, Upload
-from worker.runner import run_job
+from tests.integration.pools import run_alone
 
 IN_MEMORY = next((str(path) for path in [Path("/dev", "shm")] if path.is_dir()), None)
 """Where a kill is as good as anywhere; it is no power cut."""
@@ -94,15 +94,15 @@ def heal(services: Services) -> None:
 
 def craft(services: Services) -> None:
     """Ask for masks, run what waits or was lost, as the janitor and workers do."""
-    submit(services, CraftJob.model_validate({"spec": SPEC}))
+    submit(services, REQUESTS["craft"].model_validate({"spec": SPEC}))
     with services.database.write() as session:
         later = services.database.now(session) + timedelta(hours=1)
-        jobs.reap(session, later, timedelta(0))
+        recovery.reap(session, later, timedelta(0))
         session.execute(update(Job).values(run_after=Job.created_at))
         session.execute(update(Unit).values(lease_expires_at=Unit.touched_at))
         job = session.scalar(select(Job).where(Job.status == "queued"))
     if job is not None:
-        run_job(services, job.id, lambda: False)
+        run_alone(services, job.id)
     with services.database.read() as session:
         assert session.scalar(select(Job.status).order_by(Job.created_at.desc())) == "succeeded"
 

@@ -34,6 +34,7 @@ from tests.integration.objects.deeds import (
     spoil,
     unit_files,
 )
+from tests.integration.pools import pool
 from worker.runner import run_job
 
 
@@ -65,7 +66,7 @@ def test_a_folder_that_keeps_nothing_fails_the_job(start: Open) -> None:
     services = start()
     job_id, _ = ask(services)
     leaking = Leaking(services.settings.artifacts)
-    run_job(replace(services, artifacts=leaking), job_id, lambda: False)
+    run_job(pool(replace(services, artifacts=leaking)), job_id)
     error = get_job(services, job_id).error
     assert error is not None
     assert error["code"] == "damaged"
@@ -76,7 +77,7 @@ def test_a_damaged_upload_fails_the_job_that_reads_it_with_the_remedy(start: Ope
     scores = put(services, 1)
     job_id, _ = ask(services, importance=scores)
     spoil(services, scores)
-    run_job(services, job_id, lambda: False)
+    run_job(pool(services), job_id)
     error = get_job(services, job_id).error
     assert error is not None
     assert error["code"] == "damaged"
