@@ -96,6 +96,7 @@ def speed_table(speed: "Speed") -> Table:
     forms = [*dict.fromkeys(form for layer in speed.layers.values() for form in layer.seconds)]
     forms.sort(key=lambda form: form != "dense")
     table = _table("layer", right=(*forms, "take", "faster", "bytes"))
+    table.collapse_padding = True  # nine columns in eighty
     table.title, table.title_justify = f"batch {speed.batch}, threads {speed.threads}", "left"
     for name, layer in speed.layers.items():
         table.add_row(

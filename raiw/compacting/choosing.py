@@ -16,10 +16,10 @@ from raiw.compacting.timing import shortest_times
 WORTH = 0.95
 """A form is taken if it needs less than this share of the dense layer's time."""
 
-SECONDS = 0.1
+SECONDS = 0.2
 """For which a layer's forms are measured."""
 
-COST = {1: 3.0, 2: 2.0, 4: 1.5, 8: 1.2}
+COST = {1: 2.5, 2: 1.7, 4: 1.5, 8: 1.3}
 """What an edge of the own kernel costs at most, in edges of the dense layer, by how many outputs
 share their inputs; ``python -m tests.bench.speed`` prints it."""
 

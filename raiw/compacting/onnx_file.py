@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from raiw import extras
 from raiw.compacting.compact import compact
 from raiw.compacting.layers import STANDARD_FORMS
 from raiw.errors import InvalidInput
@@ -48,12 +49,15 @@ def export_onnx(
     ------
     InvalidInput
         As in :func:`raiw.compact`, or a form is no ordinary operator.
+    MissingExtra
+        onnxscript is not installed.
     """
     for form in forms.values() if isinstance(forms, Mapping) else forms:
         if form not in STANDARD_FORMS:
             raise InvalidInput(
                 f"ONNX has no operator for the form {form!r}: take {', '.join(STANDARD_FORMS)}"
             )
+    extras.load("onnxscript")
     small = compact(model, masks, forms=forms).eval()
     arguments = inputs if isinstance(inputs, tuple) else (inputs,)
     batches = tuple({0: torch.export.Dim("batch")} for _ in arguments)

@@ -3,7 +3,8 @@
 ``python -m tests.bench.speed`` times whole VGG-16s (CIFAR), a linear layer of SRigL's size and the
 MLP of an 8B transformer: dense and compact in turn, the shortest of many rounds, on one thread and
 on two. ``--norms`` leaves VGG's batch norms in; dense and compact have the same ones. ``--costs``
-prints what an edge of the own kernel takes, in edges of a dense layer.
+prints what an edge of the own kernel takes, in edges of a dense layer; ``--verdicts`` how far the
+form chosen for random layers is from the best one when they are measured afresh.
 """
 
 import argparse
@@ -11,12 +12,16 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save
 from torch import nn
 
 import raiw
+from raiw.compacting.choosing import measure
 from raiw.compacting.compact import forms_of
+from raiw.compacting.geometry import Geometry
+from raiw.compacting.layers import MaskedLayer
 from raiw.compacting.timing import shortest_times
 from raiw.nets.registry import build
 
@@ -107,15 +112,38 @@ def costs() -> None:
                   f"{own / whole / 0.25:.2f}", flush=True)  # fmt: skip
 
 
+def verdicts(number: int = 10) -> None:
+    """Print what the chosen form takes over the best, measured again; for random layers."""
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    for _ in range(number):
+        shared, density = int(rng.choice([1, 2, 8])), float(rng.choice([0.02, 0.1, 0.3, 0.6]))
+        channels, batch = int(rng.choice([64, 128, 256, 512])), int(rng.choice([1, 8, 64]))
+        if rng.random() < 0.5:
+            module: nn.Module = nn.Linear(channels, channels)
+            inputs = torch.randn(batch, channels)
+        else:
+            module = nn.Conv2d(channels, channels, 3, padding=1)
+            inputs = torch.randn(batch, channels, 8, 8)
+        kept = np.repeat(rng.random((channels // shared, channels)) < density, shared, axis=0)
+        layer = MaskedLayer("0", module, Geometry.of(module), kept)
+        chosen = measure(layer, layer.forms(), inputs).choice
+        again = measure(layer, layer.forms(), inputs, 3).seconds
+        ratio = again[chosen] / min(again.values())
+        print(f"{type(module).__name__} {channels}, batch {batch}, {density:.0%}, g={shared}: "
+              f"{chosen}, {ratio:.2f} of the best", flush=True)  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=4.0, help="for each row")
     parser.add_argument("--match", default="", help="rows whose name has this")
     parser.add_argument("--norms", action="store_true")
     parser.add_argument("--costs", action="store_true")
+    parser.add_argument("--verdicts", action="store_true")
     arguments = parser.parse_args()
-    if arguments.costs:
-        costs()
+    if arguments.costs or arguments.verdicts:
+        (costs if arguments.costs else verdicts)()
         return
     for name, network, masks, shape in cases(arguments.norms):
         if arguments.match not in name:
