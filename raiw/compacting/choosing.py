@@ -25,7 +25,7 @@ share their inputs; ``python -m tests.bench.speed`` prints it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class FormTimes:
     """What a layer's forms take on inputs of one shape."""
 
     seconds: Mapping[str, float]
@@ -61,7 +61,7 @@ def measure(
     forms: Mapping[str, Callable[[], nn.Module]],
     inputs: Tensor,
     seconds: float = SECONDS,
-) -> Measured:
+) -> FormTimes:
     """Return what each form of a layer takes on inputs like these, with what follows the layer."""
     made = {form: make() for form, make in forms.items()}
     example = torch.randn_like(inputs)
@@ -69,7 +69,7 @@ def measure(
     chains = [_chain(module, behind) for module in made.values()]
     with _evaluating(nn.ModuleList(chains)):
         times = shortest_times([partial(chain, example) for chain in chains], seconds)
-    return Measured(
+    return FormTimes(
         dict(zip(made, times, strict=True)),
         {form: state_bytes(module) for form, module in made.items()},
     )

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from raiw.applying.apply import applied
 from raiw.applying.held import held_masks
-from raiw.compacting.choosing import Measured, expected_form, inputs_of, measure
+from raiw.compacting.choosing import FormTimes, expected_form, inputs_of, measure
 from raiw.compacting.condensed import Condensed, Csr
 from raiw.compacting.grouped import Grouped
 from raiw.compacting.layers import FORMS, MaskedLayer, find_layers
 from raiw.compacting.shrunk import Shrunk
 from raiw.errors import InvalidInput
 from raiw.masks import MaskSet, load
-from raiw.names import nearest
+from raiw.names import check_name
 
 Forms = Sequence[str] | Mapping[str, str] | None
 
@@ -96,7 +96,7 @@ def compact(
     layers = find_layers(smaller, masks, strict=strict)
     _check(forms, layers)
     read = {} if inputs is None else inputs_of(smaller, layers, inputs)
-    known: dict[tuple[Any, ...], Measured] = {}
+    known: dict[tuple[Any, ...], FormTimes] = {}
     for layer in layers:
         made = layer.forms()
         chosen = _chosen(layer, list(made), forms, read.get(layer.name), known)
@@ -141,7 +141,7 @@ def _chosen(
     possible: Sequence[str],
     forms: Forms,
     read: Tensor | None,
-    known: dict[tuple[Any, ...], Measured],
+    known: dict[tuple[Any, ...], FormTimes],
 ) -> str:
     if isinstance(forms, Mapping):
         if layer.name not in forms:
@@ -167,13 +167,6 @@ def _chosen(
 
 def _check(forms: Forms, layers: Sequence[MaskedLayer]) -> None:
     for form in forms.values() if isinstance(forms, Mapping) else forms or ():
-        if form not in FORMS:
-            raise InvalidInput(
-                f"no form {form!r}{nearest(form, list(FORMS))}; there are {', '.join(FORMS)}"
-            )
-    names = [layer.name for layer in layers]
+        check_name(form, FORMS, "form")
     for name in forms if isinstance(forms, Mapping) else ():
-        if name not in names:
-            raise InvalidInput(
-                f"no masked layer {name!r} that has forms{nearest(name, names)}", layer=name
-            )
+        check_name(name, [layer.name for layer in layers], "masked layer with forms", layer=name)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from raiw.compacting.choosing import SECONDS, Measured, inputs_of, measure, state_bytes
+from raiw.compacting.choosing import SECONDS, FormTimes, inputs_of, measure, state_bytes
 from raiw.compacting.compact import compact, replace
 from raiw.compacting.layers import find_layers
 from raiw.compacting.timing import shortest_times
@@ -17,8 +17,6 @@ from raiw.masks import MaskSet
 NETWORK_SECONDS = 2.0
 """For which the whole network, dense and compact, is measured."""
 
-OnLayer = Callable[[int, str], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Speed:
@@ -26,7 +24,7 @@ class Speed:
 
     batch: int
     threads: int
-    layers: Mapping[str, Measured]
+    layers: Mapping[str, FormTimes]
     """With the batch norm, ReLU and pooling that the own kernel could do at once."""
     shapes: Mapping[str, tuple[int, ...]]
     """Weight shapes of these layers."""
@@ -73,7 +71,7 @@ def measure_speed(
     threads: int,
     *,
     seconds: float = SECONDS,
-    on_layer: OnLayer | None = None,
+    on_layer: Callable[[int, str], None] | None = None,
 ) -> Speed:
     """Measure every form of every masked layer of a model, then the whole network.
 
@@ -104,14 +102,14 @@ def _measure(
     masks: MaskSet,
     inputs: torch.Tensor,
     seconds: float,
-    on_layer: OnLayer | None,
+    on_layer: Callable[[int, str], None] | None,
 ) -> Speed:
     # The dense layers of this copy become what is measured; forms are those of its own layers.
     own = compact(model, masks, forms=[]).eval()
     dense = compact(model, masks, forms=[]).eval()
     layers = find_layers(own, masks, strict=True)
     read = _inputs(own, layers, inputs)
-    measured: dict[str, Measured] = {}
+    measured: dict[str, FormTimes] = {}
     for done, layer in enumerate(each for each in layers if each.name in read):
         if on_layer is not None:
             on_layer(done, layer.name)

@@ -2,19 +2,15 @@
 
 import copy
 import io
-import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import raiw
-from raiw.compacting import kernels
-from raiw.compacting.choosing import Measured
+from raiw.compacting.choosing import FormTimes
 from raiw.compacting.compact import forms_of
-from raiw.compacting.condensed import Condensed
 from raiw.compacting.operator import sparse_layer
 from raiw.errors import InvalidInput
 
@@ -133,7 +129,7 @@ def test_an_example_batch_decides_by_measurement(network):
     ],
 )
 def test_the_fastest_form_is_taken_if_it_gains(seconds, choice):
-    measured = Measured(seconds, {})
+    measured = FormTimes(seconds, {})
     assert measured.choice == choice
     assert measured.speedup == seconds["dense"] / seconds[choice]
 
@@ -223,7 +219,7 @@ def test_the_operator_keeps_the_rules_of_torch():
         INPUTS[:2, :, :5, :5].clone().requires_grad_(), layer.values, layer.bias, layer.starts,
         layer.channels, (16, 8, 1), (3, 3), (1, 1), (0, 0), (1, 1),
     )  # fmt: skip
-    torch.library.opcheck(sparse_layer, arguments)
+    assert set(torch.library.opcheck(sparse_layer, arguments).values()) == {"SUCCESS"}
 
 
 def test_it_is_compiled_as_one_graph_with_its_gradients(network):
@@ -344,7 +340,7 @@ def test_nan_goes_through_what_is_joined(network):
     [
         (["condensd"], "no form 'condensd' (did you mean 'condensed'?)"),
         ({"4": "csr"}, "layer '4' has no form 'csr': it has condensed, grouped"),
-        ({"1": "csr"}, "no masked layer '1'"),
+        ({"1": "csr"}, "no masked layer with forms '1'"),
     ],
 )
 def test_what_cannot_be_is_named(network, forms, words):
@@ -364,115 +360,6 @@ def test_empty_batches_and_single_images_pass(network):
     with torch.no_grad():
         assert small(INPUTS[:0]).shape == (0, 32)
         assert small[4](torch.randn(16, 8, 8)).shape == (24, 3, 3)
-
-
-def test_threads_of_the_program_and_its_children_share_the_pool(network):
-    small = raiw.compact(network.eval(), MASKS, forms=["condensed"])
-    batch = INPUTS.repeat(8, 1, 1, 1)
-    with torch.no_grad():
-        wanted = small(batch)
-    same = []
-
-    def work():
-        with torch.no_grad():
-            same.extend(torch.equal(small(batch), wanted) for _ in range(20))
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert same == [True] * 80
-
-
-def test_a_forked_child_has_a_pool_of_its_own(network):
-    import multiprocessing
-
-    small = raiw.compact(network.eval(), MASKS, forms=["condensed"])
-    layer: Condensed = small[0]
-    batch = INPUTS.repeat(8, 1, 1, 1)
-    with torch.no_grad():
-        layer(batch)
-        context = multiprocessing.get_context("fork")
-        with context.Pool(1) as pool:
-            assert pool.apply_async(_sum, (layer, batch)).get(60) == float(layer(batch).sum())
-
-
-def _sum(layer, batch):
-    with torch.no_grad():
-        return float(layer(batch).sum())
-
-
-def pattern():
-    return kernels.pattern(np.array([0, 2]), np.array([0, 3], np.int32), 4)
-
-
-@pytest.mark.parametrize(
-    ("starts", "channels", "words"),
-    [
-        ([0, 3], [0, 1], "starts goes from 0 to 2"),
-        ([0, 2, 1, 2], [0, 1], "starts falls at 2"),
-        ([0, 2], [0, 4], "channels holds 4 at 1: 0 to 3"),
-        ([0, 1], [-1], "channels holds -1"),
-        ([0], [], "at least one group"),
-    ],
-)
-def test_a_pattern_that_leaves_its_inputs_is_refused(starts, channels, words):
-    with pytest.raises(ValueError, match=words):
-        kernels.pattern(np.array(starts, np.int64), np.array(channels, np.int32), 4)
-
-
-def call(**changes):
-    """A linear layer of one output over two of four inputs, with something changed."""
-    arguments = {
-        "pattern": pattern(), "weights": np.ones(2, np.float32), "scales": np.ones(0, np.float32),
-        "biases": np.ones(1, np.float32), "rectify": False, "pool": 1,
-        "inputs": np.ones(4, np.float32), "batch": 1,
-        "geometry": np.array([1, 1, 1, 1, 0, 1] * 3, np.int64), "shared": 1, "threads": 1,
-        "lanes": 16, "outputs": np.zeros(1, np.float32),
-    } | changes  # fmt: skip
-    kernels.run(*arguments.values())
-    return arguments["outputs"]
-
-
-def test_the_kernel_computes():
-    assert call() == [3.0]
-
-
-def geometry(place, value):
-    numbers = np.array([1, 1, 1, 1, 0, 1] * 3, np.int64)
-    numbers[place] = value
-    return numbers
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"weights": np.ones(3, np.float32)},
-        {"weights": np.ones(2)},
-        {"biases": np.ones(2, np.float32)},
-        {"scales": np.ones(2, np.float32)},
-        {"inputs": np.ones(5, np.float32)},
-        {"outputs": np.zeros(2, np.float32)},
-        {"batch": 0},
-        {"batch": 2**31},
-        {"pool": 2},
-        {"pool": 0},
-        {"shared": 3},
-        {"shared": 16},
-        {"threads": 0},
-        {"geometry": geometry(1, 2)},
-        {"geometry": geometry(2, 2)},
-        {"geometry": geometry(3, 0)},
-        {"geometry": geometry(4, -1)},
-        {"geometry": geometry(0, 2**40)},
-        {"pattern": None},
-        {"pattern": object()},
-    ],
-)
-def test_arguments_that_do_not_fit_are_refused(changes):
-    with pytest.raises((ValueError, TypeError)):
-        call(**changes)
 
 
 def test_bytes_shrink_with_the_weights(network):
