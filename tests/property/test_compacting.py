@@ -15,6 +15,8 @@ from raiw.compacting.fans import fans_of, sharing
 from raiw.compacting.geometry import KINDS, Geometry
 from raiw.compacting.layers import FORMS, MaskedLayer
 
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+
 TOLERANCE = 1e-5
 """Of the sum of the magnitudes of an output's terms."""
 
