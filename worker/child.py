@@ -16,6 +16,8 @@ import resource
 import socket
 import sys
 import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,8 @@ from raiw.errors import RaiwError
 from service.contract.problems import problem_of
 from service.tether import TIED, tie
 from worker.problems import INTERNAL, out_of_memory
-from worker.tasks.job import load
-from worker.tasks.task import FILE, Task
+from worker.tasks import job
+from worker.tasks.task import FILE, ChildTask
 
 _WITHOUT_TORCH = ("craft", "unit", "join", "measure")
 LENGTH = 8
@@ -42,8 +44,8 @@ def main() -> None:
         tie(int(os.environ[TIED]))
         _run(json.loads((Path(sys.argv[1]) / FILE).read_text("utf-8")))
     else:
-        for kind in _WITHOUT_TORCH:
-            extras.load(f"worker.tasks.{kind}")
+        for name in _WITHOUT_TORCH:
+            extras.load(f"worker.tasks.{name}")
         for algorithm in ALGORITHMS.values():
             algorithm.load()
         gc.freeze()  # else the first collection in a fork would copy every page
@@ -109,10 +111,10 @@ def _run(document: dict[str, Any]) -> None:
     # Whatever a library prints must not get between the events.
     pipe = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    task = Task.of(document, pipe)
+    task = ChildTask.of(document, pipe)
     limit, setting = document["memory_bytes"], document["memory_setting"]
     try:
-        perform = load(task)
+        perform = _load(task)
         # From here on: an import that meets the limit breaks in ways that nobody understands.
         _limit_memory(limit)
         perform()
@@ -126,6 +128,12 @@ def _run(document: dict[str, Any]) -> None:
         traceback.print_exc()
         if "LOCAL_RANK" not in os.environ:  # else most likely the loss of another, which knows more
             task.failed(INTERNAL)
+
+
+def _load(task: ChildTask) -> Callable[[], None]:
+    if task.name == "job":
+        return job.load(task)
+    return partial(extras.load(f"worker.tasks.{task.name}").run, task)
 
 
 def _limit_memory(size: int) -> None:

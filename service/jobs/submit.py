@@ -17,6 +17,7 @@ from service.contract.errors import Busy
 from service.contract.jobs import JobStatus, JobSummary, PlanView, main_file
 from service.contract.requests import JobRequest
 from service.contract.tasks import queue_of
+from service.jobs.asked import stored_form
 from service.jobs.checks import check_memory, check_request, check_scores
 from service.jobs.keeping import remove_expired
 from service.jobs.services import Services
@@ -66,7 +67,7 @@ def submit(services: Services, request: JobRequest) -> Submission:
     document = request.document()
     check_memory(services.settings, document)
     key = document.content_key()
-    packed = Packed.of(_asked_for(document))  # takes long, so before others wait for us
+    packed = Packed.of(stored_form(document))  # takes long, so before others wait for us
     expired_removed = False
     for _ in range(_RACES):
         try:
@@ -182,12 +183,6 @@ def _succeeded(session: Session, job: Job, made: dict[str, Any], now: datetime) 
     digest = job.mask_digest or main_file(made["outcome"])["digest"]
     jobs.add_event(session, job.id, "status", {"status": job.status, "digest": digest}, now)
     return job
-
-
-def _asked_for(document: JobDocument) -> dict[str, Any]:
-    if isinstance(document, CraftJob):
-        return document.spec.canonical()
-    return document.model_dump(mode="json")
 
 
 def _name(document: JobDocument) -> str:
