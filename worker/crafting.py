@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from raiw.jobs.document import JobDocument
 from service.jobs.services import Services
 from service.store import jobs, masks
-from service.store.tables import Job
+from service.store.tables import JobRow
 from worker.lease import Lease
 from worker.pool import PoolProcess
 from worker.stops import Canceled
@@ -16,7 +16,7 @@ from worker.units import SharedJob
 
 
 def run_craft(
-    process: PoolProcess, job: Job, document: JobDocument, attempt: jobs.Attempt, lease: Lease
+    process: PoolProcess, job: JobRow, document: JobDocument, attempt: jobs.Attempt, lease: Lease
 ) -> None:
     """Craft the masks of a job, store them and close it.
 

@@ -19,7 +19,7 @@ from service.jobs.services import Services
 from service.jobs.stored import open_masks
 from service.jobs.uploads import verified_upload
 from service.store import blobs, jobs
-from service.store.tables import Blob, Job
+from service.store.tables import BlobRow, JobRow
 from worker.lease import Lease
 from worker.pool import PoolProcess
 from worker.stops import Canceled, Failed
@@ -31,7 +31,7 @@ _HOPELESS = frozenset({InvalidInput.code, InvalidTensors.code})
 
 
 def run_task(
-    process: PoolProcess, job: Job, document: JobDocument, attempt: jobs.Attempt, lease: Lease
+    process: PoolProcess, job: JobRow, document: JobDocument, attempt: jobs.Attempt, lease: Lease
 ) -> None:
     """Run a task until it has ended, store its files and close the job.
 
@@ -129,7 +129,7 @@ def _finish(
 
     def write(session: Session, now: datetime) -> None:
         for file, path in zip(files, paths.values(), strict=True):
-            blob = Blob(digest=file["digest"], size=file["bytes"], header=_header(path))
+            blob = BlobRow(digest=file["digest"], size=file["bytes"], header=_header(path))
             blob.created_at = blob.used_at = now
             blobs.add(session, artifacts, blob, partial(artifacts.link, path, blob.digest))
         if not jobs.finish(session, attempt, outcome, now):

@@ -17,7 +17,7 @@ from service.jobs.services import Services
 from service.logs import about
 from service.store import jobs
 from service.store.database import AWAY
-from service.store.tables import Job
+from service.store.tables import JobRow
 from worker.crafting import run_craft
 from worker.lease import Lease
 from worker.networks import run_task
@@ -50,7 +50,7 @@ def run_job(process: PoolProcess, job_id: str) -> None:
         _run_claimed(process, job)
 
 
-def _run_claimed(process: PoolProcess, job: Job) -> None:
+def _run_claimed(process: PoolProcess, job: JobRow) -> None:
     attempt = jobs.Attempt(job.id, job.attempt)
     logger.info("job %s, attempt %d: %d layers", job.id, job.attempt, job.total)
 
@@ -77,7 +77,7 @@ def assist_job(process: PoolProcess, job_id: str) -> None:
             shared.assist()
 
 
-def _run_attempt(process: PoolProcess, job: Job, attempt: jobs.Attempt, lease: Lease) -> None:
+def _run_attempt(process: PoolProcess, job: JobRow, attempt: jobs.Attempt, lease: Lease) -> None:
     services = process.services
     try:
         document = document_of(services.database, job)

@@ -30,7 +30,7 @@ from service.jobs.services import Services
 from service.jobs.uploads import verified_upload
 from service.store import jobs, objects, outbox, units
 from service.store.artifacts import State
-from service.store.tables import Job
+from service.store.tables import JobRow
 from worker.lease import Lease
 from worker.pool import PoolProcess
 from worker.stops import Stopped
@@ -60,7 +60,7 @@ class SharedJob:
     importance: Importance | None
 
     @classmethod
-    def of(cls, process: PoolProcess, job: Job, document: JobDocument) -> "SharedJob":
+    def of(cls, process: PoolProcess, job: JobRow, document: JobDocument) -> "SharedJob":
         """Open the scores of a craft job.
 
         Raises

@@ -7,7 +7,7 @@ from raiw.jobs.document import JobDocument
 from raiw.jobs.registry import find_kind
 from service.store import requests
 from service.store.database import Database
-from service.store.tables import Job
+from service.store.tables import JobRow
 
 
 def stored_form(document: JobDocument) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def stored_form(document: JobDocument) -> dict[str, Any]:
     return document.model_dump(mode="json")
 
 
-def document_of(database: Database, job: Job) -> JobDocument:
+def document_of(database: Database, job: JobRow) -> JobDocument:
     """Return the document of a stored job.
 
     Raises
