@@ -62,14 +62,11 @@ def show(
             progress.show(done, name)
             stats[name] = mask.stats
     if out.json:
-        from raiw.canonical import digest_of
-
-        file = opened.to_bytes()
         out.document(
             {
                 "digest": opened.digest,
-                "file_sha256": digest_of(file),
-                "bytes": len(file),
+                "file_sha256": opened.file_sha256,
+                "bytes": opened.file_bytes,
                 "document": opened.to_json(),
                 "statistics": {"layers": {name: s.to_json() for name, s in stats.items()}},
             }
