@@ -139,6 +139,9 @@ class JobLife(RuleBasedStateMachine):
             job = jobs.claim(session, job_id, "worker", LEASE, self.now)
         if job is None:
             return multiple()
+        assert job.deadline_at is None or job.deadline_at > self.now, (
+            "what is too late never starts"
+        )
         self.attempts[job.id] = job.attempt
         return jobs.Attempt(job.id, job.attempt)
 
