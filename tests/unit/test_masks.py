@@ -9,11 +9,9 @@ import pytest
 from safetensors.numpy import load, save, save_file
 
 import raiw
-from raiw.canonical import canonical_json, digest_of
+from raiw.canonical import canonical_json
 from raiw.errors import GateFailed, InvalidMasks, NotFound
 from raiw.graphs import Graph
-from raiw.masks import maskset
-from raiw.masks.file import encode
 from raiw.pipeline import craft, craft_mask, origin_of
 from raiw.specs.spec import Spec
 from raiw.statistics import describe
@@ -392,19 +390,3 @@ def test_layers_crafted_apart_make_the_same_masks(masks):
     assert raiw.MaskSet(apart, origin_of(spec, None)) == masks
     assert raiw.MaskSet(reversed(apart), origin_of(spec, None)).to_bytes() == masks.to_bytes()
     assert all(mask.facts == describe(mask.graph, mask.groups) for mask in apart)
-
-
-def test_a_file_is_encoded_once_however_often_it_is_asked_for(masks, tmp_path, monkeypatch):
-    encoded = []
-
-    def counting(*arguments):
-        encoded.append(arguments)
-        return encode(*arguments)
-
-    monkeypatch.setattr(maskset, "encode", counting)
-    masks.save(tmp_path / "masks.safetensors")
-    data = masks.to_bytes()
-    assert masks.file_bytes == len(data)
-    assert masks.file_sha256 == digest_of(data)
-    assert (tmp_path / "masks.safetensors").read_bytes() == data
-    assert len(encoded) == 1
