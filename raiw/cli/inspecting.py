@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from raiw.canonical import SHA256
+from raiw.cli.documents import listing
 from raiw.cli.examples import examples
 from raiw.cli.exits import GATE
 from raiw.cli.options import (
@@ -148,14 +149,12 @@ def diff(
     epilog=examples(
         "raiw craft raiw/vgg16-d16 -o masks.safetensors",
         "raiw export masks.safetensors --to npz -o masks.npz",
-    )
+    ),
+    cls=listing("form", "raiw.masks.export", "FORMS"),
 )
 def export(
     masks: MasksArgument,
-    form: Annotated[
-        str,
-        typer.Option("--to", metavar="FORM", help="bool, torch-prune, npz, csr, json or graphml."),
-    ],
+    form: Annotated[str, typer.Option("--to", metavar="FORM")],
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is stdout.")
     ],
