@@ -132,15 +132,14 @@ def _record(mask: Mask) -> dict[str, Any]:
     }
 
 
-def encode(origin: Origin, masks: Mapping[str, Mask], digest: str) -> Iterator[bytes | memoryview]:
-    """Yield the mask file: its header, then every layer's bytes.
+def encode(document: dict[str, Any], masks: Mapping[str, Mask]) -> Iterator[bytes | memoryview]:
+    """Yield the mask file: its header with the metadata document, then every layer's bytes.
 
     Raises
     ------
     TooLarge
         The names, rules and facts of the layers do not fit into a header.
     """
-    document = describe_masks(origin, masks.values(), digest)
     by_tensor = {f"{name}.bitmask": mask for name, mask in masks.items()}
     header, tensors = write_header(
         ((name, "U8", mask.packed.shape) for name, mask in by_tensor.items()),
