@@ -16,7 +16,7 @@ from functools import cached_property
 
 from sqlalchemy.orm import Session
 
-from raiw.algorithms import ALGORITHMS
+from raiw.algorithms import ALGORITHMS, BOUNDS_REVISION
 from raiw.canonical import digest_of_json
 from raiw.errors import RaiwError
 from raiw.masks import MaskSet, load
@@ -131,7 +131,7 @@ class SharedJob:
                 "algorithm": [algorithm.name, algorithm.revision],
                 "options": options,
                 "seed": self.spec.craft.seed,
-                "certify": self.spec.craft.certify,
+                "certificate": [self.spec.craft.certificate(algorithm.name), BOUNDS_REVISION],
                 "importance": self.importance and self.importance.digest,
                 "reading": self.spec.importance and self.spec.importance.model_dump(mode="json"),
             }

@@ -47,7 +47,8 @@ def upper_bound(scores: Scores, edges: int, prices: Prices) -> float:
     for side in prices:
         floor, spare = share(edges, len(side))
         sums.add(floor * side)
-        sums.add(np.sort(side)[len(side) - spare :])
+        if spare:
+            sums.add(np.partition(side, len(side) - spare)[len(side) - spare :])
     try:
         return sums.total()
     except OverflowError:

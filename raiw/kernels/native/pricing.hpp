@@ -17,21 +17,14 @@ struct PricedScores {
     template <class Visit>
     void each_above(double line, Visit visit) const {
         const std::size_t columns = scores.columns;
+        std::vector<Word> above((columns + 63) / 64);
         for (Vertex u = 0; u < scores.rows; ++u) {
             const T* row = scores.row(u);
             const double price = out[u];
-            for (std::size_t start = 0; start < columns; start += kGlance) {
-                const std::size_t end = std::min(start + kGlance, columns);
-                unsigned above = end - start < kGlance;
-                if (!above)
-                    for (std::size_t v = start; v < start + kGlance; ++v)
-                        above |= row[v] - price - ins[v] > line;
-                if (!above) continue;
-                for (std::size_t v = start; v < end; ++v) {
-                    const double value = row[v] - price - ins[v];
-                    if (value > line) visit(u, static_cast<Vertex>(v), value);
-                }
-            }
+            find_above(row, columns, price, ins, line, above.data());
+            for (std::size_t w = 0; w < above.size(); ++w)
+                each_bit(above[w], static_cast<Vertex>(64 * w),
+                         [&](Vertex v) { visit(u, v, row[v] - price - ins[v]); });
         }
     }
 };

@@ -20,6 +20,8 @@ struct Bands {
 constexpr unsigned kPlanes = 8;
 constexpr unsigned kPlanesHold = (1u << kPlanes) - 1;
 
+constexpr unsigned kLanes = 8;  // partial sums, the same in every version
+
 }  // namespace raiw
 
 #define RAIW_ISA baseline
@@ -91,15 +93,26 @@ inline std::int64_t count_bits(const Word* row, std::size_t words) {
     return baseline::count_bits(row, words);
 }
 
-// Returns the first column from v on whose glance may hold a cell above its line net of its price:
-// one line for a row of prices, or one price for a row of lines.
+// Tells of every cell of a row, as bits, whether it is above its high line net of its price, or only
+// above its low one; returns the sum of those above the high line, net. Prices and lines are one
+// number for all cells, or one each.
 template <class T, class Prices, class Lines>
-inline std::size_t skip_row(const T* row, std::size_t v, std::size_t n, Prices prices,
-                            Lines lines) {
+inline double part_row(const T* row, std::size_t n, Prices prices, Lines lows, Lines highs,
+                       Word* above, Word* between) {
 #if defined(__x86_64__)
-    if (has_avx2()) return avx2::skip_row(row, v, n, prices, lines);
+    if (has_avx2()) return avx2::part(row, n, prices, lows, highs, above, between);
 #endif
-    return baseline::skip_row(row, v, n, prices, lines);
+    return baseline::part(row, n, prices, lows, highs, above, between);
+}
+
+// Tells of every cell of a row, as bits, whether it is above `line` net of the prices of both sides.
+template <class T>
+inline void find_above(const T* row, std::size_t n, double price, const double* prices, double line,
+                       Word* above) {
+#if defined(__x86_64__)
+    if (has_avx2()) return avx2::find_above(row, n, price, prices, line, above);
+#endif
+    baseline::find_above(row, n, price, prices, line, above);
 }
 
 // Adds a row of bits to the counters of its columns.
