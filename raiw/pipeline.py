@@ -77,7 +77,9 @@ def craft(
         masks.append(craft_mask(planned, plan.algorithm, spec.craft, scores))
         if on_layer is not None:
             on_layer(len(masks), len(plan.layers), masks[-1])
-    return MaskSet(masks, origin_of(spec, scores))
+    if scores is None or not scores.waits:
+        return MaskSet(masks, origin_of(spec, scores))
+    return MaskSet(masks, lambda: origin_of(spec, scores))
 
 
 def craft_mask(

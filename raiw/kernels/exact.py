@@ -38,9 +38,11 @@ class ExactSum:
         kernels.survey_kept(cells(scores), bits, self._bins, *levels)
         return levels
 
-    def add_reduced(self, scores: Scores, out_prices: Floats, in_prices: Floats) -> None:
-        """Add ``max(s - α_u - β_v, 0)`` over all cells."""
-        kernels.add_reduced(cells(scores), out_prices, in_prices, self._bins)
+    def add_reduced(
+        self, scores: Scores, out_prices: Floats, in_prices: Floats
+    ) -> tuple[float, float]:
+        """Add ``max(s - α_u - β_v, 0)`` over all cells; return the range of the finite scores."""
+        return kernels.add_reduced(cells(scores), out_prices, in_prices, self._bins)
 
     def include(self, other: "ExactSum") -> None:
         """Add another sum."""
@@ -57,7 +59,7 @@ class ExactSum:
         if self._bins[:, -1].any():
             raise OverflowError("a term is not finite")
         used = np.flatnonzero(self._bins.any(axis=0))
-        units = sum(
+        units: int = sum(
             (low + (high << 26)) << max(exponent, 1)
             for exponent, (low, high) in zip(
                 used.tolist(), self._bins[:, used].T.tolist(), strict=True

@@ -275,7 +275,7 @@ class Spec(Document):
         importance file; never the version of the package.
         """
         algorithm = ALGORITHMS[self.algorithm(scored=importance is not None)]
-        covered = {
+        covered: dict[str, Any] = {
             "spec": self.canonical(),
             "algorithm": [algorithm.name, algorithm.revision],
             "importance": importance,

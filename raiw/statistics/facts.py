@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from raiw import kernels
 from raiw.errors import InvalidInput
 from raiw.graphs import Degrees, Graph
 from raiw.statistics.connectivity import components
@@ -70,8 +71,11 @@ def describe(graph: Graph, groups: int = 1) -> LayerFacts:
         The groups do not divide the outputs.
     """
     parts = list(split_groups(graph, groups))
-    out_degrees = graph.out_degrees()
-    in_degrees = np.concatenate([part.in_degrees() for part in parts])
+    out_degrees = np.empty((groups, graph.shape[0] // groups), np.int64)
+    in_degrees = np.empty((groups, graph.shape[1]), np.int64)
+    for part, outs, ins in zip(parts, out_degrees, in_degrees, strict=True):
+        kernels.count_degrees(part.bits, graph.shape[1], outs, ins)
+    out_degrees, in_degrees = out_degrees.reshape(-1), in_degrees.reshape(-1)
     return LayerFacts(
         shape=graph.shape,
         groups=groups,

@@ -149,8 +149,13 @@ def mark_best(case: Case) -> Args:
     return [*_priced(case), *(case.doubles(n) for n in case.shape), case.graph()]
 
 
-def find_bad(case: Case) -> Args:
+def survey(case: Case) -> Args:
     return [case.scores(), case.chance(0.5)]
+
+
+def count_degrees(case: Case) -> Args:
+    out, n_in = case.shape
+    return [case.graph(), n_in, np.zeros(out, np.int64), np.zeros(n_in, np.int64)]
 
 
 def finite_range(case: Case) -> Args:
@@ -210,7 +215,16 @@ KERNELS: dict[str, Callable[[Case], Args]] = {
             mark_above,
             mark_best,
         ),
-        *(find_bad, finite_range, rank_rows, rank_columns, descend, settle, transposable),
+        *(
+            survey,
+            finite_range,
+            count_degrees,
+            rank_rows,
+            rank_columns,
+            descend,
+            settle,
+            transposable,
+        ),
     )
 }
 

@@ -154,6 +154,7 @@ def test_an_array_of_another_form_is_named(name, form, said):
 
 
 SCORES = np.arange(12, dtype=np.float32).reshape(3, 4)
+LINE = np.ones(4)
 
 
 def bits(*rows):
@@ -193,9 +194,9 @@ def settled(**changed):
         (lambda: kernels.survey_kept(
             SCORES, bits(0, 0, 1), np.zeros((2, 2047), int), np.zeros(3), np.zeros(4)),
          r"sums has the shape \(2, 2047\): \(2, 2048\) is wanted"),
-        (lambda: kernels.rank_rows(SCORES, np.ones(4), np.ones(3), np.ones(3), 5, np.ones((3, 3))),
+        (lambda: kernels.rank_rows(SCORES, LINE[:4], LINE[:3], LINE[:3], 5, np.ones((3, 3))),
          "k is 5: 0 to 4 is wanted"),
-        (lambda: kernels.rank_columns(SCORES, np.ones(3), np.ones(4), np.ones(4), 4, np.ones((3, 4))),
+        (lambda: kernels.rank_columns(SCORES, LINE[:3], LINE[:4], LINE[:4], 4, np.ones((3, 4))),
          "k is 4: 0 to 3 is wanted"),
         (lambda: kernels.transposable(SCORES, bits(0, 0, 0), 3, 1), "m is 3: a divisor of both"),
         (lambda: kernels.transposable(SCORES, bits(0, 0, 0), 33, 1), "m is 33: 1 to 32 is wanted"),

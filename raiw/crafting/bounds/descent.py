@@ -54,7 +54,8 @@ def _start(levels: Floats) -> Floats:
     """Return half of the levels; a vertex that keeps nothing is as dear as the dearest."""
     known = np.isfinite(levels)
     dearest = float(levels[known].max()) if known.any() else 0.0
-    return np.where(known, levels, dearest) / 2
+    start: Floats = np.where(known, levels, dearest) / 2
+    return start
 
 
 def likely(scores: Scores, prices: Prices, edges: int) -> Graph:

@@ -95,8 +95,14 @@ struct Priced {
 PyObject* add_reduced(Arguments& given) {
     const Priced priced(given);
     std::int64_t* sums = given.written<Whole>("sums", {2, kExponents});
-    given.run([&] { priced.visit([&](auto cells) { raiw::add_reduced(cells, sums); }); });
-    return none();
+    double lowest = 0, highest = 0;
+    given.run([&] {
+        priced.visit([&](auto cells) {
+            const auto range = raiw::add_reduced(cells, sums);
+            lowest = range.lowest(), highest = range.highest();
+        });
+    });
+    return Py_BuildValue("dd", lowest, highest);
 }
 
 PyObject* mark_above(Arguments& given) {
@@ -123,21 +129,34 @@ PyObject* mark_best(Arguments& given) {
     return none();
 }
 
-PyObject* find_bad(Arguments& given) {
+PyObject* survey(Arguments& given) {
     const AnyScores scores = given.scores("scores");
     const bool finite = given.truth("finite");
-    std::int64_t place = -1;
-    given.run([&] { scores.visit([&](auto cells) { place = raiw::find_bad(cells, finite); }); });
-    return PyLong_FromLongLong(place);
+    Survey found;
+    given.run([&] { scores.visit([&](auto cells) { found = raiw::survey(cells, finite); }); });
+    return Py_BuildValue("LK", static_cast<long long>(found.bad),
+                         static_cast<unsigned long long>(found.print));
 }
 
 PyObject* finite_range(Arguments& given) {
     const AnyScores scores = given.scores("scores");
     double lowest = 0, highest = 0;
     given.run([&] {
-        scores.visit([&](auto cells) { raiw::finite_range(cells, &lowest, &highest); });
+        scores.visit([&](auto cells) {
+            const auto range = raiw::finite_range(cells);
+            lowest = range.lowest(), highest = range.highest();
+        });
     });
     return Py_BuildValue("dd", lowest, highest);
+}
+
+PyObject* count_degrees(Arguments& given) {
+    Bits graph = given.graph("bits");
+    read_columns(given, graph);
+    std::int64_t* outs = given.written<Whole>("out_degrees", {graph.rows});
+    std::int64_t* ins = given.written<Whole>("in_degrees", {graph.columns});
+    given.run([&] { raiw::count_degrees(graph, outs, ins); });
+    return none();
 }
 
 // Ranks the cells of every line of `lines`, which has `others` of them.
@@ -269,10 +288,11 @@ PyMethodDef kMethods[] = {
     {"add_reduced", call<add_reduced>, METH_VARARGS, nullptr},
     {"mark_above", call<mark_above>, METH_VARARGS, nullptr},
     {"mark_best", call<mark_best>, METH_VARARGS, nullptr},
-    {"find_bad", call<find_bad>, METH_VARARGS, nullptr},
+    {"survey", call<survey>, METH_VARARGS, nullptr},
     {"finite_range", call<finite_range>, METH_VARARGS, nullptr},
     {"rank_rows", call<rank_rows>, METH_VARARGS, nullptr},
     {"rank_columns", call<rank_columns>, METH_VARARGS, nullptr},
+    {"count_degrees", call<count_degrees>, METH_VARARGS, nullptr},
     {"descend", call<descend>, METH_VARARGS, nullptr},
     {"add_numbers", call<add_numbers>, METH_VARARGS, nullptr},
     {"settle", call<settle>, METH_VARARGS, nullptr},

@@ -57,30 +57,54 @@ public:
 private:
     void find_three(std::size_t above, T low, T high, const T* values, std::size_t count,
                     T* found) {
-        const std::size_t last = ranking_.k + 2;  // the third; places count from 1
-        if (above >= last) {
-            std::fill(found, found + 3, high);
-            return;
-        }
-        own_.assign(values, values + count);
-        std::size_t known = std::min(last - above, count);  // so many are put in order
-        if (known < count)
-            std::nth_element(own_.begin(), own_.begin() + static_cast<std::ptrdiff_t>(known),
-                             own_.end(), std::greater<>());
-        const auto end = own_.begin() + static_cast<std::ptrdiff_t>(known);
-        // Of those the last three are wanted, and the lowest come first.
-        std::partial_sort(own_.begin(),
-                          own_.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(known, 3)),
-                          end);
+        const std::size_t k = ranking_.k;
+        std::size_t before = 0;  // so many of the values come before those put in order
+        if (above < k + 2 && count) before = put_in_order(values, count, k + 2 - above);
         for (std::size_t i = 0; i < 3; ++i) {
-            const std::size_t place = ranking_.k + i;
+            const std::size_t place = k + i;  // counts from 1
             if (place <= above)
                 found[i] = high;
             else
-                found[i] = place - above <= known ? own_[known - (place - above)] : low;
+                found[i] = place - above <= count ? own_[place - above - before - 1] : low;
         }
     }
 
+    // Sorts the `last`-th best value and the two before it, and few others: values fall into bins of
+    // equal width, and those of the bins where the three lie are sorted. Returns how many values
+    // come before them.
+    std::size_t put_in_order(const T* values, std::size_t count, std::size_t last) {
+        constexpr std::size_t kFew = 16, kBins = 64;
+        T least = values[0], most = least;
+        for (std::size_t i = 1; i < count; ++i) {
+            least = values[i] < least ? values[i] : least;
+            most = values[i] > most ? values[i] : most;
+        }
+        const T scale = static_cast<T>(kBins) / (most - least);
+        own_.clear();
+        if (count <= kFew || !(scale > 0 && scale <= std::numeric_limits<T>::max())) {
+            own_.assign(values, values + count);
+            std::sort(own_.begin(), own_.end(), std::greater<>());
+            return 0;
+        }
+        bins_.resize(count);
+        for (std::size_t i = 0; i < count; ++i) {
+            const auto bin = static_cast<std::int32_t>((values[i] - least) * scale);
+            bins_[i] = static_cast<std::uint8_t>(std::min<std::int32_t>(bin, kBins - 1));
+        }
+        std::uint32_t sizes[kBins] = {};
+        for (std::size_t i = 0; i < count; ++i) ++sizes[bins_[i]];
+        const std::size_t end = std::min(last, count), start = last > 2 ? last - 2 : 1;
+        std::size_t before = 0, first = kBins - 1;
+        while (first && before + sizes[first] < std::min(start, count)) before += sizes[first--];
+        std::size_t until = before + sizes[first], lowest = first;
+        while (lowest && until < end) until += sizes[--lowest];
+        for (std::size_t i = 0; i < count; ++i)
+            if (bins_[i] >= lowest && bins_[i] <= first) own_.push_back(values[i]);
+        std::sort(own_.begin(), own_.end(), std::greater<>());
+        return before;
+    }
+
+    std::vector<std::uint8_t> bins_;
     Ranking ranking_;
     std::vector<T> own_;
 };

@@ -115,6 +115,24 @@ inline void find_above(const T* row, std::size_t n, double price, const double* 
     baseline::find_above(row, n, price, prices, line, above);
 }
 
+// Widens the range from `low` to `high` to the numbers of a row; NaN may be missed.
+template <class T>
+inline void find_range(const T* row, std::size_t n, T* low, T* high) {
+#if defined(__x86_64__)
+    if (has_avx2()) return avx2::find_range(row, n, low, high);
+#endif
+    baseline::find_range(row, n, low, high);
+}
+
+// Adds bytes to two chains of eight sums, of which the second tells their order.
+constexpr unsigned kPrint = 16;
+inline void add_print(const std::uint8_t* bytes, std::size_t n, Word* sums) {
+#if defined(__x86_64__)
+    if (has_avx2()) return avx2::add_print(bytes, n, sums);
+#endif
+    baseline::add_print(bytes, n, sums);
+}
+
 // Adds a row of bits to the counters of its columns.
 inline void count_row(const Word* row, std::size_t words, Word* planes) {
 #if defined(__x86_64__)
@@ -156,5 +174,21 @@ private:
     std::vector<std::int32_t> counts_;
     unsigned rows_ = 0;
 };
+
+// Counts the edges of every vertex. Bits past the last column are not looked at.
+inline void count_degrees(Bits graph, std::int64_t* outs, std::int64_t* ins) {
+    std::vector<Word> row((graph.columns + 63) / 64);
+    const Word last = graph.columns % 64 ? (Word{1} << graph.columns % 64) - 1 : ~Word{0};
+    ColumnCounts counts(graph.columns);
+    for (Vertex u = 0; u < graph.rows; ++u) {
+        for (std::size_t w = 0; w < row.size(); ++w)
+            row[w] = load_word(graph.row(u), graph.stride, w);
+        row.back() &= last;
+        counts.add(row.data());
+        outs[u] = count_bits(row.data(), row.size());
+    }
+    const std::vector<std::int32_t>& totals = counts.totals();
+    for (Vertex v = 0; v < graph.columns; ++v) ins[v] = totals[v];
+}
 
 }  // namespace raiw
