@@ -16,7 +16,7 @@ from raiw.kernels.exact import kept_score
 from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet, load
 from raiw.scores.importance import Importance, open_importance
-from raiw.specs.crafting import Certificate, ImportanceReading
+from raiw.specs.crafting import BoundKind, ImportanceReading
 from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
 from raiw.statistics import describe
@@ -203,7 +203,7 @@ def _claim_faults(masks: MaskSet) -> Iterator[str]:
             yield f"layer {mask.name!r}: claims a score of {kept} under a bound of {bound}"
 
 
-def _certified(masks: MaskSet) -> Certificate | None:
+def _certified(masks: MaskSet) -> BoundKind | None:
     """Return the kind of bound that the spec asks for."""
     return masks.spec.craft.certificate(masks.spec.algorithm(scored=True))
 

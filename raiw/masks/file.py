@@ -38,7 +38,7 @@ from raiw.canonical import canonical_json, digest_of_chunks, digest_of_json
 from raiw.errors import InvalidMasks, InvalidTensors, TooLarge
 from raiw.graphs import Graph
 from raiw.masks.mask import Mask
-from raiw.specs.crafting import Certificate
+from raiw.specs.crafting import BoundKind
 from raiw.specs.document import Digest
 from raiw.specs.layers import Conv, Layer, Linear
 from raiw.statistics import LayerFacts
@@ -69,7 +69,7 @@ class Origin(BaseModel):
     revision: Count
     seed: Count
     importance: Digest | None
-    certificate: Certificate | None = None
+    certificate: BoundKind | None = None
     """The kind of bound; None where there is none, or where an older raiw wrote the file, whose
     bounds are all tight. Then the file has no such key."""
     scored_by: dict[str, Any] | None = None

@@ -24,7 +24,7 @@ Parameters = Annotated[int, Field(ge=0, strict=True), WHOLE]
 EdgesOfM = Annotated[int, Field(ge=0, le=MAX_M, strict=True), WHOLE]
 GroupOutputs = Annotated[int, Field(ge=1, le=1 << 16, strict=True), WHOLE]
 
-Certificate = Literal["quick", "tight"]
+BoundKind = Literal["quick", "tight"]
 """How far the descent of a bound goes."""
 
 LAYER_TARGETS = ("degree", "density", "edges", "n", "dense")
@@ -121,7 +121,7 @@ class Craft(Document):
             )
         return self
 
-    def certificate(self, algorithm: str) -> Certificate | None:
+    def certificate(self, algorithm: str) -> BoundKind | None:
         """Return the kind of bound that scored masks of an algorithm get, None where they get none.
 
         Only the degree contract on both sides has one.
