@@ -16,6 +16,8 @@ import resource
 import socket
 import sys
 import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,8 @@ from raiw.pipeline import craft
 from service.contract.problems import problem_of
 from service.tether import TIED, tie
 from worker.problems import INTERNAL, out_of_memory
-from worker.tasks.job import load
-from worker.tasks.task import FILE, Task
+from worker.tasks import job
+from worker.tasks.task import FILE, ChildTask
 
 _EXAMPLE = "raiw/vgg16-d16"
 _WITHOUT_TORCH = ("craft", "unit", "join", "measure")
@@ -118,10 +120,10 @@ def _run(document: dict[str, Any]) -> None:
     # Whatever a library prints must not get between the events.
     pipe = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    task = Task.of(document, pipe)
+    task = ChildTask.of(document, pipe)
     limit, setting = document["memory_bytes"], document["memory_setting"]
     try:
-        perform = load(task)
+        perform = _load(task)
         # From here on: an import that meets the limit breaks in ways that nobody understands.
         _limit_memory(limit)
         perform()
@@ -135,6 +137,12 @@ def _run(document: dict[str, Any]) -> None:
         traceback.print_exc()
         if "LOCAL_RANK" not in os.environ:  # else most likely the loss of another, which knows more
             task.failed(INTERNAL)
+
+
+def _load(task: ChildTask) -> Callable[[], None]:
+    if task.name == "job":
+        return job.load(task)
+    return partial(extras.load(f"worker.tasks.{task.name}").run, task)
 
 
 def _limit_memory(size: int) -> None:

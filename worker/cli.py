@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from raiw.errors import InvalidInput
+from raiw.names import check_name
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -91,8 +91,7 @@ def _known(queues: str) -> list[str]:
 
     chosen = [name.strip() for name in queues.split(",")]
     for name in chosen:
-        if name not in {queue.value for queue in Queue}:
-            raise InvalidInput(f"no queue {name!r}; there are {', '.join(Queue)}")
+        check_name(name, [*Queue], "queue")
     return chosen
 
 

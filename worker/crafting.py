@@ -4,9 +4,10 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from raiw.jobs.document import JobDocument
 from service.jobs.services import Services
 from service.store import jobs, masks
-from service.store.tables import Job
+from service.store.tables import JobRow
 from worker.lease import Lease
 from worker.pool import PoolProcess
 from worker.stops import Canceled
@@ -14,7 +15,9 @@ from worker.supervising import Done, Recorder, supervise
 from worker.units import SharedJob
 
 
-def run_craft(process: PoolProcess, job: Job, attempt: jobs.Attempt, lease: Lease) -> None:
+def run_craft(
+    process: PoolProcess, job: JobRow, document: JobDocument, attempt: jobs.Attempt, lease: Lease
+) -> None:
     """Craft the masks of a job, store them and close it.
 
     Raises
@@ -27,7 +30,7 @@ def run_craft(process: PoolProcess, job: Job, attempt: jobs.Attempt, lease: Leas
         It must stop: canceled, out of time, taken away, or the worker ends.
     """
     services = process.services
-    shared, recorder = SharedJob.of(process, job), Recorder(services, attempt, lease)
+    shared, recorder = SharedJob.of(process, job, document), Recorder(services, attempt, lease)
     if len(shared.units) > 1:
         done = shared.craft(lease.check, recorder)
     else:

@@ -10,7 +10,6 @@ from service.jobs.stored import StoredFile, open_masks
 from service.store import masks
 from worker.lease import Watch
 from worker.pool import PoolProcess
-from worker.stops import Failed, Killed, Stopped
 from worker.supervising import Order, supervise
 
 logger = logging.getLogger(__name__)
@@ -26,9 +25,9 @@ def measure_masks(process: PoolProcess, digest: str) -> None:
             return
         stored.verify()
         with _laid_out(services, stored) as path:
-            order = Order({"kind": "measure", "masks": digest}, {digest: path})
+            order = Order("measure", {digest: path}, share={"masks": digest})
             done = supervise(process, order, watch.check, lambda *_: None)
-    except (RaiwError, Stopped, Failed, Killed) as reason:
+    except RaiwError as reason:
         # The janitor asks again, so many times.
         logger.warning("the masks %s are not measured: %s", digest, reason)
         return

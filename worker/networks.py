@@ -18,8 +18,8 @@ from raiw.tensors import MAX_HEADER_BYTES, header_end
 from service.jobs.services import Services
 from service.jobs.stored import open_masks
 from service.jobs.uploads import verified_upload
-from service.store import blobs, jobs, requests
-from service.store.tables import Blob, Job
+from service.store import blobs, jobs
+from service.store.tables import BlobRow, JobRow
 from worker.lease import Lease
 from worker.pool import PoolProcess
 from worker.stops import Canceled, Failed
@@ -30,7 +30,9 @@ _HOPELESS = frozenset({InvalidInput.code, InvalidTensors.code})
 """Codes of a damaged checkpoint, or one of another run: no attempt could go on from it."""
 
 
-def run_task(process: PoolProcess, job: Job, attempt: jobs.Attempt, lease: Lease) -> None:
+def run_task(
+    process: PoolProcess, job: JobRow, document: JobDocument, attempt: jobs.Attempt, lease: Lease
+) -> None:
     """Run a task until it has ended, store its files and close the job.
 
     An attempt finds what those before it have left in the task's folder.
@@ -49,7 +51,6 @@ def run_task(process: PoolProcess, job: Job, attempt: jobs.Attempt, lease: Lease
     folder = services.artifacts.run(job.content_key)
     recorder = Recorder(services, attempt, lease)
     kind = find_kind(job.kind)
-    document = kind.document.parse(requests.read(services.database, job.id))
     order = _lay_out(services, kind, document, folder)
     try:
         done = supervise(process, order, lease.check, recorder)
@@ -74,12 +75,13 @@ def _lay_out(services: Services, kind: JobKind, document: JobDocument, folder: P
         files[digest] = folder / f"{hex_digits(digest)}.safetensors"
         _write_masks(services, digest, files[digest])
     order = Order(
-        document.model_dump(mode="json"),
+        "job",
         {digest: str(path) for digest, path in files.items()},
-        "task_memory_bytes",
-        str(folder),
-        {"OMP_NUM_THREADS": str(_threads(services))},
-        _command(services, kind, folder),
+        job=document,
+        memory_setting="task_memory_bytes",
+        folder=str(folder),
+        environment={"OMP_NUM_THREADS": str(_threads(services))},
+        command=_command(services, kind, folder),
     )
     # Where several processes share the task, each reads it there.
     write_atomically(folder / FILE, [canonical_json(order.document(services)).encode()])
@@ -127,7 +129,7 @@ def _finish(
 
     def write(session: Session, now: datetime) -> None:
         for file, path in zip(files, paths.values(), strict=True):
-            blob = Blob(digest=file["digest"], size=file["bytes"], header=_header(path))
+            blob = BlobRow(digest=file["digest"], size=file["bytes"], header=_header(path))
             blob.created_at = blob.used_at = now
             blobs.add(session, artifacts, blob, partial(artifacts.link, path, blob.digest))
         if not jobs.finish(session, attempt, outcome, now):

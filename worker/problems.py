@@ -5,10 +5,9 @@ from typing import Any
 
 from raiw.canonical import digest_of_hex
 from raiw.errors import OutOfMemory
-from service.contract.errors import InternalError, JobTimedOut
+from service.contract.errors import InternalError
 from service.contract.problems import problem_of
 from service.settings import PREFIX, Settings
-from worker.stops import TimedOut
 
 
 def out_of_memory(limit: int, setting: str) -> dict[str, Any]:
@@ -18,11 +17,6 @@ def out_of_memory(limit: int, setting: str) -> dict[str, Any]:
     return problem_of(
         OutOfMemory(f"the job did not fit into {most}: use a worker with more, or smaller layers")
     )
-
-
-def timed_out(late: TimedOut) -> dict[str, Any]:
-    """Return the problem document of an attempt that took too long."""
-    return problem_of(JobTimedOut(str(late)))
 
 
 INTERNAL = problem_of(InternalError("the worker's log holds the details under this job's id"))

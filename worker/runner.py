@@ -9,19 +9,21 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from raiw.errors import RaiwError
+from raiw.jobs.registry import find_kind
 from service.contract.jobs import JobStatus
 from service.contract.problems import problem_of
+from service.jobs.asked import document_of
 from service.jobs.services import Services
 from service.logs import about
 from service.store import jobs
 from service.store.database import AWAY
-from service.store.tables import Job
+from service.store.tables import JobRow
 from worker.crafting import run_craft
 from worker.lease import Lease
 from worker.networks import run_task
 from worker.pool import PoolProcess
-from worker.problems import INTERNAL, timed_out, without_paths
-from worker.stops import Canceled, Failed, Killed, Lost, ShuttingDown, TimedOut
+from worker.problems import INTERNAL, without_paths
+from worker.stops import Canceled, Failed, Killed, Lost, ShuttingDown
 from worker.units import SharedJob
 
 logger = logging.getLogger(__name__)
@@ -48,7 +50,7 @@ def run_job(process: PoolProcess, job_id: str) -> None:
         _run_claimed(process, job)
 
 
-def _run_claimed(process: PoolProcess, job: Job) -> None:
+def _run_claimed(process: PoolProcess, job: JobRow) -> None:
     attempt = jobs.Attempt(job.id, job.attempt)
     logger.info("job %s, attempt %d: %d layers", job.id, job.attempt, job.total)
 
@@ -67,20 +69,22 @@ def assist_job(process: PoolProcess, job_id: str) -> None:
         return
     with about(job.request_id):
         try:
-            shared = SharedJob.of(process, job)
+            document = document_of(process.services.database, job)
+            shared = SharedJob.of(process, job, document)
         except RaiwError as error:
             logger.warning("no help for job %s from here: %s", job_id, error)
         else:
             shared.assist()
 
 
-def _run_attempt(process: PoolProcess, job: Job, attempt: jobs.Attempt, lease: Lease) -> None:
+def _run_attempt(process: PoolProcess, job: JobRow, attempt: jobs.Attempt, lease: Lease) -> None:
     services = process.services
     try:
-        if job.kind == "craft":
-            run_craft(process, job, attempt, lease)
+        document = document_of(services.database, job)
+        if find_kind(job.kind).module is None:
+            run_craft(process, job, document, attempt, lease)
         else:
-            run_task(process, job, attempt, lease)
+            run_task(process, job, document, attempt, lease)
     except (Lost, *AWAY) as reason:
         # Without a database nothing can be written: the reaper takes the job once its lease ends.
         logger.warning("job %s, attempt %d writes nothing: %s", job.id, attempt.number, reason)
@@ -94,8 +98,6 @@ def _run_attempt(process: PoolProcess, job: Job, attempt: jobs.Attempt, lease: L
             jobs.lose(session, attempt, _BACKOFF, services.database.now(session))
     except Canceled:
         _end(services, attempt, JobStatus.CANCELED, None)
-    except TimedOut as late:
-        _end(services, attempt, JobStatus.FAILED, timed_out(late))
     except Failed as failed:
         _end(services, attempt, JobStatus.FAILED, failed.problem)
     except RaiwError as error:

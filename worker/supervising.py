@@ -7,12 +7,13 @@ stop, whatever it is at: a kernel that holds the interpreter's lock for hours as
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from raiw.jobs.document import JobDocument
 from service.jobs.services import Services
 from service.store import jobs
 from service.store.database import AWAY
@@ -33,10 +34,14 @@ OnEvent = Callable[[str, dict[str, Any]], None]
 class Order:
     """What a process shall do, and with what."""
 
-    request: dict[str, Any]
-    """Its ``kind`` is the name of a module in :mod:`worker.tasks`."""
+    task: str
+    """Name of a module in :mod:`worker.tasks`."""
     files: Mapping[str, str]
     """Paths of stored files by digest."""
+    job: JobDocument | None = None
+    """The document of the job that the task belongs to."""
+    share: Mapping[str, Any] = field(default_factory=dict)
+    """Which part of it the task is; what it is, where it belongs to no job."""
     memory_setting: str = "craft_memory_bytes"
     """The setting that limits its memory."""
     folder: str = ""
@@ -45,9 +50,11 @@ class Order:
     """What the process becomes, if it is not to do the task by itself."""
 
     def document(self, services: Services) -> dict[str, Any]:
-        """Return what :class:`worker.tasks.task.Task` reads."""
+        """Return what :class:`worker.tasks.task.ChildTask` reads."""
         return {
-            "request": self.request,
+            "task": self.task,
+            "job": self.job and self.job.model_dump(mode="json"),
+            "share": dict(self.share),
             "files": dict(self.files),
             "folder": self.folder,
             "data_dir": str(services.settings.data),
@@ -101,12 +108,12 @@ def supervise(
         for message, content in fork.messages(check):
             event = message.pop("event")
             if event == "failed":
-                raise Failed(message["error"])
+                raise Failed(message["error"]["detail"], problem=message["error"])
             if event == "done":
                 files, progress = message.get("files", {}), message.get("progress")
                 return Done(message["report"], files, content, progress)
             on_event(event, message)
-    raise Killed
+    raise Killed("its process ended without a word")
 
 
 class Recorder:

@@ -18,21 +18,22 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from raiw.canonical import digest_of_json
-from raiw.errors import RaiwError
+from raiw.errors import InvalidInput, RaiwError
+from raiw.jobs.craft import CraftJob
+from raiw.jobs.document import JobDocument
 from raiw.pipeline import mask_key
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.plan import Plan, PlannedLayer
-from raiw.specs.spec import Spec
 from service.contract.errors import Damaged
 from service.contract.tasks import Task
 from service.jobs.services import Services
 from service.jobs.uploads import verified_upload
-from service.store import jobs, objects, outbox, requests, units
+from service.store import jobs, objects, outbox, units
 from service.store.artifacts import State
-from service.store.tables import Job
+from service.store.tables import JobRow
 from worker.lease import Lease
 from worker.pool import PoolProcess
-from worker.stops import Failed, Killed, Stopped
+from worker.stops import Stopped
 from worker.supervising import Done, OnEvent, Order, supervise
 
 logger = logging.getLogger(__name__)
@@ -55,24 +56,35 @@ class SharedJob:
     job_id: str
     queue: str
     timeout_seconds: float
-    spec: Spec
-    plan: Plan
+    document: CraftJob
     importance: Importance | None
 
     @classmethod
-    def of(cls, process: PoolProcess, job: Job) -> "SharedJob":
-        """Read the job's spec and open its scores."""
-        spec, importance = Spec.parse(requests.read(process.services.database, job.id)), None
-        if job.importance is not None:
-            path = verified_upload(process.services, job.importance)
-            importance = open_importance(path, spec, digest=job.importance)
-        plan = spec.plan(scored=importance is not None)
-        return cls(process, job.id, job.queue, job.timeout_seconds, spec, plan, importance)
+    def of(cls, process: PoolProcess, job: JobRow, document: JobDocument) -> "SharedJob":
+        """Open the scores of a craft job.
+
+        Raises
+        ------
+        InvalidInput
+            It is a job of another kind.
+        """
+        if not isinstance(document, CraftJob):
+            raise InvalidInput(f"a job {job.kind!r} crafts no masks, so nobody can share it")
+        spec, importance = document.spec, None
+        if document.importance is not None:
+            path = verified_upload(process.services, document.importance)
+            importance = open_importance(path, spec, digest=document.importance)
+        return cls(process, job.id, job.queue, job.timeout_seconds, document, importance)
 
     @property
     def services(self) -> Services:
         """Database, artifacts and settings."""
         return self.process.services
+
+    @property
+    def plan(self) -> Plan:
+        """All layers, with what is to be crafted of each."""
+        return self.document.spec.plan(scored=self.importance is not None)
 
     @cached_property
     def units(self) -> dict[str, Unit]:
@@ -88,12 +100,11 @@ class SharedJob:
             cells += planned.cells
         return {self._key(share): tuple(share) for share in shares}
 
-    def order(self, kind: str, **wanted: Any) -> Order:
+    def order(self, task: str, **share: Any) -> Order:
         """Return what a process is told that crafts of this spec and these scores."""
-        scores = self.importance and self.importance.digest
-        request = {"kind": kind, "spec": self.spec.canonical(), "importance": scores, **wanted}
-        files = [*wanted.get("units", ()), *([scores] if scores else [])]
-        return Order(request, {file: str(self.services.artifacts.path(file)) for file in files})
+        files = [*share.get("units", ()), *self.document.uploads.values()]
+        paths = {file: str(self.services.artifacts.path(file)) for file in files}
+        return Order(task, paths, job=self.document, share=share)
 
     def craft(self, check: Callable[[], None], on_event: OnEvent) -> Done:
         """Craft all units with the help of other workers, and put their masks together.
@@ -124,13 +135,13 @@ class SharedJob:
                 pass
         except Stopped as stopped:
             logger.info("no more help for job %s: %s", self.job_id, stopped)
-        except (RaiwError, Failed, Killed):
+        except RaiwError:
             # The worker that runs the job meets the same fault and reports it.
             logger.warning("a unit of job %s failed here", self.job_id, exc_info=True)
 
     def _key(self, unit: list[PlannedLayer]) -> str:
         """Name a unit by what decides its bits, whatever job asks for it."""
-        plan, craft, importance = self.plan, self.spec.craft, self.importance
+        plan, craft, importance = self.plan, self.document.spec.craft, self.importance
         return digest_of_json([mask_key(one, plan.algorithm, craft, importance) for one in unit])
 
     def _invite(self) -> None:

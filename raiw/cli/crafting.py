@@ -182,7 +182,6 @@ def _craft_here(
     out: Output, spec: "Spec", importance: Path | None, output: str | None, limit: float | None
 ) -> dict[str, Any]:
     planned = spec.plan(scored=importance is not None)
-    from raiw.canonical import digest_of_chunks
     from raiw.pipeline import craft as craft_masks
 
     began = time.monotonic()
@@ -204,8 +203,8 @@ def _craft_here(
     _summarise(out, planned, output, f"crafted in {time.monotonic() - began:.1f} s")
     return {
         "digest": masks.digest,
-        "file_sha256": digest_of_chunks(masks.chunks()),
-        "bytes": sum(memoryview(chunk).nbytes for chunk in masks.chunks()),
+        "file_sha256": masks.file_sha256,
+        "bytes": masks.file_bytes,
         "content_key": spec.content_key(masks.importance),
         "output": output,
         "cache": None,

@@ -1,8 +1,11 @@
-"""Commands whose options are fields of a job's document: help and defaults stand there alone."""
+"""Commands whose help stands elsewhere: in the document of a job, or in a table of names."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperOption
+
+from raiw import extras
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -28,11 +31,33 @@ class JobCommand(TyperCommand):
         return params
 
 
+def listing(option: str, module: str, table: str) -> type[TyperCommand]:
+    """Return a kind of command whose help lists, at one option, the names of a table.
+
+    The table is imported as late as a document is by :class:`JobCommand`.
+    """
+
+    class ListingCommand(TyperCommand):
+        def get_params(self, ctx: Any) -> Any:
+            """Return the parameters, that one completed."""
+            params = super().get_params(ctx)
+            for param in params:
+                if param.name == option and isinstance(param, TyperOption):
+                    param.help = _one_of(getattr(extras.load(module), table))
+            return params
+
+    return ListingCommand
+
+
+def _one_of(names: Iterable[Any]) -> str:
+    return f"One of {', '.join(map(str, names))}."
+
+
 def _complete(param: Any, field: "FieldInfo") -> None:
     if param.required and not field.is_required():
         param.required, param.default = False, field.get_default()
     if not param.help:
         extra = field.json_schema_extra
         choices = extra.get("enum") if isinstance(extra, dict) else None
-        listed = f" One of {', '.join(map(str, choices))}." if isinstance(choices, list) else ""
+        listed = f" {_one_of(choices)}" if isinstance(choices, list) else ""
         param.help = f"{field.description}{listed}"

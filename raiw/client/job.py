@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from raiw.client.problems import error_of_document
 from raiw.client.sse import parse_events
-from raiw.client.transport import ATTEMPTS, PATIENT_ATTEMPTS, Transport, retry_after
+from raiw.client.transport import ATTEMPTS, MAX_PAUSE, PATIENT_ATTEMPTS, Transport, retry_after
 from raiw.errors import JobCanceled, JobExpired, JobFailed, StillRunning, Unreachable
 
 if TYPE_CHECKING:
@@ -222,7 +222,9 @@ class Job:
         self.view, answered = self._transport.json(
             "GET", self._url, headers=headers, wait=wait, attempts=attempts
         )
-        return None if self.done else max(_POLL_SECONDS, retry_after(answered))
+        if self.done:
+            return None
+        return min(MAX_PAUSE, max(_POLL_SECONDS, retry_after(answered)))
 
     def _still_running(self) -> StillRunning:
         return StillRunning(

@@ -23,7 +23,7 @@ from raiw.importance.scored_model import (
 from raiw.tensors import to_metadata
 
 
-class Scores(Mapping[str, npt.NDArray[np.float32]]):
+class NetworkScores(Mapping[str, npt.NDArray[np.float32]]):
     """Scores by layer name, ``(out, in/groups)``, and how they were computed."""
 
     def __init__(
@@ -69,7 +69,7 @@ def score(
     seed: int = 0,
     on_batch: Callable[[int], None] | None = None,
     **options: Any,
-) -> Scores:
+) -> NetworkScores:
     """Score every edge of a network's linear layers and convolutions.
 
     The model runs in evaluation mode on the device it is on, and is left as it was: weights,
@@ -127,7 +127,9 @@ def score(
         "options": complete,
         "samples": counter.samples,
     }
-    return Scores({name: _checked(name, array) for name, array in arrays.items()}, provenance)
+    return NetworkScores(
+        {name: _checked(name, array) for name, array in arrays.items()}, provenance
+    )
 
 
 def _checked(name: str, array: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

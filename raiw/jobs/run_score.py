@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from raiw.importance.scoring import Scores, score
+from raiw.importance.scoring import NetworkScores, score
 from raiw.jobs.samples import fitting_sample
 from raiw.jobs.score import ScoreJob
 from raiw.jobs.workspace import Made, OnStep, Workspace
@@ -44,7 +44,7 @@ def score_network(  # noqa: PLR0913 -- what decides the scores
     options: Mapping[str, Any],
     device: str | None = None,
     on_step: OnStep | None = None,
-) -> Scores:
+) -> NetworkScores:
     """Score every edge of a network by a sample of the training images.
 
     It runs on ``device``; left out, on a GPU if there is one, else on the CPU.

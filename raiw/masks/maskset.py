@@ -1,11 +1,11 @@
 """The masks of one network, with where they came from."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from raiw.canonical import is_digest
+from raiw.canonical import digest_of_chunks, is_digest
 from raiw.errors import InvalidMasks, NotFound
 from raiw.files import map_file, write_atomically
 from raiw.masks.compare import Difference, compare
@@ -31,12 +31,24 @@ class MaskSet(Mapping[str, Mask]):
     """
 
     def __init__(
-        self, masks: Iterable[Mask], origin: Origin, *, claimed_digest: str | None = None
+        self,
+        masks: Iterable[Mask],
+        origin: Origin | Callable[[], Origin],
+        *,
+        claimed_digest: str | None = None,
     ) -> None:
         self._masks = {mask.name: mask for mask in masks}
-        self.origin = origin
+        self._origin = origin
         self.claimed_digest = claimed_digest
         """What the file said of itself; :func:`raiw.verify` compares it with ``digest``."""
+
+    @cached_property
+    def origin(self) -> Origin:
+        """What the masks were made from; digests the scores when it is first asked for."""
+        return self._origin if isinstance(self._origin, Origin) else self._origin()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_origin": self.origin}
 
     def __getitem__(self, name: str) -> Mask:
         try:
@@ -121,11 +133,30 @@ class MaskSet(Mapping[str, Mask]):
 
     def to_json(self) -> dict[str, Any]:
         """Return the document that stands in the mask file: origin, facts and digest."""
+        return dict(self._document)
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
         return describe_masks(self.origin, self.values(), self.digest)
+
+    @cached_property
+    def _file(self) -> tuple[bytes | memoryview, ...]:
+        """The mask file in pieces: its header, and views of the bits."""
+        return tuple(encode(self._document, self._masks))
+
+    @cached_property
+    def file_sha256(self) -> str:
+        """Digest of the mask file's bytes."""
+        return digest_of_chunks(self._file)
+
+    @property
+    def file_bytes(self) -> int:
+        """Size of the mask file."""
+        return sum(memoryview(chunk).nbytes for chunk in self._file)
 
     def chunks(self) -> Iterator[bytes | memoryview]:
         """Yield the mask file in pieces, without a copy of the bits."""
-        return encode(self.origin, self._masks, self.digest)
+        return iter(self._file)
 
     def to_bytes(self) -> bytes:
         """Return the mask file's bytes: the same on every machine."""

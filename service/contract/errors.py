@@ -15,7 +15,6 @@
     ├── OffsetMismatch        a part of an upload that does not follow the one before
     ├── Busy                  the database is locked or away
     ├── WorkerLost            every attempt at a job ended without a word
-    ├── JobTimedOut           an attempt ran longer than the job allows
     └── InternalError         a defect of raiw
 """
 
@@ -76,13 +75,6 @@ class WorkerLost(RaiwError):
 
     code = "worker-lost"
     title = "The worker was lost"
-
-
-class JobTimedOut(RaiwError):
-    """An attempt ran longer than its job's ``timeout_seconds``."""
-
-    code = "timeout"
-    title = "The job ran out of time"
 
 
 class InternalError(RaiwError):

@@ -12,7 +12,7 @@ from raiw.tensors import read_header
 from service.settings import Settings
 from service.store import blobs, masks, objects
 from service.store.artifacts import Artifacts
-from service.store.tables import Blob, Masks
+from service.store.tables import BlobRow, MasksRow
 
 
 def check_scores(
@@ -102,11 +102,11 @@ def _check_layers(network: str, shapes: dict[str, tuple[int, int]], pointer: str
             )
 
 
-def _shapes(found: Masks) -> dict[str, tuple[int, int]]:
+def _shapes(found: MasksRow) -> dict[str, tuple[int, int]]:
     return {layer["name"]: tuple(layer["facts"]["shape"]) for layer in found.document["layers"]}
 
 
-def _masks(session: Session, artifacts: Artifacts, digest: str, pointer: str) -> Masks:
+def _masks(session: Session, artifacts: Artifacts, digest: str, pointer: str) -> MasksRow:
     objects.hold(session, digest)
     found = masks.stored(session, artifacts, digest)
     if found is None:
@@ -116,7 +116,7 @@ def _masks(session: Session, artifacts: Artifacts, digest: str, pointer: str) ->
     return found
 
 
-def _blob(session: Session, artifacts: Artifacts, digest: str, pointer: str) -> Blob:
+def _blob(session: Session, artifacts: Artifacts, digest: str, pointer: str) -> BlobRow:
     objects.hold(session, digest)
     blob = blobs.stored(session, artifacts, digest)
     if blob is None:

@@ -22,7 +22,7 @@ from service.jobs.housekeeping import keep_house
 from service.jobs.queue import Broker
 from service.jobs.services import Services
 from service.store import duties, outbox, recovery
-from service.store.tables import Outbox
+from service.store.tables import OutboxRow
 
 logger = logging.getLogger(__name__)
 
@@ -181,7 +181,7 @@ class Janitor:
             self._record(messages[:published], messages[published:])
         return len(messages) == room
 
-    def _record(self, published: Sequence[Outbox], refused: Sequence[Outbox]) -> None:
+    def _record(self, published: Sequence[OutboxRow], refused: Sequence[OutboxRow]) -> None:
         database = self._services.database
         with database.write() as session:
             now = database.now(session)

@@ -14,7 +14,7 @@ from service.jobs.keeping import remove_damaged_masks
 from service.jobs.services import Services
 from service.store import blobs, masks, objects, units
 from service.store.artifacts import State
-from service.store.tables import Blob, Masks, Outcome, Unit
+from service.store.tables import BlobRow, MasksRow, OutcomeRow, UnitRow
 
 OnScrubbed = Callable[[int, str], None]
 """Told how many objects have been looked at, and which was the last."""
@@ -69,7 +69,9 @@ class ScrubReport:
 def count(services: Services) -> int:
     """Return how many objects rows promise."""
     with services.database.read() as session:
-        return sum(objects.count(session, table) for table in (Blob, Masks, Unit, Outcome))
+        return sum(
+            objects.count(session, table) for table in (BlobRow, MasksRow, UnitRow, OutcomeRow)
+        )
 
 
 def scrub(services: Services, *, dry_run: bool, on_progress: OnScrubbed) -> ScrubReport:
@@ -94,7 +96,7 @@ Findings = Iterator[tuple[str, int, Finding | None]]
 
 
 def _blobs(services: Services, *, dry_run: bool) -> Findings:
-    for blob in objects.every(services.database, Blob, _AT_A_TIME):
+    for blob in objects.every(services.database, BlobRow, _AT_A_TIME):
         finding, state = None, _state(services, blob.digest, dry_run=dry_run)
         if state is not State.SOUND:
             finding = _lost_blob(services, blob.digest, state, dry_run=dry_run)
@@ -115,7 +117,7 @@ def _lost_blob(services: Services, digest: str, state: State, *, dry_run: bool) 
 
 
 def _masks(services: Services, *, dry_run: bool) -> Findings:
-    for row in objects.every(services.database, Masks, _AT_A_TIME):
+    for row in objects.every(services.database, MasksRow, _AT_A_TIME):
         if row.removed_at is not None:
             continue
         finding, state = None, masks.inspect(services.database, services.artifacts, row)
@@ -127,7 +129,7 @@ def _masks(services: Services, *, dry_run: bool) -> Findings:
 
 
 def _units(services: Services, *, dry_run: bool) -> Findings:
-    for unit in objects.every(services.database, Unit, _AT_A_TIME):
+    for unit in objects.every(services.database, UnitRow, _AT_A_TIME):
         if unit.artifact is None:
             continue
         finding, state = None, _state(services, unit.artifact, dry_run=dry_run)
@@ -142,7 +144,7 @@ def _units(services: Services, *, dry_run: bool) -> Findings:
 
 def _results(services: Services, *, dry_run: bool) -> Findings:
     """Look for results whose files are not even known; those of lost files went with these."""
-    for outcome in objects.every(services.database, Outcome, _AT_A_TIME):
+    for outcome in objects.every(services.database, OutcomeRow, _AT_A_TIME):
         finding, key = None, outcome.content_key
         with services.database.write() as session:
             files = [file["digest"] for file in outcome.document["files"]]

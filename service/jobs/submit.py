@@ -17,15 +17,16 @@ from service.contract.errors import Busy
 from service.contract.jobs import JobStatus, JobSummary, PlanView, main_file
 from service.contract.requests import JobRequest
 from service.contract.tasks import queue_of
+from service.jobs.asked import stored_form
 from service.jobs.checks import check_memory, check_request, check_scores
 from service.jobs.keeping import remove_expired
 from service.jobs.services import Services
 from service.jobs.views import job_summary, plan_view
 from service.logs import request_id
-from service.store import blobs, jobs, masks, objects, requests
+from service.store import blobs, jobs, masks, objects, requests, results
 from service.store.artifacts import Artifacts
 from service.store.requests import Packed
-from service.store.tables import Blob, Job, Masks
+from service.store.tables import BlobRow, JobRow, MasksRow
 
 Outcome = Literal["hit", "joined", "created"]
 _RACES = 5
@@ -66,7 +67,7 @@ def submit(services: Services, request: JobRequest) -> Submission:
     document = request.document()
     check_memory(services.settings, document)
     key = document.content_key()
-    packed = Packed.of(_asked_for(document))  # takes long, so before others wait for us
+    packed = Packed.of(stored_form(document))  # takes long, so before others wait for us
     expired_removed = False
     for _ in range(_RACES):
         try:
@@ -136,14 +137,14 @@ def _made(
     if isinstance(document, CraftJob):
         found = _find_masks(session, artifacts, key)
         return {"mask_digest": found.digest} if found else {}
-    outcome = jobs.find_outcome(session, key)
+    outcome = results.find_outcome(session, key)
     if outcome and all(blobs.stored(session, artifacts, digest) for digest in _files(outcome)):
         return {"outcome": outcome}
     return {}
 
 
-def _find_masks(session: Session, artifacts: Artifacts, key: str) -> Masks | None:
-    digest = jobs.find_result(session, key)
+def _find_masks(session: Session, artifacts: Artifacts, key: str) -> MasksRow | None:
+    digest = results.find_result(session, key)
     return masks.stored(session, artifacts, digest) if digest else None
 
 
@@ -155,8 +156,8 @@ def _note_use(session: Session, document: JobDocument, made: dict[str, Any], now
     """Note that what a document names, and what it gets, is used."""
     files = _files(made["outcome"]) if "outcome" in made else []
     crafted = [made["mask_digest"]] if "mask_digest" in made else []
-    objects.use(session, Blob, [*document.uploads.values(), *files], now)
-    objects.use(session, Masks, [*document.stored_masks.values(), *crafted], now)
+    objects.use(session, BlobRow, [*document.uploads.values(), *files], now)
+    objects.use(session, MasksRow, [*document.stored_masks.values(), *crafted], now)
 
 
 def _disk_bytes(services: Services, document: JobDocument) -> int:
@@ -171,7 +172,7 @@ def _disk_bytes(services: Services, document: JobDocument) -> int:
     return (1 + shared) * sum(map(packed_bytes, shapes))
 
 
-def _succeeded(session: Session, job: Job, made: dict[str, Any], now: datetime) -> Job:
+def _succeeded(session: Session, job: JobRow, made: dict[str, Any], now: datetime) -> JobRow:
     """Record a job whose result was there before it."""
     job.status, job.phase, job.completed = JobStatus.SUCCEEDED, "done", job.total
     job.finished_at = now
@@ -184,21 +185,17 @@ def _succeeded(session: Session, job: Job, made: dict[str, Any], now: datetime) 
     return job
 
 
-def _asked_for(document: JobDocument) -> dict[str, Any]:
-    if isinstance(document, CraftJob):
-        return document.spec.canonical()
-    return document.model_dump(mode="json")
-
-
 def _name(document: JobDocument) -> str:
     """Return what lists call a job, without what a terminal or database takes for a command."""
     return "".join(one if one.isprintable() else "\ufffd" for one in document.subject)
 
 
-def _new_job(services: Services, request: JobRequest, key: str, digest: str, now: datetime) -> Job:
+def _new_job(
+    services: Services, request: JobRequest, key: str, digest: str, now: datetime
+) -> JobRow:
     document = request.document()
     needs = dict.fromkeys([*document.uploads.values(), *document.stored_masks.values()])
-    return Job(
+    return JobRow(
         id=jobs.new_job_id(),
         kind=request.kind,
         status=JobStatus.QUEUED,

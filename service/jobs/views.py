@@ -14,7 +14,7 @@ from service.contract.jobs import (
     main_file,
 )
 from service.store.jobs import Shown
-from service.store.tables import JobEvent
+from service.store.tables import JobEventRow
 
 
 def job_summary(shown: Shown) -> JobSummary:
@@ -70,7 +70,7 @@ def _result(shown: Shown) -> JobResult | None:
     )
 
 
-def event_view(event: JobEvent) -> EventView:
+def event_view(event: JobEventRow) -> EventView:
     """Show an event."""
     return EventView.model_validate(
         {

@@ -7,16 +7,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-PENDING = {
-    "Job": "the row of service/store/tables.py becomes JobRow, and so do its neighbours",
-    "Outcome": "that of service/jobs/submit.py becomes Submission",
-    "Request": "the row of service/store/tables.py becomes RequestRow",
-    "Scores": "the array of raiw/kernels/cells.py becomes ScoreArray",
-    "Task": "that of worker/tasks/task.py becomes ChildTask; a task is one of Celery",
-    "Unit": "the part of a job in worker/units.py keeps the name",
-}
-"""Names that still mean two things, and how they will differ."""
-
 
 def public_types(source: str) -> Iterator[str]:
     """Yield the classes and type aliases that a module defines for others."""
@@ -47,12 +37,7 @@ def shared_names() -> dict[str, list[str]]:
 
 
 def test_a_public_type_has_a_name_of_its_own() -> None:
-    shared = shared_names()
-    assert {name: found for name, found in shared.items() if name not in PENDING} == {}
-
-
-def test_nothing_is_pending_that_is_done() -> None:
-    assert set(PENDING) <= set(shared_names())
+    assert shared_names() == {}
 
 
 def test_types_are_told_from_constants_and_what_is_private() -> None:

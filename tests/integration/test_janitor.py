@@ -25,7 +25,7 @@ from service.jobs.services import Services
 from service.settings import Settings
 from service.store import duties, jobs, recovery, requests
 from service.store.migrate import migrate
-from service.store.tables import Job, Request
+from service.store.tables import JobRow, RequestRow
 from tests.integration.stack import Broker, eventually
 
 KEY = "raiw:raiw.cpu"
@@ -56,7 +56,7 @@ class Bench:
             now = database.now(session)
             request = requests.add(session, requests.Packed.of(document or {}))
             added = [
-                Job(
+                JobRow(
                     id=f"job_{next(_numbers):06}",
                     kind="craft",
                     status=JobStatus.QUEUED,
@@ -85,7 +85,7 @@ class Bench:
 
     def status(self, job_id: str) -> str:
         with self.services.database.read() as session:
-            return session.scalars(select(Job.status).where(Job.id == job_id)).one()
+            return session.scalars(select(JobRow.status).where(JobRow.id == job_id)).one()
 
     def held(self) -> int:
         return int(self.broker.client.llen(KEY))
@@ -254,7 +254,7 @@ def test_a_request_is_kept_once_and_for_as_long_as_a_job_refers_to_it(bench: Ben
             jobs.cancel(session, job_id, now)
             assert recovery.forget(session, now + timedelta(seconds=1)) == 1
         with database.read() as session:
-            assert session.scalar(select(func.count()).select_from(Request)) == left
+            assert session.scalar(select(func.count()).select_from(RequestRow)) == left
 
 
 @pytest.mark.parametrize("number", [3, 12])
@@ -266,7 +266,7 @@ def test_more_than_a_transaction_takes_is_dealt_with(bench: Bench, monkeypatch, 
     late = bench.submit(number)
     with bench.services.database.write() as session:
         past = bench.services.database.now(session) - timedelta(seconds=1)
-        session.execute(update(Job).where(Job.id.in_(late)).values(deadline_at=past))
+        session.execute(update(JobRow).where(JobRow.id.in_(late)).values(deadline_at=past))
     while bench.janitor.sweep():
         pass
     assert {bench.status(job_id) for job_id in lost} == {JobStatus.QUEUED}

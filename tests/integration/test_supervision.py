@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from safetensors.numpy import save
 
 from raiw.canonical import digest_of
-from service.contract.jobs import JobView
+from service.contract.jobs import JobStatus, JobView
 from service.contract.requests import JobRequest
 from service.jobs.cancel import cancel
 from service.jobs.queries import get_job
@@ -25,7 +25,9 @@ from service.settings import Settings
 from service.store import jobs, migrate
 from tests.integration.pools import FORKS, pool
 from tests.integration.stack import eventually
+from worker.lease import Lease
 from worker.runner import assist_job, run_job
+from worker.stops import TimedOut
 
 pytestmark = pytest.mark.usefixtures("forks")
 
@@ -211,3 +213,19 @@ def test_a_process_that_works_knows_no_secret(opened, monkeypatch: pytest.Monkey
         assert not [name for name in secrets if f"{name}=" in environment]
     cancel(job.services, job.id)
     job.ended()
+
+
+def test_a_lease_is_not_renewed_for_ever(opened) -> None:
+    """A stuck attempt lets go of its job once its time is over."""
+    process = pool(opened(lease_seconds=1))
+    renewed: list[timedelta] = []
+
+    def renew(_session: Any, extension: timedelta, _now: datetime) -> str:
+        renewed.append(extension)
+        return JobStatus.RUNNING
+
+    with Lease(process, renew, timeout_seconds=0.1) as lease:
+        eventually(lambda: "lease" not in {thread.name for thread in threading.enumerate()})
+        assert set(renewed) == {timedelta(seconds=1)}
+        with pytest.raises(TimedOut, match=r"longer than its 0\.1 s"):
+            lease.check()

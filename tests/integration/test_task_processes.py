@@ -35,7 +35,7 @@ from service.jobs.uploads import put_blob
 from service.settings import Settings
 from service.store import database, migrate
 from service.store.artifacts import Artifacts
-from service.store.tables import MaskChunk
+from service.store.tables import MaskChunkRow
 from tests.integration.pools import pool
 from tests.integration.stack import eventually
 from worker.runner import run_job
@@ -259,7 +259,7 @@ def test_masks_damaged_since_the_job_was_sent_are_told(services: Services) -> No
     assert crafting.result
     job_id = ask(services, TRAINING | {"masks": crafting.result.digest})
     with services.database.write() as session:
-        session.execute(update(MaskChunk).values(data=b"x" * crafting.result.bytes))
+        session.execute(update(MaskChunkRow).values(data=b"x" * crafting.result.bytes))
     error = run(services, job_id).error
     assert error
     assert error["code"] == "damaged"

@@ -22,7 +22,7 @@ from raiw.nets.registry import build
 from raiw.specs.document import Document
 from service.contract.requests import request_of
 from worker.tasks.job import load
-from worker.tasks.task import Task
+from worker.tasks.task import ChildTask
 
 ONE, TWO, THREE = ("sha256:" + digit * 64 for digit in "123")
 
@@ -47,9 +47,10 @@ def with_samples(monkeypatch: pytest.MonkeyPatch, samples: int) -> JobKind:
 
 def worked(folder: Path, request: dict[str, Any], files: dict[str, str]) -> dict[str, Any]:
     """Do what a worker's process does with a task; return the report."""
-    document = {"request": request, "files": files, "data_dir": ".", "folder": str(folder)}
+    document = {"task": "job", "share": {}, "job": request, "files": files}
+    document |= {"data_dir": ".", "folder": str(folder)}
     pipe = io.BytesIO()
-    load(Task.of(document, pipe))()
+    load(ChildTask.of(document, pipe))()
     report: dict[str, Any] = json.loads(pipe.getvalue().splitlines()[-1])["report"]
     return report
 

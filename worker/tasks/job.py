@@ -1,29 +1,24 @@
-"""What does a task: for a kind of job that has a run, that run of its document."""
+"""The task ``job``: what the run of its kind does, for a kind of job that has one."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
-from raiw import extras
-from raiw.jobs.registry import KINDS
+from raiw.jobs.registry import find_kind
 from raiw.jobs.workspace import Workspace
-from worker.tasks.task import Task
+from worker.tasks.task import ChildTask
 
 
-def load(task: Task) -> Callable[[], None]:
-    """Import what does a task, and return what does it.
+def load(task: ChildTask) -> Callable[[], None]:
+    """Import the run of a job's kind, and return what does the job.
 
     Raises
     ------
-    InvalidSpec
-        A newer server asks for what this worker does not know.
     MissingExtra
         What it needs is not installed.
     """
-    kind = KINDS.get(task.kind)
-    if kind is None or kind.module is None:  # a part of crafting, which the worker has itself
-        return partial(extras.load(f"worker.tasks.{task.kind}").run, task)
-    job, run = kind.document.parse(task.request), kind.load()
+    job = task.job()
+    kind = find_kind(job.kind)
+    run = kind.load()
     space = Workspace(
         folder=task.folder,
         data_dir=task.data_dir,

@@ -3,12 +3,12 @@
 from raiw.masks import MaskSet, load
 from raiw.pipeline import origin_of
 from worker.tasks.craft import deliver, inputs
-from worker.tasks.task import Task
+from worker.tasks.task import ChildTask
 
 
-def run(task: Task) -> None:
+def run(task: ChildTask) -> None:
     """Read the units in the order of their layers."""
     spec, scores = inputs(task)
-    files = [load(task.files[digest]) for digest in task.request["units"]]
+    files = [load(task.files[digest]) for digest in task.share["units"]]
     masks = [mask for file in files for mask in file.values()]
     deliver(task, MaskSet(masks, origin_of(spec, scores)))

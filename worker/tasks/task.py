@@ -2,26 +2,33 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from raiw.jobs.document import JobDocument
+from raiw.jobs.registry import find_kind
 
 FILE = "task.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One task, and the pipe to the worker that supervises it.
+class ChildTask:
+    """One task of a process, and the pipe to the worker that supervises it.
 
     Every line written to the pipe is one JSON object with the member ``event``: ``progress``,
     ``log``, and last ``done`` or ``failed``. After the line of ``done`` come so many bytes as its
     member ``bytes`` says.
     """
 
-    request: dict[str, Any]
-    """What is asked for."""
-    files: dict[str, str]
+    name: str
+    """Name of the module beside this one that does it."""
+    share: Mapping[str, Any]
+    """Which part of a job it is; what it is, where it belongs to no job."""
+    request: dict[str, Any] | None
+    """What the job that it belongs to was asked for."""
+    files: Mapping[str, str]
     """Paths of stored files by digest."""
     folder: Path
     """Where a task works that lasts longer than one attempt."""
@@ -29,20 +36,16 @@ class Task:
     pipe: BinaryIO
 
     @classmethod
-    def of(cls, document: dict[str, Any], pipe: BinaryIO) -> "Task":
+    def of(cls, document: dict[str, Any], pipe: BinaryIO) -> "ChildTask":
         """Take what :mod:`worker.supervising` has written down."""
         folder, data_dir = Path(document["folder"]), Path(document["data_dir"])
-        return cls(document["request"], document["files"], folder, data_dir, pipe)
+        task, share, request = document["task"], document["share"], document["job"]
+        return cls(task, share, request, document["files"], folder, data_dir, pipe)
 
-    @property
-    def kind(self) -> str:
-        """Kind of job."""
-        return str(self.request["kind"])
-
-    def file(self, field: str) -> Path | None:
-        """Return the path of an upload that a field of the request names."""
-        digest = self.request.get(field)
-        return None if digest is None else Path(self.files[digest])
+    def job(self) -> JobDocument:
+        """Read the document of the job that the task belongs to."""
+        assert self.request is not None  # noqa: S101 -- asked only by tasks of jobs
+        return find_kind(self.request["kind"]).document.parse(self.request)
 
     def progress(self, phase: str, completed: int, total: int, **data: Any) -> None:
         """Tell how far the task has come."""

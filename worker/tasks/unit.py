@@ -3,16 +3,16 @@
 from raiw.masks import MaskSet
 from raiw.pipeline import craft_mask, origin_of
 from worker.tasks.craft import deliver, inputs
-from worker.tasks.task import Task
+from worker.tasks.task import ChildTask
 
 
-def run(task: Task) -> None:
+def run(task: ChildTask) -> None:
     """Craft the layers at the positions that are asked for."""
     spec, scores = inputs(task)
     plan = spec.plan(scored=scores is not None)
     masks = [
         craft_mask(plan.layers[position], plan.algorithm, spec.craft, scores)
-        for position in task.request["positions"]
+        for position in task.share["positions"]
     ]
     origin = origin_of(spec, scores)
     own = {"layers": [mask.layer.model_dump(mode="json") for mask in masks]}

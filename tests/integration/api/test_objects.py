@@ -12,7 +12,7 @@ import raiw
 from raiw.canonical import digest_of
 from service.jobs.services import Services
 from service.store import masks as stored_masks
-from service.store.tables import MaskChunk, Masks
+from service.store.tables import MaskChunkRow, MasksRow
 from tests.integration.api.servers import Server, assert_problem
 from tests.integration.api.test_uploads import begin, files_left, patch, put, request_head, scores
 
@@ -120,9 +120,9 @@ def made(server: Server, http: httpx.Client) -> str:
     return job_id
 
 
-def row(server: Server) -> Masks:
+def row(server: Server) -> MasksRow:
     with server.services.database.read() as session:
-        return session.get_one(Masks, CRAFTED.digest)
+        return session.get_one(MasksRow, CRAFTED.digest)
 
 
 def spoil(server: Server, *, lose: bool) -> None:
@@ -132,7 +132,7 @@ def spoil(server: Server, *, lose: bool) -> None:
         services.artifacts.delete(found.file_sha256) if lose else flip(services, found.file_sha256)
         return
     with services.database.write() as session:
-        chunk = session.get_one(MaskChunk, (CRAFTED.digest, 0))
+        chunk = session.get_one(MaskChunkRow, (CRAFTED.digest, 0))
         if lose:
             session.delete(chunk)
         else:
@@ -201,7 +201,7 @@ def test_masks_that_a_training_waits_for_are_not_removed(keeper, client):
     with keeper.services.database.write() as session:  # masks of a network that can be trained
         layers = [{"name": "fc", "facts": {"shape": [64, 256]}}]
         document = {**row(keeper).document, "layers": layers[:0]}
-        session.execute(update(Masks).values(document=document))
+        session.execute(update(MasksRow).values(document=document))
     body = {"kind": "train", "network": "digits-cnn", "data": "digits", "masks": CRAFTED.digest}
     job = client.post("/v1/jobs", json=body).json()
     assert assert_problem(client.delete(MASKS), 409, "in-use")["details"]["job_id"] == job["id"]

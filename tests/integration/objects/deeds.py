@@ -18,7 +18,7 @@ from service.jobs.scrub import Report, scrub
 from service.jobs.services import Services
 from service.jobs.submit import submit
 from service.jobs.uploads import put_blob
-from service.store.tables import Unit
+from service.store.tables import UnitRow
 from tests.integration.pools import pool
 from worker.runner import run_job
 
@@ -78,7 +78,7 @@ def spoil(services: Services, digest: str) -> None:
 
 def unit_files(services: Services) -> list[str]:
     with services.database.read() as session:
-        return [name for name in session.scalars(select(Unit.artifact)) if name]
+        return [name for name in session.scalars(select(UnitRow.artifact)) if name]
 
 
 def scrubbed(services: Services, *, dry_run: bool = False) -> Report:

@@ -22,7 +22,7 @@ from service.jobs.uploads import find_blob
 from service.settings import Settings
 from service.store import objects, units
 from service.store.artifacts import Artifacts
-from service.store.tables import Blob, Unit
+from service.store.tables import BlobRow, UnitRow
 from tests.integration.objects.deeds import (
     CRAFTED,
     SPEC,
@@ -117,7 +117,7 @@ def test_a_file_that_another_row_names_stays(start: Open) -> None:
     assert services.artifacts.has(blob)
     with services.database.write() as session:
         before = services.database.now(session) - timedelta(days=2)
-        session.execute(update(Unit).values(touched_at=before))
+        session.execute(update(UnitRow).values(touched_at=before))
     keep_house(services)
     assert not services.artifacts.has(blob)
 
@@ -179,7 +179,7 @@ def test_storing_and_removing_at_once_leave_rows_and_files_in_pairs(start: Open)
     for thread in threads:
         thread.join()
     with services.database.read() as session:
-        rows = set(session.scalars(select(Blob.digest)))
+        rows = set(session.scalars(select(BlobRow.digest)))
     assert rows == {digest for digest in digests if services.artifacts.has(digest)}
 
 
