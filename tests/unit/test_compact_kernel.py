@@ -146,6 +146,8 @@ def geometry(place, value):
         {"shared": 16},
         {"threads": 0},
         {"geometry": geometry(1, 2)},
+        {"geometry": geometry(1, 2), "outputs": np.zeros(2, np.float32)},
+        {"geometry": geometry(2, 2), "weights": np.ones(4, np.float32)},
         {"geometry": geometry(2, 2)},
         {"geometry": geometry(3, 0)},
         {"geometry": geometry(4, -1)},
