@@ -25,7 +25,7 @@ class CraftedLayer:
     """Edges the greedy pass could not place, over all groups."""
     kept_score: float | None
     """Sum of the kept scores, exact and rounded once; None where there are no scores, or where
-    the sum is no finite number."""
+    the sum is not a finite number."""
 
 
 def craft_layer(

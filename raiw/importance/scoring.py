@@ -101,7 +101,7 @@ def score(
     InvalidInput
         The method or an option is unknown, data or labels are missing, or the model cannot run.
     InvalidImportance
-        A score is no finite number; the message names the layer.
+        A score is not a finite number; the message names the layer.
 
     Examples
     --------
@@ -137,7 +137,7 @@ def _checked(name: str, array: npt.NDArray[np.float64]) -> npt.NDArray[np.float3
         single = array.astype(np.float32)
     if not np.isfinite(single).all():
         raise InvalidImportance(
-            f"layer {name!r}: a score is no finite number; look for NaN in the weights or data, "
+            f"layer {name!r}: a score is not a finite number; look for NaN in the weights or data, "
             f"or for a loss that overflows",
             layer=name,
         )

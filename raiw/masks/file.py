@@ -162,19 +162,19 @@ def decode(data: mmap | bytes) -> Content:
     Raises
     ------
     InvalidMasks
-        The bytes are no mask file, or a damaged one.
+        The bytes are not a mask file, or are damaged.
     """
     try:
         header = read_header(data, len(data), max_metadata=MAX_HEADER_BYTES)
     except (InvalidTensors, TooLarge) as error:
-        raise InvalidMasks(f"no mask file: {error.message}") from None
+        raise InvalidMasks(f"this is not a mask file: {error.message}") from None
     document = _read_metadata(header)
     try:
         origin = Origin.model_validate(document)
         certificate = _Certificate.model_validate(document)
         layers = _LAYERS.validate_python(origin.spec["layers"])
     except (ValidationError, KeyError) as error:
-        raise InvalidMasks(f"the mask file's metadata makes no sense: {error}") from None
+        raise InvalidMasks(f"the mask file's metadata cannot be read: {error}") from None
     _check_agreement(header, layers, certificate.layers)
     masks = tuple(
         Mask(
@@ -201,7 +201,7 @@ def _read_metadata(header: Header) -> dict[str, Any]:
     """Return the metadata document, every bit of it checked."""
     if header.metadata.keys() != {METADATA_KEY}:
         raise InvalidMasks(
-            f"a safetensors file, but no mask file: its metadata must have the one key "
+            f"a safetensors file, but not a mask file: its metadata must have the one key "
             f"{METADATA_KEY!r}"
         )
     try:
@@ -229,7 +229,9 @@ def _check_agreement(
     wanted = {f"{layer.name}.bitmask": ("U8", _packed_shape(layer.graph_shape)) for layer in layers}
     found = {name: (tensor.dtype, tensor.shape) for name, tensor in header.tensors.items()}
     certified = [(record.name, record.facts.shape, record.facts.groups) for record in records]
-    if found != wanted or certified != [(y.name, y.graph_shape, y.groups) for y in layers]:
+    if found != wanted or certified != [
+        (layer.name, layer.graph_shape, layer.groups) for layer in layers
+    ]:
         raise InvalidMasks("the mask file's tensors or statistics are not those of its layers")
 
 

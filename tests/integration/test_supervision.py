@@ -225,7 +225,7 @@ def test_a_lease_is_not_renewed_for_ever(opened) -> None:
         return JobStatus.RUNNING
 
     with Lease(process, renew, timeout_seconds=0.1) as lease:
-        eventually(lambda: "lease" not in {thread.name for thread in threading.enumerate()})
+        eventually(lambda: "lease" not in {thread.name for thread in threading.enumerate()}, 60)
         assert set(renewed) == {timedelta(seconds=1)}
         with pytest.raises(TimedOut, match=r"longer than its 0\.1 s"):
             lease.check()
