@@ -110,7 +110,7 @@ def from_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
     except RecursionError:
         document = None
     if not isinstance(document, dict):
-        raise ValueError(f"its metadata have no JSON object under the key {METADATA_KEY!r}")  # noqa: TRY004 -- of the value's form
+        raise ValueError(f"its metadata has no JSON object under the key {METADATA_KEY!r}")  # noqa: TRY004 -- of the value's form
     return document
 
 
