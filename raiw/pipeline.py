@@ -5,9 +5,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from raiw.algorithms import ALGORITHMS
+from raiw.algorithms import ALGORITHMS, BOUNDS_REVISION
 from raiw.crafting.bounds.certificate import certify_layer
 from raiw.crafting.layer import craft_layer
+from raiw.kernels.exact import kept_score
 from raiw.masks.file import Origin
 from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet
@@ -82,7 +83,9 @@ def craft(
         masks.append(craft_mask(planned, plan.algorithm, spec.craft, scores))
         if on_layer is not None:
             on_layer(len(masks), len(plan.layers), masks[-1])
-    return MaskSet(masks, origin_of(spec, scores))
+    if scores is None or not scores.waits:
+        return MaskSet(masks, origin_of(spec, scores))
+    return MaskSet(masks, lambda: origin_of(spec, scores))
 
 
 def craft_mask(
@@ -91,15 +94,23 @@ def craft_mask(
     """Craft one layer of a plan: its scores, its graph, its certificate and its facts."""
     scores = None if importance is None else importance.scores(planned)
     crafted = craft_layer(planned, algorithm, craft.seed, scores)
-    bounded = craft.certify and ALGORITHMS[algorithm].regular
-    certificate = certify_layer(planned, crafted.graph, scores) if bounded else None
+    kept = bound = None
+    if scores is not None:
+        bounded = craft.certificate(algorithm)
+        certificate = bounded and certify_layer(
+            planned, crafted.graph, scores, tight=bounded == "tight"
+        )
+        if certificate:
+            kept, bound = certificate.kept_score, certificate.upper_bound
+        else:
+            kept = kept_score(crafted.graph, scores)
     return Mask(
         layer=planned.layer,
         graph=crafted.graph,
         requested=planned.edges,
         completed=crafted.completed,
-        kept_score=crafted.kept_score,
-        upper_bound=None if certificate is None else certificate.upper_bound,
+        kept_score=kept,
+        upper_bound=bound,
         facts=describe(crafted.graph, planned.layer.groups),
     )
 
@@ -121,6 +132,7 @@ def mask_key(
     return {
         "planned": layer | {"layer": planned.layer.keyed()},
         "algorithm": [entry.name, entry.revision],
+        "bounds": BOUNDS_REVISION if importance and craft.certificate(algorithm) else None,
         "craft": craft.keyed(without=UNKEYED_OF_CRAFT),
         "importance": None if importance is None else importance.key,
     }
@@ -128,12 +140,14 @@ def mask_key(
 
 def origin_of(spec: Spec, importance: Importance | None) -> Origin:
     """Return what goes into the mask file about where masks came from."""
-    algorithm = ALGORITHMS[spec.algorithm(scored=importance is not None)]
+    scored = importance is not None
+    algorithm = ALGORITHMS[spec.algorithm(scored=scored)]
     return Origin(
         spec=spec.canonical(),
         algorithm=algorithm.name,
         revision=algorithm.revision,
         seed=spec.craft.seed,
+        certificate=spec.craft.certificate(algorithm.name) if scored else None,
         importance=None if importance is None else importance.digest,
         scored_by=None if importance is None else importance.provenance,
     )

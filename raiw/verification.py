@@ -16,10 +16,13 @@ from raiw.kernels.exact import kept_score
 from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet, load
 from raiw.scores.importance import Importance, open_importance
-from raiw.specs.crafting import ImportanceReading
+from raiw.specs.crafting import BoundKind, ImportanceReading
 from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
 from raiw.statistics import describe
+
+_OLDER_BOUNDS = 1e-3
+"""An older raiw found its bounds by another descent: they may lie so much lower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +194,18 @@ def _claim_faults(masks: MaskSet) -> Iterator[str]:
             continue
         elif not _certified(masks):
             yield f"layer {mask.name!r}: claims a bound of {bound}, but its spec certifies none"
+        elif masks.origin.certificate not in (None, _certified(masks)):
+            yield (
+                f"layer {mask.name!r}: claims a {masks.origin.certificate} bound, its spec asks "
+                f"for a {_certified(masks)} one"
+            )
         elif kept is None or kept > bound:
             yield f"layer {mask.name!r}: claims a score of {kept} under a bound of {bound}"
 
 
-def _certified(masks: MaskSet) -> bool:
-    return masks.spec.craft.certify and ALGORITHMS[masks.spec.algorithm(scored=True)].regular
+def _certified(masks: MaskSet) -> BoundKind | None:
+    """Return the kind of bound that the spec asks for."""
+    return masks.spec.craft.certificate(masks.spec.algorithm(scored=True))
 
 
 def _importance_faults(masks: MaskSet, importance: Importance) -> Iterator[str]:
@@ -215,12 +224,19 @@ def _importance_faults(masks: MaskSet, importance: Importance) -> Iterator[str]:
 def _certificate_faults(masks: MaskSet, importance: Importance) -> Iterator[str]:
     if not _certified(masks):
         return
+    older = masks.origin.certificate is None
+    tight = older or masks.origin.certificate == "tight"
     for planned in masks.spec.plan(scored=True).layers:
         mask = masks[planned.name]
-        found = certify_layer(planned, mask.graph, importance.scores(planned))
-        bound, claimed = None if found is None else found.upper_bound, mask.upper_bound
-        if bound == claimed or (bound is not None and claimed is not None and bound < claimed):
+        scores = importance.scores(planned)
+        found = scores is not None and certify_layer(planned, mask.graph, scores, tight=tight)
+        bound, claimed = found.upper_bound if found else None, mask.upper_bound
+        if bound == claimed:
             continue
+        if bound is not None and claimed is not None:
+            slack = _OLDER_BOUNDS * abs(bound) if older else 0.0
+            if bound <= claimed + slack:
+                continue
         yield (
             f"layer {mask.name!r}: graphs can keep a score of {bound} by these scores, "
             f"of {claimed} by the masks"

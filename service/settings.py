@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     masks_in_database_bytes: Annotated[int, Field(ge=0)] = 256 << 20
     """Mask files above this size are kept in the artifact folder instead of the database."""
 
-    lease_seconds: Seconds = 60
+    lease_seconds: Seconds = 20
     """A worker that stays silent for so long has lost its job."""
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
     job_timeout_seconds: Seconds = 6 * 3600

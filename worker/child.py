@@ -24,12 +24,14 @@ from typing import Any
 from raiw import extras
 from raiw.algorithms import ALGORITHMS
 from raiw.errors import RaiwError
+from raiw.pipeline import craft
 from service.contract.problems import problem_of
 from service.tether import TIED, tie
 from worker.problems import INTERNAL, out_of_memory
 from worker.tasks import job
 from worker.tasks.task import FILE, ChildTask
 
+_EXAMPLE = "raiw/vgg16-d16"
 _WITHOUT_TORCH = ("craft", "unit", "join", "measure")
 LENGTH = 8
 """Bytes of a number on the socket: that of a process, or the size of what follows."""
@@ -44,14 +46,21 @@ def main() -> None:
         tie(int(os.environ[TIED]))
         _run(json.loads((Path(sys.argv[1]) / FILE).read_text("utf-8")))
     else:
-        for name in _WITHOUT_TORCH:
-            extras.load(f"worker.tasks.{name}")
-        for algorithm in ALGORITHMS.values():
-            algorithm.load()
-        gc.freeze()  # else the first collection in a fork would copy every page
-        with socket.socket(fileno=int(sys.argv[1])) as control:
+        _get_ready()
+        control = socket.socket(fileno=int(sys.argv[1]))
+        with control, contextlib.suppress(ConnectionError):
             while order := _receive(control):
                 _fork(control, *order)
+
+
+def _get_ready() -> None:
+    """Do once what every fork would have to do."""
+    for kind in _WITHOUT_TORCH:
+        extras.load(f"worker.tasks.{kind}")
+    for algorithm in ALGORITHMS.values():
+        algorithm.load()
+    craft(_EXAMPLE).to_bytes()  # the allocator learns to keep memory, which halves what follows
+    gc.freeze()  # else the first collection in a fork would copy every page
 
 
 def _receive(control: socket.socket) -> tuple[dict[str, Any], int] | None:

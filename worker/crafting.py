@@ -31,7 +31,7 @@ def run_craft(
     """
     services = process.services
     shared, recorder = SharedJob.of(process, job, document), Recorder(services, attempt, lease)
-    if len(shared.units) > 1:
+    if shared.is_large:
         done = shared.craft(lease.check, recorder)
     else:
         done = supervise(process, shared.order("craft"), lease.check, recorder)
@@ -63,6 +63,8 @@ def _store(services: Services, attempt: jobs.Attempt, recorder: Recorder, done: 
             in_database_bytes=most,
             now=now,
         )
+        if (last := done.progress) is not None:
+            jobs.report(session, attempt, last["phase"], last["completed"], last, now)
         if not jobs.succeed(session, attempt, digest, now):
             # Taken away, or canceled at the last moment; an end that is not won changes nothing.
             raise Canceled("canceled at the last moment")

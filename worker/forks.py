@@ -34,6 +34,8 @@ class ForkServer:
     def __init__(self) -> None:
         self._program: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._dying = False
+        """Whether the end of the last process has not been heard of yet."""
 
     @property
     def pid(self) -> int | None:
@@ -67,6 +69,7 @@ class ForkServer:
             self._program.kill()
             self._program.wait()
         self._control = self._program = None
+        self._dying = False
 
     def fork(
         self,
@@ -93,6 +96,7 @@ class ForkServer:
     def _send(self, order: bytes, output: int, pipe: int) -> "Fork":
         self.open()
         assert self._control is not None  # noqa: S101 -- opened above
+        self._bury()
         socket.send_fds(self._control, [len(order).to_bytes(LENGTH, "big")], [pipe])
         self._control.sendall(order)
         number = self._control.recv(LENGTH, socket.MSG_WAITALL)
@@ -100,9 +104,26 @@ class ForkServer:
             raise ConnectionResetError
         return Fork(self, self._control, int.from_bytes(number, "big"), output)
 
+    def forget(self) -> None:
+        """Take note that nobody will kill the last process again: its number may be used anew."""
+        if self._control is not None:
+            with contextlib.suppress(OSError):  # what forks has ended too
+                self._control.sendall(ENDED)
+            self._dying = True
+
+    def _bury(self) -> None:
+        """Wait for the end of the last process, which has been killed."""
+        assert self._control is not None  # noqa: S101 -- the caller has opened it
+        if self._dying:
+            self._control.settimeout(_DYING_SECONDS)
+            if self._control.recv(len(ENDED)) != ENDED:
+                raise ConnectionResetError
+            self._control.settimeout(None)
+            self._dying = False
+
 
 class Fork:
-    """A process under way, between ``with`` and its end: then it and all it started are gone."""
+    """A process under way, between ``with`` and its end, where it and all it started are killed."""
 
     def __init__(self, server: ForkServer, control: socket.socket, pid: int, output: int) -> None:
         self.pid = pid
@@ -122,14 +143,7 @@ class Fork:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         os.close(self._output)
-        try:
-            self._control.settimeout(_DYING_SECONDS)
-            if self._control.recv(len(ENDED)) != ENDED:
-                raise ConnectionResetError
-            self._control.sendall(ENDED)
-            self._control.settimeout(None)
-        except OSError:
-            self._server.close()
+        self._server.forget()
 
     def messages(self, check: Callable[[], None]) -> Iterator[tuple[dict[str, Any], bytes]]:
         """Yield what the process tells until it has ended.

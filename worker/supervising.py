@@ -72,12 +72,14 @@ class Done:
     """Paths by name."""
     content: bytes
     """The bytes of the file that it has handed over, if it did."""
+    progress: dict[str, Any] | None
+    """What it has to tell besides, to be recorded with the result."""
 
 
 def supervise(
     process: PoolProcess, order: Order, check: Callable[[], None], on_event: OnEvent
 ) -> Done:
-    """Have a process of its own do something, and return what it has made; it is gone then.
+    """Have a process of its own do something, and return what it has made; it is killed then.
 
     Parameters
     ----------
@@ -108,7 +110,8 @@ def supervise(
             if event == "failed":
                 raise Failed(message["error"]["detail"], problem=message["error"])
             if event == "done":
-                return Done(message["report"], message.get("files", {}), content)
+                files, progress = message.get("files", {}), message.get("progress")
+                return Done(message["report"], files, content, progress)
             on_event(event, message)
     raise Killed("its process ended without a word")
 

@@ -11,7 +11,6 @@ from raiw.crafting.randomness import Stream
 from raiw.errors import Infeasible
 from raiw.graphs import Graph
 from raiw.kernels.cells import Scores
-from raiw.kernels.exact import kept_score
 from raiw.specs.plan import PlannedLayer
 
 
@@ -23,9 +22,6 @@ class CraftedLayer:
     """Shape ``(out, in/groups)``."""
     completed: int
     """Edges the greedy pass could not place, over all groups."""
-    kept_score: float | None
-    """Sum of the kept scores, exact and rounded once; None where there are no scores, or where
-    the sum is not a finite number."""
 
 
 def craft_layer(
@@ -73,6 +69,4 @@ def craft_layer(
         bits = np.concatenate([one.graph.bits for one in built])
     if planned.group_outputs > 1:
         bits = np.repeat(bits, planned.group_outputs, axis=0)
-    graph = Graph(planned.shape, bits)
-    kept = None if scores is None else kept_score(graph, scores)
-    return CraftedLayer(graph, sum(one.completed for one in built), kept)
+    return CraftedLayer(Graph(planned.shape, bits), sum(one.completed for one in built))

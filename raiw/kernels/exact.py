@@ -24,21 +24,26 @@ class ExactSum:
 
     def __init__(self) -> None:
         self._bins = np.zeros((2, _EXPONENTS), np.int64)
-        self._units = 0
 
     def add(self, values: Iterable[float]) -> None:
-        """Add some numbers, one by one."""
-        for value in values:
-            numerator, denominator = float(value).as_integer_ratio()
-            self._units += numerator * (_UNIT // denominator)
+        """Add some numbers."""
+        kernels.add_numbers(np.fromiter(values, np.float64), self._bins)
 
-    def add_kept(self, scores: Scores, bits: Bits) -> None:
-        """Add the scores of a graph's edges."""
-        kernels.add_kept(cells(scores), bits, self._bins)
+    def add_kept(self, scores: Scores, bits: Bits) -> tuple[Floats, Floats]:
+        """Add the scores of a graph's edges; return the lowest of every output and input."""
+        levels = np.empty(scores.shape[0]), np.empty(scores.shape[1])
+        kernels.survey_kept(cells(scores), bits, self._bins, *levels)
+        return levels
 
-    def add_reduced(self, scores: Scores, out_prices: Floats, in_prices: Floats) -> None:
-        """Add ``max(s - α_u - β_v, 0)`` over all cells."""
-        kernels.add_reduced(cells(scores), out_prices, in_prices, self._bins)
+    def add_reduced(
+        self, scores: Scores, out_prices: Floats, in_prices: Floats
+    ) -> tuple[float, float]:
+        """Add ``max(s - α_u - β_v, 0)`` over all cells; return the range of the finite scores."""
+        return kernels.add_reduced(cells(scores), out_prices, in_prices, self._bins)
+
+    def include(self, other: "ExactSum") -> None:
+        """Add another sum."""
+        self._bins += other._bins  # noqa: SLF001 -- of the same class
 
     def total(self) -> float:
         """Return the sum, rounded to the nearest float64.
@@ -50,11 +55,14 @@ class ExactSum:
         """
         if self._bins[:, -1].any():
             raise OverflowError("a term is not finite")
-        units = sum(
+        used = np.flatnonzero(self._bins.any(axis=0))
+        units: int = sum(
             (low + (high << 26)) << max(exponent, 1)
-            for exponent, (low, high) in enumerate(self._bins.T.tolist())
+            for exponent, (low, high) in zip(
+                used.tolist(), self._bins[:, used].T.tolist(), strict=True
+            )
         )
-        return (units + self._units) / _UNIT
+        return units / _UNIT
 
 
 def kept_score(graph: Graph, scores: Scores) -> float | None:

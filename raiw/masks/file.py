@@ -11,6 +11,8 @@ keys has no fixed byte order:
     The content digest, the identity of the masks; see :func:`content_digest`.
 ``spec``, ``algorithm``, ``revision``, ``seed``, ``importance``
     Canonical spec, the algorithm with its revision, seed, digest of the importance file or null.
+``certificate``
+    ``quick`` or ``tight``, the kind of the upper bounds; only where there are some.
 ``scored_by``
     How the scores were computed, as :func:`raiw.score` notes it in their file; else null.
 ``layers``
@@ -36,6 +38,7 @@ from raiw.canonical import canonical_json, digest_of_chunks, digest_of_json
 from raiw.errors import InvalidMasks, InvalidTensors, TooLarge
 from raiw.graphs import Graph
 from raiw.masks.mask import Mask
+from raiw.specs.crafting import BoundKind
 from raiw.specs.document import Digest
 from raiw.specs.layers import Conv, Layer, Linear
 from raiw.statistics import LayerFacts
@@ -66,6 +69,9 @@ class Origin(BaseModel):
     revision: Count
     seed: Count
     importance: Digest | None
+    certificate: BoundKind | None = None
+    """The kind of bound; None where there is none, or where an older raiw wrote the file, whose
+    bounds are all tight. Then the file has no such key."""
     scored_by: dict[str, Any] | None = None
     """Method, revision and options of the scores, where their file notes them."""
 
@@ -112,8 +118,9 @@ def content_digest(masks: Iterable[Mask]) -> str:
 
 def describe_masks(origin: Origin, masks: Iterable[Mask], digest: str) -> dict[str, Any]:
     """Return the metadata document of a mask file."""
+    uncertified = {"certificate"} if origin.certificate is None else set()
     document = {
-        **origin.model_dump(mode="json"),
+        **origin.model_dump(mode="json", exclude=uncertified),
         "format": FORMAT,
         "digest": digest,
         "layers": [_record(mask) for mask in masks],

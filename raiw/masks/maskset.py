@@ -1,6 +1,6 @@
 """The masks of one network, with where they came from."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,24 @@ class MaskSet(Mapping[str, Mask]):
     """
 
     def __init__(
-        self, masks: Iterable[Mask], origin: Origin, *, claimed_digest: str | None = None
+        self,
+        masks: Iterable[Mask],
+        origin: Origin | Callable[[], Origin],
+        *,
+        claimed_digest: str | None = None,
     ) -> None:
         self._masks = {mask.name: mask for mask in masks}
-        self.origin = origin
+        self._origin = origin
         self.claimed_digest = claimed_digest
         """What the file said of itself; :func:`raiw.verify` compares it with ``digest``."""
+
+    @cached_property
+    def origin(self) -> Origin:
+        """What the masks were made from; digests the scores when it is first asked for."""
+        return self._origin if isinstance(self._origin, Origin) else self._origin()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_origin": self.origin}
 
     def __getitem__(self, name: str) -> Mask:
         try:

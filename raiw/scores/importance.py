@@ -37,12 +37,36 @@ class Importance:
         self.source = source
         self._tensors = check_header(source.header, spec)
         self._reading = spec.importance or ImportanceReading()
+        self._prints: dict[str, int] = {}
         self._magnitude = self._reading.method == "magnitude"
 
     @property
     def digest(self) -> str:
-        """Digest of the file, or of the file that :func:`write_scores` makes of the arrays."""
-        return self.source.digest
+        """Digest of the file, or of the file that :func:`write_scores` makes of the arrays.
+
+        Raises
+        ------
+        InvalidImportance
+            An array was changed after :meth:`scores` read it.
+        """
+        digest = self.source.digest
+        for name, known in self._prints.items():
+            if self.source.keeps and _survey(self.source.read(self._tensors[name]))[1] != known:
+                raise InvalidImportance(
+                    f"layer {name!r}: its scores have changed since the masks were crafted, which "
+                    f"record where they came from when they are saved or first asked: craft again, "
+                    f"or give craft a copy",
+                    layer=name,
+                )
+        return digest
+
+    @property
+    def waits(self) -> bool:
+        """Whether the digest can wait until it is asked for: of arrays that are seldom changed.
+
+        A file may be gone by then, and tensors of torch go on being trained.
+        """
+        return self.source.keeps
 
     @property
     def key(self) -> dict[str, Any]:
@@ -71,7 +95,9 @@ class Importance:
             return None
         tensor = self._tensors[planned.name]
         values = self.source.read(tensor)
-        _check_values(values, planned.name, tensor.name, weights=self._magnitude)
+        self._prints[planned.name] = _check_values(
+            values, planned.name, tensor.name, weights=self._magnitude
+        )
         if tensor.shape != planned.shape:
             values = _sum_taps(values, planned.layer)
             if np.isposinf(values.max()):
@@ -107,6 +133,9 @@ class Importance:
 class Source(Protocol):
     """Where tensors come from."""
 
+    keeps: bool
+    """Whether the digest can wait, because the tensors stay as they are most likely."""
+
     @property
     def header(self) -> Header:
         """Names, types and shapes."""
@@ -125,6 +154,8 @@ class Source(Protocol):
 
 class ScoreFile:
     """A safetensors file, mapped into memory; only the layers that are read are touched."""
+
+    keeps = False
 
     def __init__(self, path: Path, digest: str | None = None) -> None:
         if not path.is_file():
@@ -163,6 +194,7 @@ class ScoreArrays:
         used = check_header(Header(described, 0), spec)
         self._arrays = arrays
         self.provenance: dict[str, Any] | None = getattr(arrays, "provenance", None)
+        self.keeps = not any(hasattr(arrays[tensor.name], "detach") for tensor in used.values())
         self._start, tensors = write_header((t.name, t.dtype, t.shape) for t in used.values())
         self.header = Header({tensor.name: tensor for tensor in tensors}, 0)
 
@@ -247,11 +279,16 @@ def _as_numpy(array: Any) -> npt.NDArray[Any]:
     return np.asarray(array.contiguous().view(torch.uint16).numpy().view(ml_dtypes.bfloat16))
 
 
-def _check_values(values: Scores, layer: str, tensor: str, *, weights: bool) -> None:
-    by_row = as_native(values).reshape(len(values), -1)
-    bad = kernels.find_bad(cells(by_row), weights)
+def _survey(values: Scores, *, weights: bool = False) -> tuple[int, int]:
+    """Return where the first value is that is no score, and a print of all bytes."""
+    return kernels.survey(cells(as_native(values).reshape(len(values), -1)), weights)
+
+
+def _check_values(values: Scores, layer: str, tensor: str, *, weights: bool) -> int:
+    """Require scores; return the print of their bytes."""
+    bad, bytes_print = _survey(values, weights=weights)
     if bad < 0:
-        return
+        return bytes_print
     position = tuple(int(i) for i in np.unravel_index(bad, values.shape))
     allowed = (
         "weights must be finite" if weights else "scores must be numbers; -inf forbids an edge"

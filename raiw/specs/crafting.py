@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from raiw.algorithms import ALGORITHMS
 from raiw.specs.document import WHOLE, Document
 from raiw.specs.limits import AtMost
 
@@ -22,6 +23,9 @@ Edges = Annotated[int, Field(ge=0, strict=True), WHOLE]
 Parameters = Annotated[int, Field(ge=0, strict=True), WHOLE]
 EdgesOfM = Annotated[int, Field(ge=0, le=MAX_M, strict=True), WHOLE]
 GroupOutputs = Annotated[int, Field(ge=1, le=1 << 16, strict=True), WHOLE]
+
+BoundKind = Literal["quick", "tight"]
+"""How far the descent of a bound goes."""
 
 LAYER_TARGETS = ("degree", "density", "edges", "n", "dense")
 
@@ -92,9 +96,10 @@ class Craft(Document):
     group_outputs: GroupOutputs = 1
     """So many consecutive outputs share one set of inputs: they are one vertex of the graph that
     is crafted, whose score is the sum of theirs. Targets still count edges of single outputs."""
-    certify: Annotated[bool, Field(strict=True)] = True
-    """Bound the score that any graph could keep, so that the masks tell how good they are. Costs
-    some tens of reads of the scores, many times the crafting itself."""
+    certify: Annotated[bool, Field(strict=True)] | Literal["tight"] = True
+    """Bound the score that any graph could keep, so that the masks tell how good they are. It costs
+    about as much as crafting. ``tight`` goes on until the bound falls no more, and proves optimal
+    graphs optimal: tens of reads of the scores."""
     rules: Annotated[tuple[Rule, ...], AtMost(MAX_RULES)] = ()
     """Exceptions by layer name."""
 
@@ -115,6 +120,15 @@ class Craft(Document):
                 f"parameters or flops with it"
             )
         return self
+
+    def certificate(self, algorithm: str) -> BoundKind | None:
+        """Return the kind of bound that scored masks of an algorithm get, None where they get none.
+
+        Only the degree contract on both sides has one.
+        """
+        if not (self.certify and ALGORITHMS[algorithm].regular):
+            return None
+        return "tight" if self.certify == "tight" else "quick"
 
 
 class ImportanceReading(Document):

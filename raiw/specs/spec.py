@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from raiw import catalogue, extras
-from raiw.algorithms import ALGORITHMS
+from raiw.algorithms import ALGORITHMS, BOUNDS_REVISION
 from raiw.canonical import digest_of_json
 from raiw.errors import InvalidSpec, TooLarge
 from raiw.names import check_name
@@ -275,13 +275,14 @@ class Spec(Document):
         the mask file repeats them.
         """
         algorithm = ALGORITHMS[self.algorithm(scored=importance is not None)]
-        return digest_of_json(
-            {
-                "spec": self.keyed(),
-                "algorithm": [algorithm.name, algorithm.revision],
-                "importance": importance,
-            }
-        )
+        covered: dict[str, Any] = {
+            "spec": self.keyed(),
+            "algorithm": [algorithm.name, algorithm.revision],
+            "importance": importance,
+        }
+        if importance is not None and self.craft.certificate(algorithm.name):
+            covered["bounds"] = BOUNDS_REVISION
+        return digest_of_json(covered)
 
 
 def _from_catalogue(value: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from raiw import kernels
 from raiw.graphs import Degrees, Graph
 from raiw.statistics.connectivity import components
 from raiw.statistics.entropy import quadratic_entropy, regularity
@@ -68,8 +69,11 @@ def describe(graph: Graph, groups: int = 1) -> LayerFacts:
         The groups do not divide the outputs.
     """
     parts = list(graph.split(groups))
-    out_degrees = graph.out_degrees()
-    in_degrees = np.concatenate([part.in_degrees() for part in parts])
+    by_output = np.empty((groups, graph.shape[0] // groups), np.int64)
+    by_input = np.empty((groups, graph.shape[1]), np.int64)
+    for part, outs, ins in zip(parts, by_output, by_input, strict=True):
+        kernels.count_degrees(part.bits, graph.shape[1], outs, ins)
+    out_degrees, in_degrees = by_output.reshape(-1), by_input.reshape(-1)
     return LayerFacts(
         shape=graph.shape,
         groups=groups,

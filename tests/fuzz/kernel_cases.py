@@ -125,8 +125,12 @@ def _sums(case: Case) -> Array:
     return case.rng.choice(np.array([0, 0, 5, 2**63 - 1, -(2**63)]), (2, 2048))
 
 
-def add_kept(case: Case) -> Args:
-    return [case.scores(), case.graph(), _sums(case)]
+def add_numbers(case: Case) -> Args:
+    return [case.doubles(case.side()), _sums(case)]
+
+
+def survey_kept(case: Case) -> Args:
+    return [case.scores(), case.graph(), _sums(case), *(case.doubles(n) for n in case.shape)]
 
 
 def _priced(case: Case) -> Args:
@@ -145,8 +149,13 @@ def mark_best(case: Case) -> Args:
     return [*_priced(case), *(case.doubles(n) for n in case.shape), case.graph()]
 
 
-def find_bad(case: Case) -> Args:
+def survey(case: Case) -> Args:
     return [case.scores(), case.chance(0.5)]
+
+
+def count_degrees(case: Case) -> Args:
+    out, n_in = case.shape
+    return [case.graph(), n_in, np.zeros(out, np.int64), np.zeros(n_in, np.int64)]
 
 
 def finite_range(case: Case) -> Args:
@@ -154,8 +163,8 @@ def finite_range(case: Case) -> Args:
 
 
 def _ranked(case: Case, lines: int, others: int) -> Args:
-    return [case.scores(), case.doubles(others), case.doubles(lines), case.edges(others),
-            np.zeros((4, lines))]  # fmt: skip
+    return [case.scores(), case.doubles(others), case.doubles(lines), case.doubles(lines),
+            case.edges(others), np.zeros((3, lines))]  # fmt: skip
 
 
 def rank_rows(case: Case) -> Args:
@@ -164,6 +173,12 @@ def rank_rows(case: Case) -> Args:
 
 def rank_columns(case: Case) -> Args:
     return _ranked(case, *case.shape[::-1])
+
+
+def descend(case: Case) -> Args:
+    scores = case.scores()
+    return [scores, case.edges(scores.size), *(case.doubles(n) for n in case.shape), case.below(5),
+            case.one(0.0, 2e-5), case.one(0.0, 0.05), float(case.doubles(1)[0])]  # fmt: skip
 
 
 def settle(case: Case) -> Args:
@@ -189,8 +204,27 @@ def transposable(case: Case) -> Args:
 KERNELS: dict[str, Callable[[Case], Args]] = {
     function.__name__: function
     for function in (
-        *(greedy, complete, regular, uniform, add_kept, add_reduced, mark_above, mark_best),
-        *(find_bad, finite_range, rank_rows, rank_columns, settle, transposable),
+        *(
+            greedy,
+            complete,
+            regular,
+            uniform,
+            add_numbers,
+            survey_kept,
+            add_reduced,
+            mark_above,
+            mark_best,
+        ),
+        *(
+            survey,
+            finite_range,
+            count_degrees,
+            rank_rows,
+            rank_columns,
+            descend,
+            settle,
+            transposable,
+        ),
     )
 }
 

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -118,8 +118,11 @@ class Postgres:
         return [int(pid) for pid in children.read_text().split()]
 
     def crash(self) -> None:
-        """End it as a power cut does, and start it again."""
-        os.killpg(self._process.pid, signal.SIGKILL)
+        """End every process of it as a power cut does, and start it again."""
+        sessions = self._sessions()
+        for pid in (self._process.pid, *sessions):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._process.wait()
         self._start()
 
@@ -128,14 +131,21 @@ class Postgres:
         self._process.wait(timeout=240)
 
     def _start(self) -> None:
+        address = ("--host", "127.0.0.1", "--port", self._port)
+        self._launch()
+
+        def answers() -> bool:
+            if self._process.poll() is not None:  # what was killed has not let go of its memory yet
+                self._launch()
+            return self._run("pg_isready", *address).returncode == 0
+
+        eventually(answers)
+
+    def _launch(self) -> None:
         options = ["-D", self._data, "-p", self._port, "-k", self._data, "-F"]
         with (self._data.parent / "postgres.log").open("ab") as log:
             command = [self._programs / "postgres", *options]
-            self._process = subprocess.Popen(
-                command, stderr=log, cwd="/", process_group=0, **self._user
-            )
-        address = ("--host", "127.0.0.1", "--port", self._port)
-        eventually(lambda: self._run("pg_isready", *address).returncode == 0)
+            self._process = subprocess.Popen(command, stderr=log, cwd="/", **self._user)
 
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

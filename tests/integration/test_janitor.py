@@ -18,6 +18,7 @@ from sqlalchemy import func, select, update
 from raiw.errors import Unreachable
 from service.contract.jobs import JobStatus
 from service.contract.tasks import Queue
+from service.jobs import janitor
 from service.jobs.janitor import WINDOW, Janitor
 from service.jobs.queue import Broker as Client
 from service.jobs.services import Services
@@ -144,6 +145,21 @@ def test_a_broker_that_hangs_does_not_keep_a_lost_job_from_being_found(bench: Be
     finally:
         os.kill(bench.broker.pid, signal.SIGCONT)
         bench.janitor.stop()
+
+
+def test_workers_may_renew_their_leases_once_the_database_is_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job_id,) = bench.submit()
+    bench.janitor.sweep()
+    monkeypatch.setattr(janitor, "_ABSENCE_SECONDS", -1e9)
+    bench.lose_worker(job_id)
+    bench.janitor.sweep()
+    assert bench.status(job_id) == JobStatus.RUNNING
+    monkeypatch.setattr(janitor, "_ABSENCE_SECONDS", 1e9)
+    monkeypatch.setattr(bench.janitor, "_patient_until", 0)
+    bench.janitor.sweep()
+    assert bench.status(job_id) == JobStatus.QUEUED
 
 
 def test_the_broker_is_given_few_messages_in_the_order_of_the_jobs(bench: Bench) -> None:

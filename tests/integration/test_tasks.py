@@ -208,7 +208,7 @@ def test_a_canceled_run_stops_and_the_next_takes_it_up(worker: Stack, seed: int)
     job.cancel()
     with pytest.raises(JobCanceled):
         job.wait(300).require_digest()
-    assert not children(worker)
+    eventually(lambda: not children(worker), 10)
     again = train(worker, seed, epochs=60)
     assert again.cache == "created"
     eventually(lambda: epochs_told(worker, again.id), 90)
@@ -222,7 +222,7 @@ def test_a_run_out_of_time_fails_and_its_process_is_gone(worker: Stack, seed: in
     job = worker.http.post("/v1/jobs", json=body | {"timeout_seconds": 5}).json()
     ended = worker.wait(job["id"], "failed")
     assert ended["error"]["code"] == "timeout"
-    assert not children(worker)
+    eventually(lambda: not children(worker), 10)
 
 
 @SQLITE

@@ -84,18 +84,27 @@ def test_neither_address_nor_format_of_the_scores_changes_a_bit(name, seed):
 
 
 @pytest.mark.parametrize("rank", [kernels.rank_rows, kernels.rank_columns])
-@given(st.integers(0, 2**32))
+@given(st.integers(0, 2**32), st.sampled_from(["f4", "f8"]))
 @settings(max_examples=60)
-def test_no_hint_changes_a_rank(rank, seed):
-    """A hint that is too high, or not a number, costs a second reading."""
+def test_a_rank_is_that_of_a_sort_or_an_end_of_its_window(rank, seed, kind):
     case = Case(seed, 0)
     lines, others = case.shape if rank is kernels.rank_rows else case.shape[::-1]
-    scores, prices = case.numbers(case.shape, "f4"), case.doubles(others)
-    ranked = np.zeros((2, 4, lines))
-    k = case.below(others + 1)
-    for hints, one in zip((np.full(lines, -np.inf), case.doubles(lines)), ranked, strict=True):
-        rank(scores, prices, hints, k, one)
-    assert np.array_equal(*ranked, equal_nan=True)
+    scores, prices = case.numbers(case.shape, kind), np.nan_to_num(case.doubles(others))
+    k, ranked = case.below(others + 1), np.zeros((3, lines))
+    windows = np.sort([case.doubles(lines), case.doubles(lines)], axis=0)
+    windows[np.isnan(windows)] = np.inf
+    lows, highs = np.sort(windows, axis=0)
+    rank(scores, prices, lows, highs, k, ranked)
+    with np.errstate(all="ignore"):
+        net = (scores if rank is kernels.rank_rows else scores.T) - prices.astype(kind)
+        ends = np.sort([lows, highs], axis=0).astype(kind)
+    best = -np.sort(-np.where(np.isnan(net), -np.inf, net), axis=1)
+    best = np.pad(best, ((0, 0), (1, 3)), constant_values=-np.inf)
+    best[:, 0] = np.inf
+    expected = np.clip(best[:, k : k + 3].T, *ends)
+    if k == 0:
+        expected[0] = np.inf
+    assert np.array_equal(ranked, expected)
 
 
 def test_the_stub_and_the_fuzz_know_every_kernel():
@@ -145,6 +154,7 @@ def test_an_array_of_another_form_is_named(name, form, said):
 
 
 SCORES = np.arange(12, dtype=np.float32).reshape(3, 4)
+LINE = np.ones(4)
 
 
 def bits(*rows):
@@ -178,17 +188,21 @@ def settled(**changed):
         (lambda: kernels.regular(bits(0, 255), 8, 5, 1), "bits has edges: zeros are wanted"),
         (lambda: kernels.uniform(bits(0, 0), 8, 9, 1), "edges is 9: 0 to 8 is wanted"),
         (lambda: kernels.uniform(bits(0, 0), 8, 5, 2**64), "key is 18446744073709551616: 0 to"),
-        (lambda: kernels.add_kept(SCORES, bits(0, 0, 255), np.zeros((2, 2048), int)),
+        (lambda: kernels.survey_kept(
+            SCORES, bits(0, 0, 255), np.zeros((2, 2048), int), np.zeros(3), np.zeros(4)),
          "bits has bits past input 3 in row 2"),
-        (lambda: kernels.add_kept(SCORES, bits(0, 0, 1), np.zeros((2, 2047), int)),
+        (lambda: kernels.survey_kept(
+            SCORES, bits(0, 0, 1), np.zeros((2, 2047), int), np.zeros(3), np.zeros(4)),
          r"sums has the shape \(2, 2047\): \(2, 2048\) is wanted"),
-        (lambda: kernels.rank_rows(SCORES, np.ones(4), np.ones(3), 5, np.ones((4, 3))),
+        (lambda: kernels.rank_rows(SCORES, LINE[:4], LINE[:3], LINE[:3], 5, np.ones((3, 3))),
          "k is 5: 0 to 4 is wanted"),
-        (lambda: kernels.rank_columns(SCORES, np.ones(3), np.ones(4), 4, np.ones((4, 4))),
+        (lambda: kernels.rank_columns(SCORES, LINE[:3], LINE[:4], LINE[:4], 4, np.ones((3, 4))),
          "k is 4: 0 to 3 is wanted"),
         (lambda: kernels.transposable(SCORES, bits(0, 0, 0), 3, 1), "m is 3: a divisor of both"),
         (lambda: kernels.transposable(SCORES, bits(0, 0, 0), 33, 1), "m is 33: 1 to 32 is wanted"),
         (lambda: kernels.transposable(SCORES, bits(0, 0, 0), 1, 2), "n is 2: 0 to 1 is wanted"),
+        (lambda: kernels.descend(SCORES, 13, np.zeros(3), np.zeros(4), 1, 0.0, 0.0, 0.0),
+         "edges is 13: 0 to 12 is wanted"),
         (lambda: kernels.finite_range(SCORES[:, :0]), r"scores has the shape \(3, 0\): sides of 1"),
         (lambda: kernels.finite_range(np.broadcast_to(SCORES[:1], (3, 4))), "scores is not contig"),
         (lambda: kernels.finite_range(SCORES.astype(">f4")), "scores is big-endian"),

@@ -300,3 +300,13 @@ def test_the_draws_never_change():
     digits = open_dataset("digits", ".")
     _, labels = next(batches(digits, 12, seed=1, epoch=2, augment=False))
     assert labels.tolist() == [0, 0, 6, 7, 7, 4, 2, 0, 2, 4, 0, 0]
+
+
+def test_the_parts_of_a_batch_are_the_batch():
+    """Whoever trains along, an image is cropped and mirrored by its own index."""
+    digits = open_dataset("digits", ".")
+    whole, labels = next(batches(digits, 64, seed=1, epoch=2, augment=True))
+    for place in range(3):
+        part = next(batches(digits, 64, seed=1, epoch=2, augment=True, part=(place, 3)))
+        assert np.array_equal(part[0], whole[place::3])
+        assert np.array_equal(part[1], labels[place::3])

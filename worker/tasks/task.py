@@ -49,8 +49,7 @@ class ChildTask:
 
     def progress(self, phase: str, completed: int, total: int, **data: Any) -> None:
         """Tell how far the task has come."""
-        standing = {"phase": phase, "completed": completed, "total": total}
-        self._tell("progress", {**standing, **data})
+        self._tell("progress", standing(phase, completed, total, **data))
 
     def log(self, message: str) -> None:
         """Tell the user something."""
@@ -61,10 +60,16 @@ class ChildTask:
         paths = {name: str(path) for name, path in files.items()}
         self._tell("done", {"files": paths, "report": report})
 
-    def deliver(self, chunks: Iterable[bytes | memoryview], report: dict[str, Any]) -> None:
-        """Tell the result: the bytes of one file, and a report."""
+    def deliver(
+        self,
+        chunks: Iterable[bytes | memoryview],
+        report: dict[str, Any],
+        progress: dict[str, Any] | None = None,
+    ) -> None:
+        """Tell the result: the bytes of one file, a report, and progress not told before."""
         pieces = [memoryview(chunk).cast("B") for chunk in chunks]
-        self._tell("done", {"report": report, "bytes": sum(map(len, pieces))})
+        size = sum(map(len, pieces))
+        self._tell("done", {"report": report, "progress": progress, "bytes": size})
         self.pipe.writelines(pieces)
         self.pipe.flush()
 
@@ -79,3 +84,8 @@ class ChildTask:
     def _write(self, event: str, data: dict[str, Any]) -> None:
         self.pipe.write(json.dumps({"event": event, **data}).encode() + b"\n")
         self.pipe.flush()
+
+
+def standing(phase: str, completed: int, total: int, **data: Any) -> dict[str, Any]:
+    """Return what a ``progress`` event tells."""
+    return {"phase": phase, "completed": completed, "total": total, **data}

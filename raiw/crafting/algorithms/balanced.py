@@ -16,7 +16,7 @@ from raiw.crafting.bounds.prices import reach, reduced_scores
 from raiw.crafting.built import Built
 from raiw.crafting.randomness import Stream
 from raiw.kernels.cells import Scores, as_native
-from raiw.kernels.exact import kept_score
+from raiw.kernels.exact import ExactSum, kept_score
 
 
 def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream) -> Built:
@@ -46,10 +46,15 @@ def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream)
     """
     scores = as_native(scores)
     plain = build_greedily(shape, edges, scores=scores, stream=stream)
-    prices, _ = descend(scores, edges)
+    total = ExactSum()
+    levels = total.add_kept(scores, plain.graph.bits)
+    try:
+        kept = total.total()
+    except OverflowError:
+        return plain
+    prices, _ = descend(scores, edges, levels, kept)
     if not reach(scores, prices) < math.inf:
         return plain
     priced = build_greedily(shape, edges, scores=reduced_scores(scores, prices), stream=stream)
-    kept, kept_priced = (kept_score(built.graph, scores) for built in (plain, priced))
-    better = kept is not None and kept_priced is not None and kept_priced > kept
-    return priced if better else plain
+    kept_priced = kept_score(priced.graph, scores)
+    return priced if kept_priced is not None and kept_priced > kept else plain

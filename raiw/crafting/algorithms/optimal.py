@@ -21,6 +21,7 @@ from raiw.crafting.randomness import Stream
 from raiw.errors import MissingExtra
 from raiw.graphs import Bools
 from raiw.kernels.cells import Scores, as_native
+from raiw.kernels.exact import ExactSum
 
 _RESOLUTION = 2.0**40
 _PRECISION = 2.0**-36
@@ -57,7 +58,13 @@ def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream)
     start = build_greedily(shape, edges, scores=scores, stream=stream)
     if edges in (0, scores.size):
         return start
-    prices, _ = descend(scores, edges)
+    total = ExactSum()
+    levels = total.add_kept(scores, start.graph.bits)
+    try:
+        kept_score = total.total()
+    except OverflowError:
+        kept_score = -np.inf
+    prices, _ = descend(scores, edges, levels, kept_score)
     largest = largest_magnitude(scores) or 1.0
     chosen = start.graph.union(likely(scores, prices, edges))
     while True:

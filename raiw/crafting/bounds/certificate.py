@@ -3,13 +3,13 @@
 import math
 from dataclasses import dataclass
 
-from raiw.crafting.bounds.descent import descend, likely
+from raiw.crafting.bounds.descent import WORTH, descend, likely
 from raiw.crafting.bounds.potentials import settle
 from raiw.crafting.bounds.prices import arcs_of, largest_magnitude, underpriced, upper_bound
 from raiw.crafting.groups import group_graphs, group_scores
-from raiw.graphs import Graph
+from raiw.graphs import Floats, Graph
 from raiw.kernels.cells import Scores, as_native
-from raiw.kernels.exact import ExactSum, kept_score
+from raiw.kernels.exact import ExactSum
 from raiw.specs.plan import PlannedLayer
 
 _ROUNDING = 2.0**-52
@@ -40,23 +40,26 @@ class Certificate:
         return gap if math.isfinite(gap) else None
 
 
-def certify_layer(planned: PlannedLayer, graph: Graph, scores: Scores | None) -> Certificate | None:
+def certify_layer(
+    planned: PlannedLayer, graph: Graph, scores: Scores, *, tight: bool
+) -> Certificate | None:
     """Return the certificate of a layer: that of its groups' graphs, added up.
 
-    The graph keeps the degree contract. None where there are no scores, or where a sum is no
-    finite number.
+    The graph keeps the degree contract. None where a sum is no finite number.
     """
-    if scores is None or (kept := kept_score(graph, scores)) is None:
-        return None
-    bound = ExactSum()
+    kept, bound = ExactSum(), ExactSum()
     try:
         bound.add([_summing_margin(planned, graph.edges, scores)])
         for group, own in enumerate(group_graphs(planned, graph)):
-            certificate = certify(own, group_scores(planned, group, scores))
-            if certificate is None:
-                return None
-            bound.add([certificate.upper_bound])
-        return Certificate(kept, bound.total())
+            own_scores = as_native(group_scores(planned, group, scores))
+            own_kept = ExactSum()
+            levels = own_kept.add_kept(own_scores, own.bits)
+            kept.include(own_kept)
+            bound.add([_bound(own, own_scores, levels, own_kept.total(), tight=tight)])
+        if planned.group_outputs > 1:
+            kept = ExactSum()
+            kept.add_kept(as_native(scores), graph.bits)
+        return Certificate(kept.total(), bound.total())
     except OverflowError:
         return None
 
@@ -69,27 +72,34 @@ def _summing_margin(planned: PlannedLayer, edges: int, scores: Scores) -> float:
     )
 
 
-def certify(graph: Graph, scores: Scores) -> Certificate | None:
+def certify(graph: Graph, scores: Scores, *, tight: bool = True) -> Certificate | None:
     """Return the certificate of a graph, from its edges and the ``(out, in)`` scores alone.
 
-    The bound comes from prices found without the graph; where it is near, prices that settle on
-    the edges of the graph are tried too, and meet the kept score of an optimal one. The same bits
-    on every machine. Costs some tens of passes over the scores. None where a sum is no finite
-    number.
+    The bound comes from prices that a descent finds from the graph's own. A quick one ends where
+    going on is not worth it, after some passes over the scores. For a tight one the descent goes on
+    to its end; and where that is near, prices that settle on the edges of the graph are tried too,
+    and meet the kept score of an optimal one: some tens of passes. The same bits on every machine.
+    None where a sum is no finite number.
     """
     scores = as_native(scores)
-    kept = kept_score(graph, scores)
-    if kept is None:
+    kept = ExactSum()
+    levels = kept.add_kept(scores, graph.bits)
+    try:
+        bound = _bound(graph, scores, levels, kept.total(), tight=tight)
+    except OverflowError:
         return None
-    bound = _bound(graph, scores, kept)
-    return Certificate(kept, bound) if math.isfinite(bound) else None
+    return Certificate(kept.total(), bound) if math.isfinite(bound) else None
 
 
-def _bound(graph: Graph, scores: Scores, kept: float) -> float:
+def _bound(
+    graph: Graph, scores: Scores, levels: tuple[Floats, Floats], kept: float, *, tight: bool
+) -> float:
     edges = graph.edges
-    prices, settled = descend(scores, edges)
+    if edges in (0, scores.size):
+        return kept  # there is no other graph
+    prices, settled = descend(scores, edges, levels, kept, 0.0 if tight else WORTH)
     bound = upper_bound(scores, edges, prices)
-    if settled and edges > _LARGE and bound - kept > _NEAR * abs(bound):
+    if not tight or (settled and edges > _LARGE and bound - kept > _NEAR * abs(bound)):
         return bound
     chosen = graph.union(likely(scores, prices, edges))
     for _ in range(_PASSES):

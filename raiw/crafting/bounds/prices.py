@@ -38,16 +38,17 @@ def upper_bound(scores: Scores, edges: int, prices: Prices) -> float:
     The terms are rounded differences, summed exactly; the margin covers what rounding can take
     from the ``edges`` edges that a graph keeps. Infinite where a term is no finite number.
     """
-    largest = reach(scores, prices)
+    sums = ExactSum()
+    extremes = sums.add_reduced(scores, *prices)
+    largest = max(map(abs, extremes)) + _largest_price(prices)
     if not edges * largest < math.inf:
         return math.inf
-    sums = ExactSum()
-    sums.add_reduced(scores, *prices)
     sums.add([edges * largest * _ROUNDING])
     for side in prices:
         floor, spare = share(edges, len(side))
         sums.add(floor * side)
-        sums.add(np.sort(side)[len(side) - spare :])
+        if spare:
+            sums.add(np.partition(side, len(side) - spare)[len(side) - spare :])
     try:
         return sums.total()
     except OverflowError:
@@ -56,7 +57,11 @@ def upper_bound(scores: Scores, edges: int, prices: Prices) -> float:
 
 def reach(scores: Scores, prices: Prices) -> float:
     """Return a magnitude that no finite score net of prices exceeds."""
-    return largest_magnitude(scores) + sum(float(np.max(np.abs(side))) for side in prices)
+    return largest_magnitude(scores) + _largest_price(prices)
+
+
+def _largest_price(prices: Prices) -> float:
+    return sum(float(np.max(np.abs(side))) for side in prices)
 
 
 def largest_magnitude(scores: Scores) -> float:

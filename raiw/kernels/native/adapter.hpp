@@ -117,6 +117,14 @@ public:
         return graph;
     }
 
+    // The packed rows of a graph, of as many columns as there are bits.
+    Bits graph(const char* name) {
+        const Py_buffer& view = hold_of<Byte>(name, Access::read);
+        require_sides(view, name);
+        return {static_cast<std::uint8_t*>(view.buf), side(view, 0), 8 * side(view, 1),
+                side(view, 1)};
+    }
+
     // Packed rows to fill, all zero; of as many columns as there are bits.
     Bits empty_graph(const char* name) {
         const Py_buffer& view = hold_of<Byte>(name, Access::write);

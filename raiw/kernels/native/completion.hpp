@@ -11,6 +11,7 @@
 #pragma once
 
 #include <algorithm>
+#include <numeric>
 
 #include "rows.hpp"
 
@@ -107,20 +108,11 @@ private:
     static bool better(const Swap& a, const Swap& b) { return worse(b, a); }
 
     std::int64_t count_degrees() {
-        std::vector<Word> row((scores_.columns + 63) / 64);
-        ColumnCounts counts(scores_.columns);
-        std::int64_t total = 0;
-        for (Vertex u = 0; u < graph_.rows; ++u) {
-            for (std::size_t w = 0; w < row.size(); ++w)
-                row[w] = load_word(graph_.row(u), graph_.stride, w);
-            counts.add(row.data());
-            const std::int64_t degree = count_bits(row.data(), row.size());
-            rows_.set_degree(u, degree);
-            total += degree;
-        }
-        const std::vector<std::int32_t>& totals = counts.totals();
-        for (Vertex v = 0; v < graph_.columns; ++v) columns_.set_degree(v, totals[v]);
-        return total;
+        std::vector<std::int64_t> outs(graph_.rows), ins(graph_.columns);
+        raiw::count_degrees(graph_, outs.data(), ins.data());
+        for (Vertex u = 0; u < graph_.rows; ++u) rows_.set_degree(u, outs[u]);
+        for (Vertex v = 0; v < graph_.columns; ++v) columns_.set_degree(v, ins[v]);
+        return std::accumulate(outs.begin(), outs.end(), std::int64_t{0});
     }
 
     Vertex best_out(Vertex y) {

@@ -82,6 +82,8 @@ struct Scores {
         }
         return load<T>(from);
     }
+    const std::uint8_t* stored_row(Vertex u) const { return at(u * columns); }
+    std::size_t row_bytes() const { return static_cast<std::size_t>(at(columns) - bytes); }
     void prefetch(Vertex u, Vertex v) const { __builtin_prefetch(at(u * columns + v)); }
 
 private:

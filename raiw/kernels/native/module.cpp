@@ -5,10 +5,10 @@
 #include <stdexcept>
 
 #include "completion.hpp"
+#include "descent.hpp"
 #include "greedy.hpp"
 #include "pricing.hpp"
 #include "random_graphs.hpp"
-#include "ranking.hpp"
 #include "settling.hpp"
 #include "sums.hpp"
 #include "transposable.hpp"
@@ -63,11 +63,15 @@ PyObject* uniform(Arguments& given) {
     return none();
 }
 
-PyObject* add_kept(Arguments& given) {
+PyObject* survey_kept(Arguments& given) {
     const AnyScores scores = given.scores("scores");
     const Bits graph = given.graph("bits", scores.rows, scores.columns, Access::read);
     std::int64_t* sums = given.written<Whole>("sums", {2, kExponents});
-    given.run([&] { scores.visit([&](auto cells) { raiw::add_kept(cells, graph, sums); }); });
+    double* outs = given.written<Double>("out_levels", {scores.rows});
+    double* ins = given.written<Double>("in_levels", {scores.columns});
+    given.run([&] {
+        scores.visit([&](auto cells) { raiw::survey_kept(cells, graph, sums, outs, ins); });
+    });
     return none();
 }
 
@@ -91,8 +95,14 @@ struct Priced {
 PyObject* add_reduced(Arguments& given) {
     const Priced priced(given);
     std::int64_t* sums = given.written<Whole>("sums", {2, kExponents});
-    given.run([&] { priced.visit([&](auto cells) { raiw::add_reduced(cells, sums); }); });
-    return none();
+    double lowest = 0, highest = 0;
+    given.run([&] {
+        priced.visit([&](auto cells) {
+            const auto range = raiw::add_reduced(cells, sums);
+            lowest = range.lowest(), highest = range.highest();
+        });
+    });
+    return Py_BuildValue("dd", lowest, highest);
 }
 
 PyObject* mark_above(Arguments& given) {
@@ -119,21 +129,34 @@ PyObject* mark_best(Arguments& given) {
     return none();
 }
 
-PyObject* find_bad(Arguments& given) {
+PyObject* survey(Arguments& given) {
     const AnyScores scores = given.scores("scores");
     const bool finite = given.truth("finite");
-    std::int64_t place = -1;
-    given.run([&] { scores.visit([&](auto cells) { place = raiw::find_bad(cells, finite); }); });
-    return PyLong_FromLongLong(place);
+    Survey found;
+    given.run([&] { scores.visit([&](auto cells) { found = raiw::survey(cells, finite); }); });
+    return Py_BuildValue("LK", static_cast<long long>(found.bad),
+                         static_cast<unsigned long long>(found.print));
 }
 
 PyObject* finite_range(Arguments& given) {
     const AnyScores scores = given.scores("scores");
     double lowest = 0, highest = 0;
     given.run([&] {
-        scores.visit([&](auto cells) { raiw::finite_range(cells, &lowest, &highest); });
+        scores.visit([&](auto cells) {
+            const auto range = raiw::finite_range(cells);
+            lowest = range.lowest(), highest = range.highest();
+        });
     });
     return Py_BuildValue("dd", lowest, highest);
+}
+
+PyObject* count_degrees(Arguments& given) {
+    Bits graph = given.graph("bits");
+    read_columns(given, graph);
+    std::int64_t* outs = given.written<Whole>("out_degrees", {graph.rows});
+    std::int64_t* ins = given.written<Whole>("in_degrees", {graph.columns});
+    given.run([&] { raiw::count_degrees(graph, outs, ins); });
+    return none();
 }
 
 // Ranks the cells of every line of `lines`, which has `others` of them.
@@ -141,24 +164,56 @@ template <class Rank>
 PyObject* rank(Arguments& given, const AnyScores& scores, std::size_t lines, std::size_t others,
                Rank rank_lines) {
     const double* prices = given.line<Double>("prices", others).values;
-    const double* hints = given.line<Double>("hints", lines).values;
+    const double* lows = given.line<Double>("lows", lines).values;
+    const double* highs = given.line<Double>("highs", lines).values;
     const auto k = static_cast<std::size_t>(
         given.whole("k", 0, static_cast<std::int64_t>(others)));
-    const Ranking ranking{k, lines, hints, given.written<Double>("ranked", {4, lines})};
-    given.run([&] { scores.visit([&](auto cells) { rank_lines(cells, prices, ranking); }); });
-    return none();
+    const Ranking ranking{k, lines, lows, highs, given.written<Double>("ranked", {3, lines})};
+    double sum = 0;
+    given.run([&] {
+        scores.visit([&](auto cells) { sum = rank_lines(cells, prices, ranking); });
+    });
+    return PyFloat_FromDouble(sum);
 }
 
 PyObject* rank_rows(Arguments& given) {
     const AnyScores scores = given.scores("scores");
     return rank(given, scores, scores.rows, scores.columns,
-                [](auto... all) { raiw::rank_rows(all...); });
+                [](auto... all) { return raiw::rank_rows(all...); });
 }
 
 PyObject* rank_columns(Arguments& given) {
     const AnyScores scores = given.scores("scores");
     return rank(given, scores, scores.columns, scores.rows,
-                [](auto... all) { raiw::rank_columns(all...); });
+                [](auto... all) { return raiw::rank_columns(all...); });
+}
+
+PyObject* descend(Arguments& given) {
+    const AnyScores scores = given.scores("scores");
+    const std::int64_t edges = given.whole("edges", 0, scores.cells());
+    double* outs = given.written<Double>("out_prices", {scores.rows});
+    double* ins = given.written<Double>("in_prices", {scores.columns});
+    Stopping stopping{};
+    stopping.sweeps = given.whole("sweeps", 0, 1 << 20);
+    stopping.settled = given.number("settled");
+    stopping.worth = given.number("worth");
+    stopping.kept = given.number("kept");
+    bool settled = false;
+    given.run([&] {
+        scores.visit([&](auto cells) {
+            settled = Descent(cells, edges, outs, ins, stopping).run();
+        });
+    });
+    return PyBool_FromLong(settled);
+}
+
+PyObject* add_numbers(Arguments& given) {
+    const auto numbers = given.line<Double>("numbers");
+    std::int64_t* sums = given.written<Whole>("sums", {2, kExponents});
+    given.run([&] {
+        for (std::size_t i = 0; i < numbers.length; ++i) add_exactly(numbers.values[i], sums);
+    });
+    return none();
 }
 
 // Requires whole numbers from 0 to `most`, each at least the one before it if they ascend.
@@ -229,14 +284,17 @@ PyMethodDef kMethods[] = {
     {"complete", call<complete>, METH_VARARGS, nullptr},
     {"regular", call<regular>, METH_VARARGS, nullptr},
     {"uniform", call<uniform>, METH_VARARGS, nullptr},
-    {"add_kept", call<add_kept>, METH_VARARGS, nullptr},
+    {"survey_kept", call<survey_kept>, METH_VARARGS, nullptr},
     {"add_reduced", call<add_reduced>, METH_VARARGS, nullptr},
     {"mark_above", call<mark_above>, METH_VARARGS, nullptr},
     {"mark_best", call<mark_best>, METH_VARARGS, nullptr},
-    {"find_bad", call<find_bad>, METH_VARARGS, nullptr},
+    {"survey", call<survey>, METH_VARARGS, nullptr},
     {"finite_range", call<finite_range>, METH_VARARGS, nullptr},
     {"rank_rows", call<rank_rows>, METH_VARARGS, nullptr},
     {"rank_columns", call<rank_columns>, METH_VARARGS, nullptr},
+    {"count_degrees", call<count_degrees>, METH_VARARGS, nullptr},
+    {"descend", call<descend>, METH_VARARGS, nullptr},
+    {"add_numbers", call<add_numbers>, METH_VARARGS, nullptr},
     {"settle", call<settle>, METH_VARARGS, nullptr},
     {"transposable", call<transposable>, METH_VARARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},

@@ -14,24 +14,19 @@ struct PricedScores {
     const double *out, *ins;
 
     // Calls visit(u, v, value) for the cells worth more than `line`, row by row.
-    template <class Visit>
-    void each_above(double line, Visit visit) const {
+    // Every row is shown to look(row) first.
+    template <class Visit, class Look>
+    void each_above(double line, Visit visit, Look look) const {
         const std::size_t columns = scores.columns;
+        std::vector<Word> above((columns + 63) / 64);
         for (Vertex u = 0; u < scores.rows; ++u) {
             const T* row = scores.row(u);
             const double price = out[u];
-            for (std::size_t start = 0; start < columns; start += kGlance) {
-                const std::size_t end = std::min(start + kGlance, columns);
-                unsigned above = end - start < kGlance;
-                if (!above)
-                    for (std::size_t v = start; v < start + kGlance; ++v)
-                        above |= row[v] - price - ins[v] > line;
-                if (!above) continue;
-                for (std::size_t v = start; v < end; ++v) {
-                    const double value = row[v] - price - ins[v];
-                    if (value > line) visit(u, static_cast<Vertex>(v), value);
-                }
-            }
+            look(row);
+            find_above(row, columns, price, ins, line, above.data());
+            for (std::size_t w = 0; w < above.size(); ++w)
+                each_bit(above[w], static_cast<Vertex>(64 * w),
+                         [&](Vertex v) { visit(u, v, row[v] - price - ins[v]); });
         }
     }
 };
@@ -39,10 +34,40 @@ struct PricedScores {
 template <class T>
 PricedScores(Scores<T>, const double*, const double*) -> PricedScores<T>;
 
-// Adds what is above zero to exact sums.
+// The lowest and the highest finite score; zeros where there is none.
 template <class T>
-void add_reduced(PricedScores<T> priced, std::int64_t* sums) {
-    priced.each_above(0, [&](Vertex, Vertex, double value) { add_exactly(value, sums); });
+struct FiniteRange {
+    T low = std::numeric_limits<T>::infinity(), high = -low;
+
+    void widen(const T* row, std::size_t n) {
+        T row_low = low, row_high = high;
+        find_range(row, n, &row_low, &row_high);
+        high = row_high;
+        if (row_low >= kLowest<T>)
+            low = row_low;
+        else
+            for (std::size_t v = 0; v < n; ++v)
+                low = row[v] >= kLowest<T> && row[v] < low ? row[v] : low;
+    }
+    double lowest() const { return low <= high ? low : 0; }
+    double highest() const { return low <= high ? high : 0; }
+};
+
+template <class T>
+FiniteRange<T> finite_range(Scores<T> scores) {
+    FiniteRange<T> range;
+    for (Vertex u = 0; u < scores.rows; ++u) range.widen(scores.row(u), scores.columns);
+    return range;
+}
+
+// Adds what is above zero to exact sums; returns the range of the scores.
+template <class T>
+FiniteRange<T> add_reduced(PricedScores<T> priced, std::int64_t* sums) {
+    FiniteRange<T> range;
+    const auto look = [&](const T* row) { range.widen(row, priced.scores.columns); };
+    const auto add = [&](Vertex, Vertex, double value) { add_exactly(value, sums); };
+    priced.each_above(0, add, look);
+    return range;
 }
 
 // Adds the edges above `line` to the graph; returns how many it did not have.
@@ -52,7 +77,7 @@ std::int64_t mark_above(PricedScores<T> priced, double line, Bits graph) {
     priced.each_above(line, [&](Vertex u, Vertex v, double) {
         found += !graph.has(u, v);
         graph.add(u, v);
-    });
+    }, [](const T*) {});
     return found;
 }
 
@@ -70,36 +95,32 @@ void mark_best(PricedScores<T> priced, const double* out_lines, const double* in
     }
 }
 
-// The lowest and the highest finite score; zeros where there is none.
-template <class T>
-void finite_range(Scores<T> scores, double* lowest, double* highest) {
-    T low = std::numeric_limits<T>::infinity(), high = -low;
-    for (Vertex u = 0; u < scores.rows; ++u) {
-        const T* row = scores.row(u);
-        for (std::size_t v = 0; v < scores.columns; ++v) {
-            low = row[v] >= kLowest<T> && row[v] < low ? row[v] : low;
-            high = row[v] > high ? row[v] : high;
-        }
-    }
-    *lowest = low <= high ? low : 0;
-    *highest = low <= high ? high : 0;
-}
+// The flat index of the first cell that is no score (NaN or +inf; -inf too where `finite` is asked),
+// -1 if all are; and a print of the bytes, by which a later change of them is noticed.
+struct Survey {
+    std::int64_t bad = -1;
+    Word print = 0;
+};
 
-// The flat index of the first cell that is no score (NaN or +inf; -inf too where `finite` is
-// asked), -1 if all are.
 template <class T>
-std::int64_t find_bad(Scores<T> scores, bool finite) {
+Survey survey(Scores<T> scores, bool finite) {
     const T least = finite ? kLowest<T> : -std::numeric_limits<T>::infinity();
     const T most = std::numeric_limits<T>::max();
+    Survey found;
+    Word sums[kPrint] = {};
     for (Vertex u = 0; u < scores.rows; ++u) {
         const T* row = scores.row(u);
         unsigned good = 1;
         for (std::size_t v = 0; v < scores.columns; ++v) good &= (row[v] >= least) & (row[v] <= most);
         for (std::size_t v = 0; !good && v < scores.columns; ++v)
-            if (!(row[v] >= least && row[v] <= most))
-                return static_cast<std::int64_t>(u * scores.columns + v);
+            if (!(row[v] >= least && row[v] <= most)) {
+                found.bad = static_cast<std::int64_t>(u * scores.columns + v);
+                return found;
+            }
+        add_print(scores.stored_row(u), scores.row_bytes(), sums);
     }
-    return -1;
+    for (const Word sum : sums) found.print = found.print * 0x9E3779B97F4A7C15u + sum;
+    return found;
 }
 
 }  // namespace raiw

@@ -20,6 +20,8 @@ struct Bands {
 constexpr unsigned kPlanes = 8;
 constexpr unsigned kPlanesHold = (1u << kPlanes) - 1;
 
+constexpr unsigned kLanes = 8;  // partial sums, the same in every version
+
 }  // namespace raiw
 
 #define RAIW_ISA baseline
@@ -91,15 +93,44 @@ inline std::int64_t count_bits(const Word* row, std::size_t words) {
     return baseline::count_bits(row, words);
 }
 
-// Returns the first column from v on whose glance may hold a cell above its line net of its price:
-// one line for a row of prices, or one price for a row of lines.
+// Tells of every cell of a row, as bits, whether it is above its high line net of its price, or only
+// above its low one; returns the sum of those above the high line, net. Prices and lines are one
+// number for all cells, or one each.
 template <class T, class Prices, class Lines>
-inline std::size_t skip_row(const T* row, std::size_t v, std::size_t n, Prices prices,
-                            Lines lines) {
+inline double part_row(const T* row, std::size_t n, Prices prices, Lines lows, Lines highs,
+                       Word* above, Word* between) {
 #if defined(__x86_64__)
-    if (has_avx2()) return avx2::skip_row(row, v, n, prices, lines);
+    if (has_avx2()) return avx2::part(row, n, prices, lows, highs, above, between);
 #endif
-    return baseline::skip_row(row, v, n, prices, lines);
+    return baseline::part(row, n, prices, lows, highs, above, between);
+}
+
+// Tells of every cell of a row, as bits, whether it is above `line` net of the prices of both sides.
+template <class T>
+inline void find_above(const T* row, std::size_t n, double price, const double* prices, double line,
+                       Word* above) {
+#if defined(__x86_64__)
+    if (has_avx2()) return avx2::find_above(row, n, price, prices, line, above);
+#endif
+    baseline::find_above(row, n, price, prices, line, above);
+}
+
+// Widens the range from `low` to `high` to the numbers of a row; NaN may be missed.
+template <class T>
+inline void find_range(const T* row, std::size_t n, T* low, T* high) {
+#if defined(__x86_64__)
+    if (has_avx2()) return avx2::find_range(row, n, low, high);
+#endif
+    baseline::find_range(row, n, low, high);
+}
+
+// Adds bytes to two chains of eight sums, of which the second tells their order.
+constexpr unsigned kPrint = 16;
+inline void add_print(const std::uint8_t* bytes, std::size_t n, Word* sums) {
+#if defined(__x86_64__)
+    if (has_avx2()) return avx2::add_print(bytes, n, sums);
+#endif
+    baseline::add_print(bytes, n, sums);
 }
 
 // Adds a row of bits to the counters of its columns.
@@ -143,5 +174,21 @@ private:
     std::vector<std::int32_t> counts_;
     unsigned rows_ = 0;
 };
+
+// Counts the edges of every vertex. Bits past the last column are not looked at.
+inline void count_degrees(Bits graph, std::int64_t* outs, std::int64_t* ins) {
+    std::vector<Word> row((graph.columns + 63) / 64);
+    const Word last = graph.columns % 64 ? (Word{1} << graph.columns % 64) - 1 : ~Word{0};
+    ColumnCounts counts(graph.columns);
+    for (Vertex u = 0; u < graph.rows; ++u) {
+        for (std::size_t w = 0; w < row.size(); ++w)
+            row[w] = load_word(graph.row(u), graph.stride, w);
+        row.back() &= last;
+        counts.add(row.data());
+        outs[u] = count_bits(row.data(), row.size());
+    }
+    const std::vector<std::int32_t>& totals = counts.totals();
+    for (Vertex v = 0; v < graph.columns; ++v) ins[v] = totals[v];
+}
 
 }  // namespace raiw

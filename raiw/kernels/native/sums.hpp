@@ -26,13 +26,25 @@ inline void add_exactly(double value, std::int64_t* sums) {
     add_wrapping(sums[kExponents + exponent], sign * static_cast<std::int64_t>(mantissa >> 26));
 }
 
-template <class T>
-void add_kept(Scores<T> scores, Bits graph, std::int64_t* sums) {
-    for (Vertex u = 0; u < graph.rows; ++u) {
-        const T* row = scores.row(u);
+// Calls visit(u, v, score) for the edges of a graph, row by row; the scores of a row are fetched
+// while the row before it is worked on.
+template <class T, class Visit>
+void each_kept(Scores<T> scores, Bits graph, Visit visit) {
+    std::vector<Vertex> row, next;
+    const auto fetch = [&](Vertex u) {
+        next.clear();
         for (std::size_t w = 0; 8 * w < graph.stride; ++w)
             each_bit(load_word(graph.row(u), graph.stride, w), static_cast<Vertex>(64 * w),
-                     [&](Vertex v) { add_exactly(row[v], sums); });
+                     [&](Vertex v) {
+                         scores.prefetch(u, v);
+                         next.push_back(v);
+                     });
+    };
+    fetch(0);
+    for (Vertex u = 0; u < graph.rows; ++u) {
+        row.swap(next);
+        if (u + 1 < graph.rows) fetch(u + 1);
+        for (const Vertex v : row) visit(u, v, scores(u, v));
     }
 }
 

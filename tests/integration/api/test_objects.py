@@ -239,11 +239,13 @@ def test_jobs_are_refused_below_the_floor_of_the_disk(start):
         assert_problem(http.post("/v1/jobs", json=body), 507, "disk-full")
 
 
-def test_masks_larger_than_the_disk_are_refused(http):
+def test_masks_larger_than_the_disk_are_refused(start):
+    server = start(craft_memory_bytes=0)
     side = 1 << 20
     layers = [
         {"name": f"fc{i}", "kind": "linear", "in_features": side, "out_features": side}
         for i in range(300)
     ]
-    answer = http.post("/v1/jobs", json={"spec": {"layers": layers, "craft": {"degree": 2}}})
+    body = {"spec": {"layers": layers, "craft": {"degree": 2}}}
+    answer = httpx.post(f"{server.url}/v1/jobs", json=body, timeout=240)
     assert "bytes do not fit" in assert_problem(answer, 507, "disk-full")["detail"]
