@@ -361,6 +361,9 @@ def test_a_difference_names_layers(masks):
     assert difference.only_a == ("conv", "head")
     assert difference.only_b == ("last",)
     assert not difference.same
+    wider = {"layers": [DOCUMENT["layers"][0] | {"in_features": 24}], "craft": {"degree": 1}}
+    narrow = {"layers": DOCUMENT["layers"][:1], "craft": {"degree": 1}}
+    assert not craft(wider).diff(craft(narrow)).same  # by its shape alone
 
 
 def test_statistics_are_computed_once(masks):
