@@ -71,11 +71,13 @@ def describe(graph: Graph, groups: int = 1) -> LayerFacts:
         The groups do not divide the outputs.
     """
     parts = list(split_groups(graph, groups))
-    out_degrees = np.empty((groups, graph.shape[0] // groups), np.int64)
-    in_degrees = np.empty((groups, graph.shape[1]), np.int64)
-    for part, outs, ins in zip(parts, out_degrees, in_degrees, strict=True):
+    out_degrees = np.empty(graph.shape[0], np.int64)
+    in_degrees = np.empty(groups * graph.shape[1], np.int64)
+    by_group = zip(
+        parts, out_degrees.reshape(groups, -1), in_degrees.reshape(groups, -1), strict=True
+    )
+    for part, outs, ins in by_group:
         kernels.count_degrees(part.bits, graph.shape[1], outs, ins)
-    out_degrees, in_degrees = out_degrees.reshape(-1), in_degrees.reshape(-1)
     return LayerFacts(
         shape=graph.shape,
         groups=groups,

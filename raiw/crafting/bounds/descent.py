@@ -79,7 +79,7 @@ def _lines(scores: Scores, prices: Floats, count: int, *, rows: bool) -> Floats:
     ranked = np.empty((3, lines))
     lows = _sampled(scores if rows else scores.T, prices, count)
     rank(cells(scores), prices, lows, np.full(lines, np.inf), count, ranked)
-    return ranked[0]
+    return np.asarray(ranked[0])
 
 
 @np.errstate(over="ignore", invalid="ignore")
