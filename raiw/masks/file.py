@@ -17,7 +17,8 @@ keys has no fixed byte order:
     How the scores were computed, as :func:`raiw.score` notes it in their file; else null.
 ``layers``
     In the spec's order: ``name``, ``requested`` edges, ``completed`` edges, ``kept_score``,
-    ``upper_bound`` of the score any graph could keep, and the exact ``facts``
+    ``upper_bound`` of the score any graph could keep, where a draw among equal scores decided most
+    edges how many it ``tied``, and the exact ``facts``
     (:class:`raiw.statistics.LayerFacts`).
 ``checksum``
     sha256 of the canonical JSON of all the rest, so no bit of the metadata can change unseen.
@@ -82,6 +83,7 @@ class _Layer(BaseModel):
     completed: Count
     kept_score: float | None
     upper_bound: float | None
+    tied: Count = 0
     facts: LayerFacts
 
 
@@ -129,7 +131,8 @@ def describe_masks(origin: Origin, masks: Iterable[Mask], digest: str) -> dict[s
 
 
 def _record(mask: Mask) -> dict[str, Any]:
-    return {
+    tied = {"tied": mask.tied} if mask.tied else {}
+    return tied | {
         "name": mask.name,
         "requested": mask.requested,
         "completed": mask.completed,
@@ -191,6 +194,7 @@ def decode(data: mmap | bytes) -> Content:
             completed=record.completed,
             kept_score=record.kept_score,
             upper_bound=record.upper_bound,
+            tied=record.tied,
             facts=record.facts,
         )
         for layer, record in zip(layers, certificate.layers, strict=True)
