@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from raiw.applying.apply import applied, apply
     from raiw.budgets.budget import budget
     from raiw.client import Client
+    from raiw.compacting.compact import compact
     from raiw.errors import RaiwError
     from raiw.importance.scoring import score
     from raiw.masks import Mask, MaskSet, load
@@ -36,6 +37,7 @@ __all__ = [
     "applied",
     "apply",
     "budget",
+    "compact",
     "craft",
     "load",
     "prune",
@@ -54,6 +56,7 @@ _HOMES = {
     "applied": "raiw.applying.apply",
     "apply": "raiw.applying.apply",
     "budget": "raiw.budgets.budget",
+    "compact": "raiw.compacting.compact",
     "craft": "raiw.pipeline",
     "load": "raiw.masks",
     "prune": "raiw.pruning.prune",

@@ -9,6 +9,7 @@ EXTRAS = {
     "PIL": "data",
     "google": "onnx",
     "onnx": "onnx",
+    "onnxscript": "onnx",
     "ortools": "optimal",
     "sklearn": "data",
     "threadpoolctl": "torch",

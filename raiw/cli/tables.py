@@ -8,6 +8,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from raiw.accounting import Account
+    from raiw.compacting.speed import Speed
     from raiw.masks import Mask, MaskSet
     from raiw.masks.compare import Difference
     from raiw.reproduction.rows import Row
@@ -87,6 +88,29 @@ def account_table(account: "Account") -> Table:
     )
     if account.flops is not None:
         table.caption += f"\n{account.flops:,} of {account.dense_flops:,} operations an input"
+    return table
+
+
+def speed_table(speed: "Speed") -> Table:
+    """Return one row a layer with the milliseconds of each form, and the form to take."""
+    forms = [*dict.fromkeys(form for layer in speed.layers.values() for form in layer.seconds)]
+    forms.sort(key=lambda form: form != "dense")
+    table = _table("layer", right=(*forms, "take", "faster", "bytes"))
+    table.collapse_padding = True  # nine columns in eighty
+    table.title, table.title_justify = f"batch {speed.batch}, threads {speed.threads}", "left"
+    for name, layer in speed.layers.items():
+        table.add_row(
+            name,
+            *(_milliseconds(layer.seconds.get(form)) for form in forms),
+            layer.choice if layer.speedup > 1 else "no gain",
+            _times(layer.speedup),
+            f"{layer.bytes[layer.choice]:,}",
+        )
+    table.caption = (
+        f"the network: dense {_milliseconds(speed.dense_seconds)} ms, compact "
+        f"{_milliseconds(speed.seconds)} ms: {_gain(speed.speedup)}; {speed.bytes:,} of "
+        f"{speed.dense_bytes:,} bytes"
+    )
     return table
 
 
@@ -186,6 +210,18 @@ def _shape(shape: Iterable[int], groups: int) -> str:
 
 def _count(number: int | None) -> str:
     return "" if number is None else f"{number:,}"
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{1e3 * seconds:.3g}"
+
+
+def _times(speedup: float) -> str:
+    return f"{speedup:.2f}×"
+
+
+def _gain(speedup: float) -> str:
+    return f"{_times(speedup)} as fast" if speedup > 1 else "no gain"
 
 
 def _percent(part: float) -> str:

@@ -63,7 +63,8 @@ def compile_sanitized(folder: Path) -> dict[str, str]:
     """
     needed = {"LD_PRELOAD": f"{runtime('libasan.so')} {runtime('libstdc++.so')}"}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    (module,) = project["tool"]["setuptools"]["ext-modules"]
+    modules = project["tool"]["setuptools"]["ext-modules"]
+    module = next(each for each in modules if each["name"] == "raiw.kernels.compiled")
     subprocess.run(
         [*compiler(), "-shared", "-fPIC", *module["extra-compile-args"], *SANITIZERS,
          *shlex.split(os.environ.get("CFLAGS", "")), f"-I{sysconfig.get_path('include')}",

@@ -1,0 +1,178 @@
+"""``raiw speed`` and ``raiw compact``."""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from raiw.cli.examples import examples
+from raiw.cli.inspecting import open_masks
+from raiw.cli.options import JsonOption, MasksArgument, QuietOption, ServerOption
+from raiw.cli.output import Output
+from raiw.cli.progress import LayerProgress
+from raiw.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from torch import nn
+
+commands = typer.Typer()
+
+_FIRST_LINE_SECONDS = 2.0
+
+NetworkOption = Annotated[
+    str,
+    typer.Argument(metavar="NETWORK", help="Such as vgg16-cifar10, or package.module:function."),
+]
+OwnWeightsOption = Annotated[
+    Path | None,
+    typer.Option("--weights", "-w", metavar="FILE", help="State dict; random ones without."),
+]
+InputOption = Annotated[
+    str | None, typer.Option("--input", metavar="SHAPE", help="Of one input, as in 3,32,32.")
+]
+
+
+@commands.command(
+    epilog=examples(
+        "raiw craft raiw/digits-cnn-10 -o masks.safetensors",
+        "raiw speed digits-cnn masks.safetensors --batch 1,64 --threads 1 --seconds 0.02",
+    )
+)
+def speed(  # noqa: PLR0913, PLR0917 -- each argument is an option of the command
+    network: NetworkOption,
+    masks: MasksArgument,
+    weights: OwnWeightsOption = None,
+    batch: Annotated[str, typer.Option(metavar="SIZES", help="Batch sizes, with commas.")] = "1,64",
+    threads: Annotated[
+        str | None, typer.Option(metavar="NUMBERS", help="Threads, with commas; torch's without.")
+    ] = None,
+    input_: InputOption = None,
+    seconds: Annotated[float, typer.Option(min=0.0, help="To measure one layer for.")] = 0.2,
+    server: ServerOption = None,
+    *,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Measure here whether masks make a network faster: every form of every layer, and the choice.
+
+    Dense layers and their compact forms take turns, and the shortest times count.
+    """
+    from raiw import extras
+
+    out = Output(json=json, quiet=quiet)
+    opened = open_masks(masks, server)
+    extras.load("raiw.compacting.speed")
+    import torch
+
+    from raiw.compacting.speed import measure_speed
+
+    model, shape = _network(network, weights, input_)
+    sizes = _numbers("--batch", batch)
+    counts = _numbers("--threads", threads or str(torch.get_num_threads()))
+    runs = [(size, count) for count in counts for size in sizes]
+    found = []
+    with LayerProgress(
+        out, "measuring", len(runs) * len(opened), first_line=_FIRST_LINE_SECONDS
+    ) as progress:
+        for number, (size, count) in enumerate(runs):
+
+            def show(done: int, name: str, before: int = number * len(opened)) -> None:
+                progress.show(before + done, name)
+
+            found.append(
+                measure_speed(model, opened, shape, size, count, seconds=seconds, on_layer=show)
+            )
+    if out.json:
+        out.document({"digest": opened.digest, "runs": [each.to_json() for each in found]})
+        return
+    from raiw.cli.tables import speed_table
+
+    if out.quiet:
+        for each in found:
+            out.line(f"{each.speedup:.2f}")
+    else:
+        out.render(*(speed_table(each) for each in found))
+
+
+@commands.command(
+    epilog=examples(
+        "raiw craft digits-cnn --set craft.density=0.2 --set craft.group_outputs=8 "
+        "--set 'craft.rules=[{match: conv1, dense: true}, "
+        "{match: head, dense: true, group_outputs: 1}]' -o masks.safetensors",
+        "raiw compact digits-cnn masks.safetensors -o small.onnx",
+    )
+)
+def compact(  # noqa: PLR0913 -- each argument is an option of the command
+    network: NetworkOption,
+    masks: MasksArgument,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="An ONNX file to write.")
+    ],
+    weights: OwnWeightsOption = None,
+    input_: InputOption = None,
+    server: ServerOption = None,
+    *,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Write a masked network to an ONNX file of standard operators, without the pruned weights.
+
+    Layers whose outputs share their inputs become a gather and a grouped convolution or product.
+    """
+    from raiw import extras
+
+    out = Output(json=json, quiet=quiet)
+    opened = open_masks(masks, server)
+    exporting = extras.load("raiw.compacting.onnx_file")
+    import torch
+
+    from raiw.compacting.compact import forms_of
+
+    model, shape = _network(network, weights, input_)
+    forms = forms_of(exporting.export_onnx(model, opened, torch.randn(2, *shape), output))
+    size = output.stat().st_size
+    out.note(f"wrote {output}: {size:,} bytes, {len(forms)} of {len(opened)} layers compact")
+    if out.json:
+        out.document({"output": str(output), "bytes": size, "forms": forms})
+
+
+def _network(
+    name: str, weights: Path | None, given: str | None
+) -> "tuple[nn.Module, tuple[int, ...]]":
+    """Return a network of the catalogue or of the caller's own, and the shape of one input."""
+    from raiw.nets.registry import build, find_net
+    from raiw.nets.weights import trained
+
+    shape = None if given is None else _numbers("--input", given)
+    if ":" not in name:
+        shape = shape or find_net(name).input_shape
+        return (build(name).eval() if weights is None else trained(name, weights)), shape
+    if shape is None or weights is not None:
+        raise InvalidInput(
+            f"{name!r} loads its own weights and tells no shape of an input: give --input, as in "
+            f"3,224,224, and no --weights"
+        )
+    return _own_network(name).eval(), shape
+
+
+def _own_network(name: str) -> "nn.Module":
+    """Call a function of a module below the current folder, or of an installed package."""
+    module, _, function = name.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        made: nn.Module = getattr(importlib.import_module(module), function)()
+    except (ImportError, AttributeError) as error:
+        raise NotFound(f"no function {function!r} in the module {module!r}: {error}") from None
+    finally:
+        sys.path.remove(str(Path.cwd()))
+    return made
+
+
+def _numbers(option: str, text: str) -> tuple[int, ...]:
+    """Return whole numbers from 1 on."""
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise InvalidInput(f"{option} {text!r}: whole numbers from 1 on, with commas, are wanted")
+    return tuple(map(int, parts))

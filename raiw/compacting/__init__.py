@@ -1,0 +1,4 @@
+"""Networks that run as fast as their masks allow: every masked layer in its fastest equal form.
+
+:func:`raiw.compact` makes one; :mod:`raiw.compacting.speed` says what each form would cost.
+"""

@@ -1,0 +1,242 @@
+// Convolutions and linear layers whose outputs read few channels.
+#pragma once
+
+#include "packing.hpp"
+#include "pool.hpp"
+#include "tiles.hpp"
+
+namespace raiw {
+
+// Which channels each group of outputs reads.
+struct Pattern {
+    std::vector<Count> starts;            // groups + 1: where each group's channels begin
+    std::vector<std::int32_t> channels;  // of all groups
+    Count inputs;
+
+    Count groups() const { return static_cast<Count>(starts.size()) - 1; }
+};
+
+// A layer: `shared` consecutive outputs read the same channels. Weights are
+// (entries, taps, shared), one entry for each channel of each group.
+struct Layer {
+    const Pattern& pattern;
+    const float *weights, *scales, *biases;  // without scales or biases: null
+    int shared;
+    bool rectify;  // outputs are no less than zero
+
+    Count outputs() const { return pattern.groups() * shared; }
+};
+
+class Sparse {
+public:
+    Sparse(const Layer& layer, const Problem& problem, const float* inputs, float* outputs,
+           const Tiles& tiles)
+        : layer_(layer), problem_(problem), inputs_(inputs), outputs_(outputs), tiles_(tiles) {}
+
+    void run(unsigned threads) {
+        Pool& pool = Pool::shared();
+        const std::unique_lock<std::mutex> alone(pool.owner(), std::try_to_lock);
+        if (!alone.owns_lock()) {  // another thread of the program has the pool
+            Pool own;
+            return run_on(own, 1);
+        }
+        run_on(pool, work() < kWorthThreads ? 1 : threads);
+    }
+
+private:
+    static constexpr Count kFewImages = 3;             // each by itself
+    static constexpr Count kWorthThreads = 1 << 18;    // products of a weight and an input
+    static constexpr Count kPackedFloats = 96 << 10;   // that stay near the processor
+    static constexpr Count kMostImages = 64;
+    static constexpr Count kLine = 16;
+
+    Count work() const {
+        return static_cast<Count>(layer_.pattern.channels.size()) * layer_.shared *
+               problem_.taps() * problem_.outputs() * problem_.batch;
+    }
+
+    void run_on(Pool& pool, unsigned threads) {
+        threads = pool.prepare(threads);
+        if (problem_.is_linear() && problem_.batch <= kFewImages) return run_points(pool, threads);
+        const Layout layout = choose_layout();
+        const Packing packing(problem_, layout);
+        const std::vector<Part> parts = cut(layout);
+        const auto items = static_cast<Count>(parts.size());
+        // Nothing is allocated on the pool's threads, which could not tell that memory is short.
+        const bool own = items >= static_cast<Count>(threads);
+        const Count together = groups_together(packing, layout);
+        const Count scratch = std::max(sums(layout) * together, packing.scratch());
+        for (unsigned t = 0; t < threads; ++t)
+            pool.workspaces[t].take((own ? packed_floats(layout) : 0) + scratch);
+        if (own) {
+            pool.run(items, threads, [&](Count item, unsigned thread) {
+                const Part part = parts[static_cast<std::size_t>(item)];
+                float* sums = pool.workspaces[thread].take(scratch + packed_floats(layout));
+                float* packed = sums + scratch;
+                packing.pack(inputs_, part, 0, problem_.channels, packed, sums);
+                multiply(layout, packing, part, packed, 0, layer_.pattern.groups(), together, sums);
+            });
+            return;
+        }
+        // Too few parts: the threads share the channels of each, then its outputs.
+        float* packed = pool.workspaces.back().take(packed_floats(layout));
+        const Count shares = 4 * static_cast<Count>(threads);
+        for (const Part part : parts) {
+            pool.run(shares, threads, [&](Count share, unsigned thread) {
+                packing.pack(inputs_, part, problem_.channels * share / shares,
+                             problem_.channels * (share + 1) / shares, packed,
+                             pool.workspaces[thread].take(scratch));
+            });
+            pool.run(shares, threads, [&](Count share, unsigned thread) {
+                const Count groups = layer_.pattern.groups();
+                multiply(layout, packing, part, packed, groups * share / shares,
+                         groups * (share + 1) / shares, together,
+                         pool.workspaces[thread].take(scratch));
+            });
+        }
+    }
+
+    // One place, few images: what was packed would be read once.
+    void run_points(Pool& pool, unsigned threads) {
+        const Count shares = 4 * static_cast<Count>(threads), groups = layer_.pattern.groups();
+        pool.run(shares, threads, [&](Count share, unsigned) {
+            const Count first = groups * share / shares, end = groups * (share + 1) / shares;
+            for (Count image = 0; image < problem_.batch; ++image) {
+                float* target = outputs_ + image * layer_.outputs();
+                for (Count g = first; g < end; ++g) {
+                    Group group = group_of(g);
+                    group.packed = inputs_ + image * problem_.channels;
+                    group.sums = target + g * layer_.shared;
+                    tiles_.dot(group, layer_.shared);
+                }
+                finish_points(target, first * layer_.shared, end * layer_.shared);
+            }
+        });
+    }
+
+    void finish_points(float* numbers, Count first, Count end) const {
+        if (layer_.scales)
+            for (Count i = first; i < end; ++i) numbers[i] *= layer_.scales[i];
+        if (layer_.biases)
+            for (Count i = first; i < end; ++i) numbers[i] += layer_.biases[i];
+        if (layer_.rectify)
+            for (Count i = first; i < end; ++i) numbers[i] = numbers[i] < 0 ? 0 : numbers[i];
+    }
+
+    void multiply(const Layout& layout, const Packing& packing, Part part, const float* packed,
+                  Count first, Count end, Count together, float* sums) const {
+        const Count length = layout.vectors() * layout.lanes;
+        const Packing::Map map = packing.map(part.rows);
+        for (Count begin = first; begin < end; begin += together) {
+            const Count stop = std::min(begin + together, end);
+            for (Count g = begin; g < stop; ++g)
+                add_up(layout, packed, g, sums + (g - begin) * layer_.shared * length);
+            const Count channel = begin * layer_.shared, channels = (stop - begin) * layer_.shared;
+            for (Count c = 0; c < channels; ++c) {
+                Finish one = finish_of(channel + c);
+                one.sums = sums + c * length;
+                one.length = length;
+                one.numbers = sums + c * map.floats;
+                one.rows = map.out[1], one.width = map.out[2];
+                one.row_step = layout.steps[1], one.images = layout.images;
+                tiles_.finish(one);
+            }
+            packing.unpack(sums, part, channel, channels, layer_.outputs(), outputs_);
+        }
+    }
+
+    Finish finish_of(Count channel) const {
+        Finish one{};
+        one.scale = layer_.scales ? layer_.scales[channel] : 1.0f;
+        one.bias = layer_.biases ? layer_.biases[channel] : 0.0f;
+        one.rectify = layer_.rectify;
+        one.pool = problem_.pool;
+        return one;
+    }
+
+    void add_up(const Layout& layout, const float* packed, Count g, float* sums) const {
+        Group group = group_of(g);
+        group.packed = packed;
+        group.plane = layout.plane;
+        group.offsets = layout.offsets.data();
+        group.bases = layout.bases.data();
+        group.vectors = layout.vectors();
+        group.sums = sums;
+        group.length = layout.vectors() * layout.lanes;
+        tiles_.positions(group, layer_.shared);
+    }
+
+    Group group_of(Count g) const {
+        const Count start = layer_.pattern.starts[static_cast<std::size_t>(g)];
+        Group group{};
+        group.channels = layer_.pattern.channels.data() + start;
+        group.entries = layer_.pattern.starts[static_cast<std::size_t>(g) + 1] - start;
+        group.taps = problem_.taps();
+        group.weights = layer_.weights + start * group.taps * layer_.shared;
+        return group;
+    }
+
+    Count sums(const Layout& layout) const {
+        return layout.vectors() * layout.lanes * layer_.shared;
+    }
+    // A vector may read past the last channel.
+    Count packed_floats(const Layout& layout) const {
+        return problem_.channels * layout.plane + 2 * layout.lanes;
+    }
+
+    // Groups whose sums are kept until they fill a cache line of every image.
+    Count groups_together(const Packing& packing, const Layout& layout) const {
+        if (!packing.is_gapless(packing.map(layout.rows))) return 1;
+        return std::max<Count>(1, kLine / (problem_.places() * layer_.shared));
+    }
+
+    // Takes as many images at a time as fill the vectors best, and cuts those that are too large
+    // for the processor's cache.
+    Layout choose_layout() const {
+        const Count rows = problem_.axes[Layout::band_of(problem_)].out;
+        Count best = 1;
+        double least = price(Layout(problem_, 1, rows, tiles_.lanes));
+        for (Count images = 2; images <= kMostImages && images < 2 * problem_.batch; images *= 2) {
+            const Layout layout(problem_, images, rows, tiles_.lanes);
+            const double cost = price(layout);
+            const bool near = problem_.channels * layout.plane <= 4 * kPackedFloats;
+            if (cost < least && (near || problem_.is_linear()))
+                best = images, least = cost;
+        }
+        Layout layout(problem_, best, rows, tiles_.lanes);
+        for (Count cut = rows; cut > 8 + problem_.pool && problem_.channels * layout.plane > kPackedFloats;) {
+            cut = (cut / 2 + problem_.pool) / problem_.pool * problem_.pool;  // whole squares
+            layout = Layout(problem_, best, cut, tiles_.lanes);
+        }
+        return layout;
+    }
+
+    // What a layout costs: its vectors, the weights that each tile reads, and packing.
+    double price(const Layout& layout) const {
+        const auto parts = static_cast<double>((problem_.batch + layout.images - 1) /
+                                               layout.images);
+        const Count most = layer_.shared >= 8 ? tiles_.shared_vectors : tiles_.single_vectors;
+        const auto vectors = static_cast<double>(layout.vectors());
+        const auto tiles = static_cast<double>((layout.vectors() + most - 1) / most);
+        const double packing = layout.images == 1 ? 1 : 1.1;
+        return parts * packing * (vectors + tiles * (layer_.shared >= 8 ? 0.5 : 1.5));
+    }
+
+    std::vector<Part> cut(const Layout& layout) const {
+        std::vector<Part> parts;
+        const Count rows = problem_.axes[layout.band].out;
+        for (Count image = 0; image < problem_.batch; image += layout.images)
+            for (Count row = 0; row < rows; row += layout.rows)
+                parts.push_back({image, std::min(layout.images, problem_.batch - image), row,
+                                 std::min(layout.rows, rows - row)});
+        return parts;
+    }
+
+    const Layer& layer_;
+    const Problem& problem_;
+    const float* inputs_;
+    float* outputs_;
+    const Tiles& tiles_;
+};
+
+}  // namespace raiw

@@ -1,0 +1,167 @@
+"""What compact networks take, as ratios to the dense ones of the same run.
+
+``python -m tests.bench.speed`` times whole VGG-16s (CIFAR), a linear layer of SRigL's size and the
+MLP of an 8B transformer: dense and compact in turn, the shortest of many rounds, on one thread and
+on two. ``--norms`` leaves VGG's batch norms in; dense and compact have the same ones. ``--costs``
+prints what an edge of the own kernel takes, in edges of a dense layer; ``--verdicts`` how far the
+form chosen for random layers is from the best one when they are measured afresh.
+"""
+
+import argparse
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import nn
+
+import raiw
+from raiw.compacting.choosing import measure
+from raiw.compacting.compact import forms_of
+from raiw.compacting.geometry import Geometry
+from raiw.compacting.layers import MaskedLayer
+from raiw.compacting.timing import shortest_times
+from raiw.nets.registry import build
+
+FAN = 16
+WIDTHS = {"conv2": 64, "conv3": 128, "conv4": 128, "conv5": 256, "conv6": 256, "conv7": 256,
+          **{f"conv{n}": 512 for n in range(8, 14)}, "linear1": 512}  # fmt: skip
+
+
+def paper(shared: int) -> dict[str, Any]:
+    """The paper's d-16: conv1 to conv3 and the head dense, conv4 half, the rest sparse."""
+    spec = raiw.Spec.load("raiw/vgg16-d16").canonical()
+    spec["craft"]["group_outputs"] = shared
+    return spec
+
+
+def all_sparse(shared: int) -> dict[str, Any]:
+    """Every layer but the first reads 16 inputs an output."""
+    rules: list[dict[str, Any]] = [{"match": "conv1", "dense": True}]
+    rules += [{"match": name, "edges": FAN * width} for name, width in WIDTHS.items()]
+    rules.append({"match": "linear2", "edges": FAN * 10, "group_outputs": 2 if shared > 1 else 1})
+    craft = {"degree": FAN, "group_outputs": shared, "rules": rules}
+    return {"model": "vgg16-cifar10", "craft": craft}
+
+
+LAYOUTS = {"d-16": paper, "all-16": all_sparse}
+
+
+def without_norms(network: nn.Module) -> nn.Module:
+    for name, module in list(network.named_children()):
+        if isinstance(module, nn.BatchNorm2d):
+            setattr(network, name, nn.Identity())
+    return network
+
+
+def linear(widths: list[tuple[int, int]], density: float, shared: int) -> tuple[nn.Module, Any]:
+    """Linear layers with ReLU between them, and masks for them."""
+    network = nn.Sequential()
+    layers = []
+    for number, (n_in, out) in enumerate(widths):
+        if number:
+            network.append(nn.ReLU())
+        sides = {"in_features": n_in, "out_features": out}
+        layers.append({"name": str(len(network)), "kind": "linear", **sides})
+        network.append(nn.Linear(n_in, out))
+    craft = {"density": density, "group_outputs": shared}
+    return network, raiw.craft({"layers": layers, "craft": craft})
+
+
+def cases(norms: bool) -> Iterator[tuple[str, nn.Module, Any, tuple[int, ...]]]:
+    vgg = build("vgg16-cifar10")
+    if not norms:
+        vgg = without_norms(vgg)
+    for shared in (1, 8):
+        for name, layout in LAYOUTS.items():
+            yield f"VGG-16 {name} g={shared}", vgg, raiw.craft(layout(shared)), (3, 32, 32)
+    for density in (0.1, 0.05, 0.01):
+        for shared in (1, 8):
+            network, masks = linear([(768, 3072)], density, shared)
+            yield f"768×3072 {density:.0%} g={shared}", network, masks, (768,)
+    for shared in (1, 8):
+        network, masks = linear([(4096, 14336), (14336, 4096)], 0.1, shared)
+        yield f"MLP 4096→14336→4096 10% g={shared}", network, masks, (4096,)
+
+
+def compare(one: nn.Module, other: nn.Module, inputs: Any, seconds: float) -> tuple[float, float]:
+    shortest = shortest_times([lambda: one(inputs), lambda: other(inputs)], seconds)
+    return shortest[0], shortest[1]
+
+
+def size(network: nn.Module) -> int:
+    return len(save(network.state_dict()))
+
+
+def costs() -> None:
+    """Print the time of an edge, in those of a dense 3×3 convolution, by sharing."""
+    torch.set_num_threads(1)
+    for channels, side, batch in ((64, 32, 8), (256, 8, 1), (256, 8, 64), (512, 4, 64)):
+        for shared in (1, 2, 4, 8):
+            layer = {"name": "0", "kind": "conv2d", "in_channels": channels, "kernel_size": 3,
+                     "out_channels": channels}  # fmt: skip
+            craft = {"density": 0.25, "group_outputs": shared}
+            masks = raiw.craft({"layers": [layer], "craft": craft})
+            dense = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1))
+            small = raiw.compact(dense, masks, forms=["condensed"])
+            inputs = torch.randn(batch, channels, side, side)
+            own, whole = compare(small, dense, inputs, 2)
+            print(f"{channels} channels, {side}×{side}, batch {batch}, g={shared}: "
+                  f"{own / whole / 0.25:.2f}", flush=True)  # fmt: skip
+
+
+def verdicts(number: int = 10) -> None:
+    """Print what the chosen form takes over the best, measured again; for random layers."""
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    for _ in range(number):
+        shared, density = int(rng.choice([1, 2, 8])), float(rng.choice([0.02, 0.1, 0.3, 0.6]))
+        channels, batch = int(rng.choice([64, 128, 256, 512])), int(rng.choice([1, 8, 64]))
+        if rng.random() < 0.5:
+            module: nn.Module = nn.Linear(channels, channels)
+            inputs = torch.randn(batch, channels)
+        else:
+            module = nn.Conv2d(channels, channels, 3, padding=1)
+            inputs = torch.randn(batch, channels, 8, 8)
+        kept = np.repeat(rng.random((channels // shared, channels)) < density, shared, axis=0)
+        layer = MaskedLayer("0", module, Geometry.of(module), kept)
+        chosen = measure(layer, layer.forms(), inputs).choice
+        again = measure(layer, layer.forms(), inputs, 3).seconds
+        ratio = again[chosen] / min(again.values())
+        print(f"{type(module).__name__} {channels}, batch {batch}, {density:.0%}, g={shared}: "
+              f"{chosen}, {ratio:.2f} of the best", flush=True)  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=4.0, help="for each row")
+    parser.add_argument("--match", default="", help="rows whose name has this")
+    parser.add_argument("--norms", action="store_true")
+    parser.add_argument("--costs", action="store_true")
+    parser.add_argument("--verdicts", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.costs or arguments.verdicts:
+        (costs if arguments.costs else verdicts)()
+        return
+    for name, network, masks, shape in cases(arguments.norms):
+        if arguments.match not in name:
+            continue
+        network.eval()
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            for batch in (1, 64):
+                inputs = torch.randn(batch, *shape)
+                small = raiw.compact(network, masks, inputs)
+                dense, own = compare(network, small, inputs, arguments.seconds)
+                forms = sorted(forms_of(small).values())
+                chosen = ", ".join(f"{forms.count(form)} {form}" for form in dict.fromkeys(forms))
+                print(f"{name:32} T{threads} batch {batch:2}: dense {1e3 * dense:8.3f} ms, compact "
+                      f"{1e3 * own:8.3f} ms: {dense / own:5.2f}×  bytes 1/"
+                      f"{size(network) / size(small):.1f}  load {os.getloadavg()[0]:.1f}  "
+                      f"({chosen})", flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,372 @@
+"""Compact networks: equal to masked ones wherever torch takes them."""
+
+import copy
+import io
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import raiw
+from raiw.compacting.choosing import FormTimes
+from raiw.compacting.compact import forms_of
+from raiw.compacting.operator import sparse_layer
+from raiw.errors import InvalidInput
+
+
+def conv(name, n_in, n_out, kernel=3):
+    sides = {"in_channels": n_in, "out_channels": n_out, "kernel_size": kernel}
+    return {"name": name, "kind": "conv2d", **sides}
+
+
+def linear(name, n_in, n_out):
+    return {"name": name, "kind": "linear", "in_features": n_in, "out_features": n_out}
+
+
+def craft(*layers, **how):
+    return raiw.craft({"layers": list(layers), "craft": {"density": 0.25} | how})
+
+
+MASKS = craft(conv("0", 8, 16), conv("4", 16, 24), linear("9", 216, 32), group_outputs=8)
+
+
+def make_network():
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(8, 16, 3, padding=1),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 24, 3, bias=False),
+        nn.Identity(),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(216, 32),
+        nn.ReLU(),
+    )
+    norm = network[1]
+    with torch.no_grad():  # a norm that does something, and turns signs round
+        for tensor in (norm.weight, norm.bias, norm.running_mean):
+            tensor.copy_(torch.randn(16))
+        norm.running_var.copy_(torch.rand(16) + 0.5)
+    return network
+
+
+@pytest.fixture
+def network():
+    return make_network()
+
+
+INPUTS = torch.randn(5, 8, 16, 16, generator=torch.Generator().manual_seed(1))
+FORMS = [None, ["condensed"], ["grouped"], ["csr"], ["shrunk"], []]
+
+
+def masked(network):
+    """A copy of the network with its pruned weights zero."""
+    twin = copy.deepcopy(network)
+    raiw.apply(twin, MASKS)
+    return twin
+
+
+def close(a, b):
+    torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("forms", FORMS)
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_outputs_and_gradients_are_those_of_the_masked_network(network, forms, mode):
+    network.train(mode == "train")
+    dense = masked(network)
+    small = raiw.compact(network, MASKS, forms=forms)
+    assert small.training == (mode == "train")
+    with torch.no_grad():
+        close(small(INPUTS), dense(INPUTS))
+    here, there = INPUTS.clone().requires_grad_(), INPUTS.clone().requires_grad_()
+    small(here).square().sum().backward()
+    dense(there).square().sum().backward()
+    torch.testing.assert_close(here.grad, there.grad, rtol=1e-4, atol=1e-4)
+    for one, other in zip(
+        small.buffers(), raiw.compact(dense, MASKS, forms=forms).buffers(), strict=True
+    ):
+        close(one, other)  # the running means of the norm too
+
+
+@pytest.mark.parametrize("forms", [["condensed"], ["grouped"]])
+def test_training_goes_the_way_of_the_masked_network(network, forms):
+    dense = masked(network)
+    small = raiw.compact(network, MASKS, forms=forms)
+    losses = []
+    for each in (dense, small):
+        optimizer = torch.optim.SGD(each.parameters(), 0.01, momentum=0.9, weight_decay=0.01)
+        for _ in range(4):
+            optimizer.zero_grad()
+            loss = (each(INPUTS) - 1).square().mean()
+            loss.backward()
+            optimizer.step()
+        losses.append(loss.detach())
+        each.eval()
+    close(*losses)
+    with torch.no_grad():
+        torch.testing.assert_close(small(INPUTS), dense(INPUTS), rtol=1e-3, atol=1e-4)
+
+
+def test_an_example_batch_decides_by_measurement(network):
+    small = raiw.compact(network.eval(), MASKS, INPUTS)
+    assert set(forms_of(small)) <= {"0", "4", "9"}
+    with torch.no_grad():
+        close(small(INPUTS), masked(network)(INPUTS))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "choice"),
+    [
+        ({"condensed": 1.0, "grouped": 2.0, "dense": 3.0}, "condensed"),
+        ({"condensed": 2.0, "grouped": 1.0, "dense": 3.0}, "grouped"),
+        ({"condensed": 2.9, "dense": 3.0}, "dense"),
+        ({"condensed": 4.0, "dense": 3.0}, "dense"),
+    ],
+)
+def test_the_fastest_form_is_taken_if_it_gains(seconds, choice):
+    measured = FormTimes(seconds, {})
+    assert measured.choice == choice
+    assert measured.speedup == seconds["dense"] / seconds[choice]
+
+
+def test_the_model_stays_as_it_was(network):
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    modules = dict(network.named_modules())
+    raiw.compact(network, MASKS, INPUTS)
+    assert dict(network.named_modules()) == modules
+    assert all(torch.equal(before[name], t) for name, t in network.state_dict().items())
+    assert network.training
+    assert not any(module._forward_pre_hooks for module in network.modules())
+
+
+def test_masks_that_are_held_come_off_the_copy(network):
+    handle = raiw.apply(network, MASKS)
+    small = raiw.compact(network, MASKS)
+    handle.check()
+    assert not any(hasattr(module, "weight_orig") for module in small.modules())
+    torch.optim.SGD(small.parameters(), 0.1).step()
+    copy.deepcopy(small)(INPUTS)
+
+
+@pytest.mark.parametrize("forms", [["condensed"], ["grouped"], ["csr", "condensed"]])
+def test_states_copies_and_files_come_back(network, forms, tmp_path: Path):
+    small = raiw.compact(network.eval(), MASKS, forms=forms)
+    with torch.no_grad():
+        wanted = small(INPUTS)
+        other = raiw.compact(make_network().apply(_redraw), MASKS, forms=forms_of(small)).eval()
+        assert not torch.equal(other(INPUTS), wanted)
+        other.load_state_dict(small.state_dict())
+        assert torch.equal(other(INPUTS), wanted)
+        assert torch.equal(copy.deepcopy(small)(INPUTS), wanted)
+        torch.save(small, tmp_path / "small.pt")
+        assert torch.equal(torch.load(tmp_path / "small.pt", weights_only=False)(INPUTS), wanted)
+
+
+def _redraw(module):
+    if isinstance(module, nn.Linear | nn.Conv2d):
+        nn.init.normal_(module.weight)
+
+
+def test_a_state_brings_its_mask_along(network):
+    small = raiw.compact(network.eval(), MASKS, forms=["condensed"])
+    others = craft(conv("0", 8, 16), conv("4", 16, 24), linear("9", 216, 32),
+                   group_outputs=8, seed=5)  # fmt: skip
+    other = raiw.compact(network, others, forms=["condensed"])
+    with torch.no_grad():
+        small(INPUTS)  # the kernel has read the first mask
+        small.load_state_dict(other.state_dict())
+        assert torch.equal(small(INPUTS), other(INPUTS))
+
+
+def test_a_norm_that_was_trained_on_is_read_anew(network):
+    small = raiw.compact(network.eval(), MASKS, forms=["condensed"])
+    with torch.no_grad():
+        before = small(INPUTS)
+        small.train()(3 * INPUTS)
+        small.eval()
+        dense = masked(network).train()
+        dense(3 * INPUTS)
+        close(small(INPUTS), dense.eval()(INPUTS))
+        assert not torch.equal(small(INPUTS), before)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float64])
+def test_other_precisions_are_right(network, kind):
+    small = raiw.compact(network.eval(), MASKS, forms=["condensed"]).to(kind)
+    with torch.no_grad():
+        got = small(INPUTS.to(kind))
+        wanted = masked(network).double()(INPUTS.double())
+    assert got.dtype == kind
+    error = {torch.bfloat16: 0.05, torch.float16: 0.01, torch.float64: 1e-6}[kind]
+    torch.testing.assert_close(got.double(), wanted, rtol=error, atol=error * 2)
+
+
+def test_autocast_takes_compact_layers(network):
+    small = raiw.compact(network, MASKS, forms=["condensed"])
+    with torch.autocast("cpu", torch.bfloat16):
+        small(INPUTS).float().square().mean().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in small.parameters())
+
+
+def test_the_operator_keeps_the_rules_of_torch():
+    layer = raiw.compact(nn.Sequential(nn.Conv2d(8, 16, 3)), craft(conv("0", 8, 16)))[0]
+    arguments = (
+        INPUTS[:2, :, :5, :5].clone().requires_grad_(), layer.values, layer.bias, layer.starts,
+        layer.channels, (16, 8, 1), (3, 3), (1, 1), (0, 0), (1, 1),
+    )  # fmt: skip
+    assert set(torch.library.opcheck(sparse_layer, arguments).values()) == {"SUCCESS"}
+
+
+def test_it_is_compiled_as_one_graph_with_its_gradients(network):
+    small = raiw.compact(network.eval(), MASKS, forms=["condensed"])
+    compiled = torch.compile(small, fullgraph=True, backend="aot_eager")
+    wanted, got = INPUTS.clone().requires_grad_(), INPUTS.clone().requires_grad_()
+    small(wanted).square().sum().backward()
+    compiled(got).square().sum().backward()
+    close(got.grad, wanted.grad)
+
+
+def test_it_is_exported_with_the_operator(network):
+    small = raiw.compact(network.eval(), MASKS, forms=["condensed"])
+    batch = {0: torch.export.Dim("batch")}
+    program = torch.export.export(small, (INPUTS,), dynamic_shapes=(batch,))
+    assert "raiw.sparse_layer" in str(program.graph)
+    with torch.no_grad():
+        close(program.module()(INPUTS[:3]), small(INPUTS[:3]))
+
+
+def test_an_onnx_file_has_standard_operators_and_the_same_outputs(network, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    from raiw.compacting.onnx_file import export_onnx
+
+    small = export_onnx(network.eval(), MASKS, INPUTS, tmp_path / "small.onnx")
+    assert set(forms_of(small).values()) == {"grouped"}
+    session = onnxruntime.InferenceSession(tmp_path / "small.onnx")
+    name = session.get_inputs()[0].name
+    for batch in (INPUTS, INPUTS[:1]):
+        (got,) = session.run(None, {name: batch.numpy()})
+        with torch.no_grad():
+            close(torch.from_numpy(got), masked(network)(batch))
+    dense = sum(p.numel() * 4 for p in network.parameters())
+    assert (tmp_path / "small.onnx").stat().st_size < 0.75 * dense
+    with pytest.raises(InvalidInput, match="no operator for the form 'csr'"):
+        export_onnx(network, MASKS, INPUTS, tmp_path / "not.onnx", forms=["csr"])
+
+
+class Whole(nn.Module):
+    """Layers that must stay dense."""
+
+    def __init__(self):
+        super().__init__()
+        self.up = nn.ConvTranspose2d(8, 8, 3)
+        self.one = nn.Linear(16, 16)
+        self.other = nn.Linear(16, 16)
+        self.other.weight = self.one.weight
+        self.watched = nn.Linear(16, 16)
+        self.watched.register_forward_hook(lambda *_: None)
+
+
+def test_layers_that_are_more_than_a_product_stay_dense():
+    up = conv("up", 8, 8) | {"kind": "conv_transpose2d"}
+    masks = craft(up, *(linear(name, 16, 16) for name in ("one", "watched")))
+    small = raiw.compact(Whole(), masks)
+    assert forms_of(small) == {}
+    assert small.one.weight is small.other.weight
+    kept = masks["one"].torch()
+    assert torch.equal(small.one.weight != 0, kept)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_transformer_layers_run_without_their_fast_path():
+    layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+    network = nn.TransformerEncoder(layer, 2).eval()
+    names = [f"layers.{n}.linear{k}" for n in (0, 1) for k in (1, 2)]
+    sides = [(16, 32), (32, 16)] * 2
+    masks = craft(*(linear(name, *side) for name, side in zip(names, sides, strict=True)))
+    small = raiw.compact(network, masks, forms=["condensed"])
+    assert set(forms_of(small)) == set(names)
+    raiw.apply(network, masks)
+    inputs, padding = torch.randn(3, 5, 16), torch.zeros(3, 5, dtype=torch.bool)
+    padding[0, 3:] = True
+    with torch.no_grad():
+        close(small(inputs), network(inputs))
+        wanted = network(inputs, src_key_padding_mask=padding)
+        close(small(inputs, src_key_padding_mask=padding)[~padding], wanted[~padding])
+
+
+def test_modules_that_stand_twice_are_joined_where_they_stand():
+    relu, first = nn.ReLU(), nn.Linear(16, 16)
+    network = nn.Sequential(first, relu, nn.Linear(16, 16), relu, first, nn.Linear(16, 16), relu)
+    masks = craft(*(linear(name, 16, 16) for name in ("0", "2", "5")))
+    small = raiw.compact(network, masks, forms=["condensed"])
+    assert small[0] is small[4]
+    assert small[0].after is None  # once a ReLU follows, once none
+    assert isinstance(small[3], nn.Identity)
+    raiw.apply(network, masks)
+    inputs = torch.randn(3, 16)
+    with torch.no_grad():
+        close(small(inputs), network(inputs))
+
+
+@pytest.mark.parametrize(
+    "pool", [nn.MaxPool2d(2, 1), nn.MaxPool2d(2, padding=1), nn.MaxPool2d(2, ceil_mode=True),
+             nn.MaxPool2d((2, 3)), nn.MaxPool2d(2, dilation=2), nn.AvgPool2d(2)],
+)  # fmt: skip
+def test_only_poolings_of_plain_squares_are_joined(pool):
+    network = nn.Sequential(nn.Conv2d(8, 16, 3), pool)
+    masks = craft(conv("0", 8, 16))
+    small = raiw.compact(network, masks, forms=["condensed"])
+    assert type(small[1]) is type(pool)
+    raiw.apply(network, masks)
+    with torch.no_grad():
+        close(small(INPUTS[..., :9]), network(INPUTS[..., :9]))
+
+
+def test_nan_goes_through_what_is_joined(network):
+    spoiled = INPUTS.clone()
+    spoiled[0, :, 3, 3] = torch.nan
+    small = raiw.compact(network.eval(), MASKS, forms=["condensed"])
+    with torch.no_grad():
+        assert torch.equal(small(spoiled).isnan(), masked(network)(spoiled).isnan())
+
+
+@pytest.mark.parametrize(
+    ("forms", "words"),
+    [
+        (["condensd"], "no form 'condensd' (did you mean 'condensed'?)"),
+        ({"4": "csr"}, "layer '4' has no form 'csr': it has condensed, grouped"),
+        ({"1": "csr"}, "no masked layer with forms '1'"),
+    ],
+)
+def test_what_cannot_be_is_named(network, forms, words):
+    with pytest.raises(InvalidInput) as caught:
+        raiw.compact(network, MASKS, forms=forms)
+    assert words in str(caught.value)
+
+
+def test_inputs_of_another_shape_are_refused(network):
+    small = raiw.compact(network.eval(), MASKS, forms=["condensed"])
+    with pytest.raises(InvalidInput, match=r"reads 8 channels over 2 axes.*\(5, 7, 16, 16\)"):
+        small(INPUTS[:, :7])
+
+
+def test_empty_batches_and_single_images_pass(network):
+    small = raiw.compact(network.eval(), MASKS, forms=["condensed"])
+    with torch.no_grad():
+        assert small(INPUTS[:0]).shape == (0, 32)
+        assert small[4](torch.randn(16, 8, 8)).shape == (24, 3, 3)
+
+
+def test_bytes_shrink_with_the_weights(network):
+    small = raiw.compact(network, MASKS, forms=["condensed"])
+    sizes = []
+    for each in (small, network):
+        file = io.BytesIO()
+        torch.save(each.state_dict(), file)
+        sizes.append(len(file.getvalue()))
+    assert sizes[0] < 0.5 * sizes[1]
