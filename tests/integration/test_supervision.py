@@ -25,6 +25,7 @@ from service.jobs.submit import submit
 from service.jobs.uploads import put_blob
 from service.settings import Settings
 from service.store import jobs, migrate
+from service.store import units as unit_rows
 from service.store.tables import OutboxRow, UnitRow
 from tests.integration.pools import FORKS, pool
 from tests.integration.stack import eventually
@@ -251,3 +252,22 @@ def test_a_job_of_one_unit_has_nothing_of_the_machinery_of_units(
     with services.database.read() as session:
         assert session.scalars(select(UnitRow)).all() == []
         assert [row.task for row in session.scalars(select(OutboxRow))] == [Task.RUN_JOB]
+
+
+def test_a_unit_is_of_the_attempt_that_claimed_it_last(opened) -> None:
+    """Another worker took it over; the first neither extends that lease nor ends it."""
+    services = opened()
+    lease, key = timedelta(seconds=60), "sha256:unit"
+    with services.database.write() as session:
+        now = services.database.now(session)
+        first = unit_rows.claim(session, key, lease, now)
+        assert unit_rows.claim(session, key, lease, now) is None
+        later = now + 2 * lease
+        second = unit_rows.claim(session, key, lease, later)
+        assert (first, second) == (1, 2)
+        assert not unit_rows.renew(session, key, 1, lease, later)
+        unit_rows.release(session, key, 1, later)
+        assert unit_rows.claim(session, key, lease, later) is None
+        assert unit_rows.renew(session, key, 2, lease, later)
+        unit_rows.release(session, key, 2, later)
+        assert unit_rows.claim(session, key, lease, later) == 3
