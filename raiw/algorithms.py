@@ -121,7 +121,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         Algorithm(
             "raiw",
             "most important edges first under exact degrees",
-            revision=1,
+            revision=2,
             contract=Contract.REGULAR,
             scores="needed",
             seeded=False,
@@ -130,7 +130,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         Algorithm(
             "balanced",
             "more of the importance kept, by greedy choice net of dual prices",
-            revision=2,
+            revision=3,
             contract=Contract.REGULAR,
             scores="needed",
             seeded=False,
@@ -140,7 +140,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         Algorithm(
             "optimal",
             "the most importance any graph with exact degrees can keep, proven",
-            revision=2,
+            revision=3,
             contract=Contract.REGULAR,
             scores="needed",
             seeded=False,
@@ -186,7 +186,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         Algorithm(
             "magnitude",
             "the most important edges of the layer, degrees left to the scores",
-            revision=1,
+            revision=2,
             contract=Contract.EDGES,
             scores="needed",
             seeded=False,
@@ -197,7 +197,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         Algorithm(
             "constant_fan_in",
             "every output its most important inputs, or so many random ones",
-            revision=1,
+            revision=2,
             contract=Contract.FAN_IN,
             scores="used",
             seeded=True,
@@ -226,7 +226,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         Algorithm(
             "nm",
             "the best N of each M consecutive inputs, or random ones",
-            revision=1,
+            revision=2,
             contract=Contract.NM,
             scores="used",
             seeded=True,

@@ -16,7 +16,7 @@
     ├── NotFound                  no such job, mask, file or layer
     ├── GateFailed                verification, comparison or a gate said no
     ├── TrainingFailed            a training run cannot go on; its last checkpoint is kept
-    │   ├── Diverged              the loss is no finite number
+    │   ├── Diverged              the loss is not a finite number
     │   └── OutOfMemory           the machine or its GPU has too little memory
     ├── DiskFull                  there is no room for a file
     ├── JobEnded                  a job ended without a result
@@ -178,7 +178,7 @@ class TrainingFailed(RaiwError):
 
 
 class Diverged(TrainingFailed):
-    """The loss is no finite number."""
+    """The loss is not a finite number."""
 
     code = "diverged"
     title = "The training diverged"

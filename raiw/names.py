@@ -65,3 +65,13 @@ def clipped(text: str, most: int = MAX_SHOWN) -> str:
     'abc…'
     """
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def listed(names: list[str], most: int = 8) -> str:
+    """Return the first names and how many more there are.
+
+    >>> listed(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(clipped, names[:most])) + more

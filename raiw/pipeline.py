@@ -8,6 +8,7 @@ from typing import Any
 from raiw.algorithms import ALGORITHMS, BOUNDS_REVISION
 from raiw.crafting.bounds.certificate import certify_layer
 from raiw.crafting.layer import craft_layer
+from raiw.crafting.ties import tied_edges
 from raiw.kernels.exact import kept_score
 from raiw.masks.file import Origin
 from raiw.masks.mask import Mask
@@ -94,6 +95,7 @@ def craft_mask(
     """Craft one layer of a plan: its scores, its graph, its certificate and its facts."""
     scores = None if importance is None else importance.scores(planned)
     crafted = craft_layer(planned, algorithm, craft.seed, scores)
+    ties = ALGORITHMS[algorithm].scores != "ignored"
     kept = bound = None
     if scores is not None:
         bounded = craft.certificate(algorithm)
@@ -111,6 +113,7 @@ def craft_mask(
         completed=crafted.completed,
         kept_score=kept,
         upper_bound=bound,
+        tied=0 if scores is None or not ties else tied_edges(crafted.graph, scores),
         facts=describe(crafted.graph, planned.layer.groups),
     )
 

@@ -110,7 +110,7 @@ def from_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
     except RecursionError:
         document = None
     if not isinstance(document, dict):
-        raise ValueError(f"its metadata have no JSON object under the key {METADATA_KEY!r}")  # noqa: TRY004 -- of the value's form
+        raise ValueError(f"its metadata has no JSON object under the key {METADATA_KEY!r}")  # noqa: TRY004 -- of the value's form
     return document
 
 
@@ -220,9 +220,9 @@ def _decode(text: bytes, max_metadata: int) -> dict[str, Any]:
     try:
         document = json.loads(text.decode("utf-8"), object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:
-        raise InvalidTensors(f"the safetensors header is no valid JSON: {error}") from None
+        raise InvalidTensors(f"the safetensors header is not valid JSON: {error}") from None
     if not isinstance(document, dict):
-        raise InvalidTensors("the safetensors header is no JSON object")
+        raise InvalidTensors("the safetensors header is not a JSON object")
     return document
 
 

@@ -11,6 +11,7 @@ from raiw.algorithms import ALGORITHMS
 from raiw.crafting.bounds.certificate import certify_layer
 from raiw.crafting.contracts import breach
 from raiw.crafting.groups import group_graphs
+from raiw.crafting.ties import tied_edges
 from raiw.errors import GateFailed, InvalidInput, InvalidSpec
 from raiw.kernels.exact import kept_score
 from raiw.masks.mask import Mask
@@ -219,6 +220,8 @@ def _importance_faults(masks: MaskSet, importance: Importance) -> Iterator[str]:
         kept = None if scores is None else kept_score(mask.graph, scores)
         if kept != mask.kept_score:
             yield f"layer {mask.name!r}: keeps a score of {kept}, the masks say {mask.kept_score}"
+        if mask.tied and (scores is None or tied_edges(mask.graph, scores) != mask.tied):
+            yield f"layer {mask.name!r}: not {mask.tied} edges were drawn among equal scores"
 
 
 def _certificate_faults(masks: MaskSet, importance: Importance) -> Iterator[str]:

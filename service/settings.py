@@ -15,7 +15,7 @@ from raiw.names import nearest
 
 PREFIX = "RAIW_"
 CLIENT_VARIABLES = frozenset({"URL", "OFFLINE", "CACHE"})
-"""Variables of the command and the client, which are no settings of a server."""
+"""Variables of the command and the client, which are not settings of a server."""
 
 _SECRETS = frozenset({"TOKEN", "DATABASE_URL", "BROKER_URL"})
 """Settings that hold a password."""

@@ -31,7 +31,7 @@ def run_craft(
     """
     services = process.services
     shared, recorder = SharedJob.of(process, job, document), Recorder(services, attempt, lease)
-    if len(shared.units) > 1:
+    if shared.is_large:
         done = shared.craft(lease.check, recorder)
     else:
         done = supervise(process, shared.order("craft"), lease.check, recorder)

@@ -11,7 +11,7 @@ from service.settings import PREFIX, Settings
 
 
 def out_of_memory(limit: int, setting: str) -> dict[str, Any]:
-    """Return the problem document of a process that got no more memory; 0 is no limit."""
+    """Return the problem document of a process that ran out of memory; 0 means no limit."""
     variable = PREFIX + setting.upper()
     most = f"the {limit} bytes that {variable} allows" if limit else "the memory of the worker"
     return problem_of(

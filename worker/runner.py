@@ -44,7 +44,7 @@ def run_job(process: PoolProcess, job_id: str) -> None:
         now = services.database.now(session)
         job = jobs.claim(session, job_id, owner, lease_time, now)
     if job is None:
-        logger.info("job %s is not to be had: another worker was first, or it is over", job_id)
+        logger.info("job %s cannot be claimed: another worker was first, or it is over", job_id)
         return
     with about(job.request_id):
         _run_claimed(process, job)

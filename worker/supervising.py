@@ -32,7 +32,7 @@ OnEvent = Callable[[str, dict[str, Any]], None]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a process shall do, and with what."""
+    """What a process has to do, and with what."""
 
     task: str
     """Name of a module in :mod:`worker.tasks`."""

@@ -86,9 +86,19 @@ class SharedJob:
         """All layers, with what is to be crafted of each."""
         return self.document.spec.plan(scored=self.importance is not None)
 
+    @property
+    def is_large(self) -> bool:
+        """Whether it is of several units; a job of one needs neither keys nor helpers."""
+        return len(self._shares) > 1
+
     @cached_property
     def units(self) -> dict[str, Unit]:
-        """The layers by the key of their unit, each of so many cells or of one layer."""
+        """The layers by the key of their unit."""
+        return {self._key(share): tuple(share) for share in self._shares}
+
+    @cached_property
+    def _shares(self) -> list[list[PlannedLayer]]:
+        """The layers in their order, each share of so many cells or of one layer."""
         most = self.services.settings.unit_cells
         shares: list[list[PlannedLayer]] = []
         cells = most
@@ -98,7 +108,7 @@ class SharedJob:
                 cells = 0
             shares[-1].append(planned)
             cells += planned.cells
-        return {self._key(share): tuple(share) for share in shares}
+        return shares
 
     def order(self, task: str, **share: Any) -> Order:
         """Return what a process is told that crafts of this spec and these scores."""

@@ -144,7 +144,7 @@ def apply(
     InvalidInput
         A mask has no parameter, or one of another shape, or one that is masked already.
     InvalidMasks
-        It is no mask file, or a damaged one.
+        It is not a mask file, or is damaged.
     NotFound
         There is no such file.
 

@@ -55,7 +55,7 @@ def find_places(model: nn.Module, masks: MaskSet, *, strict: bool) -> list[Place
 
 
 def _refuse_computed(masks: MaskSet, names: dict[str, tuple[nn.Module, str]]) -> None:
-    """Refuse layers whose weight is no parameter but computed from others."""
+    """Refuse layers whose weight is not a parameter but computed from others."""
     makers = {"weight_orig": "torch.nn.utils.prune", "parametrizations.weight": "a parametrization"}
     for layer in masks:
         for inside, maker in makers.items():

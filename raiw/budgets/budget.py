@@ -65,7 +65,7 @@ def budget(
     InvalidImportance
         The tensors do not fit the spec.
     InvalidMasks
-        It is no file of channel masks.
+        It is not a file of channel masks.
     Infeasible
         Edges scored -inf leave too few.
 
@@ -96,11 +96,16 @@ def budget(
     plan = empty.plan(scored=True)
     layers = [layer for layer in plan.layers if layer.pointer == "/craft/density"]
     fixed = sum(layer.edges * edge_cost(layer.layer, craft) for layer in plan.layers)
-    opened = [Open(y.layer, y.group_outputs, edge_cost(y.layer, craft)) for y in layers]
+    opened = [
+        Open(planned.layer, planned.group_outputs, edge_cost(planned.layer, craft))
+        for planned in layers
+    ]
     total = open_budget(craft, opened, fixed)
     source = _channels(importance) if method == "channels" else open_importance(importance, empty)
     edges = METHODS[method](layers, opened, source, total)
-    return _with_rules(spec, {y.name: e for y, e in zip(layers, edges, strict=True)})
+    return _with_rules(
+        spec, {planned.name: kept for planned, kept in zip(layers, edges, strict=True)}
+    )
 
 
 def _by_score(
@@ -169,7 +174,7 @@ def _by_channels(
             f"the channel masks name none of the layers that share the budget: they are of "
             f"{', '.join(list(shares)[:5])}"
         )
-    return share_budget(opened, [float(shares.get(y.name, 1.0)) for y in layers], total)
+    return share_budget(opened, [float(shares.get(planned.name, 1.0)) for planned in layers], total)
 
 
 def _channels(source: Any) -> ChannelMasks:

@@ -26,6 +26,7 @@ from raiw.cli.options import (
 from raiw.cli.output import Output
 from raiw.cli.progress import LayerProgress
 from raiw.errors import InvalidInput, StillRunning
+from raiw.names import listed
 
 if TYPE_CHECKING:
     from raiw.client import Client
@@ -201,6 +202,7 @@ def _craft_here(
     if output is not None:
         write_masks(masks, output)
     _summarise(out, planned, output, f"crafted in {time.monotonic() - began:.1f} s")
+    _note_ties(out, masks)
     return {
         "digest": masks.digest,
         "file_sha256": masks.file_sha256,
@@ -244,6 +246,16 @@ def _craft_there(
         "cache": job.cache,
         "job": job.view,
     }
+
+
+def _note_ties(out: Output, masks: "MaskSet") -> None:
+    """Name the layers that the scores hardly decided."""
+    tied = [mask.name for mask in masks.values() if mask.tied]
+    if tied:
+        out.note(
+            f"a draw among equal scores decided most edges of {len(tied)} of {len(masks)} layers: "
+            f"{listed(tied)}"
+        )
 
 
 def _summarise(out: Output, planned: "Plan", output: str | None, how: str) -> None:

@@ -71,7 +71,7 @@ def read_spec(source: str, changes: list[str] | None) -> "Spec":
     Raises
     ------
     InvalidSpec
-        A change names no place in the document, or the changed document is no spec.
+        A change names a place that is not there, or the changed document is not a spec.
     """
     from raiw import catalogue
     from raiw.readers.documents import read_document
@@ -116,7 +116,7 @@ def _apply(document: dict[str, Any], change: str) -> None:
     try:
         value = read_yaml(text)
     except yaml.YAMLError as error:
-        raise InvalidInput(f"--set {change!r}: {text!r} is no value: {error}") from None
+        raise InvalidInput(f"--set {change!r}: {text!r} is not a value: {error}") from None
     if isinstance(where, list):
         where[_index(where, last, change)] = value
     elif isinstance(where, dict):
@@ -149,7 +149,7 @@ def seconds(text: str | None) -> float | None:
         return None
     found = _DURATION.fullmatch(text.strip())
     if not found or not any(found.groups()):
-        raise InvalidInput(f"--timeout {text!r} is no time: write 90, 45s, 30m or 1h30m")
+        raise InvalidInput(f"--timeout {text!r} is not a duration: write 90, 45s, 30m or 1h30m")
     hours, minutes, rest = (float(part or 0) for part in found.groups())
     return timedelta(hours=hours, minutes=minutes, seconds=rest).total_seconds()
 

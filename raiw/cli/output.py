@@ -61,7 +61,7 @@ class Output:
             console.print(part)
 
     def note(self, text: str) -> None:
-        """Tell the user something that is no result."""
+        """Tell the user something that is not a result."""
         if not self.quiet:
             complain(text)
 

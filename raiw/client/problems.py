@@ -32,7 +32,7 @@ BY_STATUS: dict[int, type[RaiwError]] = {
     507: Unreachable,
     **dict.fromkeys(RETRIABLE, Unreachable),
 }
-"""What a status means where the problem's code is none of ours."""
+"""What a status means where we do not know the problem's code."""
 
 _SPEC = "/spec"
 """Where a request carries the spec: pointers into it are given as the local engine gives them."""
@@ -88,7 +88,7 @@ def _problem(response: httpx.Response) -> dict[str, Any] | None:
 
 
 def _foreign_answer(response: httpx.Response) -> RaiwError:
-    """Describe an answer that is no problem document: a proxy's page, or another server's."""
+    """Describe an answer that is not a problem document: a proxy's page, or another server's."""
     status, where = response.status_code, response.request.url
     if response.is_redirect:
         target = response.headers.get("location", "elsewhere")

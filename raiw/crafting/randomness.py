@@ -7,11 +7,18 @@ matter.
 
 Word ``i`` of a stream is word ``i mod 4`` of the block with counter ``i div 4``; a number below
 ``n < 2**32`` takes one word and multiplies (Lemire's method, unbiased by rejection).
+
+Edges of equal score are told apart by the word of the stream that has their flat index
+``out·n_in + in``: the lower comes first, and of equal words that of the lower index.
 """
 
 import hashlib
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
+from raiw import kernels
 from raiw.canonical import canonical_json
 
 
@@ -40,3 +47,14 @@ class Stream:
 def _key(*words: int | str) -> int:
     text = canonical_json(list(words))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+
+
+def edge_keys(edges: npt.NDArray[np.int64], stream: Stream) -> npt.NDArray[np.uint32]:
+    """Return the words of a stream at the flat indices of some edges.
+
+    >>> edge_keys(np.arange(3), Stream(seed=0, layer="fc", group=0)).tolist()
+    [0, 0, 0]
+    """
+    keys = np.empty(edges.size, np.uint32)
+    kernels.edge_keys(stream.key, np.ascontiguousarray(edges.reshape(-1), np.int64), keys)
+    return keys.reshape(edges.shape)

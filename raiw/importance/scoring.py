@@ -1,5 +1,6 @@
 """Importance scores of a torch network."""
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from raiw.importance.scored_model import (
     layers_to_score,
     undisturbed,
 )
+from raiw.names import listed
 from raiw.tensors import to_metadata
 
 
@@ -41,6 +43,13 @@ class NetworkScores(Mapping[str, npt.NDArray[np.float32]]):
 
     def __len__(self) -> int:
         return len(self._arrays)
+
+    @property
+    def uninformative(self) -> list[str]:
+        """The layers whose scores are all equal: any choice among their edges is as good."""
+        return [
+            name for name, array in self.items() if array.size > 1 and array.min() == array.max()
+        ]
 
     def save(self, path: str | Path) -> None:
         """Write the importance file that :func:`raiw.craft` and ``raiw craft -i`` take."""
@@ -72,6 +81,7 @@ def score(
 ) -> NetworkScores:
     """Score every edge of a network's linear layers and convolutions.
 
+    Layers whose scores are all equal are named in a warning, and by ``uninformative``.
     The model runs in evaluation mode on the device it is on, and is left as it was: weights,
     gradients, buffers, modes and random state. Layers that share a weight have one score, under the
     first one's name. Sums are in double precision in the order of the batches, so the same batches
@@ -101,7 +111,7 @@ def score(
     InvalidInput
         The method or an option is unknown, data or labels are missing, or the model cannot run.
     InvalidImportance
-        A score is no finite number; the message names the layer.
+        A score is not a finite number; the message names the layer.
 
     Examples
     --------
@@ -127,9 +137,16 @@ def score(
         "options": complete,
         "samples": counter.samples,
     }
-    return NetworkScores(
+    scores = NetworkScores(
         {name: _checked(name, array) for name, array in arrays.items()}, provenance
     )
+    if equal := scores.uninformative:
+        warnings.warn(
+            f"{method!r} tells nothing of {len(equal)} of {len(scores)} layers, whose scores are "
+            f"all equal: {listed(equal)}; craft draws their edges at random",
+            stacklevel=2,
+        )
+    return scores
 
 
 def _checked(name: str, array: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
@@ -137,7 +154,7 @@ def _checked(name: str, array: npt.NDArray[np.float64]) -> npt.NDArray[np.float3
         single = array.astype(np.float32)
     if not np.isfinite(single).all():
         raise InvalidImportance(
-            f"layer {name!r}: a score is no finite number; look for NaN in the weights or data, "
+            f"layer {name!r}: a score is not a finite number; look for NaN in the weights or data, "
             f"or for a loss that overflows",
             layer=name,
         )

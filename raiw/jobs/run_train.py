@@ -20,7 +20,7 @@ def run(job: TrainJob, space: Workspace) -> Made:
     dataset = space.dataset(job.data)
     files = {}
     masks = _masks(job, space)
-    # What was learned of other data under the same name is no checkpoint of this run.
+    # What was learned of other data under the same name does not belong to this run.
     learned = hex_digits(dataset.digest)[:16]
     if not torch.cuda.is_available():
         space.log(f"no GPU here: training on the CPU with {torch.get_num_threads()} threads")

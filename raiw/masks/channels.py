@@ -76,7 +76,7 @@ def load(path: str | Path) -> ChannelMasks:
     NotFound
         There is no such file.
     InvalidMasks
-        It is no file of channel masks, or a damaged one.
+        It is not a file of channel masks, or is damaged.
     """
     if not Path(path).is_file():
         raise NotFound(f"no file {str(path)!r}")
@@ -89,7 +89,7 @@ def load(path: str | Path) -> ChannelMasks:
         )
         intact = document["format"] == FORMAT and document["digest"] == masks.digest
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise InvalidMasks(f"{str(path)!r} is no file of channel masks: {error}") from None
+        raise InvalidMasks(f"{str(path)!r} is not a file of channel masks: {error}") from None
     if not intact or any(bits.dtype != np.bool_ or bits.ndim != 1 for bits in kept.values()):
         raise InvalidMasks(f"{str(path)!r} is damaged: its bits do not give the digest it states")
     return masks

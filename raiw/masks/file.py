@@ -17,7 +17,8 @@ keys has no fixed byte order:
     How the scores were computed, as :func:`raiw.score` notes it in their file; else null.
 ``layers``
     In the spec's order: ``name``, ``requested`` edges, ``completed`` edges, ``kept_score``,
-    ``upper_bound`` of the score any graph could keep, and the exact ``facts``
+    ``upper_bound`` of the score any graph could keep, where a draw among equal scores decided most
+    edges how many it ``tied``, and the exact ``facts``
     (:class:`raiw.statistics.LayerFacts`).
 ``checksum``
     sha256 of the canonical JSON of all the rest, so no bit of the metadata can change unseen.
@@ -82,6 +83,7 @@ class _Layer(BaseModel):
     completed: Count
     kept_score: float | None
     upper_bound: float | None
+    tied: Count = 0
     facts: LayerFacts
 
 
@@ -129,7 +131,8 @@ def describe_masks(origin: Origin, masks: Iterable[Mask], digest: str) -> dict[s
 
 
 def _record(mask: Mask) -> dict[str, Any]:
-    return {
+    tied = {"tied": mask.tied} if mask.tied else {}
+    return tied | {
         "name": mask.name,
         "requested": mask.requested,
         "completed": mask.completed,
@@ -169,19 +172,19 @@ def decode(data: mmap | bytes) -> Content:
     Raises
     ------
     InvalidMasks
-        The bytes are no mask file, or a damaged one.
+        The bytes are not a mask file, or are damaged.
     """
     try:
         header = read_header(data, len(data), max_metadata=MAX_HEADER_BYTES)
     except (InvalidTensors, TooLarge) as error:
-        raise InvalidMasks(f"no mask file: {error.message}") from None
+        raise InvalidMasks(f"this is not a mask file: {error.message}") from None
     document = _read_metadata(header)
     try:
         origin = Origin.model_validate(document)
         certificate = _Certificate.model_validate(document)
         layers = _LAYERS.validate_python(origin.spec["layers"])
     except (ValidationError, KeyError) as error:
-        raise InvalidMasks(f"the mask file's metadata makes no sense: {error}") from None
+        raise InvalidMasks(f"the mask file's metadata cannot be read: {error}") from None
     _check_agreement(header, layers, certificate.layers)
     masks = tuple(
         Mask(
@@ -191,6 +194,7 @@ def decode(data: mmap | bytes) -> Content:
             completed=record.completed,
             kept_score=record.kept_score,
             upper_bound=record.upper_bound,
+            tied=record.tied,
             facts=record.facts,
         )
         for layer, record in zip(layers, certificate.layers, strict=True)
@@ -208,7 +212,7 @@ def _read_metadata(header: Header) -> dict[str, Any]:
     """Return the metadata document, every bit of it checked."""
     if header.metadata.keys() != {METADATA_KEY}:
         raise InvalidMasks(
-            f"a safetensors file, but no mask file: its metadata must have the one key "
+            f"a safetensors file, but not a mask file: its metadata must have the one key "
             f"{METADATA_KEY!r}"
         )
     try:
@@ -236,7 +240,9 @@ def _check_agreement(
     wanted = {f"{layer.name}.bitmask": ("U8", _packed_shape(layer.graph_shape)) for layer in layers}
     found = {name: (tensor.dtype, tensor.shape) for name, tensor in header.tensors.items()}
     certified = [(record.name, record.facts.shape, record.facts.groups) for record in records]
-    if found != wanted or certified != [(y.name, y.graph_shape, y.groups) for y in layers]:
+    if found != wanted or certified != [
+        (layer.name, layer.graph_shape, layer.groups) for layer in layers
+    ]:
         raise InvalidMasks("the mask file's tensors or statistics are not those of its layers")
 
 

@@ -39,6 +39,8 @@ class Mask:
     """Sum of the kept scores; None without scores."""
     upper_bound: float | None = None
     """What no graph under the layer's contract can keep more than; None if not certified."""
+    tied: int = 0
+    """Kept edges of one score, where most have it and others too: there a draw decided."""
     facts: LayerFacts
     """Exact statistics, as they stand in the mask file."""
 

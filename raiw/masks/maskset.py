@@ -186,7 +186,7 @@ def load(source: str | Path | bytes, *, verify: bool = True) -> MaskSet:
         if not path.is_file():
             digest = is_digest(source)
             hint = "; raiw.Client().masks(digest) fetches it from a server" if digest else ""
-            raise NotFound(f"no mask file {str(source)!r}{hint}")
+            raise NotFound(f"there is no mask file {str(source)!r}{hint}")
         content = decode(map_file(path))
     else:
         content = decode(source)

@@ -34,7 +34,7 @@ def select(network: PrunableModel, *, channel_sparsity: float, within: str, seed
     """
     check_sparsity(channel_sparsity)
     if within not in ("l1", "random"):
-        raise InvalidInput(f"within={within!r} is no rule: give 'l1' or 'random'")
+        raise InvalidInput(f"within={within!r} is not a rule: give 'l1' or 'random'")
     sizes = {group.name: group.size for group in network.prunable}
     scores = {group.name: _score(group) for group in network.prunable}
     shares = allocate(scores, sizes, channel_sparsity)

@@ -121,7 +121,7 @@ def _sparsify(
     out_scale = np.sqrt(moments.outputs / len(moments.cross))
     if not (np.isfinite(in_scale) and np.isfinite(out_scale)):
         raise InvalidInput(
-            "a layer's inputs or outputs are no finite numbers: look for huge values in the "
+            "a layer's inputs or outputs are not finite numbers: look for huge values in the "
             "weights, or in the data"
         )
     if not (in_scale > 0 and out_scale > 0):

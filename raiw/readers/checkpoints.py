@@ -74,7 +74,7 @@ def shapes_of_file(path: str | Path) -> dict[str, TensorShape]:
     NotFound
         There is no such file.
     InvalidTensors
-        It is no safetensors file, or a malformed one.
+        It is not a safetensors file, or is malformed.
     """
     file = Path(path)
     if not file.is_file():

@@ -1,4 +1,4 @@
-"""What was read of a network: its layers, and the weights that are no layer with the reason."""
+"""What was read of a network: its layers, and the weights that are not layers, with the reason."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

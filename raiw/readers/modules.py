@@ -57,7 +57,7 @@ class ModuleLayer:
 
     @property
     def computed(self) -> bool:
-        """Whether the weight is no parameter, but computed from others."""
+        """Whether the weight is not a parameter, but computed from others."""
         return self.attribute not in dict(self.module.named_parameters(recurse=False))
 
     def edges(self, values: "NDArray[Any]") -> "NDArray[Any]":
@@ -80,11 +80,13 @@ def read_module(model: Any, input_size: tuple[int, ...] | None = None) -> list[M
     Raises
     ------
     InvalidSpec
-        It is no torch module, has a weight without a shape, or does not run on an input of that
+        It is not a torch module, has a weight without a shape, or does not run on an input of that
         size.
     """
     if getattr(model, "named_modules", None) is None:
-        raise InvalidSpec(f"a {type(model).__name__} is no torch module: it has no named_modules()")
+        raise InvalidSpec(
+            f"a {type(model).__name__} is not a torch module: it has no named_modules()"
+        )
     found: dict[int, ModuleLayer] = {}
     weights = []  # held, so that no id is used twice
     for path, module in model.named_modules():

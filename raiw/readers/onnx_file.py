@@ -53,7 +53,7 @@ def read(path: str | Path) -> Reading:
     Raises
     ------
     InvalidNetwork
-        It is no ONNX file, a damaged one, keeps its tensors in other files, or has no layer.
+        It is not an ONNX file, is damaged, keeps its tensors in other files, or has no layer.
     NotFound
         There is no such file.
     TooLarge
@@ -82,16 +82,16 @@ def _load(path: Path) -> onnx.ModelProto:
     try:
         model: onnx.ModelProto = onnx.ModelProto.FromString(path.read_bytes())
     except DecodeError:
-        raise InvalidNetwork(f"{str(path)!r} is no ONNX file, or a truncated one") from None
+        raise InvalidNetwork(f"{str(path)!r} is not an ONNX file, or is truncated") from None
     if not (model.ir_version and model.opset_import and model.graph.node):
-        raise InvalidNetwork(f"{str(path)!r} is no ONNX file: it has no version or no graph")
+        raise InvalidNetwork(f"{str(path)!r} is not an ONNX file: it has no version or no graph")
     if len(model.graph.node) > MAX_NODES:
         raise TooLarge(
             f"{str(path)!r} has {len(model.graph.node)} nodes; {MAX_NODES} are allowed",
             limit=MAX_NODES,
         )
     if not all(isinstance(name, str) for name in _names(model.graph)):
-        raise InvalidNetwork(f"{str(path)!r} has a name that is no UTF-8: the file is damaged")
+        raise InvalidNetwork(f"{str(path)!r} has a name that is not UTF-8: the file is damaged")
     return model
 
 
@@ -141,7 +141,7 @@ class _Graph:
                 self._uses.setdefault(self._stored[name].origin, set()).add(node.op_type)
 
     def _left_out(self) -> dict[str, str]:
-        """Return why each stored tensor of two axes or more is no layer."""
+        """Return why each stored tensor of two axes or more is not a layer."""
         reasons = {}
         for tensor in self._stored.values():
             if tensor.origin not in self._layers and len(tensor.shape) >= _MATRIX:
@@ -247,7 +247,7 @@ def _transposed(node: onnx.NodeProto, value: _Stored) -> _Stored:
     order = [list(attribute.ints) for attribute in node.attribute if attribute.name == "perm"]
     axes = order[0] if order else list(range(len(value.shape)))[::-1]
     if sorted(axes) != list(range(len(value.shape))):
-        raise InvalidNetwork(f"{axes} is no permutation of the axes of {value.origin!r}")
+        raise InvalidNetwork(f"{axes} is not a permutation of the axes of {value.origin!r}")
     return _Stored(value.origin, tuple(value.shape[axis] for axis in axes))
 
 

@@ -49,7 +49,7 @@ class Shapes:
 
 
 def _drop_tensors(graph: onnx.GraphProto) -> None:
-    """Leave only type and shape of what is no shape itself, so that inference copies little."""
+    """Leave only type and shape of what is not a shape itself, so that inference copies little."""
     given = {value.name for value in graph.input}
     small = []
     for tensor in graph.initializer:

@@ -34,6 +34,18 @@ def check_header(header: Header, spec: Spec) -> dict[str, Tensor]:
     }
 
 
+def dense_tensors(header: Header, spec: Spec) -> dict[str, Tensor]:
+    """Return the tensors of layers that keep every edge, where there are some that fit."""
+    found = {}
+    for planned in spec.plan(scored=True).layers:
+        layer = planned.layer
+        tensor = header.tensors.get(layer.name) or header.tensors.get(f"{layer.name}.weight")
+        shapes = (layer.graph_shape, layer.weight_shape)
+        if planned.dense and tensor and tensor.dtype in SCORE_DTYPES and tensor.shape in shapes:
+            found[layer.name] = tensor
+    return found
+
+
 def _layer_tensor(tensors: Mapping[str, Tensor], layer: Linear | Conv, pointer: str) -> Tensor:
     tensor = tensors.get(layer.name) or tensors.get(f"{layer.name}.weight")
     if tensor is None:

@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from raiw import kernels
 from raiw.canonical import digest_of_chunks, digest_of_file
-from raiw.errors import InvalidImportance, NotFound
+from raiw.errors import Infeasible, InvalidImportance, NotFound
 from raiw.files import map_file, write_atomically
 from raiw.kernels.cells import Scores, as_native, cells
 from raiw.layouts import by_edge, by_group
-from raiw.scores.fit import check_header
+from raiw.scores.fit import check_header, dense_tensors
 from raiw.specs.crafting import ImportanceReading
 from raiw.specs.layers import Conv, Linear
 from raiw.specs.plan import PlannedLayer
@@ -37,6 +37,7 @@ class Importance:
         self.source = source
         self._tensors = check_header(source.header, spec)
         self._reading = spec.importance or ImportanceReading()
+        self._dense = dense_tensors(source.everything, spec)
         self._prints: dict[str, int] = {}
         self._magnitude = self._reading.method == "magnitude"
 
@@ -90,8 +91,11 @@ class Importance:
         ------
         InvalidImportance
             A score is NaN or +inf, or a weight is not finite; the message gives its position.
+        Infeasible
+            The layer keeps every edge, and one is scored -inf.
         """
         if planned.dense:
+            self._require_no_forbidden(planned)
             return None
         tensor = self._tensors[planned.name]
         values = self.source.read(tensor)
@@ -109,6 +113,21 @@ class Importance:
         elif self._magnitude:
             values = np.abs(values)
         return np.require(values, requirements=("C", "A"))
+
+    def _require_no_forbidden(self, planned: PlannedLayer) -> None:
+        """Require that no edge of a layer that keeps every edge is scored -inf."""
+        tensor = self._dense.get(planned.name)
+        if tensor is None or self._magnitude:
+            return
+        forbidden = int(np.count_nonzero(np.isneginf(self.source.read(tensor))))
+        if forbidden:
+            raise Infeasible(
+                f"layer {planned.name!r}: its target is every edge, but {forbidden} values of "
+                f"tensor {tensor.name!r} are -inf, which means never: lower the target, or give "
+                f"those edges another score",
+                layer=planned.name,
+                missing=forbidden,
+            )
 
     def taps(self, planned: PlannedLayer) -> Scores:
         """Return the ``(out, in/groups, taps)`` weights of a layer.
@@ -138,7 +157,11 @@ class Source(Protocol):
 
     @property
     def header(self) -> Header:
-        """Names, types and shapes."""
+        """Names, types and shapes of what the spec needs."""
+
+    @property
+    def everything(self) -> Header:
+        """Names, types and shapes of all there is."""
 
     @property
     def digest(self) -> str:
@@ -163,7 +186,7 @@ class ScoreFile:
         self._path = path
         self._digest = digest
         self._data = map_file(path)
-        self.header = read_header(self._data, len(self._data))
+        self.header = self.everything = read_header(self._data, len(self._data))
 
     @cached_property
     def digest(self) -> str:
@@ -190,8 +213,8 @@ class ScoreArrays:
     """Arrays by name, of which those that the spec needs count."""
 
     def __init__(self, arrays: Mapping[str, Any], spec: Spec) -> None:
-        described = {name: _describe(name, array) for name, array in arrays.items()}
-        used = check_header(Header(described, 0), spec)
+        self.everything = Header({n: _describe(n, array) for n, array in arrays.items()}, 0)
+        used = check_header(self.everything, spec)
         self._arrays = arrays
         self.provenance: dict[str, Any] | None = getattr(arrays, "provenance", None)
         self.keeps = not any(hasattr(arrays[tensor.name], "detach") for tensor in used.values())

@@ -72,7 +72,7 @@ class Craft(Document):
     algorithm: Annotated[str, Field(max_length=100)] | None = None
     """A name of the registry. Left out: ``raiw`` with importance scores, ``regular`` without."""
     seed: Annotated[int, Field(ge=0, lt=1 << 64, strict=True), WHOLE] = 0
-    """Seed of the algorithms that draw at random; ``raiw`` draws nothing."""
+    """Seed of what is drawn at random: without scores all edges, with them the order of equals."""
     degree: Degree | None = None
     """Edges of every input vertex, in every layer."""
     density: Density | None = None

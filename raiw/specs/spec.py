@@ -179,7 +179,7 @@ class Spec(Document):
             No tensor is the weight of a layer, a glob of ``transposed`` matches no convolution, or
             the target does not fit.
         InvalidTensors
-            It is no safetensors file, or a malformed one.
+            It is not a safetensors file, or is malformed.
         NotFound
             There is no such file.
         """
@@ -196,9 +196,9 @@ class Spec(Document):
         Raises
         ------
         InvalidNetwork
-            It is no ONNX file, a damaged one, keeps its tensors in other files, or has no layer.
+            It is not an ONNX file, is damaged, keeps its tensors in other files, or has no layer.
         InvalidSpec
-            A layer is no layer of a spec, or the target does not fit.
+            A layer cannot stand in a spec, or the target does not fit.
         NotFound
             There is no such file.
         TooLarge
@@ -218,7 +218,7 @@ class Spec(Document):
         Raises
         ------
         InvalidSpec
-            A layer is no layer of a spec, or the target does not fit.
+            A layer cannot stand in a spec, or the target does not fit.
         """
         if not craft:
             craft = {"density": 1.0}

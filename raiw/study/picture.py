@@ -103,7 +103,7 @@ class _Axis:
         return self.start + (value - self.low) / (self.high - self.low) * (self.stop - self.start)
 
     def ticks(self) -> list[float]:
-        """Return round numbers, 1, 2 or 5 with noughts apart; at most seven."""
+        """Return round numbers, 1, 2 or 5 times a power of ten apart; at most seven."""
         rough = (self.high - self.low) / 7
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(step for step in (1, 2, 5, 10) if step * power >= rough) * power
@@ -111,7 +111,7 @@ class _Axis:
         return [number * step for number in range(first, last + 1)]
 
     def decades(self) -> list[float]:
-        """Return logarithms: of 1, 2 and 5 with noughts, or of more numbers if these are few."""
+        """Return logarithms: of 1, 2 and 5 times powers of ten; of more digits if these are few."""
         powers = range(math.floor(self.low), math.ceil(self.high) + 1)
         logs = [(power + math.log10(first), first) for power in powers for first in range(1, 10)]
         inside = [(log, first) for log, first in logs if self.low <= log <= self.high]

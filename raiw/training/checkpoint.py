@@ -104,6 +104,6 @@ def _document(path: Path, file: bytes) -> dict[str, Any]:
         if document["format"] == FORMAT:
             return document
     raise InvalidTensors(
-        f"{str(path)!r} is no checkpoint of this raiw ({FORMAT}), or a damaged one: remove it to "
+        f"{str(path)!r} is not a checkpoint of this raiw ({FORMAT}), or is damaged: remove it to "
         f"start from the beginning"
     )

@@ -65,7 +65,7 @@ class TrainingLoop:
         Raises
         ------
         Diverged
-            The loss is no finite number.
+            The loss is not a finite number.
         """
         rate = self._recipe.learning_rate_at(epoch)
         for group in self.optimizer.param_groups:

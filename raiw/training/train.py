@@ -112,7 +112,7 @@ def train(  # noqa: PLR0913 -- what decides a run
     InvalidSpec
         The recipe is wrong.
     TrainingFailed
-        The loss is no finite number (Diverged), or there is too little memory (OutOfMemory).
+        The loss is not a finite number (Diverged), or there is too little memory (OutOfMemory).
     DiskFull
         There is no room for the checkpoint. The last one is kept, here as in all other cases.
 

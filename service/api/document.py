@@ -17,7 +17,7 @@ from service.contract.problems import Fault, Problem
 Described = dict[Any, Any]
 
 BYTES: Described = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-"""Content that is no text."""
+"""Content that is not text."""
 
 _DIGEST = digest_of_hex("0" * 64)
 _LAYERS = [

@@ -33,7 +33,7 @@ class HostCheck:
         if scope["type"] == "http":
             headers = Headers(scope=scope)
             host, origin = host_name(headers.get("host", "")), headers.get("origin", "")
-            # Without a Host, as HTTP/1.0 allows, it is no browser.
+            # Without a Host, as HTTP/1.0 allows, it is not a browser.
             if "host" in headers and not self._answers_to(host):
                 await _refuse(
                     scope,

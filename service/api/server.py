@@ -31,7 +31,7 @@ MAX_PIPELINED = 16
 _TAKING_SECONDS = 60
 """A client that acknowledges no byte for so long is gone."""
 _SPARE_FILES = 512
-"""Files that are no connections: the database's, the broker's, uploads."""
+"""Files that are not connections: the database's, the broker's, uploads."""
 
 
 def server_config(app: FastAPI, settings: Settings, *, grace_seconds: int) -> uvicorn.Config:
@@ -151,7 +151,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP."""
+        """Answer what is not HTTP."""
         self._refuse(HTTPStatus.BAD_REQUEST, "bad-request", msg)
 
     def _expect_header(self) -> None:

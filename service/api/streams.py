@@ -31,7 +31,7 @@ _WAIT = re.compile(
 
 
 def preferred_wait(request: Request) -> int:
-    """Return the seconds of ``Prefer: wait=N``, at most 30; 0 when there is no such wish."""
+    """Return the seconds of ``Prefer: wait=N``, at most 30; 0 when the client did not ask."""
     match = _WAIT.search(", ".join(request.headers.getlist("prefer")))
     return min(int(match[1]), LONGEST_WAIT_SECONDS) if match else 0
 

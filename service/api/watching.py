@@ -11,7 +11,7 @@ from service.store.database import Database
 from service.store.jobs import Standing
 
 News = asyncio.Future[Standing | None]
-"""Where a job stands once something has happened to it; None when it is gone or nobody watches."""
+"""Where a job stands once something has happened to it; None when it is gone or not watched."""
 
 _SHORTEST_PAUSE_SECONDS = 0.01
 _LONGEST_PAUSE_SECONDS = 0.25

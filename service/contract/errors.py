@@ -4,7 +4,7 @@
 
     RaiwError
     ├── InvalidInput
-    │   ├── InvalidPageToken  a page token of another list, or of nobody
+    │   ├── InvalidPageToken  a page token of another list, or a made-up one
     │   ├── DigestMismatch    other bytes than were announced
     │   ├── UnfitDatabase     the database's encoding, or a revision of a newer version
     │   └── InvalidSettings   a setting is wrong (:mod:`service.settings`)

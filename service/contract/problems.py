@@ -41,7 +41,7 @@ class Problem(View):
 
     @classmethod
     def of(cls, status: HTTPStatus, code: str, detail: str) -> Self:
-        """Return the problem of what is no request yet, and so has neither path nor id."""
+        """Return the problem of what is not a request yet, and so has neither path nor id."""
         return cls(
             type=f"urn:raiw:problem:{code}",
             title=status.phrase,

@@ -38,7 +38,7 @@ def valkey(settings: Settings) -> Iterator[None]:
         "unixsocket": str(path),
         "unixsocketperm": "700",
         "dir": str(data),
-        # A queue is no cache: nothing is dropped to save memory, and a restart keeps it.
+        # A queue is not a cache: nothing is dropped to save memory, and a restart keeps it.
         "maxmemory-policy": "noeviction",
         "appendonly": "yes",
         "save": "",

@@ -55,7 +55,7 @@ def remove(services: Services, kind: Kind, digest: str) -> None:
         row = session.get(kind.table, digest)
         if row is not None and row.pinned:
             raise InUse(
-                f"the {kind.name} {digest} cannot be removed, pinned as it is: "
+                f"the {kind.name} {digest} is pinned and cannot be removed: "
                 f"DELETE {kind.url}/{digest}/pin first"
             )
         if job_id := objects.needed_by(session, digest):

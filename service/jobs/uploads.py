@@ -301,7 +301,7 @@ def _store(services: Services, receiver: _Receiver) -> BlobView:
     received = staged.digest()
     if received != digest:
         raise DigestMismatch(
-            f"the bytes received have the digest {received}, announced was {digest}: "
+            f"the bytes received have the digest {received}, but the announced one is {digest}: "
             f"send the file again",
             received=received,
         )

@@ -120,7 +120,7 @@ class Artifacts:
     def digests(self, folder: str = "*") -> Iterator[tuple[str, float]]:
         """Yield digest and age in seconds of every file, or of those in ``sha256/<folder>``.
 
-        What has another name than a digest is none of ours.
+        A file whose name is not a digest is left alone.
         """
         for path in self._root.glob(f"sha256/{folder}/*/*"):
             digest = digest_of_hex(path.name)

@@ -18,7 +18,7 @@ def find(session: Session, digest: str) -> BlobRow | None:
 
 
 def stored(session: Session, artifacts: Artifacts, digest: str) -> BlobRow | None:
-    """Return a blob whose file is there: the row alone is no promise."""
+    """Return a blob whose file is there: the row alone promises nothing."""
     blob = find(session, digest)
     return blob if blob is not None and artifacts.has(digest, blob.size) else None
 

@@ -22,7 +22,7 @@ def find(session: Session, digest: str) -> MasksRow | None:
 
 
 def stored(session: Session, artifacts: Artifacts, digest: str) -> MasksRow | None:
-    """Return masks whose bytes are there: the row alone is no promise."""
+    """Return masks whose bytes are there: the row alone promises nothing."""
     row = find(session, digest)
     return row if row is not None and _are_there(session, artifacts, row) else None
 

@@ -121,7 +121,7 @@ class JobRow(Table):
         index=True,
         nullable=True,  # SQLite adds no column that refers and must not be null
     )
-    """Digest of what was asked for: the spec of a craft job, the task of another kind."""
+    """Digest of what was asked for: the spec of a craft job, the document of any other."""
     importance: Mapped[str | None] = mapped_column(String(71))
     needs: Mapped[str] = mapped_column(Text, default="", server_default="")
     """Digests of the uploads and masks that the job refers to, separated by spaces."""

@@ -75,10 +75,10 @@ def greedy_row(case: str, family: str, rounds: int) -> str:
     out, n_in, edges = CASES[case]
     scores = make_scores(family, out, n_in)
     greedy = empty(out, n_in)
-    kernels.greedy(scores, greedy, edges)
+    kernels.greedy(scores, greedy, edges, 0)
     missing = edges - int(np.bitwise_count(greedy).sum())
     functions: dict[str, Callable[[], object]] = {
-        "greedy": lambda: kernels.greedy(scores, empty(out, n_in), edges),
+        "greedy": lambda: kernels.greedy(scores, empty(out, n_in), edges, 0),
         "read": scores.max,
     }
     if (peer := topk(scores, edges)) is not None:
@@ -130,8 +130,8 @@ def networkit_row(case: str, family: str) -> str:
     for u in range(out):
         kept[u, [v - out for v in matched[u]]] = True
     bits = empty(out, n_in)
-    own = medians(9, greedy=lambda: kernels.greedy(scores, empty(out, n_in), edges))["greedy"]
-    kernels.greedy(scores, bits, edges)
+    own = medians(9, greedy=lambda: kernels.greedy(scores, empty(out, n_in), edges, 0))["greedy"]
+    kernels.greedy(scores, bits, edges, 0)
     same = np.array_equal(Graph.from_bool(kept).bits, bits)
     return f"{case:>16} {family:>7} {own:9.2f} {peer:10.1f} {peer / own:9.0f}x  same edges: {same}"
 

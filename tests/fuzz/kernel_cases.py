@@ -98,7 +98,7 @@ class Case:
 
 def greedy(case: Case) -> Args:
     scores = case.scores()
-    return [scores, case.empty(), case.edges(scores.size)]
+    return [scores, case.empty(), case.edges(scores.size), case.below(1 << 62)]
 
 
 def complete(case: Case) -> Args:
@@ -107,7 +107,7 @@ def complete(case: Case) -> Args:
     bits = case.graph()
     if case.chance(0.7):
         bits = case.empty()
-        built_kernels.greedy(np.nan_to_num(case.numbers(case.shape, "f4")), bits, edges)
+        built_kernels.greedy(np.nan_to_num(case.numbers(case.shape, "f4")), bits, edges, 1)
     return [scores, bits, edges]
 
 
@@ -123,6 +123,11 @@ def uniform(case: Case) -> Args:
 
 def _sums(case: Case) -> Array:
     return case.rng.choice(np.array([0, 0, 5, 2**63 - 1, -(2**63)]), (2, 2048))
+
+
+def edge_keys(case: Case) -> Args:
+    edges = case.rng.integers(0, 1 << 62, case.side())
+    return [case.below(1 << 62), edges, np.zeros(len(edges), np.uint32)]
 
 
 def add_numbers(case: Case) -> Args:
@@ -204,27 +209,9 @@ def transposable(case: Case) -> Args:
 KERNELS: dict[str, Callable[[Case], Args]] = {
     function.__name__: function
     for function in (
-        *(
-            greedy,
-            complete,
-            regular,
-            uniform,
-            add_numbers,
-            survey_kept,
-            add_reduced,
-            mark_above,
-            mark_best,
-        ),
-        *(
-            survey,
-            finite_range,
-            count_degrees,
-            rank_rows,
-            rank_columns,
-            descend,
-            settle,
-            transposable,
-        ),
+        *(greedy, complete, regular, uniform, edge_keys, add_numbers, survey_kept),
+        *(add_reduced, mark_above, mark_best, survey, finite_range, count_degrees),
+        *(rank_rows, rank_columns, descend, settle, transposable),
     )
 }
 

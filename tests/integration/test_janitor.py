@@ -15,15 +15,16 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
+import raiw
 from raiw.errors import Unreachable
 from service.contract.jobs import JobStatus
-from service.contract.tasks import Queue
+from service.contract.tasks import Queue, Task
 from service.jobs import janitor
 from service.jobs.janitor import WINDOW, Janitor
 from service.jobs.queue import Broker as Client
 from service.jobs.services import Services
 from service.settings import Settings
-from service.store import duties, jobs, recovery, requests
+from service.store import duties, jobs, masks, outbox, recovery, requests
 from service.store.migrate import migrate
 from service.store.tables import JobRow, RequestRow
 from tests.integration.stack import Broker, eventually
@@ -271,3 +272,45 @@ def test_more_than_a_transaction_takes_is_dealt_with(bench: Bench, monkeypatch, 
         pass
     assert {bench.status(job_id) for job_id in lost} == {JobStatus.QUEUED}
     assert {bench.status(job_id) for job_id in late} == {JobStatus.EXPIRED}
+
+
+def test_what_was_claimed_or_told_meanwhile_is_not_published_again(bench: Bench) -> None:
+    """Between the question to the broker and the new message others go on."""
+    told, claimed = bench.submit(2)
+    bench.janitor.relay()
+    database = bench.services.database
+    with database.write() as session:
+        now = database.now(session)
+        assert jobs.claim(session, claimed, "worker", timedelta(seconds=60), now)
+    again = []
+    for _ in range(2):
+        with database.write() as session:
+            now = database.now(session)
+            lost = [told, claimed]
+            again.append(recovery.publish_again(session, Queue.CPU, lost, now, now))
+    assert again == [1, 0]
+
+
+def test_statistics_whose_message_still_waits_are_not_asked_for_again(bench: Bench) -> None:
+    database = bench.services.database
+    crafted = raiw.craft("raiw/vgg16-d8")
+    with database.write() as session:
+        now = database.now(session)
+        masks.add(
+            session,
+            bench.services.artifacts,
+            digest=crafted.digest,
+            file=crafted.to_bytes(),
+            document=crafted.to_json(),
+            in_database_bytes=1 << 30,
+            now=now,
+        )
+        assert masks.ask_to_measure(session, crafted.digest)
+        outbox.add(session, Task.MEASURE_MASKS, Queue.CPU, [crafted.digest], now)
+    later = now + timedelta(hours=1)
+    asked = []
+    for _ in range(2):
+        with database.write() as session:
+            asked.append(recovery.remeasure(session, later, timedelta(minutes=1), 3))
+        bench.janitor.relay()  # now the broker has it, and a worker may lose it
+    assert asked == [0, 1]

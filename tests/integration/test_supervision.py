@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 from safetensors.numpy import save
+from sqlalchemy import select
 
 from raiw.canonical import digest_of
 from service.contract.jobs import JobStatus, JobView
 from service.contract.requests import JobRequest
+from service.contract.tasks import Task
 from service.jobs.cancel import cancel
 from service.jobs.queries import get_job
 from service.jobs.services import Services
@@ -23,8 +25,11 @@ from service.jobs.submit import submit
 from service.jobs.uploads import put_blob
 from service.settings import Settings
 from service.store import jobs, migrate
+from service.store import units as unit_rows
+from service.store.tables import OutboxRow, UnitRow
 from tests.integration.pools import FORKS, pool
 from tests.integration.stack import eventually
+from worker import units
 from worker.lease import Lease
 from worker.runner import assist_job, run_job
 from worker.stops import TimedOut
@@ -225,7 +230,44 @@ def test_a_lease_is_not_renewed_for_ever(opened) -> None:
         return JobStatus.RUNNING
 
     with Lease(process, renew, timeout_seconds=0.1) as lease:
-        eventually(lambda: "lease" not in {thread.name for thread in threading.enumerate()})
+        eventually(lambda: "lease" not in {thread.name for thread in threading.enumerate()}, 60)
         assert set(renewed) == {timedelta(seconds=1)}
         with pytest.raises(TimedOut, match=r"longer than its 0\.1 s"):
             lease.check()
+
+
+def test_a_job_of_one_unit_has_nothing_of_the_machinery_of_units(
+    opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No key, no row, no invitation: its layers are crafted in one process, in their order."""
+
+    def unwanted(*_: Any) -> Any:
+        raise AssertionError("keys are for jobs of several units")
+
+    monkeypatch.setattr(units, "mask_key", unwanted)
+    services = opened()
+    job_id = ask(services, SMALL)
+    run_job(pool(services), job_id)
+    assert get_job(services, job_id).status == "succeeded"
+    with services.database.read() as session:
+        assert session.scalars(select(UnitRow)).all() == []
+        assert [row.task for row in session.scalars(select(OutboxRow))] == [Task.RUN_JOB]
+
+
+def test_a_unit_is_of_the_attempt_that_claimed_it_last(opened) -> None:
+    """Another worker took it over; the first neither extends that lease nor ends it."""
+    services = opened()
+    lease, key = timedelta(seconds=60), "sha256:unit"
+    with services.database.write() as session:
+        now = services.database.now(session)
+        first = unit_rows.claim(session, key, lease, now)
+        assert unit_rows.claim(session, key, lease, now) is None
+        later = now + 2 * lease
+        second = unit_rows.claim(session, key, lease, later)
+        assert (first, second) == (1, 2)
+        assert not unit_rows.renew(session, key, 1, lease, later)
+        unit_rows.release(session, key, 1, later)
+        assert unit_rows.claim(session, key, lease, later) is None
+        assert unit_rows.renew(session, key, 2, lease, later)
+        unit_rows.release(session, key, 2, later)
+        assert unit_rows.claim(session, key, lease, later) == 3

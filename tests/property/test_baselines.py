@@ -43,15 +43,15 @@ def blocks(draw, kinds, largest=8):
 @pytest.mark.parametrize("name", ["magnitude", "constant_fan_in"])
 def test_the_best_edges_are_kept(name, problem):
     scores, edges = problem
-    expected = getattr(reference, name)(scores.tolist(), edges)
+    expected = getattr(reference, name)(scores.tolist(), edges, STREAM.key)
     assert edge_set(build(name, scores.shape, edges, scores)) == expected
 
 
 @settings(max_examples=60)
 @given(problems(60, FINITE))
-def test_of_many_equal_scores_the_first_are_kept(problem):
+def test_of_many_equal_scores_those_of_lowest_keys_are_kept(problem):
     scores, edges = problem
-    expected = reference.constant_fan_in(scores.tolist(), edges)
+    expected = reference.constant_fan_in(scores.tolist(), edges, STREAM.key)
     assert edge_set(build("constant_fan_in", scores.shape, edges, scores)) == expected
 
 
@@ -60,7 +60,7 @@ def test_of_many_equal_scores_the_first_are_kept(problem):
 def test_nm_keeps_the_best_of_every_block(problem):
     scores, m, n = problem
     graph = build("nm", scores.shape, scores.size * n // m, scores, m=m)
-    assert edge_set(graph) == reference.nm(scores.tolist(), n, m)
+    assert edge_set(graph) == reference.nm(scores.tolist(), n, m, STREAM.key)
 
 
 @settings(max_examples=200)

@@ -105,7 +105,10 @@ HEAD = [{"match": "head", "dense": True}]
 
 def tensors(seed: int = 0) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
-    return {y["name"]: rng.normal(size=(y["out_features"], y["in_features"])) for y in LAYERS}
+    return {
+        layer["name"]: rng.normal(size=(layer["out_features"], layer["in_features"]))
+        for layer in LAYERS
+    }
 
 
 def test_layers_of_larger_scores_are_denser() -> None:

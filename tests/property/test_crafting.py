@@ -34,7 +34,7 @@ def edge_set(graph):
 @given(problems(9, FINITE))
 def test_raiw_equals_the_reference(problem):
     scores, edges = problem
-    expected, missing = reference.algorithm_3(scores.tolist(), edges)
+    expected, missing = reference.algorithm_3(scores.tolist(), edges, STREAM.key)
     built = build("raiw", scores, edges)
     assert edge_set(built.graph) == expected
     assert built.completed == missing
@@ -45,7 +45,7 @@ def test_raiw_equals_the_reference(problem):
 @given(problems(40, FINITE))
 def test_raiw_equals_the_reference_on_larger_graphs(problem):
     scores, edges = problem
-    expected, missing = reference.algorithm_3(scores.tolist(), edges)
+    expected, missing = reference.algorithm_3(scores.tolist(), edges, STREAM.key)
     built = build("raiw", scores, edges)
     assert edge_set(built.graph) == expected
     assert built.completed == missing
@@ -55,9 +55,9 @@ def test_raiw_equals_the_reference_on_larger_graphs(problem):
 @given(problems(150, list(KINDS)))
 def test_the_greedy_pass_equals_algorithm_3_on_graphs_of_many_waves(problem):
     scores, edges = problem
-    expected, _, _ = reference.greedy(scores.tolist(), edges)
+    expected, _, _ = reference.greedy(scores.tolist(), edges, STREAM.key)
     bits = np.zeros((scores.shape[0], -(-scores.shape[1] // 8)), np.uint8)
-    kernels.greedy(scores, bits, edges)
+    kernels.greedy(scores, bits, edges, STREAM.key)
     assert edge_set(Graph(scores.shape, bits)) == expected
 
 
@@ -74,7 +74,7 @@ def test_raiw_keeps_the_contract(problem):
 @given(problems(8, ["forbidden"]))
 def test_forbidden_edges_are_never_kept_and_fail_only_without_remedy(problem):
     scores, edges = problem
-    expected, missing = reference.algorithm_3(scores.tolist(), edges)
+    expected, missing = reference.algorithm_3(scores.tolist(), edges, STREAM.key)
     if len(expected) == edges:
         built = build("raiw", scores, edges)
         assert edge_set(built.graph) == expected

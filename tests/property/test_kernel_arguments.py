@@ -174,11 +174,11 @@ def settled(**changed):
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: kernels.greedy(SCORES, bits(0, 0, 0), 13), "edges is 13: 0 to 12 is wanted"),
-        (lambda: kernels.greedy(SCORES, bits(0, 0, 0), -1), "edges is -1: 0 to 12 is wanted"),
-        (lambda: kernels.greedy(SCORES, bits(0, 0, 0), 2**64), "edges is 18446744073709551616: 0"),
-        (lambda: kernels.greedy(SCORES, bits(0, 1, 0), 5), "bits has edges: zeros are wanted"),
-        (lambda: kernels.greedy(SCORES, b"\0\0\0", 5), "bits .*: an array that can be written"),
+        (lambda: kernels.greedy(SCORES, bits(0, 0, 0), 13, 0), "edges is 13: 0 to 12 is wanted"),
+        (lambda: kernels.greedy(SCORES, bits(0, 0, 0), -1, 0), "edges is -1: 0 to 12 is wanted"),
+        (lambda: kernels.greedy(SCORES, bits(0, 0, 0), 2**64, 0), "edges is 18446744073709551616"),
+        (lambda: kernels.greedy(SCORES, bits(0, 1, 0), 5, 0), "bits has edges: zeros are wanted"),
+        (lambda: kernels.greedy(SCORES, b"\0\0\0", 5, 0), "bits .*: an array that can be written"),
         (lambda: kernels.complete(SCORES, bits(0, 16, 0), 5),
          "bits has bits past input 3 in row 1"),
         (lambda: kernels.complete(SCORES, bits(0, 16), 5),

@@ -56,7 +56,9 @@ def networks(draw):
 
 def known(spec):
     """What a state dict tells of layers: all but the groups of a convolution."""
-    return [(y.name, y.kind, y.graph_shape, y.weight_shape) for y in spec.layers]
+    return [
+        (layer.name, layer.kind, layer.graph_shape, layer.weight_shape) for layer in spec.layers
+    ]
 
 
 @given(networks())

@@ -3,32 +3,39 @@
 from collections.abc import Iterable
 from itertools import combinations, product
 
-from tests.reference.crafting import Edge, Table
+from tests.reference.crafting import Edge, Table, edge_keys
 
 
-def top(scores: Table, cells: Iterable[Edge], count: int) -> set[Edge]:
-    """The ``count`` cells of highest score, first ones first."""
-    return set(sorted(cells, key=lambda cell: (-scores[cell[0]][cell[1]], cell))[:count])
+def top(scores: Table, cells: Iterable[Edge], count: int, keys: list[list[int]]) -> set[Edge]:
+    """The ``count`` cells of highest score, of equals those of lowest key, then the first."""
+    return set(
+        sorted(cells, key=lambda cell: (-scores[cell[0]][cell[1]], keys[cell[0]][cell[1]], cell))[
+            :count
+        ]
+    )
 
 
-def magnitude(scores: Table, edges: int) -> set[Edge]:
-    return top(scores, product(range(len(scores)), range(len(scores[0]))), edges)
+def magnitude(scores: Table, edges: int, key: int) -> set[Edge]:
+    keys = edge_keys(key, len(scores), len(scores[0]))
+    return top(scores, product(range(len(scores)), range(len(scores[0]))), edges, keys)
 
 
-def constant_fan_in(scores: Table, edges: int) -> set[Edge]:
+def constant_fan_in(scores: Table, edges: int, key: int) -> set[Edge]:
+    keys = edge_keys(key, len(scores), len(scores[0]))
     floor, spare = divmod(edges, len(scores))
     rows = [[(u, v) for v in range(len(scores[0]))] for u in range(len(scores))]
-    kept = set().union(*(top(scores, row, floor) for row in rows))
-    following = [cell for row in rows for cell in top(scores, set(row) - kept, 1)]
-    return kept | top(scores, following, spare)
+    kept = set().union(*(top(scores, row, floor, keys) for row in rows))
+    following = [cell for row in rows for cell in top(scores, set(row) - kept, 1, keys)]
+    return kept | top(scores, following, spare, keys)
 
 
-def nm(scores: Table, n: int, m: int) -> set[Edge]:
+def nm(scores: Table, n: int, m: int, key: int) -> set[Edge]:
+    keys = edge_keys(key, len(scores), len(scores[0]))
     return {
         cell
         for u in range(len(scores))
         for start in range(0, len(scores[0]), m)
-        for cell in top(scores, [(u, start + v) for v in range(m)], n)
+        for cell in top(scores, [(u, start + v) for v in range(m)], n, keys)
     }
 
 

@@ -31,12 +31,24 @@ class Side:
         return [vertex for vertex in range(len(self.degree)) if self.eligible(vertex)]
 
 
-def greedy(scores: Table, edges: int) -> tuple[set[Edge], Side, Side]:
-    """Algorithm 3 with the guard: by score, then flat index; -inf never."""
+def edge_keys(key: int, out: int, n_in: int) -> list[list[int]]:
+    """The words of a stream by flat index, which tell edges of equal score apart."""
+    words = Philox(key)
+    return [[words.word() for _ in range(n_in)] for _ in range(out)]
+
+
+def greedy(scores: Table, edges: int, key: int) -> tuple[set[Edge], Side, Side]:
+    """Algorithm 3 with the guard: by score, then key, then flat index; -inf never."""
+    keys = edge_keys(key, len(scores), len(scores[0]))
     outs, ins = Side(len(scores), edges), Side(len(scores[0]), edges)
     graph: set[Edge] = set()
-    ranked = [(-s, u, v) for u, row in enumerate(scores) for v, s in enumerate(row) if s != -INF]
-    for _, u, v in sorted(ranked):
+    ranked = [
+        (-s, keys[u][v], u, v)
+        for u, row in enumerate(scores)
+        for v, s in enumerate(row)
+        if s != -INF
+    ]
+    for _, _, u, v in sorted(ranked):
         if outs.eligible(u) and ins.eligible(v):
             graph.add((u, v))
             outs.take(u)
@@ -44,12 +56,12 @@ def greedy(scores: Table, edges: int) -> tuple[set[Edge], Side, Side]:
     return graph, outs, ins
 
 
-def algorithm_3(scores: Table, edges: int) -> tuple[set[Edge], int]:
+def algorithm_3(scores: Table, edges: int, key: int) -> tuple[set[Edge], int]:
     """Greedy and completion: the graph, and how many edges were completed.
 
     Stops early where neither a free edge nor a length-3 swap is left.
     """
-    graph, outs, ins = greedy(scores, edges)
+    graph, outs, ins = greedy(scores, edges, key)
     missing = edges - len(graph)
     while len(graph) < edges:
         step = best_step(scores, graph, outs, ins)

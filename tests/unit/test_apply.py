@@ -13,6 +13,7 @@ from torch.optim.optimizer import _global_optimizer_post_hooks
 
 import raiw
 from raiw.applying import held
+from raiw.applying.zeroing import expand, zero
 from raiw.errors import GateFailed, InvalidInput, NotFound
 from raiw.masks.export import export
 
@@ -292,3 +293,16 @@ def test_exports_say_what_apply_does(model, tmp_path):
         if name != "up":
             taps = expected.detach().reshape(*expected.shape[:2], -1)
             assert np.array_equal(arrays[name], taps[..., 0] != 0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("form", ["integers", "booleans"])
+def test_pruned_weights_become_zero_whatever_they_held(dtype: torch.dtype, form: str) -> None:
+    """On a GPU masks are booleans, on a CPU integers; NaN times zero is NaN."""
+    kept = torch.tensor([[1, 0, 0], [0, 1, 0]])
+    values = [[1.0, float("nan"), float("inf")], [-2.0, 3.0, -0.0]]
+    weight = torch.tensor(values, dtype=dtype)
+    mask = expand(kept, weight) if form == "integers" else kept == 0
+    zero(weight, mask)
+    assert weight.tolist() == [[1, 0, 0], [0, 3, 0]]
+    assert not weight.signbit().any()

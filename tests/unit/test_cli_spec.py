@@ -97,7 +97,7 @@ def test_a_name_of_the_catalogue_is_written_out(
         ("none.onnx", None, "no file"),
         ("none.pt", None, "no file"),
         ("vgg16-cifar", None, "did you mean 'vgg16-cifar10'"),
-        ("x.onnx", b"x", "no ONNX file"),
+        ("x.onnx", b"x", "not an ONNX file"),
         ("x.pt", b"x", "its own code"),
         ("x.pt", b"", "its own code"),
         ("x.safetensors", b"xxxxxxxxxxx", "not a safetensors file"),

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from raiw.canonical import CHUNK_BYTES, digest_of
 from raiw.client import Client, job
-from raiw.client.transport import ATTEMPTS, MAX_PAUSE
+from raiw.client.downloads import file_chunks
+from raiw.client.transport import ATTEMPTS, MAX_PAUSE, Transport
 from raiw.errors import Unreachable
 
 Answer = tuple[int, dict[str, str], dict[str, Any]]
@@ -82,3 +84,32 @@ def test_a_running_job_is_looked_at_again_whatever_pause_is_asked_for(
     assert client.job("job_1").wait().status == "failed"
     assert slept
     assert all(0 <= seconds <= MAX_PAUSE for seconds in slept)
+
+
+@pytest.mark.parametrize("knows_ranges", [True, False])
+def test_a_broken_download_is_whole_in_the_end(knows_ranges: bool) -> None:
+    """A server, or a proxy before it, may ignore Range and send everything again."""
+    content, asked = bytes(range(256)) * (CHUNK_BYTES // 100), []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.headers.get("Range"))
+            start = int(asked[-1][6:-1]) if asked[-1] and knows_ranges else 0
+            self.send_response(206 if start else 200)
+            self.send_header("ETag", '"x"')
+            self.send_header("Content-Length", str(len(content) - start))
+            self.end_headers()
+            self.wfile.write(content[start : CHUNK_BYTES + 5 if len(asked) == 1 else None])
+            self.close_connection = True
+
+        def log_message(self, *_: Any) -> None:
+            """Leave standard error to the tests."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        transport = Transport(f"http://127.0.0.1:{server.server_port}", None, 30)
+        pieces = file_chunks(transport, "/file", len(content), digest_of(content))
+        assert b"".join(pieces) == content
+        transport.close()
+        server.shutdown()
+    assert asked == [None, f"bytes={CHUNK_BYTES}-"]

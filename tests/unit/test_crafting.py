@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+import raiw
 from raiw.algorithms import ALGORITHMS
 from raiw.crafting.layer import craft_layer
 from raiw.crafting.randomness import Stream
@@ -32,7 +33,7 @@ def test_the_most_important_edges_are_kept():
         [False, True, False],
         [False, False, True],
     ]
-    assert crafted.kept_score == 17.0
+    assert kept_score(crafted.graph, scores) == 17.0
     assert crafted.completed == 0
 
 
@@ -51,7 +52,6 @@ def test_the_form_of_the_scores_changes_nothing(dtype, order):
     plain = craft_layer(linear(20, 30, 100), "raiw", 0, scores.astype("float32"))
     other = craft_layer(linear(20, 30, 100), "raiw", 0, scores.astype(dtype, order=order))
     assert np.array_equal(plain.graph.bits, other.graph.bits)
-    assert plain.kept_score == other.kept_score
 
 
 def test_kept_score_is_exact():
@@ -69,7 +69,6 @@ def test_kept_score_is_none_where_the_sum_is_not_finite(scores):
 def test_a_dense_layer_needs_no_scores():
     crafted = craft_layer(linear(3, 11, 33), "raiw", 0, None)
     assert crafted.graph.edges == 33
-    assert crafted.kept_score is None
 
 
 def test_infeasible_names_layer_and_missing_edges():
@@ -129,3 +128,52 @@ def test_a_process_without_a_home_or_writable_install_crafts(tmp_path):
         check=True,
     )
     assert done.stdout == "16\n"
+
+
+@pytest.mark.parametrize("algorithm", ["raiw", "balanced", "magnitude", "constant_fan_in", "nm"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_equal_scores_give_a_connected_graph_of_unequal_rows(algorithm, dtype):
+    """Ties by index gave blocks along the diagonal, one below the other."""
+    layer = {"name": "fc", "kind": "linear", "in_features": 512, "out_features": 512}
+    spec = {"layers": [layer], "craft": {"algorithm": algorithm, "density": 0.25}}
+    masks = raiw.craft(spec, {"fc": np.zeros((512, 512), dtype)})
+    assert masks["fc"].facts.components == 1
+    assert len(np.unique(masks["fc"].numpy(), axis=0)) == 512
+    assert masks["fc"].tied == 512 * 128
+    seeded = spec | {"craft": spec["craft"] | {"seed": 1}}
+    assert raiw.craft(seeded, {"fc": np.zeros((512, 512), dtype)}) != masks
+
+
+def test_a_graph_of_equal_scores_is_as_good_as_a_random_regular_one():
+    layer = {"name": "fc", "kind": "linear", "in_features": 128, "out_features": 192}
+    spec = {"layers": [layer], "craft": {"degree": 12}}
+    tied, drawn = raiw.craft(spec, {"fc": np.ones((192, 128))})["fc"], raiw.craft(spec)["fc"]
+    assert tied.stats.entropy == pytest.approx(drawn.stats.entropy, abs=1e-4)
+    assert tied.stats.algebraic_connectivity == pytest.approx(
+        drawn.stats.algebraic_connectivity, rel=0.1
+    )
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.8])
+def test_a_draw_is_noted_where_it_decided_most_edges(share):
+    rng = np.random.default_rng(0)
+    scores = np.where(rng.random((64, 64)) < share, rng.random((64, 64)), 0.0)
+    layer = {"name": "fc", "kind": "linear", "in_features": 64, "out_features": 64}
+    masks = raiw.craft({"layers": [layer], "craft": {"density": 0.3}}, {"fc": scores})
+    zeros = int((scores[masks["fc"].numpy()] == 0).sum())
+    assert masks["fc"].tied == (zeros if share == 0.05 else 0)
+    loaded = raiw.load(masks.to_bytes())
+    assert loaded["fc"].tied == masks["fc"].tied
+    assert loaded.to_bytes() == masks.to_bytes()
+    assert raiw.verify(loaded, importance={"fc": scores}).ok
+
+
+@pytest.mark.parametrize("name", ["fc", "fc.weight"])
+@pytest.mark.parametrize("target", [{"density": 1.0}, {"degree": 1, "rules": [
+    {"match": "fc", "dense": True}]}])  # fmt: skip
+def test_an_edge_that_may_never_be_kept_is_not_kept_by_a_dense_layer(name, target):
+    layer = {"name": "fc", "kind": "linear", "in_features": 4, "out_features": 4}
+    scores = np.ones((4, 4))
+    scores[1, 2] = -np.inf
+    with pytest.raises(Infeasible, match=r"layer 'fc': .* 1 values of tensor .* are -inf"):
+        raiw.craft({"layers": [layer], "craft": target}, {name: scores})

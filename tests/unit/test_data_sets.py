@@ -223,7 +223,7 @@ def test_a_wrong_upload(tmp_path, changes, message):
 def test_a_damaged_upload(tmp_path, monkeypatch):
     for form in ("npz", "safetensors"):
         (tmp_path / f"{form}.{form}").write_bytes(b"PK\x03\x04 nothing of the kind")
-        with pytest.raises(InvalidData, match=f"is no {form} file"):
+        with pytest.raises(InvalidData, match=f"is not an? {form} file"):
             open_dataset(form, tmp_path)
     np.savez_compressed(tmp_path / "bits.npz", **upload())
     whole = (tmp_path / "bits.npz").read_bytes()
@@ -246,7 +246,7 @@ def test_names_not_paths_open_data_sets(mnist, tmp_path):
     with pytest.raises(NotFound, match="'cifar10' is not on this machine: put its files into"):
         open_dataset("cifar10", tmp_path)
     for name in ("../mnist", "/etc", "", "a/b", ".."):
-        with pytest.raises(InvalidInput, match="is no name of a data set"):
+        with pytest.raises(InvalidInput, match="cannot name a data set"):
             open_dataset(name, tmp_path)
 
 
@@ -300,3 +300,13 @@ def test_the_draws_never_change():
     digits = open_dataset("digits", ".")
     _, labels = next(batches(digits, 12, seed=1, epoch=2, augment=False))
     assert labels.tolist() == [0, 0, 6, 7, 7, 4, 2, 0, 2, 4, 0, 0]
+
+
+def test_the_parts_of_a_batch_are_the_batch():
+    """Whoever trains along, an image is cropped and mirrored by its own index."""
+    digits = open_dataset("digits", ".")
+    whole, labels = next(batches(digits, 64, seed=1, epoch=2, augment=True))
+    for place in range(3):
+        part = next(batches(digits, 64, seed=1, epoch=2, augment=True, part=(place, 3)))
+        assert np.array_equal(part[0], whole[place::3])
+        assert np.array_equal(part[1], labels[place::3])

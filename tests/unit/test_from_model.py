@@ -101,7 +101,7 @@ def test_a_checkpoint_is_read_from_its_header(tmp_path: Path) -> None:
         (nn.ReLU(), "no linear layer"),
         (nn.Sequential(nn.LazyLinear(3)), "layer '0', a LazyLinear, .* one batch first"),
         (nn.Sequential(nn.LazyConv2d(3, 1)), "one batch first"),
-        ({"fc": 1}, "no torch module"),
+        ({"fc": 1}, "not a torch module"),
     ],
 )
 def test_what_is_no_network(model: object, words: str) -> None:

@@ -221,7 +221,7 @@ def tensor(**fields):
         ([node("MatMul", "x", "x")], ones(3, 5), "weight stored in it"),
         ([node("Gemm", "fc.weight")], ones(3, 5), "too few"),
         ([helper.make_node("Identity", ["fc.weight"], [])], ones(3, 5), "too few"),
-        ([node("Transpose", "fc.weight", perm=[0, 0])], ones(3, 5), "no permutation"),
+        ([node("Transpose", "fc.weight", perm=[0, 0])], ones(3, 5), "not a permutation"),
         ([node("Conv", "x", "fc.weight", group=0)], ones(3, 5, 2), "0 groups"),
         ([node("Conv", "x", "fc.weight", group=2)], ones(3, 5, 2), "out_channels=3 cannot"),
     ],
@@ -238,7 +238,7 @@ def test_what_is_no_onnx_file(tmp_path):
         raiw.Spec.from_onnx(path)
     for data in (b"", b"PK\x03\x04", b"{}", b"\x08\x09", bytes(100)):
         path.write_bytes(data)
-        with pytest.raises(InvalidNetwork, match="no ONNX file"):
+        with pytest.raises(InvalidNetwork, match="not an ONNX file"):
             raiw.Spec.from_onnx(path)
     with path.open("wb") as file:
         file.truncate(1 << 31)

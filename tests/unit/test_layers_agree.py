@@ -105,17 +105,19 @@ def test_all_name_the_same_layers_shapes_and_counts(name: str) -> None:
     names = [layer.name for layer in layers]
     spec = raiw.Spec.of_layers([layer.to_document() for layer in layers], {"density": 0.05})
     dense = raiw.Spec.from_model(model).plan()
-    assert [layer.name for layer in spec.layers] == [y.name for y in dense.layers] == names
-    assert [y.shape for y in dense.layers] == [shape_of(layer) for layer in layers]
+    assert [layer.name for layer in spec.layers] == [layer.name for layer in dense.layers] == names
+    assert [layer.shape for layer in dense.layers] == [shape_of(layer) for layer in layers]
     assert dense.weights == sum(layer.weight.numel() for layer in layers)
 
     masks = raiw.craft(spec)
     counted, plan = count(model, masks, size), spec.plan()
     assert (counted.weights, counted.dense_weights) == (plan.weights, dense.weights)
     assert counted.weights == masks.weights
-    assert counted.dense_flops == sum(2 * y.weight.numel() * y.positions for y in layers)
+    assert counted.dense_flops == sum(
+        2 * layer.weight.numel() * layer.positions for layer in layers
+    )
     called = {layer.name for layer in layers if layer.positions}
-    assert counted.flops == sum(y.flops for y in plan.layers if y.name in called)
+    assert counted.flops == sum(layer.flops for layer in plan.layers if layer.name in called)
 
     places = find_places(model, masks, strict=True)
     assert [place.layer for place in places] == names
@@ -126,7 +128,7 @@ def test_all_name_the_same_layers_shapes_and_counts(name: str) -> None:
 
     if name in AWKWARD:
         scores = raiw.score(model, "magnitude")
-        shapes = {y.name: y.shape for y in dense.layers}
+        shapes = {layer.name: layer.shape for layer in dense.layers}
         assert {key: values.shape for key, values in scores.items()} == shapes
 
 
@@ -136,7 +138,7 @@ def test_the_account_of_pruning_is_that_of_the_plan(name: str) -> None:
     model, size = build(name), NETS[name].input_shape
     pruned = prune(model, "l1_filter", torch.zeros(2, *size), channel_sparsity=0.5)
     assert pruned.dense_weights == dense_weights(name)
-    assert pruned.weights == sum(y.weight.numel() for y in read_module(pruned.smaller))
+    assert pruned.weights == sum(layer.weight.numel() for layer in read_module(pruned.smaller))
 
 
 def test_vgg16_has_the_weights_of_table_4_whoever_counts() -> None:

@@ -11,7 +11,7 @@ from raiw import catalogue
 from raiw.errors import NotFound
 from raiw.nets.registry import NETS, build
 
-CLASSES = {"cifar10": 10, "cifar100": 100, "cnn": 10, "imagenet": 1000, "mnist": 10}
+CLASSES = {"cifar10": 10, "cifar100": 100, "digits": 10, "imagenet": 1000, "mnist": 10}
 # Every parameter, biases and batch normalisation included, as torchvision documents them.
 TORCHVISION = {
     "alexnet-imagenet": 61_100_840,
@@ -43,8 +43,9 @@ def test_a_network_has_the_layers_and_weights_of_the_catalogue(name: str) -> Non
     """The catalogue's own counts stand in ``tests/golden/test_networks.py``."""
     net, spec = shape_of(name), listed(name)
     assert [
-        (y.name, y.kind, y.groups, y.weight_shape) for y in raiw.Spec.from_model(net).layers
-    ] == [(y.name, y.kind, y.groups, y.weight_shape) for y in spec.layers]
+        (layer.name, layer.kind, layer.groups, layer.weight_shape)
+        for layer in raiw.Spec.from_model(net).layers
+    ] == [(layer.name, layer.kind, layer.groups, layer.weight_shape) for layer in spec.layers]
     assert spec.plan().dense_weights == sum(
         module.weight.numel()
         for module in net.modules()
@@ -70,9 +71,11 @@ def test_the_catalogue_counts_the_positions_of_every_layer(name: str) -> None:
     for layer, module in net.named_modules():
         module.register_forward_hook(watch(layer))
     outputs = net(torch.zeros(2, *NETS[name].input_shape, device="meta"))
-    assert outputs.shape == (2, CLASSES[name.rpartition("-")[2]])
-    assert {y.name: y.positions for y in listed(name).layers} == {
-        y.name: found[y.name] for y in listed(name).layers
+    (classes,) = [CLASSES[part] for part in name.split("-") if part in CLASSES]
+    assert outputs.shape == (2, classes)
+    layers = listed(name).layers
+    assert {layer.name: layer.positions for layer in layers} == {
+        layer.name: found[layer.name] for layer in layers
     }
 
 

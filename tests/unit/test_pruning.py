@@ -201,7 +201,11 @@ def test_channel_masks_in_a_file(
     assert read.to_json()["method"] == "afie"
     smaller = shrink(pruned.model, read.kept, images)
     torch.testing.assert_close(smaller(images), pruned.smaller(images))
-    path.write_bytes(path.read_bytes()[:-1] + b"\x00\x00")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(InvalidMasks, match="do not give the digest"):
+        channels.load(path)
+    path.write_bytes(whole[:-1] + b"\x00\x00")
     with pytest.raises(InvalidMasks):
         channels.load(path)
 

@@ -241,10 +241,18 @@ def test_models_of_several_inputs_and_outputs() -> None:
         def forward(self, a: Tensor, b: Tensor) -> dict[str, Tensor]:
             return {"other": a.sum(), "logits": self.fc(a + b)}
 
-    batch = {"a": torch.ones(2, 3), "b": torch.ones(2, 3)}
-    assert raiw.score(Inner(), "gradient", [batch])["fc"].tolist() == [[2.0] * 3] * 2
+    batch = {"a": torch.ones(2, 3), "b": torch.arange(3.0).repeat(2, 1)}
+    assert raiw.score(Inner(), "gradient", [batch])["fc"].tolist() == [[1.0, 2.0, 3.0]] * 2
     pair = [(batch, torch.zeros(2, dtype=torch.long))]
     assert raiw.score(Inner(), "snip", pair)["fc"].shape == (2, 3)
+
+
+def test_layers_whose_scores_tell_nothing_are_named() -> None:
+    net = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    nn.init.zeros_(net[1].weight)  # as the last scale of a residual block is at the start
+    with pytest.warns(UserWarning, match="'snip' tells nothing of 2 of 2 layers.*: 0, 1; craft"):
+        scores = raiw.score(net, "snip", [(torch.ones(2, 3), torch.zeros(2, dtype=torch.long))])
+    assert scores.uninformative == ["0", "1"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from raiw import catalogue
 from raiw.errors import ImpossibleTarget, InvalidSpec, NotFound, TooLarge
 from raiw.readers.documents import decode_document
+from raiw.specs.rests import Rests
 from raiw.specs.spec import MAX_LAYERS, Spec
 
 
@@ -336,3 +337,10 @@ def test_names_that_the_catalogue_has_not_are_not_kept():
         assert tracemalloc.get_traced_memory()[0] < 1_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_the_same_one_of_several_ways_to_leave_nothing_is_always_taken():
+    """(0, 0), (-1, 1) and (1, -1) edges do; another choice would change plans, and so masks."""
+    rests = Rests(12)
+    assert all(rests.spend(2, [0, -1, 1]) for _ in range(2))
+    assert rests.met_by(3, 4, 4) == [1, -1, 4]

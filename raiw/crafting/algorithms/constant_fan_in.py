@@ -32,7 +32,7 @@ def build(shape: tuple[int, int], edges: int, *, scores: Scores | None, stream: 
         ``(out, in)`` scores in any unit, of float16, bfloat16, float32 or float64; higher is kept
         first, -inf never. None to draw at random.
     stream
-        What is drawn without scores comes from it alone.
+        What is drawn without scores comes from it alone; with scores it tells equals apart.
 
     Returns
     -------
@@ -48,11 +48,13 @@ def build(shape: tuple[int, int], edges: int, *, scores: Scores | None, stream: 
         return Built(Graph(shape, draw_rows(shape, edges, stream)))
     scores = as_wide(scores)
     floor, spare = share(edges, shape[0])
-    kept = best(scores, floor)
+    kept = best(scores, floor, stream)
     if spare:
         open_scores = np.where(kept, -np.inf, scores)
-        following = open_scores.argmax(axis=1)
-        more = best(open_scores.max(axis=1)[np.newaxis], spare)[0]
+        following = best(open_scores, 1, stream).argmax(axis=1)
+        rows = np.arange(shape[0])
+        values, edges_after = open_scores[rows, following], rows * shape[1] + following
+        more = best(values[np.newaxis], spare, stream, edges_after[np.newaxis])[0]
         kept[more, following[more]] = True
     require_allowed(kept, scores)
     return Built(Graph.from_bool(kept))

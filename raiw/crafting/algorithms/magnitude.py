@@ -1,4 +1,4 @@
-"""Algorithm ``magnitude``: the edges of highest score in the layer, ties by lowest index.
+"""Algorithm ``magnitude``: the edges of highest score in the layer, equals in random order.
 
 Degrees are left to the scores: vertices may end without an edge. The groups of a convolution are
 ranked together. Across layers it is exact too, with the edges that ``raiw budget --method global``
@@ -28,7 +28,7 @@ def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream)
         ``(out, in)`` scores in any unit, of float16, bfloat16, float32 or float64; higher is kept
         first, -inf never.
     stream
-        Ignored: nothing is drawn.
+        Tells edges of equal score apart.
 
     Returns
     -------
@@ -41,6 +41,6 @@ def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream)
         Fewer edges than that may be kept.
     """
     scores = as_wide(scores)
-    kept = best(scores.reshape(1, -1), edges).reshape(shape)
+    kept = best(scores.reshape(1, -1), edges, stream).reshape(shape)
     require_allowed(kept, scores)
     return Built(Graph.from_bool(kept))

@@ -1,4 +1,4 @@
-"""Algorithm ``nm``: the N best of each M consecutive inputs of every output, ties by lowest index.
+"""Algorithm ``nm``: the N best of each M consecutive inputs of every output, equals at random.
 
 Without scores they are drawn uniformly. 2:4 is the pattern that sparse tensor cores multiply.
 
@@ -29,7 +29,7 @@ def build(
         ``(out, in)`` scores in any unit, of float16, bfloat16, float32 or float64; higher is kept
         first, -inf never. None to draw at random.
     stream
-        What is drawn without scores comes from it alone.
+        What is drawn without scores comes from it alone; with scores it tells equals apart.
     m
         Consecutive inputs that share N edges; divides ``in``.
 
@@ -45,6 +45,6 @@ def build(
     """
     out, n_in = shape
     values = table(shape, stream) if scores is None else as_wide(scores)
-    kept = best(values.reshape(-1, m), edges * m // (out * n_in)).reshape(shape)
+    kept = best(values.reshape(-1, m), edges * m // (out * n_in), stream).reshape(shape)
     require_allowed(kept, values)
     return Built(Graph.from_bool(kept))

@@ -40,7 +40,7 @@ def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream)
         ``(out, in)`` scores in any unit, of float16, bfloat16, float32 or float64; higher is kept
         first, -inf never.
     stream
-        Ignored: nothing is drawn.
+        Tells edges of equal score apart where the search starts.
 
     Returns
     -------

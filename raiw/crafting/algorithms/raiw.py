@@ -1,10 +1,11 @@
 """Algorithm ``raiw``: the most important edges first, under exact degrees.
 
-Edges are visited by score, highest first, ties by lowest flat index ``out·n_in + in``. A vertex
-may take an edge while its degree is below the floor of its side, or at the floor while fewer than
-``m' mod n`` vertices of the side have gone above it (:mod:`raiw.crafting.degrees`). This is greedy
-maximum-weight b-matching: with the tie rule its result is unique. It can stop short of ``m'``;
-:mod:`raiw.crafting.completion` places the rest.
+Edges are visited by score, highest first, and equals at random, by
+:func:`raiw.crafting.randomness.edge_keys`: of scores that are all equal comes a random graph. A
+vertex may take an edge while its degree is below the floor of its side, or at the floor while fewer
+than ``m' mod n`` vertices of the side have gone above it (:mod:`raiw.crafting.degrees`). This is
+greedy maximum-weight b-matching: with the tie rule its result is unique. It can stop short of
+``m'``; :mod:`raiw.crafting.completion` places the rest.
 
 An edge scored -inf is never taken. ±0 are equal.
 
@@ -37,7 +38,7 @@ def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream)
         ``(out, in)`` scores in any unit, of float16, bfloat16, float32 or float64; higher is kept
         first, -inf never.
     stream
-        Ignored: nothing is drawn.
+        Tells edges of equal score apart.
 
     Returns
     -------
@@ -51,6 +52,6 @@ def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream)
     """
     scores = as_native(scores)
     bits = np.zeros((shape[0], -(-shape[1] // 8)), np.uint8)
-    kernels.greedy(cells(scores), bits, edges)
+    kernels.greedy(cells(scores), bits, edges, stream.key)
     completed = complete(scores, bits, edges)
     return Built(Graph(shape, bits), completed)

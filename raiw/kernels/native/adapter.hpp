@@ -34,6 +34,10 @@ struct Whole {
     using Value = std::int64_t;
     static constexpr const char *name = "int64", *codes = "lq";
 };
+struct Word32 {
+    using Value = std::uint32_t;
+    static constexpr const char *name = "uint32", *codes = "IL";
+};
 struct Byte {
     using Value = std::uint8_t;
     static constexpr const char *name = "uint8", *codes = "B";

@@ -5,8 +5,8 @@
 // upper part, the bulk [high, done), is mostly accepted unsorted: where a row and a column both have
 // room for all their bulk cells, their common edge would be accepted in any order. The rest is
 // sorted and scanned. `low` and `high` are guessed from a sample; a bad guess costs time, never
-// correctness. Where a great many cells share the score below `low`, they are not sorted but taken
-// in the order of their index, which is their rank.
+// correctness. Cells of equal score are taken in the order of the keys of their edges. Where a great
+// many share the score below `low`, their keys rule waves as scores do.
 #pragma once
 
 #include <cmath>
@@ -39,10 +39,12 @@ struct Workspace {
 template <class T, class Candidate>
 class Greedy {
 public:
-    Greedy(Scores<T> scores, Bits graph, std::int64_t edges)
+    Greedy(Scores<T> scores, Bits graph, std::int64_t edges, EdgeKeys keys)
         : scores_(scores),
           graph_(graph),
           edges_(edges),
+          keys_(keys),
+          ties_(keys, scores.columns),
           words_((scores.columns + 63) / 64),
           rows_(scores.rows, edges),
           columns_(scores.columns, edges),
@@ -83,6 +85,7 @@ private:
         list_.clear();
         collect(bands);
         sort_by_key(list_, spare_);
+        ties_.put_in_order(list_);
         take_listed();
         done_ = at.low;
         if (at.ties) {
@@ -91,13 +94,6 @@ private:
             done_ = at.tied;
         }
         find_alive();
-    }
-
-    void visit(Vertex u, Vertex v) {
-        const bool taken = rows_.may_take(u) & columns_.may_take(v);
-        rows_.take(u, taken);
-        columns_.take(v, taken);
-        graph_.add(u, v, taken);
     }
 
     // Visits the list in order. The sides are moved into locals: writes to the graph, being bytes,
@@ -177,24 +173,54 @@ private:
         __builtin_memcpy(bytes, &edges, std::min<std::size_t>(8, graph_.stride - 8 * w));
     }
 
-    // Visits the cells of one score by index.
+    // Visits the cells of one score in the order of their keys, in waves of rising keys.
     void take_ties(T tied) {
+        constexpr double kAllKeys = 0x1p32;
+        std::uint64_t done = 0;
+        while (done < std::uint64_t{1} << 32 && !alive_rows_.empty() && !alive_columns_.empty()) {
+            list_.clear();
+            const double left = (kAllKeys - static_cast<double>(done)) / kAllKeys;
+            const double cells = std::max(1.0, left * static_cast<double>(count_ties(tied)));
+            const double span = kAllKeys * left * std::min(1.0, enough_for(missing()) / cells);
+            const std::uint64_t end = done + static_cast<std::uint64_t>(std::ceil(span));
+            each_tie(tied, [&](Vertex u, const Word* cells_of_row) {
+                keys_.from(u * scores_.columns, scores_.columns, row_keys_);
+                for (std::size_t w = 0; w < words_; ++w)
+                    each_bit(cells_of_row[w], static_cast<Vertex>(64 * w), [&](Vertex v) {
+                        if (row_keys_[v] >= done && row_keys_[v] < end)
+                            list_.push_back(Candidate::keyed(row_keys_[v], u, v));
+                    });
+            });
+            sort_by_key(list_, spare_);
+            take_listed();
+            find_alive();
+            done = end;
+        }
+    }
+
+    // Calls visit(u, bits) for the rows that may take an edge, with their cells of one score.
+    template <class Visit>
+    void each_tie(T tied, Visit visit) {
         const T next = std::nextafter(tied, std::numeric_limits<T>::infinity());
         const Bands<T> bands{next, tied, next};
         for (const Vertex u : alive_rows_) {
-            if (!rows_.may_take(u)) continue;
-            const T* row = scores_.row(u);
-            for (std::size_t w = 0; w < words_ && rows_.may_take(u); ++w) {
-                if (!alive_words_[w]) continue;
-                const std::size_t columns = std::min<std::size_t>(64, scores_.columns - 64 * w);
-                split_row(row + 64 * w, columns, bands, &alive_words_[w], bulk_row_.data(),
-                          band_row_.data());
-                each_bit(band_row_[0], static_cast<Vertex>(64 * w), [&](Vertex v) {
-                    visit(u, v);
-                    if (!columns_.may_take(v)) alive_words_[w] &= ~(Word{1} << v % 64);
-                });
-            }
+            split_row(scores_.row(u), scores_.columns, bands, alive_words_.data(), bulk_row_.data(),
+                      band_row_.data());
+            visit(u, band_row_.data());
         }
+    }
+
+    std::int64_t count_ties(T tied) {
+        std::int64_t count = 0;
+        each_tie(tied, [&](Vertex, const Word* cells) { count += count_bits(cells, words_); });
+        return count;
+    }
+
+    // So many cells in random order will likely fill the graph, or a good part of what is missing.
+    double enough_for(std::int64_t missing) const {
+        const double longer = static_cast<double>(std::max(alive_rows_.size(), alive_columns_.size()));
+        const double edges = static_cast<double>(missing);
+        return edges + 2.5 * std::sqrt(edges * longer) + 4096;
     }
 
     // Guesses the thresholds of the next wave for `missing` edges.
@@ -204,6 +230,9 @@ private:
     Scores<T> scores_;
     Bits graph_;
     std::int64_t edges_;
+    EdgeKeys keys_;
+    Ties<Candidate> ties_;
+    std::vector<std::uint32_t> row_keys_;
     std::size_t words_;
     Side rows_, columns_;
     std::vector<Vertex> alive_rows_, alive_columns_;
@@ -279,11 +308,11 @@ typename Greedy<T, Candidate>::Thresholds Greedy<T, Candidate>::choose(std::int6
 
 // Runs the pass with the smallest candidates that hold its scores and vertices.
 template <class T>
-void place_greedily(Scores<T> scores, Bits graph, std::int64_t edges) {
+void place_greedily(Scores<T> scores, Bits graph, std::int64_t edges, std::uint64_t key) {
     if constexpr (sizeof(T) == sizeof(float))
         if (std::max(graph.rows, graph.columns) <= Narrow::kMostVertices)
-            return Greedy<T, Narrow>(scores, graph, edges).run();
-    Greedy<T, Wide>(scores, graph, edges).run();
+            return Greedy<T, Narrow>(scores, graph, edges, EdgeKeys(key)).run();
+    Greedy<T, Wide>(scores, graph, edges, EdgeKeys(key)).run();
 }
 
 }  // namespace raiw

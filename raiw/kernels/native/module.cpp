@@ -23,7 +23,8 @@ PyObject* greedy(Arguments& given) {
     const AnyScores scores = given.scores("scores");
     const Bits graph = given.empty_graph("bits", scores.rows, scores.columns);
     const std::int64_t edges = given.whole("edges", 0, scores.cells());
-    given.run([&] { scores.visit([&](auto cells) { place_greedily(cells, graph, edges); }); });
+    const std::uint64_t key = given.key("key");
+    given.run([&] { scores.visit([&](auto cells) { place_greedily(cells, graph, edges, key); }); });
     return none();
 }
 
@@ -207,6 +208,16 @@ PyObject* descend(Arguments& given) {
     return PyBool_FromLong(settled);
 }
 
+PyObject* edge_keys(Arguments& given) {
+    const std::uint64_t key = given.key("key");
+    const auto edges = given.line<Whole>("edges");
+    std::uint32_t* keys = given.written<Word32>("keys", {edges.length});
+    given.run([&] {
+        EdgeKeys(key).of(reinterpret_cast<const std::uint64_t*>(edges.values), edges.length, keys);
+    });
+    return none();
+}
+
 PyObject* add_numbers(Arguments& given) {
     const auto numbers = given.line<Double>("numbers");
     std::int64_t* sums = given.written<Whole>("sums", {2, kExponents});
@@ -294,6 +305,7 @@ PyMethodDef kMethods[] = {
     {"rank_columns", call<rank_columns>, METH_VARARGS, nullptr},
     {"count_degrees", call<count_degrees>, METH_VARARGS, nullptr},
     {"descend", call<descend>, METH_VARARGS, nullptr},
+    {"edge_keys", call<edge_keys>, METH_VARARGS, nullptr},
     {"add_numbers", call<add_numbers>, METH_VARARGS, nullptr},
     {"settle", call<settle>, METH_VARARGS, nullptr},
     {"transposable", call<transposable>, METH_VARARGS, nullptr},

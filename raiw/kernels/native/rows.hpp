@@ -20,6 +20,7 @@ struct Bands {
 constexpr unsigned kPlanes = 8;
 constexpr unsigned kPlanesHold = (1u << kPlanes) - 1;
 
+constexpr unsigned kBlocks = 64;  // of Philox, mixed side by side
 constexpr unsigned kLanes = 8;  // partial sums, the same in every version
 
 }  // namespace raiw
@@ -131,6 +132,15 @@ inline void add_print(const std::uint8_t* bytes, std::size_t n, Word* sums) {
     if (has_avx2()) return avx2::add_print(bytes, n, sums);
 #endif
     baseline::add_print(bytes, n, sums);
+}
+
+// Turns kBlocks counters of Philox4x32-10 into random words.
+inline void mix_blocks(std::uint64_t key, std::uint32_t* c0, std::uint32_t* c1, std::uint32_t* c2,
+                       std::uint32_t* c3) {
+#if defined(__x86_64__)
+    if (has_avx2()) return avx2::mix(key, c0, c1, c2, c3);
+#endif
+    baseline::mix(key, c0, c1, c2, c3);
 }
 
 // Adds a row of bits to the counters of its columns.

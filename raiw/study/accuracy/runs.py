@@ -117,7 +117,7 @@ def _outcome(future: Future[Report], trial: Trial) -> TrialOutcome:
         return future.result()
     except BrokenProcessPool:
         raise OutOfMemory(
-            "a process of the study was killed, most likely for want of memory: start the study "
+            "a process of the study was killed, probably because memory ran out: start the study "
             "again with fewer --jobs; what is finished is kept"
         ) from None
     except DiskFull:

@@ -56,7 +56,7 @@ def paired(values: Sequence[float], base: Sequence[float]) -> AccuracyDifference
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Return p-values corrected for their number; those that are None are no tests.
+    """Return p-values corrected for their number; None stands for a test that was not made.
 
     The k-th smallest of m is multiplied by m - k + 1, and none is below a smaller one's. Source:
     Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scand. J. Statistics 6, 1979.

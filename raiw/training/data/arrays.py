@@ -77,7 +77,7 @@ def _read_safetensors(file: Path) -> Mapping[str, npt.NDArray[Any]]:
     try:
         header = read_header(data, len(data))
     except (InvalidTensors, TooLarge) as error:
-        raise InvalidData(f"{file} is no safetensors file: {error.message}") from None
+        raise InvalidData(f"{file} is not a safetensors file: {error.message}") from None
     arrays = {}
     for name in _NAMES:
         tensor = header.tensors.get(name)
@@ -104,7 +104,7 @@ def _read_npz(file: Path) -> Mapping[str, npt.NDArray[Any]]:
         with np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in _NAMES if name in archive}
     except _ZIP_FAULTS as error:
-        raise InvalidData(f"{file} is no npz file of plain arrays: {error}") from None
+        raise InvalidData(f"{file} is not an npz file of plain arrays: {error}") from None
 
 
 def _labels(array: npt.NDArray[Any], file: Path) -> npt.NDArray[np.int64]:

@@ -66,7 +66,7 @@ def _read_split(files: list[Path], classes: int) -> ArraySplit:
         data = np.frombuffer(map_file(file), np.uint8)
         if data.size % record or not data.size:
             raise InvalidData(
-                f"{file} has {data.size} bytes, which is no whole number of records of {record} "
+                f"{file} has {data.size} bytes, which is not a whole number of records of {record} "
                 f"bytes: it is cut off, or not the binary version of CIFAR-{classes}"
             )
         parts.append(data.reshape(-1, record))

@@ -94,7 +94,7 @@ _SAMPLED = 1000
 
 
 def check_labels(labels: Labels, classes: int, source: str) -> None:
-    """Refuse a split without images, or with labels that are no class.
+    """Refuse a split without images, or with labels that are not a class.
 
     Raises
     ------

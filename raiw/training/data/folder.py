@@ -33,7 +33,7 @@ class FolderSplit:
         Raises
         ------
         InvalidData
-            A file is no image, or a damaged one.
+            A file is not an image, or is damaged.
         """
         with ThreadPoolExecutor(_DECODERS) as pool:
             paths = [self.paths[index] for index in indices]

@@ -104,7 +104,7 @@ def open_dataset(name: str, root: str | Path) -> Dataset:
     """
     root = Path(root)
     if not _NAME.fullmatch(name):
-        raise InvalidInput(f"{name!r} is no name of a data set: use letters, digits, _, . and -")
+        raise InvalidInput(f"{name!r} cannot name a data set: use letters, digits, _, . and -")
     if name in DATASETS:
         if name != "digits" and not (root / name).is_dir():
             raise NotFound(

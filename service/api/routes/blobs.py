@@ -45,7 +45,8 @@ async def put_blob(
         return stored
     if content_length is None:
         raise HTTPException(
-            HTTPStatus.LENGTH_REQUIRED, "an upload needs Content-Length: its header is judged by it"
+            HTTPStatus.LENGTH_REQUIRED,
+            "an upload needs Content-Length: its header is checked against it",
         )
     request.state.body_limit = services.settings.max_upload_bytes
     return await receive(request, uploads.receive_blob(services, digest, content_length))

@@ -14,7 +14,7 @@ from service.contract.jobs import JobView
 from service.contract.requests import REQUESTS
 from service.jobs.keeping import Kind
 from service.jobs.queries import get_job
-from service.jobs.scrub import Report, scrub
+from service.jobs.scrub import ScrubReport, scrub
 from service.jobs.services import Services
 from service.jobs.submit import submit
 from service.jobs.uploads import put_blob
@@ -81,7 +81,7 @@ def unit_files(services: Services) -> list[str]:
         return [name for name in session.scalars(select(UnitRow.artifact)) if name]
 
 
-def scrubbed(services: Services, *, dry_run: bool = False) -> Report:
+def scrubbed(services: Services, *, dry_run: bool = False) -> ScrubReport:
     """Scrub in a process that has read nothing yet."""
     fresh = Services.open(services.settings)
     report = scrub(fresh, dry_run=dry_run, on_progress=lambda number, name: None)
