@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from raiw.applying.apply import applied
-from raiw.applying.held import held_masks
+from raiw.applying.held import HeldMask, held_masks
+from raiw.applying.places import find_places
 from raiw.compacting.choosing import FormTimes, expected_form, inputs_of, measure
 from raiw.compacting.condensed import Condensed, Csr
 from raiw.compacting.grouped import Grouped
@@ -55,8 +56,9 @@ def compact(
     ``shrunk``
         A smaller dense layer, where inputs are read by nobody or outputs read nothing.
     ``dense``
-        The layer itself with zeros; others keep it too, such as transposed convolutions, the
-        projections of attention, and layers that share their weight.
+        The layer itself with zeros, held there in training as by :func:`raiw.apply`; others keep it
+        too, such as transposed convolutions, the projections of attention, and layers that share
+        their weight.
 
     Parameters
     ----------
@@ -93,7 +95,8 @@ def compact(
     smaller = copy.deepcopy(model)
     if held_masks(smaller):
         applied(smaller).remove()
-    layers = find_layers(smaller, masks, strict=strict)
+    places = find_places(smaller, masks, strict=strict)
+    layers = find_layers(smaller, places, masks)
     _check(forms, layers)
     read = {} if inputs is None else inputs_of(smaller, layers, inputs)
     known: dict[tuple[Any, ...], FormTimes] = {}
@@ -101,6 +104,10 @@ def compact(
         made = layer.forms()
         chosen = _chosen(layer, list(made), forms, read.get(layer.name), known)
         replace(smaller, layer, made[chosen]())
+    left = set(smaller.modules())
+    for place in places:
+        if place.module in left and not place.kept.all():
+            HeldMask(place.layer, place.module, place.attribute, place.kept)
     return smaller
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from raiw.applying.places import find_places
+from raiw.applying.places import Place
 from raiw.compacting.after import Followers, Norm, find_followers
 from raiw.compacting.condensed import Condensed, Csr
 from raiw.compacting.fans import Fans, fans_of, sharing
@@ -96,18 +96,12 @@ class MaskedLayer:
         return cast("nn.Parameter | None", self.module.bias)
 
 
-def find_layers(model: nn.Module, masks: MaskSet, *, strict: bool) -> list[MaskedLayer]:
-    """Zero the pruned weights of a model, and return the masked layers that have other forms.
+def find_layers(model: nn.Module, places: Iterable[Place], masks: MaskSet) -> list[MaskedLayer]:
+    """Zero the pruned weights at these places, and return the layers there that have other forms.
 
     Layers stay dense that are transposed, whose class may compute something else than its base,
     whose weight another module reads too, or that have hooks.
-
-    Raises
-    ------
-    InvalidInput
-        As in :func:`raiw.apply`.
     """
-    places = find_places(model, masks, strict=strict)
     for place in places:
         with torch.no_grad():
             weight = place.weight
