@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from raiw.errors import InvalidInput, TooLarge
+from raiw.errors import TooLarge
 from raiw.masks.export import FORMS, parts
 from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet
-from raiw.names import nearest
+from raiw.names import check_name
 
 MASK_FILE = "masks"
 FILES = (MASK_FILE, *FORMS)
@@ -142,11 +142,7 @@ def account(
     """
     sizes: dict[str, Counter[str | None]] = {}
     for done, file in enumerate(files):
-        if file not in FILES:
-            raise InvalidInput(
-                f"no file {file!r} to account for{nearest(file, list(FILES))}; there are "
-                f"{', '.join(FILES)}"
-            )
+        check_name(file, FILES, "kind of file")
         if on_file is not None:
             on_file(done, file)
         try:

@@ -93,6 +93,8 @@ class Algorithm:
     """Where it is published."""
     options: tuple[str, ...] = ()
     """Fields of :class:`raiw.specs.plan.PlannedLayer` that ``build`` takes besides."""
+    cell_bytes: int = 0
+    """Memory that crafting takes at least, in bytes for each cell of a layer, beside its mask."""
     by_group: bool = True
     """Builds a graph for each group of a convolution; else the edges may fall unevenly on them."""
 
@@ -133,6 +135,7 @@ ALGORITHMS: dict[str, Algorithm] = {
             scores="needed",
             seeded=False,
             source="linear-programming duality of the transportation polytope",
+            cell_bytes=10,
         ),
         Algorithm(
             "optimal",
@@ -142,6 +145,7 @@ ALGORITHMS: dict[str, Algorithm] = {
             scores="needed",
             seeded=False,
             source="minimum-cost flow; Goldberg, J. Algorithms 22, 1997",
+            cell_bytes=10,
         ),
         Algorithm(
             "regular",
@@ -187,6 +191,7 @@ ALGORITHMS: dict[str, Algorithm] = {
             scores="needed",
             seeded=False,
             source="Han et al., Learning both Weights and Connections, NeurIPS 2015",
+            cell_bytes=3,
             by_group=False,
         ),
         Algorithm(
@@ -215,6 +220,7 @@ ALGORITHMS: dict[str, Algorithm] = {
             scores="ignored",
             seeded=False,
             source="Kepner and Robinett, RadiX-Net, IPDPSW 2019",
+            cell_bytes=7,
             options=("position",),
         ),
         Algorithm(
@@ -225,6 +231,7 @@ ALGORITHMS: dict[str, Algorithm] = {
             scores="used",
             seeded=True,
             source="Zhou et al., Learning N:M Fine-grained Structured Sparse Networks, ICLR 2021",
+            cell_bytes=5,
             options=("m",),
         ),
         Algorithm(

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from raiw.errors import InvalidInput
+
 Bits = npt.NDArray[np.uint8]
 Bools = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int32]
 Degrees = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 _BLOCK_CELLS = 1 << 20
 
@@ -48,6 +51,23 @@ class Graph:
         out, n_in = kept.shape
         by_row = np.ascontiguousarray(kept)
         return cls((out, n_in), np.packbits(by_row, axis=1, bitorder="little"))
+
+    def split(self, parts: int) -> Iterator["Graph"]:
+        """Yield graphs of equally many consecutive outputs: those of a layer's groups.
+
+        Raises
+        ------
+        InvalidInput
+            They do not divide the outputs.
+        """
+        out, n_in = self.shape
+        if parts < 1 or out % parts:
+            raise InvalidInput(
+                f"{parts} groups do not divide {out} outputs; give the groups of the layer"
+            )
+        rows = out // parts
+        for start in range(0, out, rows):
+            yield Graph((rows, n_in), self.bits[start : start + rows])
 
     def union(self, other: "Graph") -> "Graph":
         """Return the graph of the edges that either has."""

@@ -1,12 +1,58 @@
-"""Names that people mistype."""
+"""Names that people give, and mistype."""
 
 import difflib
+from collections.abc import Collection, Mapping
+from typing import Any, TypeVar
+
+from raiw.errors import InvalidInput, RaiwError
+
+Found = TypeVar("Found")
 
 MAX_SHOWN = 200
 """Characters of a value that a message repeats."""
 
 
-def nearest(name: str, known: list[str]) -> str:
+def find(
+    name: str,
+    table: Mapping[str, Found],
+    what: str,
+    error: type[RaiwError] = InvalidInput,
+    **details: Any,
+) -> Found:
+    """Return the entry of a table by its name.
+
+    Parameters
+    ----------
+    what
+        What the table holds, in the singular, for the message.
+    error, details
+        What is raised where there is no such entry.
+
+    Examples
+    --------
+    >>> find("snp", {"snip": 1, "grasp": 2}, "score")
+    Traceback (most recent call last):
+    raiw.errors.InvalidInput: no score 'snp' (did you mean 'snip'?); there are snip, grasp
+    """
+    check_name(name, table, what, error, **details)
+    return table[name]
+
+
+def check_name(
+    name: str,
+    known: Collection[str],
+    what: str,
+    error: type[RaiwError] = InvalidInput,
+    **details: Any,
+) -> None:
+    """Make sure that a name is one of those known, as :func:`find` does."""
+    if name not in known:
+        listed = ", ".join(known)
+        shown = f"{clipped(repr(name))}{nearest(name, known)}"
+        raise error(f"no {what} {shown}; there are {listed}", **details)
+
+
+def nearest(name: str, known: Collection[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the closest known name, or nothing."""
     close = difflib.get_close_matches(name, known, n=1) if len(name) <= MAX_SHOWN else ()
     return f" (did you mean {close[0]!r}?)" if close else ""

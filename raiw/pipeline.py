@@ -1,10 +1,11 @@
 """From a spec and importance scores to masks, a layer at a time."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from raiw.algorithms import ALGORITHMS
+from raiw.algorithms import ALGORITHMS, BOUNDS_REVISION
 from raiw.crafting.bounds.certificate import certify_layer
 from raiw.crafting.layer import craft_layer
 from raiw.crafting.ties import tied_edges
@@ -22,8 +23,13 @@ OnLayer = Callable[[int, int, Mask], None]
 """Called with the number of layers done, the number of all, and the layer just crafted."""
 
 
-class Stopped(Exception):
-    """``should_stop`` said so between two layers; there is no result."""
+UNKEYED_OF_LAYER = frozenset({"pointer"})
+"""Of a planned layer: where in the spec its target stands."""
+UNKEYED_OF_CRAFT = frozenset(
+    {"algorithm", "degree", "density", "edges", "n", "m", "parameters", "flops"}
+    | {"allocation", "group_outputs", "rules"}
+)
+"""Of ``craft``: what has done its work once the layers are planned."""
 
 
 def craft(
@@ -31,7 +37,7 @@ def craft(
     importance: Importance | Mapping[str, Any] | str | Path | None = None,
     *,
     on_layer: OnLayer | None = None,
-    should_stop: Callable[[], bool] | None = None,
+    check: Callable[[], None] | None = None,
 ) -> MaskSet:
     """Craft the masks of a network. The same input gives the same bits on every machine.
 
@@ -44,8 +50,8 @@ def craft(
         scores the default algorithm is ``regular``, with them ``raiw``.
     on_layer
         Called after each layer; for progress.
-    should_stop
-        Asked before each layer; :class:`Stopped` is raised once it says yes.
+    check
+        Called before each layer; what it raises ends the crafting.
 
     Raises
     ------
@@ -73,8 +79,8 @@ def craft(
     plan = spec.plan(scored=scores is not None)
     masks: list[Mask] = []
     for planned in plan.layers:
-        if should_stop is not None and should_stop():
-            raise Stopped
+        if check is not None:
+            check()
         masks.append(craft_mask(planned, plan.algorithm, spec.craft, scores))
         if on_layer is not None:
             on_layer(len(masks), len(plan.layers), masks[-1])
@@ -110,6 +116,29 @@ def craft_mask(
         tied=0 if scores is None or not ties else tied_edges(crafted.graph, scores),
         facts=describe(crafted.graph, planned.layer.groups),
     )
+
+
+def mask_key(
+    planned: PlannedLayer, algorithm: str, craft: Craft, importance: Importance | None
+) -> dict[str, Any]:
+    """Return what decides every bit of :func:`craft_mask` with these arguments, as JSON values.
+
+    Everything does that is not known to have done its work before, or to concern other algorithms.
+    """
+    entry = ALGORITHMS[algorithm]
+    foreign = {name for other in ALGORITHMS.values() for name in other.options} - {*entry.options}
+    layer = {
+        field.name: getattr(planned, field.name)
+        for field in fields(planned)
+        if field.name not in foreign | UNKEYED_OF_LAYER
+    }
+    return {
+        "planned": layer | {"layer": planned.layer.keyed()},
+        "algorithm": [entry.name, entry.revision],
+        "bounds": BOUNDS_REVISION if importance and craft.certificate(algorithm) else None,
+        "craft": craft.keyed(without=UNKEYED_OF_CRAFT),
+        "importance": None if importance is None else importance.key,
+    }
 
 
 def origin_of(spec: Spec, importance: Importance | None) -> Origin:

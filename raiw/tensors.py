@@ -21,7 +21,11 @@ from dataclasses import dataclass, field
 from mmap import mmap
 from typing import Any
 
+from raiw.canonical import canonical_json
 from raiw.errors import InvalidTensors, TooLarge
+
+METADATA_KEY = "raiw"
+"""The one key of the metadata that raiw writes; its value is canonical JSON."""
 
 MAX_HEADER_BYTES = 8 << 20
 MAX_TENSORS = 20_000
@@ -86,6 +90,28 @@ class Header:
     size: int
     """Bytes of the whole file."""
     metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+def to_metadata(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return the metadata of a file that says a document of itself."""
+    return {METADATA_KEY: canonical_json(document)}
+
+
+def from_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Return the document that a file says of itself.
+
+    Raises
+    ------
+    ValueError
+        There is none.
+    """
+    try:
+        document = json.loads(metadata.get(METADATA_KEY, ""))
+    except RecursionError:
+        document = None
+    if not isinstance(document, dict):
+        raise ValueError(f"its metadata have no JSON object under the key {METADATA_KEY!r}")  # noqa: TRY004 -- of the value's form
+    return document
 
 
 def header_end(prefix: bytes | mmap) -> int:

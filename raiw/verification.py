@@ -17,8 +17,7 @@ from raiw.kernels.exact import kept_score
 from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet, load
 from raiw.scores.importance import Importance, open_importance
-from raiw.specs.crafting import Certificate
-from raiw.specs.crafting import Importance as Reading
+from raiw.specs.crafting import BoundKind, ImportanceReading
 from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
 from raiw.statistics import describe
@@ -41,7 +40,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class VerificationReport:
     """What :func:`verify` found."""
 
     digest: str
@@ -74,7 +73,7 @@ def verify(
     masks: MaskSet | str | Path | bytes,
     spec: Spec | Mapping[str, Any] | str | Path | None = None,
     importance: Importance | Mapping[str, Any] | str | Path | None = None,
-) -> Report:
+) -> VerificationReport:
     """Check masks against their own claims, and against a spec and scores where given.
 
     The checks are: ``digest``, the bits are those that were digested; ``facts``, the statistics
@@ -116,7 +115,7 @@ def verify(
         own.plan(scored=masks.importance is not None)
     except InvalidInput as error:
         fault = f"the spec in the file cannot be crafted: {error.message}"
-        return Report(masks.digest, (*checks, Check("contract", (fault,))))
+        return VerificationReport(masks.digest, (*checks, Check("contract", (fault,))))
     checks.append(Check("contract", tuple(_spec_faults(masks, own, "its spec"))))
     checks.append(Check("claims", tuple(_claim_faults(masks))))
     if spec is not None:
@@ -125,7 +124,7 @@ def verify(
         opened = open_importance(importance, own)
         checks.append(Check("importance", tuple(_importance_faults(masks, opened))))
         checks.append(Check("certificates", tuple(_certificate_faults(masks, opened))))
-    return Report(masks.digest, tuple(checks))
+    return VerificationReport(masks.digest, tuple(checks))
 
 
 def _over_layers(name: str, masks: MaskSet, fault: Callable[[Mask], str | None]) -> Check:
@@ -155,7 +154,7 @@ def _spec_faults(masks: MaskSet, spec: Spec, whose: str) -> Iterator[str]:
         yield f"crafted by {masks.algorithm!r}, {whose} asks for {plan.algorithm!r}"
     elif ALGORITHMS[plan.algorithm].seeded and spec.craft.seed != masks.seed:
         yield f"crafted with seed {masks.seed}, {whose} asks for {spec.craft.seed}"
-    readings = [(one.importance or Reading()).method for one in (masks.spec, spec)]
+    readings = [(one.importance or ImportanceReading()).method for one in (masks.spec, spec)]
     if masks.importance is not None and readings[0] != readings[1]:
         yield f"crafted from importance read as {readings[0]}, {whose} asks for {readings[1]}"
     planned = {layer.name: layer for layer in plan.layers}
@@ -205,7 +204,7 @@ def _claim_faults(masks: MaskSet) -> Iterator[str]:
             yield f"layer {mask.name!r}: claims a score of {kept} under a bound of {bound}"
 
 
-def _certified(masks: MaskSet) -> Certificate | None:
+def _certified(masks: MaskSet) -> BoundKind | None:
     """Return the kind of bound that the spec asks for."""
     return masks.spec.craft.certificate(masks.spec.algorithm(scored=True))
 

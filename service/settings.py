@@ -17,6 +17,9 @@ PREFIX = "RAIW_"
 CLIENT_VARIABLES = frozenset({"URL", "OFFLINE", "CACHE"})
 """Variables of the command and the client, which are no settings of a server."""
 
+_SECRETS = frozenset({"TOKEN", "DATABASE_URL", "BROKER_URL"})
+"""Settings that hold a password."""
+
 Seconds = Annotated[float, Field(gt=0, le=30 * 86400)]
 Bytes = Annotated[int, Field(gt=0)]
 Keep = Annotated[float, Field(gt=0)]
@@ -86,7 +89,7 @@ class Settings(BaseSettings):
     masks_in_database_bytes: Annotated[int, Field(ge=0)] = 256 << 20
     """Mask files above this size are kept in the artifact folder instead of the database."""
 
-    lease_seconds: Seconds = 60
+    lease_seconds: Seconds = 20
     """A worker that stays silent for so long has lost its job."""
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
     job_timeout_seconds: Seconds = 6 * 3600
@@ -114,6 +117,9 @@ class Settings(BaseSettings):
 
     data_dir: Folder | None = None
     """Folder of the data sets of a worker that trains; by default ``data`` in the state folder."""
+    craft_memory_bytes: Annotated[int, Field(ge=0)] = 64 << 30
+    """Most memory that crafting may take: a job whose estimate is higher is refused, a process
+    that takes more ends; 0 sets no limit."""
     task_memory_bytes: Annotated[int, Field(ge=0)] = 0
     """Most memory that a process which scores, prunes or trains may take; 0 sets no limit."""
     task_threads: Annotated[int, Field(ge=1, le=1024)] | None = None
@@ -169,6 +175,15 @@ class Settings(BaseSettings):
     def data(self) -> Path:
         """The folder of data sets in force."""
         return self.data_dir or self.state_dir / "data"
+
+
+def harmless_environment() -> dict[str, str]:
+    """Return the environment without what opens the service, its database or its broker.
+
+    A process gets those it needs, and no others.
+    """
+    secret = {PREFIX + name for name in _SECRETS}
+    return {name: value for name, value in os.environ.items() if name not in secret}
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -1,17 +1,24 @@
 """The Celery application of a worker process."""
 
 import multiprocessing
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery
 from celery.signals import worker_process_init, worker_process_shutdown, worker_shutting_down
+from celery.worker.control import Panel
 
-from service.contract.tasks import Task
+from service.contract.tasks import STANDING, Task
 from service.jobs.queue import celery_app
 from service.jobs.services import Services
 from service.settings import Settings
 from worker.measuring import measure_masks
+from worker.pool import PoolHealth, PoolProcess
 from worker.runner import assist_job, run_job
+
+_HANGING_LEASES = 5
+"""A pool process at work that has not moved for the time of so many leases hangs."""
 
 
 def create_worker(settings: Settings) -> Celery:
@@ -20,14 +27,27 @@ def create_worker(settings: Settings) -> Celery:
     Each pool process opens its own connections after the fork; none is inherited.
     """
     app = celery_app(settings)
-    process: dict[str, Services] = {}
+    pool: list[PoolProcess] = []  # this process, once it is one
     stopping = multiprocessing.Event()  # set in the parent, seen by the pool processes
+    health = PoolHealth(settings.worker_concurrency)
 
     def _open(**_: Any) -> None:
-        process["services"] = Services.open(settings)
+        services = Services.open(settings)
+        pool.append(PoolProcess(services, stopping.is_set, moved=health.move))
+        pool[0].forks.open()
+
+    @contextmanager
+    def _at_work() -> Iterator[PoolProcess]:
+        health.move()
+        try:
+            yield pool[0]
+        finally:
+            health.rest()
 
     def _close(**_: Any) -> None:
-        process.pop("services").database.close()
+        process = pool.pop()
+        process.forks.close()
+        process.services.database.close()
 
     def _stop(**_: Any) -> None:
         stopping.set()
@@ -38,14 +58,22 @@ def create_worker(settings: Settings) -> Celery:
 
     @app.task(name=Task.RUN_JOB.value)
     def _run_job(job_id: str) -> None:
-        run_job(process["services"], job_id, stopping.is_set)
+        with _at_work() as process:
+            run_job(process, job_id)
 
     @app.task(name=Task.ASSIST_JOB.value)
     def _assist_job(job_id: str) -> None:
-        assist_job(process["services"], job_id, stopping.is_set)
+        with _at_work() as process:
+            assist_job(process, job_id)
 
     @app.task(name=Task.MEASURE_MASKS.value)
     def _measure_masks(digest: str) -> None:
-        measure_masks(process["services"], digest)
+        with _at_work() as process:
+            measure_masks(process, digest)
+
+    @Panel.register(name=STANDING, type="inspect")
+    def _standing(_state: Any) -> dict[str, int]:
+        seconds = _HANGING_LEASES * settings.lease_seconds
+        return {"processes": settings.worker_concurrency, "stuck": health.stuck(seconds)}
 
     return app

@@ -1,48 +1,148 @@
-"""The process of one task: ``python -m worker.child FOLDER``.
+"""The processes in which all work is done: ``python -m worker.child SOCKET`` forks one for each.
 
-It is a fresh process because CUDA cannot be used after a fork, memory is given back for sure when
-it ends, and it can be killed at any moment: what counts is on the disk.
+A worker keeps this program ready, with all of crafting imported, so that a process of one's own
+costs a task milliseconds instead of the start of an interpreter. It has one thread and opens
+nothing, which makes forking safe; CUDA too, as nothing here imports torch before the fork. What
+is forked may be killed at any moment: what counts is on the disk, or with the worker.
+
+torchrun starts ``python -m worker.child FOLDER`` for each of the processes that train together.
 """
 
+import contextlib
+import gc
+import json
 import os
 import resource
+import socket
 import sys
 import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from raiw import extras
+from raiw.algorithms import ALGORITHMS
 from raiw.errors import RaiwError
+from raiw.pipeline import craft
+from service.contract.problems import problem_of
 from service.tether import TIED, tie
-from worker.problems import INTERNAL, OUT_OF_MEMORY, problem_of
-from worker.tasks.task import Task
+from worker.problems import INTERNAL, out_of_memory
+from worker.tasks import job
+from worker.tasks.task import FILE, ChildTask
 
-MEMORY_VARIABLE = "RAIW_TASK_MEMORY_BYTES"
+_EXAMPLE = "raiw/vgg16-d16"
+_WITHOUT_TORCH = ("craft", "unit", "join", "measure")
+LENGTH = 8
+"""Bytes of a number on the socket: that of a process, or the size of what follows."""
+ENDED = b"."
+"""Told when a process has ended; it is forgotten once the same has come back."""
 
 
 def main() -> None:
-    """Run the task of a folder and tell its events on standard output."""
-    # Whatever a library prints must not get between the events.
-    pipe = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    several = "LOCAL_RANK" in os.environ
-    if several:  # torchrun gives each process a session of its own, out of the worker's reach
+    """Fork for whoever holds the other end of a socket, or be one of several that train."""
+    if "LOCAL_RANK" in os.environ:
+        # torchrun gives each process a session of its own, out of the worker's reach.
         tie(int(os.environ[TIED]))
-    task = Task.open(Path(sys.argv[1]), pipe)
+        _run(json.loads((Path(sys.argv[1]) / FILE).read_text("utf-8")))
+    else:
+        _get_ready()
+        control = socket.socket(fileno=int(sys.argv[1]))
+        with control, contextlib.suppress(ConnectionError):
+            while order := _receive(control):
+                _fork(control, *order)
+
+
+def _get_ready() -> None:
+    """Do once what every fork would have to do."""
+    for kind in _WITHOUT_TORCH:
+        extras.load(f"worker.tasks.{kind}")
+    for algorithm in ALGORITHMS.values():
+        algorithm.load()
+    craft(_EXAMPLE).to_bytes()  # the allocator learns to keep memory, which halves what follows
+    gc.freeze()  # else the first collection in a fork would copy every page
+
+
+def _receive(control: socket.socket) -> tuple[dict[str, Any], int] | None:
+    """Return what to do and the pipe to tell about it; None once nobody asks any more."""
+    start, descriptors, _, _ = socket.recv_fds(control, LENGTH, 1)
+    if not start:
+        return None
+    with control.makefile("rb") as stream:
+        return json.loads(stream.read(int.from_bytes(start, "big"))), descriptors[0]
+
+
+def _fork(control: socket.socket, order: dict[str, Any], pipe: int) -> None:
+    """Fork a process, tell its number, and tell when it has ended."""
+    server = os.getpid()
+    if (pid := os.fork()) == 0:
+        try:
+            control.close()
+            _work(server, order, pipe)
+        except BaseException:  # noqa: BLE001 -- a fork must never get back into the loop above
+            traceback.print_exc()
+        finally:
+            os._exit(0)
+    os.close(pipe)
+    with contextlib.suppress(OSError):  # the fork does it too: whoever comes first
+        os.setpgid(pid, pid)
+    control.sendall(pid.to_bytes(LENGTH, "big"))
+    _await_end(pid)
+    control.sendall(ENDED)
+    control.recv(len(ENDED))
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+def _await_end(pid: int) -> None:
+    if hasattr(os, "waitid"):
+        # Until it is reaped its number belongs to nobody else, whoever means to kill it.
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    else:  # macOS before Python 3.13
+        os.waitpid(pid, 0)
+
+
+def _work(server: int, order: dict[str, Any], pipe: int) -> None:
+    """Be the process of one task."""
+    os.setpgid(0, 0)
+    tie(server)
+    os.environ.update(order["environment"])
+    os.environ[TIED] = str(os.getpid())
+    os.dup2(pipe, sys.stdout.fileno())
+    os.close(pipe)
+    if command := order["command"]:
+        os.execv(command[0], command)  # noqa: S606 -- the command is ours
+    _run(order["task"])
+
+
+def _run(document: dict[str, Any]) -> None:
+    """Run a task and tell its events on standard output."""
+    # Whatever a library prints must not get between the events.
+    pipe = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    task = ChildTask.of(document, pipe)
+    limit, setting = document["memory_bytes"], document["memory_setting"]
     try:
-        module = extras.load(f"worker.tasks.{task.kind}")
+        perform = _load(task)
         # From here on: an import that meets the limit breaks in ways that nobody understands.
-        _limit_memory(int(os.environ.get(MEMORY_VARIABLE, "0")))
-        module.run(task)
+        _limit_memory(limit)
+        perform()
     except RaiwError as error:
         task.failed(problem_of(error))
     except (MemoryError, SystemError):  # an import inside torch that gets no memory raises either
         traceback.print_exc()
-        task.failed(OUT_OF_MEMORY)
+        task.failed(out_of_memory(limit, setting))
     except Exception:  # noqa: BLE001 -- the worker must hear of it, whatever it is
         # What the exception says may hold anything; the log has it, the client a stable code.
         traceback.print_exc()
-        if not several:  # of several it is most likely the loss of another, which knows more
+        if "LOCAL_RANK" not in os.environ:  # else most likely the loss of another, which knows more
             task.failed(INTERNAL)
+
+
+def _load(task: ChildTask) -> Callable[[], None]:
+    if task.name == "job":
+        return job.load(task)
+    return partial(extras.load(f"worker.tasks.{task.name}").run, task)
 
 
 def _limit_memory(size: int) -> None:

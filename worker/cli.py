@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from raiw.errors import InvalidInput, Unreachable
+from raiw.names import check_name
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -25,7 +25,11 @@ def worker(
         ),
     ] = None,
     ping: Annotated[
-        bool, typer.Option("--ping", help="Only ask whether a worker of this host answers.")
+        bool,
+        typer.Option(
+            "--ping",
+            help="Only ask whether a worker of this host answers, and none of its processes hangs.",
+        ),
     ] = False,
 ) -> None:
     """Craft the jobs that wait in RAIW_BROKER_URL and RAIW_DATABASE_URL, until Ctrl-C."""
@@ -48,9 +52,11 @@ def _run(settings: "Settings", queues: list[str]) -> None:
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
     from celery import signals
+    from celery.exceptions import CPendingDeprecationWarning
     from celery.platforms import SecurityWarning
 
     from worker.app import create_worker
+    from worker.consumer import Consumer
 
     # Celery warns root of pickle, which is switched off.
     warnings.simplefilter("ignore", SecurityWarning)
@@ -60,6 +66,7 @@ def _run(settings: "Settings", queues: list[str]) -> None:
     consumer = create_worker(settings).Worker(
         hostname=f"raiw-{os.getpid()}@{socket.gethostname()}",
         queues=queues,
+        consumer_cls=Consumer,
         concurrency=settings.worker_concurrency,
         quiet=True,
         # Workers have nothing to tell each other: the database knows it all.
@@ -67,17 +74,16 @@ def _run(settings: "Settings", queues: list[str]) -> None:
         without_mingle=True,
         without_heartbeat=True,
     )
+    # It has an opinion on what becomes of tasks, and says so whenever the broker was away.
+    warnings.simplefilter("ignore", CPendingDeprecationWarning)
     consumer.start()
     raise typer.Exit(consumer.exitcode or 0)
 
 
 def _ping(settings: "Settings") -> None:
-    from service.jobs.workers import answering
+    from service.jobs.workers import standing
 
-    host = socket.gethostname()
-    if not answering(settings, timeout=_PING_SECONDS, host=host):
-        raise Unreachable(f"no worker of {host} answered within {_PING_SECONDS:g} s")
-    typer.echo(f"a worker of {host} answers")
+    typer.echo(standing(settings, socket.gethostname(), timeout=_PING_SECONDS))
 
 
 def _known(queues: str) -> list[str]:
@@ -85,8 +91,7 @@ def _known(queues: str) -> list[str]:
 
     chosen = [name.strip() for name in queues.split(",")]
     for name in chosen:
-        if name not in {queue.value for queue in Queue}:
-            raise InvalidInput(f"no queue {name!r}; there are {', '.join(Queue)}")
+        check_name(name, [*Queue], "queue")
     return chosen
 
 

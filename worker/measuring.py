@@ -1,38 +1,48 @@
 """Statistics of stored masks, computed when somebody has asked for them."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from raiw.errors import NotFound
-from raiw.masks import load
-from raiw.statistics import measure
+from raiw.errors import RaiwError
 from service.jobs.services import Services
-from service.jobs.stored import open_masks
+from service.jobs.stored import StoredFile, open_masks
 from service.store import masks
+from worker.lease import Watch
+from worker.pool import PoolProcess
+from worker.supervising import Order, supervise
 
 logger = logging.getLogger(__name__)
 
-# Measuring must not keep a worker from crafting for long: a second a layer, no more.
-_EXACT_ORDER = 1024
-"""Larger layers get an estimate with its error."""
-_MEASURED_EDGES = 1 << 20
-"""Still larger ones are left to whoever wants to know: ``raiw show`` measures any size."""
 
-
-def measure_masks(services: Services, digest: str) -> None:
+def measure_masks(process: PoolProcess, digest: str) -> None:
     """Compute and store the statistics of stored masks, once."""
+    services = process.services
+    watch = Watch(process, services.settings.job_timeout_seconds)
     try:
-        file = open_masks(services, digest)
-        if file.row.statistics is not None:
+        stored = open_masks(services, digest)
+        if stored.row.statistics is not None:
             return
-        file.verify()
-        crafted = load(b"".join(file.read(0, file.row.size)))
-    except NotFound as error:
-        logger.warning("nothing to measure: %s", error)
+        stored.verify()
+        with _laid_out(services, stored) as path:
+            order = Order("measure", {digest: path}, share={"masks": digest})
+            done = supervise(process, order, watch.check, lambda *_: None)
+    except RaiwError as reason:
+        # The janitor asks again, so many times.
+        logger.warning("the masks %s are not measured: %s", digest, reason)
         return
-    statistics = {
-        name: measure(mask.graph, mask.groups, exact_order=_EXACT_ORDER).to_json()
-        for name, mask in crafted.items()
-        if mask.edges <= _MEASURED_EDGES
-    }
     with services.database.write() as session:
-        masks.set_statistics(session, digest, {"layers": statistics})
+        masks.set_statistics(session, digest, done.report)
+
+
+@contextmanager
+def _laid_out(services: Services, stored: StoredFile) -> Iterator[str]:
+    """Keep a mask file where a process can read it."""
+    row = stored.row
+    if row.chunks == 0:
+        yield str(services.artifacts.path(row.file_sha256))
+        return
+    with services.artifacts.stage(row.size) as staged:
+        for piece in stored.read(0, row.size):
+            staged.write(piece)
+        yield str(staged.path)

@@ -1,23 +1,38 @@
 """Problem documents of jobs that fail in a worker."""
 
+import re
 from typing import Any
 
-from raiw.errors import RaiwError
+from raiw.canonical import digest_of_hex
+from raiw.errors import OutOfMemory
+from service.contract.errors import InternalError
+from service.contract.problems import problem_of
+from service.settings import PREFIX, Settings
 
 
-def problem_of(error: RaiwError) -> dict[str, Any]:
-    """Return the problem document of an error raised on purpose."""
-    problem = {"code": error.code, "title": error.title, "detail": error.message}
-    return problem | ({"pointer": error.pointer} if error.pointer else {})
+def out_of_memory(limit: int, setting: str) -> dict[str, Any]:
+    """Return the problem document of a process that got no more memory; 0 is no limit."""
+    variable = PREFIX + setting.upper()
+    most = f"the {limit} bytes that {variable} allows" if limit else "the memory of the worker"
+    return problem_of(
+        OutOfMemory(f"the job did not fit into {most}: use a worker with more, or smaller layers")
+    )
 
 
-OUT_OF_MEMORY = {
-    "code": "out-of-memory",
-    "title": "The worker ran out of memory",
-    "detail": "the job did not fit into the worker's memory: use a larger worker",
-}
-INTERNAL = {
-    "code": "internal-error",
-    "title": "The worker failed by a defect",
-    "detail": "the worker's log holds the details under this job's id",
-}
+INTERNAL = problem_of(InternalError("the worker's log holds the details under this job's id"))
+
+
+def without_paths(problem: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """Return a problem document that tells nothing of where files lie on this host.
+
+    A stored file is named by its digest, one of a training by its name, and one that operators
+    put there by the setting of its folder.
+    """
+    artifacts = re.escape(str(settings.artifacts))
+    stored = re.compile(rf"{artifacts}/sha256/../../([0-9a-f]{{64}})")
+    detail = stored.sub(lambda found: digest_of_hex(found[1]), problem["detail"])
+    detail = re.sub(rf"{artifacts}/runs/[0-9a-f]{{64}}/", "", detail)
+    folders = {"DATA_DIR": settings.data, "ARTIFACT_DIR": settings.artifacts}
+    for name, folder in (folders | {"STATE_DIR": settings.state_dir}).items():
+        detail = detail.replace(str(folder), f"{PREFIX}{name}")
+    return problem | {"detail": detail}

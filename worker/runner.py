@@ -3,23 +3,27 @@
 import logging
 import os
 import socket
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from raiw.errors import RaiwError
+from raiw.jobs.registry import find_kind
 from service.contract.jobs import JobStatus
+from service.contract.problems import problem_of
+from service.jobs.asked import document_of
 from service.jobs.services import Services
 from service.logs import about
 from service.store import jobs
 from service.store.database import AWAY
-from service.store.tables import Job
+from service.store.tables import JobRow
 from worker.crafting import run_craft
-from worker.lease import Canceled, Lease, Lost, ShuttingDown
-from worker.problems import INTERNAL, OUT_OF_MEMORY, problem_of
-from worker.supervising import Failed, Killed, run_task
+from worker.lease import Lease
+from worker.networks import run_task
+from worker.pool import PoolProcess
+from worker.problems import INTERNAL, without_paths
+from worker.stops import Canceled, Failed, Killed, Lost, ShuttingDown
 from worker.units import SharedJob
 
 logger = logging.getLogger(__name__)
@@ -28,11 +32,12 @@ _BACKOFF = timedelta(seconds=1)
 """Pause after the first attempt that was killed; it grows with their number."""
 
 
-def run_job(services: Services, job_id: str, stopping: Callable[[], bool]) -> None:
+def run_job(process: PoolProcess, job_id: str) -> None:
     """Run a queued job; do nothing when another worker has it or it is over.
 
-    Once ``stopping()`` holds, the job is given back before its next layer.
+    Once the worker is asked to end, the job is given back.
     """
+    services = process.services
     owner = f"{socket.gethostname()}:{os.getpid()}"
     lease_time = timedelta(seconds=services.settings.lease_seconds)
     with services.database.write() as session:
@@ -42,41 +47,44 @@ def run_job(services: Services, job_id: str, stopping: Callable[[], bool]) -> No
         logger.info("job %s is not to be had: another worker was first, or it is over", job_id)
         return
     with about(job.request_id):
-        _run_claimed(services, job, stopping)
+        _run_claimed(process, job)
 
 
-def _run_claimed(services: Services, job: Job, stopping: Callable[[], bool]) -> None:
+def _run_claimed(process: PoolProcess, job: JobRow) -> None:
     attempt = jobs.Attempt(job.id, job.attempt)
     logger.info("job %s, attempt %d: %d layers", job.id, job.attempt, job.total)
 
     def renew(session: Session, extension: timedelta, now: datetime) -> str | None:
         return jobs.renew(session, attempt, extension, now)
 
-    with Lease(services, renew, job.timeout_seconds, stopping) as lease:
-        _run_attempt(services, job, attempt, lease, stopping)
+    with Lease(process, renew, job.timeout_seconds) as lease:
+        _run_attempt(process, job, attempt, lease)
 
 
-def assist_job(services: Services, job_id: str, stopping: Callable[[], bool]) -> None:
+def assist_job(process: PoolProcess, job_id: str) -> None:
     """Help the worker that runs a large job; do nothing when it is over."""
-    with services.database.read() as session:
+    with process.services.database.read() as session:
         job = jobs.find(session, job_id)
-    if job is not None and job.status == JobStatus.RUNNING:
-        with about(job.request_id):
-            SharedJob.of(services, job, stopping).assist()
-
-
-def _run_attempt(
-    services: Services,
-    job: Job,
-    attempt: jobs.Attempt,
-    lease: Lease,
-    stopping: Callable[[], bool],
-) -> None:
-    try:
-        if job.kind == "craft":
-            run_craft(services, job, attempt, lease, stopping)
+    if job is None or job.status != JobStatus.RUNNING:
+        return
+    with about(job.request_id):
+        try:
+            document = document_of(process.services.database, job)
+            shared = SharedJob.of(process, job, document)
+        except RaiwError as error:
+            logger.warning("no help for job %s from here: %s", job_id, error)
         else:
-            run_task(services, job, attempt, lease)
+            shared.assist()
+
+
+def _run_attempt(process: PoolProcess, job: JobRow, attempt: jobs.Attempt, lease: Lease) -> None:
+    services = process.services
+    try:
+        document = document_of(services.database, job)
+        if find_kind(job.kind).module is None:
+            run_craft(process, job, document, attempt, lease)
+        else:
+            run_task(process, job, document, attempt, lease)
     except (Lost, *AWAY) as reason:
         # Without a database nothing can be written: the reaper takes the job once its lease ends.
         logger.warning("job %s, attempt %d writes nothing: %s", job.id, attempt.number, reason)
@@ -94,8 +102,6 @@ def _run_attempt(
         _end(services, attempt, JobStatus.FAILED, failed.problem)
     except RaiwError as error:
         _end(services, attempt, JobStatus.FAILED, problem_of(error))
-    except MemoryError:
-        _end(services, attempt, JobStatus.FAILED, OUT_OF_MEMORY)
     except Exception:
         # What the exception says may hold anything; the log has it, the client a stable code.
         logger.exception("job %s failed by a defect", job.id)
@@ -105,5 +111,7 @@ def _run_attempt(
 def _end(
     services: Services, attempt: jobs.Attempt, status: JobStatus, error: dict[str, Any] | None
 ) -> None:
+    if error is not None:
+        error = without_paths(error, services.settings)
     with services.database.write() as session:
         jobs.end(session, attempt, status, error, services.database.now(session))

@@ -1,237 +1,156 @@
-"""A task in a process of its own, watched: its events recorded, its end enforced."""
+"""Supervision: every kind of work runs in a process of its own, and one way ends them all.
 
-import contextlib
-import json
+The process is killed, with all that it has started, as soon as ``check`` says that the work must
+stop, whatever it is at: a kernel that holds the interpreter's lock for hours asks nobody.
+"""
+
 import logging
-import os
-import queue
-import shutil
-import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from sqlalchemy.orm import Session
 
-from raiw.canonical import canonical_json
-from raiw.files import write_atomically
-from raiw.tensors import MAX_HEADER_BYTES, header_end
+from raiw.jobs.document import JobDocument
 from service.jobs.services import Services
-from service.jobs.stored import open_masks
-from service.jobs.uploads import verified_upload
-from service.store import blobs, jobs, requests
+from service.store import jobs
 from service.store.database import AWAY
-from service.store.tables import Blob, Job
-from service.tether import tied
-from worker.child import MEMORY_VARIABLE
-from worker.lease import Canceled, Lease
-from worker.tasks.task import FILE
+from worker.lease import Lease
+from worker.pool import PoolProcess
+from worker.stops import Failed, Killed
 
 logger = logging.getLogger(__name__)
 
-_TICK_SECONDS = 0.2
 _DATABASE_SECONDS = 1.0
 """Pause before a database that was away is asked again."""
-_HOPELESS = frozenset({"invalid-input", "invalid-tensors"})
-"""Codes of a damaged checkpoint, or one of another run: no attempt could go on from it."""
+
+OnEvent = Callable[[str, dict[str, Any]], None]
+"""Told of ``progress`` and ``log``, and what there is to tell."""
 
 
-class Killed(Exception):
-    """The task's process was killed, by the kernel for its memory or by somebody."""
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a process shall do, and with what."""
+
+    task: str
+    """Name of a module in :mod:`worker.tasks`."""
+    files: Mapping[str, str]
+    """Paths of stored files by digest."""
+    job: JobDocument | None = None
+    """The document of the job that the task belongs to."""
+    share: Mapping[str, Any] = field(default_factory=dict)
+    """Which part of it the task is; what it is, where it belongs to no job."""
+    memory_setting: str = "craft_memory_bytes"
+    """The setting that limits its memory."""
+    folder: str = ""
+    environment: Mapping[str, str] | None = None
+    command: Sequence[str] = ()
+    """What the process becomes, if it is not to do the task by itself."""
+
+    def document(self, services: Services) -> dict[str, Any]:
+        """Return what :class:`worker.tasks.task.ChildTask` reads."""
+        return {
+            "task": self.task,
+            "job": self.job and self.job.model_dump(mode="json"),
+            "share": dict(self.share),
+            "files": dict(self.files),
+            "folder": self.folder,
+            "data_dir": str(services.settings.data),
+            "memory_bytes": getattr(services.settings, self.memory_setting),
+            "memory_setting": self.memory_setting,
+        }
 
 
-class Failed(Exception):
-    """The task says why it has no result."""
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a process has made."""
 
-    def __init__(self, problem: dict[str, Any]) -> None:
-        super().__init__(problem["detail"])
-        self.problem = problem
+    report: dict[str, Any]
+    files: dict[str, str]
+    """Paths by name."""
+    content: bytes
+    """The bytes of the file that it has handed over, if it did."""
+    progress: dict[str, Any] | None
+    """What it has to tell besides, to be recorded with the result."""
 
 
-def run_task(services: Services, job: Job, attempt: jobs.Attempt, lease: Lease) -> None:
-    """Run a task until it has ended, store its files and close the job.
+def supervise(
+    process: PoolProcess, order: Order, check: Callable[[], None], on_event: OnEvent
+) -> Done:
+    """Have a process of its own do something, and return what it has made; it is killed then.
 
-    An attempt finds what those before it have left in the task's folder.
+    Parameters
+    ----------
+    process
+        The one that supervises.
+    order
+        What is to be done.
+    check
+        Called several times a second; the process is killed when it raises.
+    on_event
+        Told what the process tells.
 
     Raises
     ------
     Failed
-        The task cannot be done.
+        It says why it has no result.
     Killed
-        Its process was killed.
-    Stopped
-        It must stop: canceled, out of time, taken away, or the worker ends.
+        It was killed.
     """
-    services.artifacts.require_space(0)
-    folder = services.artifacts.run(job.content_key)
-    _write_task(services, job, folder)
-    for message in _messages(services, job, folder, lease):
-        event = message.pop("event")
-        if event == "failed":
-            if message["error"]["code"] in _HOPELESS:
-                shutil.rmtree(folder, ignore_errors=True)
-            raise Failed(message["error"])
-        if event == "done":
-            _finish(services, attempt, lease, message)
-            shutil.rmtree(folder, ignore_errors=True)
-            return
-        _record(services, attempt, lease, event, message)
-    raise Killed
-
-
-def _write_task(services: Services, job: Job, folder: Path) -> None:
-    """Lay out what the task needs in its folder.
-
-    Raises
-    ------
-    NotFound, Damaged
-        An upload or the masks are gone, or not as they were.
-    """
-    request = requests.read(services.database, job.id)
-    given = [request.get(field) or "" for field in ("weights", "importance", "data")]
-    uploads = [digest for digest in given if digest.startswith("sha256:")]
-    if "masks" in request:
-        _write_masks(services, request["masks"], folder / "masks.safetensors")
-    document = {
-        "request": request,
-        "files": {digest: str(verified_upload(services, digest)) for digest in uploads},
-        "data_dir": str(services.settings.data),
-    }
-    write_atomically(folder / FILE, [canonical_json(document).encode()])
-
-
-def _write_masks(services: Services, digest: str, path: Path) -> None:
-    file = open_masks(services, digest)
-    file.verify()
-    write_atomically(path, file.read(0, file.row.size))
-
-
-def _messages(services: Services, job: Job, folder: Path, lease: Lease) -> Iterator[dict[str, Any]]:
-    """Yield what the task's process tells, until it ends; however this ends, it is gone then."""
-    process = subprocess.Popen(  # noqa: S603 -- the command is ours
-        tied(*_command(services, job, folder)),
-        env=os.environ | _environment(services),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-        process_group=0,
+    fork = process.forks.fork(
+        order.document(process.services),
+        environment=order.environment or {},
+        command=order.command,
     )
-    lines: queue.Queue[str | None] = queue.Queue()
-    assert process.stdout is not None  # noqa: S101 -- asked for above
-    threading.Thread(target=_listen, args=(process.stdout, lines), daemon=True).start()
-    try:
+    with fork:
+        for message, content in fork.messages(check):
+            event = message.pop("event")
+            if event == "failed":
+                raise Failed(message["error"]["detail"], problem=message["error"])
+            if event == "done":
+                files, progress = message.get("files", {}), message.get("progress")
+                return Done(message["report"], files, content, progress)
+            on_event(event, message)
+    raise Killed("its process ended without a word")
+
+
+class Recorder:
+    """Writes down what the process of an attempt tells."""
+
+    def __init__(self, services: Services, attempt: jobs.Attempt, lease: Lease) -> None:
+        self._services = services
+        self._attempt = attempt
+        self._lease = lease
+
+    def __call__(self, event: str, data: dict[str, Any]) -> None:
+        """Record an event, and learn whether the job is still wanted."""
+
+        def write(session: Session, now: datetime) -> None:
+            if event == "log":
+                jobs.log(session, self._attempt, data, now)
+            else:
+                phase, completed = data["phase"], data["completed"]
+                status = jobs.report(session, self._attempt, phase, completed, data, now)
+                self._lease.observe(status)
+
+        self.write(write)
+
+    def write(self, write: Callable[[Session, datetime], None]) -> None:
+        """Write to the database once it answers: hours of work outlast its restart.
+
+        Raises
+        ------
+        Stopped
+            The work must stop meanwhile.
+        """
         while True:
-            lease.check()
             try:
-                line = lines.get(timeout=_TICK_SECONDS)
-            except queue.Empty:
-                continue
-            if line is None:
-                return
-            yield json.loads(line)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _command(services: Services, job: Job, folder: Path) -> list[str]:
-    # -P: what is installed runs, not a source tree that happens to be the current folder.
-    python, module = [sys.executable, "-P", "-m"], ["worker.child", str(folder)]
-    processes = services.settings.task_processes
-    if processes == 1 or job.kind != "train":
-        return [*python, *module]
-    launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
-    return [*python, *launcher, *module]
-
-
-def _environment(services: Services) -> dict[str, str]:
-    settings = services.settings
-    shared = max(
-        1, (os.cpu_count() or 1) // (settings.worker_concurrency * settings.task_processes)
-    )
-    return {
-        "OMP_NUM_THREADS": str(settings.task_threads or shared),
-        MEMORY_VARIABLE: str(settings.task_memory_bytes),
-    }
-
-
-def _listen(output: IO[str], lines: "queue.Queue[str | None]") -> None:
-    with output:
-        for line in output:
-            lines.put(line)
-    lines.put(None)
-
-
-def _record(
-    services: Services, attempt: jobs.Attempt, lease: Lease, event: str, data: dict[str, Any]
-) -> None:
-    def write(session: Session, now: datetime) -> None:
-        if event == "log":
-            jobs.log(session, attempt, data, now)
-        else:
-            phase, completed = data["phase"], data["completed"]
-            lease.observe(jobs.report(session, attempt, phase, completed, data, now))
-
-    _write(services, lease, write)
-
-
-def _write(services: Services, lease: Lease, write: Callable[[Session, datetime], None]) -> None:
-    """Write to the database once it answers: hours of work outlast its restart.
-
-    Raises
-    ------
-    Stopped
-        The work must stop meanwhile.
-    """
-    while True:
-        try:
-            with services.database.write() as session:
-                write(session, services.database.now(session))
-                return
-        except AWAY as error:
-            logger.warning("the database does not answer, trying again: %s", error)
-            time.sleep(_DATABASE_SECONDS)
-            lease.check()
-
-
-def _finish(
-    services: Services, attempt: jobs.Attempt, lease: Lease, message: dict[str, Any]
-) -> None:
-    """Store the files, then close the job with them in one transaction.
-
-    Raises
-    ------
-    Canceled
-        The job is no longer this attempt's to close.
-    """
-    artifacts = services.artifacts
-    paths = {name: Path(path) for name, path in message["files"].items()}
-    files = [
-        {"name": name, "digest": artifacts.take(path), "bytes": path.stat().st_size}
-        for name, path in paths.items()
-    ]
-    outcome = {"files": files, "report": message["report"]}
-
-    def write(session: Session, now: datetime) -> None:
-        for file, path in zip(files, paths.values(), strict=True):
-            blob = Blob(digest=file["digest"], size=file["bytes"], header=_header(path))
-            blob.created_at = blob.used_at = now
-            blobs.add(session, artifacts, blob, partial(artifacts.link, path, blob.digest))
-        if not jobs.finish(session, attempt, outcome, now):
-            # Taken away, or canceled at the last moment; an end that is not won changes nothing.
-            raise Canceled("canceled at the last moment")
-
-    _write(services, lease, write)
-
-
-def _header(path: Path) -> bytes:
-    with path.open("rb") as file:
-        start = file.read(MAX_HEADER_BYTES + 8)
-    return start[: header_end(start)]
+                with self._services.database.write() as session:
+                    write(session, self._services.database.now(session))
+                    return
+            except AWAY as error:
+                logger.warning("the database does not answer, trying again: %s", error)
+                time.sleep(_DATABASE_SECONDS)
+                self._lease.check()

@@ -13,25 +13,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from typing import Any
 
 from sqlalchemy.orm import Session
 
-from raiw.algorithms import ALGORITHMS, BOUNDS_REVISION
 from raiw.canonical import digest_of_json
-from raiw.errors import RaiwError
-from raiw.masks import MaskSet, load
-from raiw.pipeline import craft_mask, origin_of
+from raiw.errors import InvalidInput, RaiwError
+from raiw.jobs.craft import CraftJob
+from raiw.jobs.document import JobDocument
+from raiw.pipeline import mask_key
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.plan import Plan, PlannedLayer
-from raiw.specs.spec import Spec
 from service.contract.errors import Damaged
 from service.contract.tasks import Task
 from service.jobs.services import Services
 from service.jobs.uploads import verified_upload
-from service.store import jobs, objects, outbox, requests, units
+from service.store import jobs, objects, outbox, units
 from service.store.artifacts import State
-from service.store.tables import Job
-from worker.lease import Lease, Stopped
+from service.store.tables import JobRow
+from worker.lease import Lease
+from worker.pool import PoolProcess
+from worker.stops import Stopped
+from worker.supervising import Done, OnEvent, Order, supervise
 
 logger = logging.getLogger(__name__)
 
@@ -43,34 +46,45 @@ _MOST_ROUNDS = 3
 
 Unit = tuple[PlannedLayer, ...]
 """The layers that one worker crafts."""
-OnProgress = Callable[[int, list[PlannedLayer]], None]
-"""Told how many layers are finished, and which of them are new."""
 
 
 @dataclass(frozen=True)
 class SharedJob:
     """A job whose units several workers craft, as one of these workers sees it."""
 
-    services: Services
+    process: PoolProcess
     job_id: str
     queue: str
     timeout_seconds: float
-    spec: Spec
-    plan: Plan
+    document: CraftJob
     importance: Importance | None
-    stopping: Callable[[], bool]
-    """Whether this worker has been asked to end."""
 
     @classmethod
-    def of(cls, services: Services, job: Job, stopping: Callable[[], bool]) -> "SharedJob":
-        """Read the job's spec and open its scores."""
-        spec, importance = Spec.parse(requests.read(services.database, job.id)), None
-        if job.importance is not None:
-            path = verified_upload(services, job.importance)
-            importance = open_importance(path, spec, digest=job.importance)
-        plan = spec.plan(scored=importance is not None)
-        timeout = job.timeout_seconds
-        return cls(services, job.id, job.queue, timeout, spec, plan, importance, stopping)
+    def of(cls, process: PoolProcess, job: JobRow, document: JobDocument) -> "SharedJob":
+        """Open the scores of a craft job.
+
+        Raises
+        ------
+        InvalidInput
+            It is a job of another kind.
+        """
+        if not isinstance(document, CraftJob):
+            raise InvalidInput(f"a job {job.kind!r} crafts no masks, so nobody can share it")
+        spec, importance = document.spec, None
+        if document.importance is not None:
+            path = verified_upload(process.services, document.importance)
+            importance = open_importance(path, spec, digest=document.importance)
+        return cls(process, job.id, job.queue, job.timeout_seconds, document, importance)
+
+    @property
+    def services(self) -> Services:
+        """Database, artifacts and settings."""
+        return self.process.services
+
+    @property
+    def plan(self) -> Plan:
+        """All layers, with what is to be crafted of each."""
+        return self.document.spec.plan(scored=self.importance is not None)
 
     @cached_property
     def units(self) -> dict[str, Unit]:
@@ -86,7 +100,13 @@ class SharedJob:
             cells += planned.cells
         return {self._key(share): tuple(share) for share in shares}
 
-    def craft(self, check: Callable[[], None], on_progress: OnProgress) -> MaskSet:
+    def order(self, task: str, **share: Any) -> Order:
+        """Return what a process is told that crafts of this spec and these scores."""
+        files = [*share.get("units", ()), *self.document.uploads.values()]
+        paths = {file: str(self.services.artifacts.path(file)) for file in files}
+        return Order(task, paths, job=self.document, share=share)
+
+    def craft(self, check: Callable[[], None], on_event: OnEvent) -> Done:
         """Craft all units with the help of other workers, and put their masks together.
 
         ``check`` raises when the work must stop.
@@ -99,11 +119,10 @@ class SharedJob:
             done = self._finished()
             if fresh := [key for key in self.units if key in done and key not in known]:
                 known.update(fresh)
-                layers = [layer for key in fresh for layer in self.units[key]]
-                on_progress(sum(len(self.units[key]) for key in known), layers)
+                self._tell(on_event, known, fresh)
             if len(done) == len(self.units):
                 if not (lost := self._lost(done)):
-                    return self._join(done)
+                    return self._join(done, check)
                 rounds += 1
                 self._reopen(lost, rounds)
             elif not self._craft_next(done, check):
@@ -112,30 +131,18 @@ class SharedJob:
     def assist(self) -> None:
         """Craft units until none is free."""
         try:
-            while not self.stopping() and self._craft_next(self._finished(), lambda: None):
+            while self._craft_next(self._finished(), lambda: None):
                 pass
         except Stopped as stopped:
-            logger.info("no more help for job %s: %s", self.job_id, stopped.message)
-        except (RaiwError, MemoryError):
+            logger.info("no more help for job %s: %s", self.job_id, stopped)
+        except RaiwError:
             # The worker that runs the job meets the same fault and reports it.
             logger.warning("a unit of job %s failed here", self.job_id, exc_info=True)
 
     def _key(self, unit: list[PlannedLayer]) -> str:
-        """Name a unit by what it holds, whatever job asks for it."""
-        algorithm = ALGORITHMS[self.plan.algorithm]
-        options = {name: [getattr(y, name) for y in unit] for name in algorithm.options}
-        layers = [[y.layer.model_dump(mode="json"), y.edges, y.group_outputs] for y in unit]
-        return digest_of_json(
-            {
-                "layers": layers,
-                "algorithm": [algorithm.name, algorithm.revision],
-                "options": options,
-                "seed": self.spec.craft.seed,
-                "certificate": [self.spec.craft.certificate(algorithm.name), BOUNDS_REVISION],
-                "importance": self.importance and self.importance.digest,
-                "reading": self.spec.importance and self.spec.importance.model_dump(mode="json"),
-            }
-        )
+        """Name a unit by what decides its bits, whatever job asks for it."""
+        plan, craft, importance = self.plan, self.document.spec.craft, self.importance
+        return digest_of_json([mask_key(one, plan.algorithm, craft, importance) for one in unit])
 
     def _invite(self) -> None:
         """Ask other workers for help, one for each further unit; keep what is finished."""
@@ -171,16 +178,18 @@ class SharedJob:
 
         database = self.services.database
         try:
-            with Lease(self.services, renew, self.timeout_seconds, self.stopping) as lease:
+            with Lease(self.process, renew, self.timeout_seconds) as lease:
 
                 def check_both() -> None:
                     check()
                     lease.check()
 
-                file = self._craft_layers(self.units[key], check_both)
-            artifact = self.services.artifacts.put(file)
+                positions = [planned.position for planned in self.units[key]]
+                order = self.order("unit", positions=positions)
+                done = supervise(self.process, order, check_both, _hear_nothing)
+            artifacts, file = self.services.artifacts, done.content
+            artifact = artifacts.put(file)
             with database.write() as session:
-                artifacts = self.services.artifacts
                 objects.vouch(session, artifacts, artifact, lambda: artifacts.put(file))
                 units.finish(session, key, artifact, database.now(session))
             logger.info("unit %s of job %s crafted by worker %d", key, self.job_id, os.getpid())
@@ -188,16 +197,6 @@ class SharedJob:
             with database.write() as session:
                 units.release(session, key, attempt, database.now(session))
             raise
-
-    def _craft_layers(self, unit: Unit, check: Callable[[], None]) -> bytes:
-        """Return the mask file of some layers; ``check`` is called before each."""
-        masks = []
-        for planned in unit:
-            check()
-            masks.append(craft_mask(planned, self.plan.algorithm, self.spec.craft, self.importance))
-        origin = origin_of(self.spec, self.importance)
-        own = {"layers": [mask.layer.model_dump(mode="json") for mask in masks]}
-        return MaskSet(masks, origin.model_copy(update={"spec": origin.spec | own})).to_bytes()
 
     def _lost(self, done: dict[str, str]) -> dict[str, str]:
         """Return the units whose file is missing or damaged."""
@@ -223,7 +222,26 @@ class SharedJob:
             for key, file in lost.items():
                 units.reopen(session, key, file, now)
 
-    def _join(self, done: dict[str, str]) -> MaskSet:
-        files = [load(self.services.artifacts.path(done[key])) for key in self.units]
-        masks = [mask for file in files for mask in file.values()]
-        return MaskSet(masks, origin_of(self.spec, self.importance))
+    def _join(self, done: dict[str, str], check: Callable[[], None]) -> Done:
+        files = [done[key] for key in self.units]
+        order = self.order("join", units=files)
+        return supervise(self.process, order, check, _hear_nothing)
+
+    def _tell(self, on_event: OnEvent, known: set[str], fresh: list[str]) -> None:
+        """Tell how many layers are finished, and which of them are new."""
+        layers = [
+            {"name": layer.name, "shape": list(layer.shape), "edges": layer.edges}
+            for key in fresh
+            for layer in self.units[key]
+        ]
+        progress = {
+            "phase": "crafting",
+            "completed": sum(len(self.units[key]) for key in known),
+            "total": len(self.plan.layers),
+            "layers": layers,
+        }
+        on_event("progress", progress)
+
+
+def _hear_nothing(_event: str, _data: dict[str, Any]) -> None:
+    """Ignore progress inside a unit: it is finished or not."""

@@ -12,7 +12,7 @@ from raiw.applying.torch_prune import PrunedWeight
 from raiw.errors import GateFailed, InvalidInput, NotFound
 from raiw.graphs import Bools
 from raiw.masks import MaskSet, load
-from raiw.names import nearest
+from raiw.names import find
 
 
 class Held(Protocol):
@@ -163,10 +163,7 @@ def apply(
     >>> int(torch.count_nonzero(net[0].weight))
     8
     """
-    if mode not in MODES:
-        raise InvalidInput(
-            f"no mode {mode!r}{nearest(mode, list(MODES))}; there are {', '.join(MODES)}"
-        )
+    hold = find(mode, MODES, "mode")
     masks = masks if isinstance(masks, MaskSet) else load(masks)
     places = find_places(model, masks, strict=strict)
     taken = {id(held.parameter): held.name for held in held_masks(model)}
@@ -177,7 +174,6 @@ def apply(
                 f"raiw.applied(model).remove() takes it off",
                 layer=place.layer,
             )
-    hold = MODES[mode]
     return Handle(
         model,
         [

@@ -11,8 +11,7 @@ from raiw.applying.names import match_names
 from raiw.errors import InvalidInput
 from raiw.graphs import Bools
 from raiw.masks import Mask, MaskSet
-
-_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+from raiw.readers.modules import own_layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +75,12 @@ def _fit(mask: Mask, module: nn.Module, attribute: str, name: str) -> Bools:
             f"layer {mask.name!r}: parameter {name!r} has no shape yet; run one forward pass first",
             layer=mask.name,
         )
-    transposed = mask.layer.transposed
-    if transposed != isinstance(module, _TRANSPOSED):
-        axes = weight.dim() - 2
-        kind = f"conv{'' if transposed else '_transpose'}{axes}d" if axes else "linear"
+    layer = next((own for own in own_layers(module) if own.attribute == attribute), None)
+    if mask.layer.transposed != (layer is not None and layer.inputs_first):
+        remedy = "" if layer is None else f": set its kind to {layer.kind}"
         raise InvalidInput(
             f"layer {mask.name!r} is {mask.layer.kind} in the spec, but {type(module).__name__} in "
-            f"the model, which stores its weight the other way round: set its kind to {kind}",
+            f"the model, which stores its weight the other way round{remedy}",
             layer=mask.name,
         )
     kept = mask.for_weight()

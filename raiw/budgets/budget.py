@@ -18,14 +18,14 @@ from raiw.kernels.cells import Scores, as_wide
 from raiw.kernels.exact import kept_score
 from raiw.masks.channels import ChannelMasks
 from raiw.masks.channels import load as load_channels
-from raiw.names import nearest
+from raiw.names import check_name
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.budget import Open, edge_cost, open_budget, share_budget
 from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
 
 Layers = Sequence[PlannedLayer]
-Share = Callable[[Layers, Sequence[Open], Any, int], list[int]]
+Sharing = Callable[[Layers, Sequence[Open], Any, int], list[int]]
 """Edges of every layer, given what they cost, scores or channels, and the total to share."""
 
 
@@ -84,9 +84,7 @@ def budget(
     [('a', 3), ('b', 1)]
     """
     spec = Spec.of(spec)
-    if method not in METHODS:
-        hint = nearest(method, list(METHODS))
-        raise InvalidInput(f"no method {method!r}{hint}; there are {', '.join(METHODS)}")
+    check_name(method, METHODS, "method")
     craft = spec.craft
     if craft.density is None and craft.parameters is None and craft.flops is None:
         raise InvalidSpec(
@@ -182,7 +180,7 @@ def _channels(source: Any) -> ChannelMasks:
     return load_channels(source)
 
 
-METHODS: dict[str, Share] = {
+METHODS: dict[str, Sharing] = {
     "score": _by_score,
     "global": _by_rank,
     "afie": _by_afie,

@@ -18,6 +18,7 @@ _FOLDER = files(__name__)
 
 
 @cache
+@cache
 def names() -> tuple[str, ...]:
     """Return every name of the catalogue, sorted."""
     found = []

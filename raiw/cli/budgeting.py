@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from raiw.cli.documents import listing
 from raiw.cli.examples import examples
 from raiw.cli.options import JsonOption, QuietOption, SetOption, SpecArgument, read_spec
 from raiw.cli.output import Output
@@ -16,7 +17,8 @@ commands = typer.Typer()
     epilog=examples(
         "raiw budget network.yaml --method score -i scores.safetensors -o spec.yaml",
         "raiw craft spec.yaml -i scores.safetensors -o masks.safetensors",
-    )
+    ),
+    cls=listing("method", "raiw.budgets.budget", "METHODS"),
 )
 def budget(
     spec: SpecArgument,
@@ -29,10 +31,7 @@ def budget(
             help="Scores; for afie weights; for channels what raiw prune --channels wrote.",
         ),
     ],
-    method: Annotated[
-        str,
-        typer.Option("--method", "-m", metavar="METHOD", help="score, global, afie or channels."),
-    ],
+    method: Annotated[str, typer.Option("--method", "-m", metavar="METHOD")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the spec there.")
     ] = None,

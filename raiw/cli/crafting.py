@@ -183,8 +183,6 @@ def _craft_here(
     out: Output, spec: "Spec", importance: Path | None, output: str | None, limit: float | None
 ) -> dict[str, Any]:
     planned = spec.plan(scored=importance is not None)
-    from raiw.canonical import digest_of_chunks
-    from raiw.pipeline import Stopped
     from raiw.pipeline import craft as craft_masks
 
     began = time.monotonic()
@@ -194,25 +192,21 @@ def _craft_here(
             out_side, in_side = mask.shape
             progress.show(done, f"{mask.name} {out_side}×{in_side}, {mask.edges:,} edges")
 
-        try:
-            masks = craft_masks(
-                spec,
-                importance,
-                on_layer=on_layer,
-                should_stop=lambda: limit is not None and time.monotonic() - began > limit,
-            )
-        except Stopped:
-            raise StillRunning(
-                f"not finished after {limit:g} s, and stopped; give a longer --timeout"
-            ) from None
+        def check() -> None:
+            if limit is not None and time.monotonic() - began > limit:
+                raise StillRunning(
+                    f"not finished after {limit:g} s, and stopped; give a longer --timeout"
+                )
+
+        masks = craft_masks(spec, importance, on_layer=on_layer, check=check)
     if output is not None:
         write_masks(masks, output)
     _summarise(out, planned, output, f"crafted in {time.monotonic() - began:.1f} s")
     _note_ties(out, masks)
     return {
         "digest": masks.digest,
-        "file_sha256": digest_of_chunks(masks.chunks()),
-        "bytes": sum(memoryview(chunk).nbytes for chunk in masks.chunks()),
+        "file_sha256": masks.file_sha256,
+        "bytes": masks.file_bytes,
         "content_key": spec.content_key(masks.importance),
         "output": output,
         "cache": None,

@@ -22,7 +22,7 @@ def follow(out: Output, client: "Client", job: "Job", limit: float | None) -> No
         return
     resume = f"raiw jobs wait {job.id} --server {client.url}"
     try:
-        doing, unit = _DOING.get(str(job.view["kind"]), ("running", "steps"))
+        doing, unit = _doing(str(job.view["kind"]))
         with LayerProgress(out, doing, job.progress.total, unit=unit) as progress:
             for event in job.events(timeout=limit):
                 progress.show(*_standing(event, job))
@@ -39,24 +39,23 @@ def follow(out: Output, client: "Client", job: "Job", limit: float | None) -> No
         raise
 
 
-_DOING = {
-    "craft": ("crafting", "layers"),
-    "score": ("scoring", "steps"),
-    "prune": ("pruning", "steps"),
-    "train": ("training", "epochs"),
-}
-"""What is told of a kind of job, and what its progress counts."""
+def _doing(kind: str) -> tuple[str, str]:
+    """Return what is told of a kind of job, which a newer server may have, and what it counts."""
+    from raiw.jobs.registry import KINDS
+
+    return (KINDS[kind].phase, KINDS[kind].steps) if kind in KINDS else ("running", "steps")
 
 
 def _standing(event: "Event", job: "Job") -> tuple[int, str]:
     """Return how far the job has come, and the newest word on it."""
     if event.event == "progress":
-        return event.data["completed"], _newest(event.data)
+        return event.data["completed"], newest(event.data)
     told = event.data.get("message") or event.data.get("status", event.event)
     return job.progress.completed, told
 
 
-def _newest(data: dict[str, Any]) -> str:
+def newest(data: dict[str, Any]) -> str:
+    """Return the newest word in the data of a progress event."""
     if metrics := data.get("metrics"):
         return epoch_words(data["seed"], metrics["train_loss"], metrics["test_accuracy"])
     if step := data.get("step"):

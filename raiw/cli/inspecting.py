@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raiw.canonical import SHA256
+from raiw.cli.documents import listing
 from raiw.cli.examples import examples
 from raiw.cli.exits import GATE
 from raiw.cli.options import (
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _FIRST_LINE_SECONDS = 2.0
 _SHOWN_FAULTS = 20
 
@@ -62,14 +63,11 @@ def show(
             progress.show(done, name)
             stats[name] = mask.stats
     if out.json:
-        from raiw.canonical import digest_of
-
-        file = opened.to_bytes()
         out.document(
             {
                 "digest": opened.digest,
-                "file_sha256": digest_of(file),
-                "bytes": len(file),
+                "file_sha256": opened.file_sha256,
+                "bytes": opened.file_bytes,
                 "document": opened.to_json(),
                 "statistics": {"layers": {name: s.to_json() for name, s in stats.items()}},
             }
@@ -151,14 +149,12 @@ def diff(
     epilog=examples(
         "raiw craft raiw/vgg16-d16 -o masks.safetensors",
         "raiw export masks.safetensors --to npz -o masks.npz",
-    )
+    ),
+    cls=listing("form", "raiw.masks.export", "FORMS"),
 )
 def export(
     masks: MasksArgument,
-    form: Annotated[
-        str,
-        typer.Option("--to", metavar="FORM", help="bool, torch-prune, npz, csr, json or graphml."),
-    ],
+    form: Annotated[str, typer.Option("--to", metavar="FORM")],
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is stdout.")
     ],
@@ -197,7 +193,7 @@ def open_masks(source: str, server: str | None, *, verify: bool = True) -> "Mask
 
     if source == "-":
         return load(sys.stdin.buffer.read(), verify=verify)
-    if _DIGEST.fullmatch(source):
+    if re.fullmatch(SHA256, source):
         with connect(server) as client:
             return client.masks(source)
     return load(source, verify=verify)

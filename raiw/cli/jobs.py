@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from raiw.canonical import is_digest
 from raiw.cli.examples import examples
 from raiw.cli.exits import exit_status
 from raiw.cli.following import follow
@@ -91,7 +92,7 @@ def wait_for_jobs(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Wait for jobs and print the digest of each one's masks or first file; exit 3 if one had none.
+    """Wait for jobs and print the digest of each one's masks or main file; exit 3 if one had none.
 
     With --json there is one line a job: the job, or the error it ended with.
     """
@@ -150,7 +151,7 @@ def cancel_job(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Stop a job: at once if it is queued, after the layer at hand if it is running."""
+    """Stop a job: at once if it is queued, within seconds if it is running."""
     out = Output(json=json, quiet=quiet)
     with connect(server) as client:
         _describe(out, client.job(job).cancel().view)
@@ -172,7 +173,7 @@ def pull(
     """Download stored masks, or into a folder the files of another job, checked byte by byte."""
     out = Output(json=json, quiet=quiet)
     with connect(server) as client:
-        job = None if what.startswith("sha256:") else client.job(what)
+        job = None if is_digest(what) else client.job(what)
         digest = what if job is None else job.require_digest()
         paths = [Path(output)]
         if job is None or not job.files:

@@ -5,27 +5,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from raiw.canonical import canonical_json
-from raiw.cli.data import local_data, remote_data
+from raiw.canonical import canonical_json, is_digest
+from raiw.cli.documents import JobCommand
+from raiw.cli.doing import JobSite, do
 from raiw.cli.examples import examples
-from raiw.cli.following import epoch_words, follow
+from raiw.cli.following import epoch_words
 from raiw.cli.options import (
     DATA_HELP,
     DataFolderOption,
+    DataOption,
+    DeviceOption,
     JsonOption,
     LocalOption,
+    MethodOption,
     NetworkArgument,
     OptionsOption,
     QuietOption,
     SamplesOption,
+    SeedOption,
     ServerOption,
     SetOption,
     TimeoutOption,
     WeightsOption,
     changed,
     chosen_server,
-    connect,
-    seconds,
 )
 from raiw.cli.output import Output
 from raiw.cli.progress import LayerProgress
@@ -33,33 +36,28 @@ from raiw.errors import InvalidInput
 from raiw.files import write_atomically
 
 if TYPE_CHECKING:
-    from raiw.client import Client, Job
-    from raiw.jobs.samples import OnStep
-    from raiw.training.recipe import Recipe
+    from raiw.jobs.train import TrainJob
+    from raiw.masks import MaskSet
     from raiw.training.report import Epoch
 
 commands = typer.Typer()
 
-DataOption = Annotated[str | None, typer.Option("--data", metavar="NAME", help=DATA_HELP)]
-DeviceOption = Annotated[
-    str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; a GPU if there is one.")
-]
-
 
 @commands.command(
+    cls=JobCommand,
     epilog=examples(
         "raiw score digits-cnn -w weights.safetensors --data digits -o scores.safetensors"
-    )
+    ),
 )
 def score(  # noqa: PLR0913, PLR0917 -- each argument is an option of the command
     network: NetworkArgument,
     weights: WeightsOption,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to.")],
-    method: Annotated[str, typer.Option("--method", "-m", help="gradient, snip …")] = "gradient",
-    data: DataOption = None,
+    method: MethodOption,
+    data: DataOption,
+    samples: SamplesOption,
+    seed: SeedOption,
     data_dir: DataFolderOption = Path(),
-    samples: SamplesOption = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the score random.")] = 0,
     option: OptionsOption = None,
     device: DeviceOption = None,
     server: ServerOption = None,
@@ -70,40 +68,33 @@ def score(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     quiet: QuietOption = False,
 ) -> None:
     """Score every edge of a trained network; writes the file that raiw craft -i takes."""
-    out, url = Output(json=json, quiet=quiet), chosen_server(server, local=local)
-    task: dict[str, Any] = {
-        "method": method,
-        "samples": samples,
-        "seed": seed,
-        "options": _options(option),
-    }
-    if url is None:
-        from raiw import extras
+    from raiw.jobs.score import ScoreJob
 
-        opened = None if data is None else local_data(data, data_dir)
-        task["device"] = device
-        with LayerProgress(out, "scoring", 1, first_line=2, unit="steps") as progress:
-            task["on_step"] = _step(progress)
-            scores = extras.load("raiw.jobs.score").score_network(network, weights, opened, **task)
-        scores.save(output)
-        report = {"layers": len(scores), **scores.provenance}
-    else:
-        _refuse_device(device)
-        with connect(url) as client:
-            job = client.score(network, weights, data and remote_data(data), **task)
-            _finish(out, client, job, timeout)
-            client.fetch_files(job, {"scores": output})
-            report = job.report or {}
+    out = Output(json=json, quiet=quiet)
+    site = JobSite(chosen_server(server, local=local), data_dir, device, timeout)
+    job = ScoreJob.parse(
+        {
+            "network": network,
+            "weights": site.take(weights),
+            "data": data and site.take_data(data),
+            "method": method,
+            "options": _options(option),
+            "samples": samples,
+            "seed": seed,
+        }
+    )
+    report = do(out, job, site, {"scores": output})
     out.note(f"wrote {output}: {report['layers']} layers by {method}")
     if out.json:
         out.document({"output": str(output), **report})
 
 
 @commands.command(
+    cls=JobCommand,
     epilog=examples(
         "raiw prune digits-cnn -w weights.safetensors -m l1_filter --option channel_sparsity=0.5 "
         "-o small.safetensors"
-    )
+    ),
 )
 def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the command
     network: NetworkArgument,
@@ -111,10 +102,10 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="Weights of the smaller network.")
     ],
-    method: Annotated[str, typer.Option("--method", "-m", help="afie, entropic …")] = "entropic",
-    data: DataOption = None,
+    method: MethodOption,
+    data: DataOption,
+    samples: SamplesOption,
     data_dir: DataFolderOption = Path(),
-    samples: SamplesOption = 1000,
     channels: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write which channels stay, too.")
     ] = None,
@@ -127,26 +118,21 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     quiet: QuietOption = False,
 ) -> None:
     """Remove channels of a trained network; writes the weights of the one that is smaller."""
-    out, url = Output(json=json, quiet=quiet), chosen_server(server, local=local)
-    task: dict[str, Any] = {"method": method, "samples": samples, "options": _options(option)}
-    if url is None:
-        from raiw import extras
+    from raiw.jobs.prune import PruneJob
 
-        opened = None if data is None else local_data(data, data_dir)
-        with LayerProgress(out, "pruning", 1, first_line=2, unit="steps") as progress:
-            task["on_step"] = _step(progress)
-            found = extras.load("raiw.jobs.prune").prune_network(network, weights, opened, **task)
-        found.save(output)
-        if channels is not None:
-            found.pruned.channels.save(channels)
-        report = found.to_json()
-    else:
-        with connect(url) as client:
-            job = client.prune(network, weights, data and remote_data(data), **task)
-            _finish(out, client, job, timeout)
-            wanted = {"weights": output} | ({"channels": channels} if channels else {})
-            client.fetch_files(job, wanted)
-            report = job.report or {}
+    out = Output(json=json, quiet=quiet)
+    site = JobSite(chosen_server(server, local=local), data_dir, timeout=timeout)
+    job = PruneJob.parse(
+        {
+            "network": network,
+            "weights": site.take(weights),
+            "data": data and site.take_data(data),
+            "method": method,
+            "options": _options(option),
+            "samples": samples,
+        }
+    )
+    report = do(out, job, site, {"weights": output} | ({"channels": channels} if channels else {}))
     kept = f"{report['weights']:,} of {report['dense_weights']:,} weights"
     out.note(f"wrote {output}: {kept}, {method}")
     if report["accuracy"] is not None:
@@ -156,9 +142,10 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
 
 
 @commands.command(
+    cls=JobCommand,
     epilog=examples(
         "raiw train digits-cnn --data digits --set epochs=2 --set augment=false -o run",
-    )
+    ),
 )
 def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the command
     network: NetworkArgument,
@@ -175,7 +162,9 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         Path | None, typer.Option(metavar="FILE", help="A recipe; RAIW's 300 epochs without.")
     ] = None,
     set_: SetOption = None,
-    seed: Annotated[int, typer.Option(min=0, help="Decides weights, order and crops.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Decides weights, order and crops.")
+    ] = None,
     device: DeviceOption = None,
     server: ServerOption = None,
     timeout: TimeoutOption = None,
@@ -188,30 +177,30 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
 
     torchrun -m raiw train … trains with several processes or GPUs.
     """
+    from raiw.jobs.train import TrainJob
+    from raiw.masks import load
     from raiw.readers.documents import read_document
     from raiw.training.recipe import Recipe
 
-    out, url = Output(json=json, quiet=quiet), chosen_server(server, local=local)
+    out = Output(json=json, quiet=quiet)
+    site = JobSite(chosen_server(server, local=local), data_dir, device, timeout)
     document: dict[str, Any] = {} if recipe is None else read_document(recipe)
-    chosen = Recipe.parse(changed(document, set_))
-    if url is None:
-        report = _train_here(
-            out, network, masks, data, data_dir, recipe=chosen, seed=seed, folder=output,
-            device=device,
-        )  # fmt: skip
-        if report is None:
-            return
+    held = None if masks is None or is_digest(masks) else load(masks)
+    job = TrainJob.parse(
+        {
+            "network": network,
+            "masks": masks if held is None else held.digest,
+            "data": site.take_data(data),
+            "recipe": Recipe.parse(changed(document, set_)),
+        }
+        | ({} if seed is None else {"seeds": (seed,)})
+    )
+    if site.url is None:
+        report = _train_here(out, job, held or masks, site, output)
     else:
-        _refuse_device(device)
-        with connect(url) as client:
-            task: dict[str, Any] = {"recipe": chosen.model_dump(mode="json"), "seeds": [seed]}
-            held = None if masks is None else masks_digest(masks)
-            job = client.train(network, remote_data(data), masks=held, **task)
-            _finish(out, client, job, timeout)
-            (report,) = (job.report or {})["runs"]
-            output.mkdir(parents=True, exist_ok=True)
-            client.fetch_files(job, {f"weights-seed-{seed}": output / "weights.safetensors"})
-            write_atomically(output / "report.json", [canonical_json(report).encode()])
+        report = _train_there(out, job, site, output)
+    if report is None:
+        return
     out.note(
         f"wrote {output}: {report['weights']:,} of {report['dense_weights']:,} weights, test "
         f"accuracy {report['accuracy']:.2%}"
@@ -222,44 +211,28 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         out.line(f"{report['accuracy']:.4f}")
 
 
-def masks_digest(masks: str) -> str:
-    """Return the content digest of masks given as a file, or as the digest itself."""
-    if masks.startswith("sha256:"):
-        return masks
-    from raiw.masks import load
-
-    return load(masks).digest
-
-
-def _train_here(  # noqa: PLR0913 -- what decides a run
-    out: Output,
-    network: str,
-    masks: str | None,
-    data: str,
-    data_dir: Path,
-    *,
-    recipe: "Recipe",
-    seed: int,
-    folder: Path,
-    device: str | None,
+def _train_here(
+    out: Output, job: "TrainJob", masks: "MaskSet | str | None", site: JobSite, folder: Path
 ) -> dict[str, Any] | None:
     """Train on this machine; None in the processes that are not the first."""
     from raiw import extras
 
     training = extras.load("raiw.training.train")
-    with LayerProgress(out, "training", recipe.epochs, unit="epochs") as progress:
+    (seed,) = job.seeds
+    with LayerProgress(out, "training", job.total, unit="epochs") as progress:
 
         def on_epoch(epoch: "Epoch", _total: int) -> None:
             progress.show(epoch.epoch, epoch_words(seed, epoch.train_loss, epoch.test_accuracy))
 
         trained = training.train(
-            network,
+            job.network,
             masks,
-            local_data(data, data_dir),
-            recipe=recipe,
+            job.data,
+            data_dir=site.data_dir,
+            recipe=job.recipe,
             seed=seed,
             folder=folder,
-            device=device,
+            device=site.device,
             on_epoch=on_epoch,
         )
     trained.save(folder)
@@ -267,19 +240,15 @@ def _train_here(  # noqa: PLR0913 -- what decides a run
     return report if trained.first else None
 
 
-def _step(progress: LayerProgress) -> "OnStep":
-    return lambda done, of, what: progress.show(0, f"{done} of {of} {what}")
+def _train_there(out: Output, job: "TrainJob", site: JobSite, folder: Path) -> dict[str, Any]:
+    """Have a server train; the folder is as if it had happened here, without the checkpoint."""
+    from raiw.jobs.registry import KINDS
 
-
-def _refuse_device(device: str | None) -> None:
-    if device is not None:
-        raise InvalidInput("--device is for this machine: a server's worker chooses by itself")
-
-
-def _finish(out: Output, client: "Client", job: "Job", timeout: str | None) -> None:
-    """Wait for a job to succeed."""
-    follow(out, client, job, seconds(timeout))
-    job.require_digest()
+    folder.mkdir(parents=True, exist_ok=True)
+    main = KINDS[job.kind].main_file(job)
+    (report,) = do(out, job, site, {main: folder / "weights.safetensors"})["runs"]
+    write_atomically(folder / "report.json", [canonical_json(report).encode()])
+    return dict(report)
 
 
 def _options(given: list[str] | None) -> dict[str, Any]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from raiw.client import Client
     from raiw.specs.spec import Spec
 
+DATA_HELP = "A data set: digits, cifar10 …, or a .safetensors file."
+
 SpecArgument = Annotated[
     str, typer.Argument(metavar="SPEC", help="A spec file, a name of the catalogue, or - (stdin).")
 ]
@@ -37,19 +39,24 @@ LocalOption = Annotated[
 TimeoutOption = Annotated[
     str | None, typer.Option("--timeout", metavar="TIME", help="Wait so long: 90, 45s, 30m, 1h30m.")
 ]
-NetworkArgument = Annotated[str, typer.Argument(metavar="NETWORK", help="Such as lenet-mnist.")]
+NetworkArgument = Annotated[str, typer.Argument(metavar="NETWORK")]
 WeightsOption = Annotated[
     Path, typer.Option("--weights", "-w", metavar="FILE", help="State dict, safetensors.")
 ]
 DataFolderOption = Annotated[
     Path, typer.Option("--data-dir", metavar="FOLDER", help="Where this machine's data sets lie.")
 ]
-SamplesOption = Annotated[int, typer.Option(min=1, help="Training images to look at.")]
+MethodOption = Annotated[str, typer.Option("--method", "-m", metavar="NAME")]
+SamplesOption = Annotated[int, typer.Option(metavar="NUMBER")]
+SeedOption = Annotated[int, typer.Option(metavar="NUMBER")]
+DataOption = Annotated[str | None, typer.Option("--data", metavar="NAME", help=DATA_HELP)]
+DeviceOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; a GPU if there is one.")
+]
 OptionsOption = Annotated[
     list[str] | None,
     typer.Option("--option", metavar="NAME=VALUE", help="An option of the method; repeatable."),
 ]
-DATA_HELP = "A data set: digits, cifar10 …, or a .safetensors file."
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, errors too.")]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print only the digest, key or id.")
@@ -97,6 +104,8 @@ def changed(document: Any, changes: list[str] | None) -> Any:
 def _apply(document: dict[str, Any], change: str) -> None:
     import yaml
 
+    from raiw.readers.documents import read_yaml
+
     key, equals, text = change.partition("=")
     if not key or not equals:
         raise InvalidInput(f"--set {change!r} must be KEY=VALUE, as in --set craft.degree=16")
@@ -105,7 +114,7 @@ def _apply(document: dict[str, Any], change: str) -> None:
     for step in path:
         where = _member(where, step, change)
     try:
-        value = yaml.safe_load(text)
+        value = read_yaml(text)
     except yaml.YAMLError as error:
         raise InvalidInput(f"--set {change!r}: {text!r} is no value: {error}") from None
     if isinstance(where, list):

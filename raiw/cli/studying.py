@@ -26,7 +26,7 @@ from raiw.errors import InvalidInput, TrainingFailed
 
 if TYPE_CHECKING:
     from raiw.specs.spec import Spec
-    from raiw.study.accuracy.trials import Plan
+    from raiw.study.accuracy.trials import TrialPlan
 
 commands = typer.Typer()
 
@@ -126,7 +126,7 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
 
 
 def compare_accuracies(
-    out: Output, plan: "Plan", folder: Path, jobs: int | None = None, url: str | None = None
+    out: Output, plan: "TrialPlan", folder: Path, jobs: int | None = None, url: str | None = None
 ) -> None:
     """Train every run of a plan, here or on a server, write the report and print it.
 

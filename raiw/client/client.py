@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
-from raiw.canonical import digest_of_file
+from raiw.canonical import digest_of_file, is_digest
 from raiw.client.downloads import file_chunks, mask_file_chunks
 from raiw.client.job import Job
 from raiw.client.transport import Transport
@@ -20,6 +20,7 @@ from raiw.files import write_atomically
 from raiw.specs.spec import Spec
 
 if TYPE_CHECKING:
+    from raiw.jobs.document import JobDocument
     from raiw.masks import MaskSet
 
 DEFAULT_URL = "http://127.0.0.1:8321"
@@ -237,6 +238,22 @@ class Client:
             task |= self._request(Spec.of(spec), importance)
         return self._network_job("train", network, job, data, task)
 
+    def submit(
+        self,
+        document: "JobDocument",
+        files: Mapping[str, Path] | None = None,
+        *,
+        job: JobOptions = DEFAULT_OPTIONS,
+    ) -> Job:
+        """Ask for what a document of :mod:`raiw.jobs` says.
+
+        ``files`` that it names by their digests are uploaded where the server lacks them. Raises
+        what :meth:`craft` does.
+        """
+        for digest, path in (files or {}).items():
+            ensure_blob(self._transport, path, digest)
+        return self._submit(document.model_dump(mode="json"), job)
+
     def job(self, job_id: str) -> Job:
         """Return a job by its id.
 
@@ -335,7 +352,7 @@ class Client:
 
     def _upload(self, file: str | Path) -> str:
         """Return the digest of a file that the server has from now on, or of one it has."""
-        if str(file).startswith("sha256:"):
+        if is_digest(file):
             return str(file)
         if not Path(file).is_file():
             raise NotFound(f"no file {str(file)!r}")
@@ -357,7 +374,7 @@ class Client:
         if importance is None:
             spec.algorithm(scored=False)
             return {"spec": spec.canonical(), "importance": None}
-        if isinstance(importance, str) and importance.startswith("sha256:"):
+        if isinstance(importance, str) and is_digest(importance):
             return {"spec": spec.canonical(), "importance": importance}
         with _score_file(importance, spec) as (path, digest):
             ensure_blob(self._transport, path, digest)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import httpx
 
-from raiw.canonical import CHUNK_BYTES
+from raiw.canonical import CHUNK_BYTES, digest_of_hash
 from raiw.client.transport import ATTEMPTS, Transport, backoff
 from raiw.errors import InvalidMasks, Unreachable
 
@@ -60,10 +60,11 @@ def file_chunks(transport: Transport, url: str, size: int, digest: str) -> Itera
             if failures == ATTEMPTS:
                 raise
             time.sleep(backoff(failures))
-    if f"sha256:{sha256.hexdigest()}" != digest:
+    found = digest_of_hash(sha256)
+    if found != digest:
         raise InvalidMasks(
             f"the download of {url} is damaged: {received} of {size} bytes with the digest "
-            f"sha256:{sha256.hexdigest()}; the server announced {digest}"
+            f"{found}; the server announced {digest}"
         )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from raiw.client.problems import error_of_document
 from raiw.client.sse import parse_events
-from raiw.client.transport import ATTEMPTS, PATIENT_ATTEMPTS, Transport, retry_after
+from raiw.client.transport import ATTEMPTS, MAX_PAUSE, PATIENT_ATTEMPTS, Transport, retry_after
 from raiw.errors import JobCanceled, JobExpired, JobFailed, StillRunning, Unreachable
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _SILENCE_SECONDS = 40.0
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class JobProgress:
     """How far a job has come."""
 
     phase: str
@@ -80,9 +80,9 @@ class Job:
         return bool(self.view["done"])
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> JobProgress:
         """Layers crafted so far, of how many."""
-        return Progress(**{key: self.view["progress"][key] for key in Progress.__slots__})
+        return JobProgress(**{key: self.view["progress"][key] for key in JobProgress.__slots__})
 
     @property
     def error(self) -> dict[str, Any] | None:
@@ -92,7 +92,7 @@ class Job:
 
     @property
     def digest(self) -> str | None:
-        """Content digest of the masks, or digest of the first file, once the job has succeeded."""
+        """Content digest of the masks, or digest of the main file, once the job has succeeded."""
         result = self.view["result"]
         return str(result["digest"]) if result else None
 
@@ -169,7 +169,7 @@ class Job:
         raise self._still_running()
 
     def cancel(self) -> Self:
-        """Ask the server to stop the job; it stops after the layer at hand.
+        """Ask the server to stop the job; a running one ends within seconds.
 
         Raises
         ------
@@ -222,7 +222,9 @@ class Job:
         self.view, answered = self._transport.json(
             "GET", self._url, headers=headers, wait=wait, attempts=attempts
         )
-        return None if self.done else max(_POLL_SECONDS, retry_after(answered))
+        if self.done:
+            return None
+        return min(MAX_PAUSE, max(_POLL_SECONDS, retry_after(answered)))
 
     def _still_running(self) -> StillRunning:
         return StillRunning(

@@ -3,7 +3,8 @@
 import numpy as np
 
 from raiw.algorithms import Contract
-from raiw.graphs import Bools, Degrees, Graph
+from raiw.crafting.degrees import even
+from raiw.graphs import Bools, Graph
 from raiw.specs.contracts import even_sides, reachable_edges
 
 
@@ -17,7 +18,7 @@ def breach(contract: Contract, graph: Graph, m: int = 4) -> str | None:
     sides = {"out": ("output", graph.out_degrees()), "in": ("input", graph.in_degrees())}
     for side in even_sides(contract, graph.shape):
         vertex, degrees = sides[side]
-        if not _even(degrees):
+        if not even(degrees):
             return (
                 f"{vertex} degrees run from {degrees.min()} to {degrees.max()}, "
                 f"their mean is {degrees.mean():.6g}"
@@ -34,12 +35,6 @@ def breach(contract: Contract, graph: Graph, m: int = 4) -> str | None:
     if fault is None and contract is Contract.TRANSPOSABLE_NM:
         fault = _uneven_block(kept.T, m, "outputs")
     return fault
-
-
-def _even(degrees: Degrees) -> bool:
-    """Whether every degree is the floor or the ceiling of the mean."""
-    floor, rest = divmod(int(degrees.sum()), len(degrees))
-    return int(degrees.min()) >= floor and int(degrees.max()) <= floor + (rest > 0)
 
 
 def _uneven_block(kept: Bools, m: int, vertices: str) -> str | None:

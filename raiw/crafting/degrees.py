@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from raiw.graphs import Degrees, Graph
+from raiw.specs.contracts import degree_range
 
 
-class Share(NamedTuple):
+class SideShare(NamedTuple):
     """How one side shares the edges."""
 
     floor: int
@@ -24,16 +25,16 @@ class Share(NamedTuple):
     """Vertices whose degree is ``floor + 1``."""
 
 
-def share(edges: int, vertices: int) -> Share:
+def share(edges: int, vertices: int) -> SideShare:
     """Share ``edges`` among the vertices of a side.
 
     >>> share(10, 4)
-    Share(floor=2, spare=2)
+    SideShare(floor=2, spare=2)
     """
-    return Share(*divmod(edges, vertices))
+    return SideShare(*divmod(edges, vertices))
 
 
-def may_take(degrees: Degrees, side: Share) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def may_take(degrees: Degrees, side: SideShare) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Tell which vertices of a side may take one more edge."""
     tokens = side.spare - int((degrees > side.floor).sum())
     return degrees < side.floor + (tokens > 0)
@@ -42,11 +43,15 @@ def may_take(degrees: Degrees, side: Share) -> np.ndarray[tuple[int], np.dtype[n
 def keeps_contract(graph: Graph, edges: int) -> bool:
     """Tell whether a graph has exactly ``edges`` edges, shared evenly on both sides."""
     return graph.edges == edges and all(
-        _even(degrees, share(edges, len(degrees)))
-        for degrees in (graph.out_degrees(), graph.in_degrees())
+        even(degrees) for degrees in (graph.out_degrees(), graph.in_degrees())
     )
 
 
-def _even(degrees: Degrees, side: Share) -> bool:
-    above = int((degrees == side.floor + 1).sum())
-    return above == side.spare and int((degrees == side.floor).sum()) == len(degrees) - above
+def even(degrees: Degrees) -> bool:
+    """Tell whether every degree of a side is the floor or the ceiling of their mean.
+
+    >>> even(np.array([2, 3, 3])), even(np.array([2, 2, 4])), even(np.array([0, 2, 2]))
+    (True, False, False)
+    """
+    fewest, most = degree_range(int(degrees.sum()), len(degrees), 0, even=True)
+    return int(degrees.min()) >= fewest and int(degrees.max()) <= most

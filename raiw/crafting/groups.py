@@ -43,8 +43,6 @@ def group_scores(planned: PlannedLayer, group: int, scores: Scores) -> Scores:
 
 
 def group_graphs(planned: PlannedLayer, graph: Graph) -> Iterator[Graph]:
-    """Yield the graph crafted for each group, of shape ``planned.group_shape``."""
-    rows, _ = planned.group_shape
-    bits = graph.bits[:: planned.group_outputs]
-    for start in range(0, len(bits), rows):
-        yield Graph(planned.group_shape, np.ascontiguousarray(bits[start : start + rows]))
+    """Return the graph crafted for each group, of shape ``planned.group_shape``."""
+    bits = np.ascontiguousarray(graph.bits[:: planned.group_outputs])
+    return Graph((len(bits), planned.shape[1]), bits).split(planned.graphs)

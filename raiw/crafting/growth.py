@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from raiw.errors import TooLarge
-from raiw.graphs import Bools, Graph
+from raiw.graphs import Bools, Floats, Graph
 
-Floats = npt.NDArray[np.float64]
 Vertices = npt.NDArray[np.intp]
 
 TIE = 1e-9

@@ -20,6 +20,9 @@ from raiw.crafting.growth import MAX_WORK, grow
 from raiw.crafting.randomness import Stream
 from raiw.errors import ImpossibleTarget, InvalidInput, TooLarge
 from raiw.graphs import Bools, Graph
+from raiw.names import check_name
+
+NETWORK_ALGORITHMS = ("greedy", "greedy_min", "regular")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ def craft_network(
         raise InvalidInput(
             f"widths {widths} make no network: give two layers or more, of 1 or more"
         )
+    check_name(algorithm, NETWORK_ALGORITHMS, "algorithm for a whole network")
     allowed = _allowed(widths)
     possible = int(allowed.sum())
     if not 0 <= edges <= possible:
@@ -89,11 +93,7 @@ def craft_network(
     if algorithm in {"greedy", "greedy_min"}:
         largest = algorithm == "greedy"
         return NetworkGraph(widths, grow(allowed.shape, edges, largest=largest, allowed=allowed))
-    if algorithm == "regular":
-        return NetworkGraph(widths, _spread(allowed, edges, seed))
-    raise InvalidInput(
-        f"no algorithm {algorithm!r} for a whole network; there are greedy, greedy_min, regular"
-    )
+    return NetworkGraph(widths, _spread(allowed, edges, seed))
 
 
 def _pairs(widths: Sequence[int]) -> list[tuple[slice, slice]]:

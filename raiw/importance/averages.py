@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from raiw.importance.network import Network, size_of
+from raiw.importance.scored_model import ScoredModel, size_of
 
 
-def mean_output_gradients(network: Network, *, absolute: bool) -> list[Tensor]:
+def mean_output_gradients(network: ScoredModel, *, absolute: bool) -> list[Tensor]:
     """Return ``1/M sum_i d(sum of outputs)/d theta``, or the mean of magnitudes, by weight."""
     sums = _Sums(network, absolute=absolute)
     for inputs in network.inputs():
@@ -18,7 +18,7 @@ def mean_output_gradients(network: Network, *, absolute: bool) -> list[Tensor]:
     return sums.means()
 
 
-def mean_loss_gradients(network: Network, *, absolute: bool = False) -> list[Tensor]:
+def mean_loss_gradients(network: ScoredModel, *, absolute: bool = False) -> list[Tensor]:
     """Return the mean gradient of the samples' losses, or of its magnitude, by weight."""
     sums = _Sums(network, absolute=absolute)
     for inputs, labels in network.labelled():
@@ -29,7 +29,7 @@ def mean_loss_gradients(network: Network, *, absolute: bool = False) -> list[Ten
 
 
 class _Sums:
-    def __init__(self, network: Network, *, absolute: bool) -> None:
+    def __init__(self, network: ScoredModel, *, absolute: bool) -> None:
         self._network = network
         self._absolute = absolute
         self._count = 0

@@ -6,18 +6,19 @@ becomes one number; the defaults are the sum of all outputs, ``samples="signed"`
 and ``taps="l1"``.
 """
 
+from raiw.graphs import Floats
 from raiw.importance.averages import mean_output_gradients
-from raiw.importance.network import Floats, Network
+from raiw.importance.scored_model import ScoredModel, edges_of
 from raiw.importance.taps import norm
 
 
-def measure(network: Network, *, samples: str, taps: str) -> dict[str, Floats]:
+def measure(network: ScoredModel, *, samples: str, taps: str) -> dict[str, Floats]:
     """Return the norm over the taps of the outputs' mean gradient.
 
     ``samples="absolute"`` takes the mean of magnitudes instead, at one backward pass a sample.
     """
     means = mean_output_gradients(network, absolute=samples == "absolute")
     return {
-        weight.name: norm(weight.edges(mean), taps)
-        for weight, mean in zip(network.weights, means, strict=True)
+        layer.name: norm(edges_of(layer, mean), taps)
+        for layer, mean in zip(network.layers, means, strict=True)
     }

@@ -9,12 +9,13 @@ Source: Wang et al., Picking Winning Tickets before Training by Preserving Gradi
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from raiw.graphs import Floats
 from raiw.importance.averages import mean_loss_gradients
-from raiw.importance.network import Floats, Network, size_of
+from raiw.importance.scored_model import ScoredModel, edges_of, size_of
 from raiw.importance.taps import added
 
 
-def measure(network: Network) -> dict[str, Floats]:
+def measure(network: ScoredModel) -> dict[str, Floats]:
     """Return the sum over the taps of ``theta · (H g)``; walks the data twice."""
     means = [
         mean.to(parameter.dtype)
@@ -32,6 +33,6 @@ def measure(network: Network) -> dict[str, Floats]:
             product.add_(part)
         samples += count
     return {
-        weight.name: added(weight.edges(weight.parameter.detach() * product / samples))
-        for weight, product in zip(network.weights, products, strict=True)
+        layer.name: added(edges_of(layer, layer.weight.detach() * product / samples))
+        for layer, product in zip(network.layers, products, strict=True)
     }

@@ -3,10 +3,11 @@
 Source: Han et al., Learning both Weights and Connections for Efficient Neural Networks, NIPS 2015.
 """
 
-from raiw.importance.network import Floats, Network
+from raiw.graphs import Floats
+from raiw.importance.scored_model import ScoredModel, edges_of
 from raiw.importance.taps import norm
 
 
-def measure(network: Network, *, taps: str) -> dict[str, Floats]:
+def measure(network: ScoredModel, *, taps: str) -> dict[str, Floats]:
     """Return the l1 or l2 norm of every filter."""
-    return {w.name: norm(w.edges(w.parameter), taps) for w in network.weights}
+    return {layer.name: norm(edges_of(layer, layer.weight), taps) for layer in network.layers}

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from raiw import extras
 from raiw.errors import InvalidInput
-from raiw.names import nearest
+from raiw.names import find, nearest
 
 if TYPE_CHECKING:
-    from raiw.importance.network import Floats, Network
+    from raiw.graphs import Floats
+    from raiw.importance.scored_model import ScoredModel
 
 
 class Measure(Protocol):
     """Computes an importance score."""
 
-    def __call__(self, network: "Network", **options: str) -> "dict[str, Floats]":
+    def __call__(self, network: "ScoredModel", **options: str) -> "dict[str, Floats]":
         """Return the score of every edge of a network, ``(out, in/groups)`` by layer name.
 
         The options are those that the entry names.
@@ -142,9 +143,4 @@ def find_score(name: str) -> Score:
     InvalidInput
         There is no score of this name; the message lists them.
     """
-    if name not in SCORES:
-        raise InvalidInput(
-            f"no importance score {name!r}{nearest(name, list(SCORES))}; there are "
-            f"{', '.join(SCORES)}"
-        )
-    return SCORES[name]
+    return find(name, SCORES, "importance score")

@@ -3,17 +3,18 @@
 import numpy as np
 
 from raiw.crafting.randomness import Stream
-from raiw.importance.network import Floats, Network
+from raiw.graphs import Floats
+from raiw.importance.scored_model import ScoredModel, edges_of
 
 _UNIT = 2.0**-53
 
 
-def measure(network: Network) -> dict[str, Floats]:
+def measure(network: ScoredModel) -> dict[str, Floats]:
     """Return scores drawn evenly from [0, 1), by the seed and the layer's name alone."""
     scores: dict[str, Floats] = {}
-    for weight in network.weights:
-        shape = weight.edges(weight.parameter).shape[:2]
-        words = np.random.Philox(key=Stream(network.seed, weight.name, 0).key)
+    for layer in network.layers:
+        shape = edges_of(layer, layer.weight).shape[:2]
+        words = np.random.Philox(key=Stream(network.seed, layer.name, 0).key)
         drawn = words.random_raw(int(np.prod(shape))) >> np.uint64(11)
-        scores[weight.name] = drawn.reshape(shape).astype(np.float64) * _UNIT
+        scores[layer.name] = drawn.reshape(shape).astype(np.float64) * _UNIT
     return scores

@@ -11,15 +11,21 @@ import numpy.typing as npt
 from safetensors.numpy import save
 from torch import Tensor, nn
 
-from raiw.canonical import canonical_json
 from raiw.errors import InvalidImportance, InvalidInput
 from raiw.files import write_atomically
 from raiw.importance.methods import find_score
-from raiw.importance.network import Loss, Network, cross_entropy, undisturbed, weights_of
+from raiw.importance.scored_model import (
+    Loss,
+    ScoredModel,
+    cross_entropy,
+    layers_to_score,
+    undisturbed,
+)
 from raiw.names import listed
+from raiw.tensors import to_metadata
 
 
-class Scores(Mapping[str, npt.NDArray[np.float32]]):
+class NetworkScores(Mapping[str, npt.NDArray[np.float32]]):
     """Scores by layer name, ``(out, in/groups)``, and how they were computed."""
 
     def __init__(
@@ -47,8 +53,7 @@ class Scores(Mapping[str, npt.NDArray[np.float32]]):
 
     def save(self, path: str | Path) -> None:
         """Write the importance file that :func:`raiw.craft` and ``raiw craft -i`` take."""
-        metadata = {"raiw": canonical_json(self.provenance)}
-        write_atomically(path, [save(self._arrays, metadata)])
+        write_atomically(path, [save(self._arrays, to_metadata(self.provenance))])
 
 
 @dataclass
@@ -73,7 +78,7 @@ def score(
     seed: int = 0,
     on_batch: Callable[[int], None] | None = None,
     **options: Any,
-) -> Scores:
+) -> NetworkScores:
     """Score every edge of a network's linear layers and convolutions.
 
     Layers whose scores are all equal are named in a warning, and by ``uninformative``.
@@ -120,11 +125,11 @@ def score(
     complete = chosen.complete(options)
     if data is None and chosen.needs_inputs:
         raise InvalidInput(f"score {method!r} needs data: give batches of inputs")
-    weights = weights_of(model)
+    layers = layers_to_score(model)
     counter = _Counter(on_batch=on_batch)
     batches = [data] if isinstance(data, Tensor) else (data if data is not None else [])
-    network = Network(model, weights, batches, loss, seed, counter)
-    with undisturbed(model, weights):
+    network = ScoredModel(model, layers, batches, loss, seed, counter)
+    with undisturbed(model, layers):
         arrays = chosen.load()(network, **complete)
     provenance = {
         "method": method,
@@ -132,7 +137,9 @@ def score(
         "options": complete,
         "samples": counter.samples,
     }
-    scores = Scores({name: _checked(name, array) for name, array in arrays.items()}, provenance)
+    scores = NetworkScores(
+        {name: _checked(name, array) for name, array in arrays.items()}, provenance
+    )
     if equal := scores.uninformative:
         warnings.warn(
             f"{method!r} tells nothing of {len(equal)} of {len(scores)} layers, whose scores are "

@@ -5,17 +5,18 @@ Source: Lee et al., SNIP: Single-shot Network Pruning based on Connection Sensit
 
 import math
 
+from raiw.graphs import Floats
 from raiw.importance.averages import mean_loss_gradients
-from raiw.importance.network import Floats, Network
+from raiw.importance.scored_model import ScoredModel, edges_of
 from raiw.importance.taps import norm
 
 
-def measure(network: Network) -> dict[str, Floats]:
+def measure(network: ScoredModel) -> dict[str, Floats]:
     """Return the sensitivities, which sum to 1 over the network."""
     means = mean_loss_gradients(network)
     scores = {
-        weight.name: norm(weight.edges(weight.parameter.detach() * mean), "l1")
-        for weight, mean in zip(network.weights, means, strict=True)
+        layer.name: norm(edges_of(layer, layer.weight.detach() * mean), "l1")
+        for layer, mean in zip(network.layers, means, strict=True)
     }
     total = math.fsum(float(layer.sum()) for layer in scores.values())
     return {name: layer / total for name, layer in scores.items()} if total > 0 else scores

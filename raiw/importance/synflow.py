@@ -13,11 +13,12 @@ import copy
 import torch
 
 from raiw.errors import InvalidInput
-from raiw.importance.network import Floats, Network, logits_of, weights_of
+from raiw.graphs import Floats
+from raiw.importance.scored_model import ScoredModel, edges_of, layers_to_score, logits_of
 from raiw.importance.taps import added
 
 
-def measure(network: Network) -> dict[str, Floats]:
+def measure(network: ScoredModel) -> dict[str, Floats]:
     """Return the share of the flow through every edge; it sums to 1 in every layer of a chain.
 
     Raises
@@ -32,14 +33,14 @@ def measure(network: Network) -> dict[str, Floats]:
     with torch.no_grad():
         for parameter in positive.parameters():
             parameter.abs_()
-    weights = weights_of(positive)
+    layers = layers_to_score(positive)
     ones = torch.ones_like(inputs[:1], dtype=torch.float64)
     flow = logits_of(positive, ones).sum()
     gradients = torch.autograd.grad(
-        flow, [weight.parameter for weight in weights], allow_unused=True, materialize_grads=True
+        flow, [layer.weight for layer in layers], allow_unused=True, materialize_grads=True
     )
     whole = flow.item() or 1.0  # without any flow every score is 0
     return {
-        weight.name: added(weight.edges(weight.parameter.detach() * gradient / whole))
-        for weight, gradient in zip(weights, gradients, strict=True)
+        layer.name: added(edges_of(layer, layer.weight.detach() * gradient / whole))
+        for layer, gradient in zip(layers, gradients, strict=True)
     }

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from raiw.importance.network import Floats
+from raiw.graphs import Floats
 
 
 def norm(edges: Floats, taps: str) -> Floats:

@@ -6,15 +6,16 @@ the weights that one edge stands for.
 
 import numpy as np
 
+from raiw.graphs import Floats
 from raiw.importance.averages import mean_loss_gradients
-from raiw.importance.network import Floats, Network
+from raiw.importance.scored_model import ScoredModel, edges_of
 from raiw.importance.taps import added
 
 
-def measure(network: Network) -> dict[str, Floats]:
+def measure(network: ScoredModel) -> dict[str, Floats]:
     """Return how the loss changes to first order when an edge is removed."""
     means = mean_loss_gradients(network)
     return {
-        weight.name: np.abs(added(weight.edges(weight.parameter.detach() * mean)))
-        for weight, mean in zip(network.weights, means, strict=True)
+        layer.name: np.abs(added(edges_of(layer, layer.weight.detach() * mean)))
+        for layer, mean in zip(network.layers, means, strict=True)
     }

@@ -1,1 +1,4 @@
-"""What is done to a network of the catalogue, by the command and by the jobs of a server."""
+"""Kinds of jobs: for each a document, and the function that does what it says.
+
+Documents and their table know no PyTorch; the modules ``run_*`` do the work.
+"""

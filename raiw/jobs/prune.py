@@ -1,93 +1,29 @@
-"""A trained network of the catalogue, pruned: the command ``raiw prune`` and the job ``prune``."""
+"""The job ``prune``."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
-import torch
-from safetensors.torch import save
-from torch import nn
+from pydantic import Field
 
-from raiw.errors import InvalidInput
-from raiw.files import write_atomically
-from raiw.jobs.samples import OnStep, fitting_sample
-from raiw.nets.registry import find_net
-from raiw.nets.weights import trained
+from raiw.jobs.document import MethodJob
+from raiw.pruning.methods import METHODS, Method
 from raiw.pruning.methods import method as find_method
-from raiw.pruning.prune import Pruned, prune
-from raiw.training.data.dataset import Dataset
-from raiw.training.memory import memory_watched
-from raiw.training.testing import accuracy
 
 
-@dataclass(frozen=True, slots=True)
-class PrunedNetwork:
-    """A network without some of its channels, and what that cost."""
+class PruneJob(MethodJob):
+    """Remove channels of a trained network; the results are the smaller weights and the choice."""
 
-    pruned: Pruned
-    weights: int
-    dense_weights: int
-    accuracy: float | None
-    """Test accuracy of the smaller network, without any training; None without data."""
-    dense_accuracy: float | None
-
-    def save(self, path: str | Path) -> None:
-        """Write the smaller network's weights."""
-        write_atomically(path, [save(self.pruned.smaller.state_dict())])
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the account as JSON-serialisable values."""
-        return {
-            "weights": self.weights,
-            "dense_weights": self.dense_weights,
-            "accuracy": self.accuracy,
-            "dense_accuracy": self.dense_accuracy,
-            **self.pruned.channels.to_json(),
-        }
-
-
-@memory_watched()
-def prune_network(
-    network: str,
-    weights: str | Path,
-    data: Dataset | None,
-    method: str,
-    *,
-    samples: int,
-    options: Mapping[str, Any],
-    on_step: OnStep | None = None,
-) -> PrunedNetwork:
-    """Remove channels of a network, and test it before and after where there is data.
-
-    Raises
-    ------
-    InvalidInput, InvalidTensors, NotFound
-        As :func:`raiw.prune` and :func:`raiw.nets.weights.trained` say; or the data set does not
-        fit the network (InvalidData).
-    OutOfMemory
-        There is too little memory.
-    """
-    if find_method(method).needs_data and data is None:
-        raise InvalidInput(f"{method!r} needs samples: name a data set, such as digits")
-    model = trained(network, weights)
-    labelled = fitting_sample(model, network, data, samples)
-    batches = None if labelled is None else [images for images, _ in labelled]
-    inputs = torch.zeros(2, *find_net(network).input_shape)
-
-    def on_layer(name: str, place: int, layers: int) -> None:
-        if on_step is not None:
-            on_step(place, layers, f"layers, {name}")
-
-    pruned = prune(model, method, inputs, data=batches, on_layer=on_layer, **options)
-    return PrunedNetwork(
-        pruned,
-        weights=_weights(pruned.smaller),
-        dense_weights=_weights(model),
-        accuracy=None if data is None else accuracy(pruned.smaller, data),
-        dense_accuracy=None if data is None else accuracy(model, data),
+    kind: Literal["prune"] = "prune"
+    method: Annotated[str, Field(max_length=100, json_schema_extra={"enum": [*METHODS]})] = (
+        "entropic"
     )
+    """Pruning method."""
 
+    @staticmethod
+    def find(method: str) -> Method:
+        """Return what the registry says of a pruning method."""
+        return find_method(method)
 
-def _weights(model: nn.Module) -> int:
-    return sum(p.numel() for name, p in model.named_parameters() if name.endswith("weight"))
+    @property
+    def needs_data(self) -> bool:
+        """Whether the method runs the network."""
+        return self.find(self.method).needs_data

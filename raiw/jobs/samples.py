@@ -1,6 +1,4 @@
-"""What scoring and pruning share: the images they look at, and how they tell their steps."""
-
-from collections.abc import Callable
+"""The images that scoring and pruning look at."""
 
 import torch
 from torch import nn
@@ -8,9 +6,6 @@ from torch import nn
 from raiw.training.data.dataset import Dataset
 from raiw.training.data.samples import sample
 from raiw.training.fit import check_fit
-
-OnStep = Callable[[int, int, str], None]
-"""Called with the number of images or layers done, of how many, and what they are."""
 
 
 def fitting_sample(

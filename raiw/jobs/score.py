@@ -1,48 +1,31 @@
-"""A trained network of the catalogue, scored: the command ``raiw score`` and the job ``score``."""
+"""The job ``score``."""
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
-from raiw.importance.scoring import Scores, score
-from raiw.jobs.samples import OnStep, fitting_sample
-from raiw.nets.weights import trained
-from raiw.training.data.dataset import Dataset
-from raiw.training.memory import memory_watched
-from raiw.training.processes import chosen_device
+from pydantic import Field
+
+from raiw.importance.methods import SCORES, Score, find_score
+from raiw.jobs.document import MethodJob
+from raiw.jobs.fields import Seed
 
 
-@memory_watched()
-def score_network(  # noqa: PLR0913 -- what decides the scores
-    network: str,
-    weights: str | Path,
-    data: Dataset | None,
-    method: str,
-    *,
-    samples: int,
-    seed: int = 0,
-    options: Mapping[str, Any],
-    device: str | None = None,
-    on_step: OnStep | None = None,
-) -> Scores:
-    """Score every edge of a network by a sample of the training images.
+class ScoreJob(MethodJob):
+    """Score every edge of a trained network; the result is an importance file to craft with."""
 
-    It runs on ``device``; left out, on a GPU if there is one, else on the CPU.
+    kind: Literal["score"] = "score"
+    method: Annotated[str, Field(max_length=100, json_schema_extra={"enum": [*SCORES]})] = (
+        "gradient"
+    )
+    """Importance score."""
+    seed: Seed = 0
+    """Seed of the score random."""
 
-    Raises
-    ------
-    InvalidInput, InvalidTensors, NotFound
-        As :func:`raiw.score` and :func:`raiw.nets.weights.trained` say; or the data set does not
-        fit the network (InvalidData).
-    OutOfMemory
-        There is too little memory.
-    """
-    model = trained(network, weights).to(chosen_device(device))
-    batches = fitting_sample(model, network, data, samples)
-    images = sum(len(labels) for _, labels in batches or ())
+    @staticmethod
+    def find(method: str) -> Score:
+        """Return what the registry says of a score."""
+        return find_score(method)
 
-    def on_batch(seen: int) -> None:
-        if on_step is not None:
-            on_step(seen, images, "images")
-
-    return score(model, method, batches, seed=seed, on_batch=on_batch, **options)
+    @property
+    def needs_data(self) -> bool:
+        """Whether the score runs the network."""
+        return self.find(self.method).needs_inputs

@@ -3,8 +3,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from raiw.graphs import Bits, Bools, Degrees
-from raiw.kernels.exact import Floats
+from raiw.graphs import Bits, Bools, Degrees, Floats
 
 Cells: TypeAlias = npt.NDArray[np.generic]
 

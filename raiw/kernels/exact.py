@@ -3,13 +3,10 @@
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 
 from raiw import kernels
-from raiw.graphs import Bits, Graph
+from raiw.graphs import Bits, Floats, Graph
 from raiw.kernels.cells import Scores, as_native, cells
-
-Floats = npt.NDArray[np.float64]
 
 _EXPONENTS = 2048
 _UNIT = 1 << 1075

@@ -5,24 +5,23 @@ The file is safetensors: one BOOL tensor by layer name over its filters, and one
 content digest over names and bits.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from raiw.canonical import canonical_json, digest_of_json
+from raiw.canonical import digest_of_json
 from raiw.errors import InvalidMasks, NotFound
 from raiw.files import write_atomically
+from raiw.graphs import Bools
+from raiw.tensors import from_metadata, to_metadata
 
 FORMAT = "raiw.channels@1"
 
-Bools = npt.NDArray[np.bool_]
-Kept = dict[str, Bools]
+KeptFilters = dict[str, Bools]
 """Which filters stay, by layer name."""
 
 
@@ -30,7 +29,7 @@ Kept = dict[str, Bools]
 class ChannelMasks:
     """Which filters stay, by layer name, and how they were chosen."""
 
-    kept: Kept
+    kept: KeptFilters
     method: str
     options: dict[str, Any]
     facts: dict[str, dict[str, float]]
@@ -66,7 +65,7 @@ class ChannelMasks:
         """Write the channel masks to a file; there is never half a file."""
         document = {"format": FORMAT, **self.to_json(), "facts": self.facts}
         del document["layers"]
-        write_atomically(Path(path), [save(dict(self.kept), {"raiw": canonical_json(document)})])
+        write_atomically(Path(path), [save(dict(self.kept), to_metadata(document))])
 
 
 def load(path: str | Path) -> ChannelMasks:
@@ -83,7 +82,7 @@ def load(path: str | Path) -> ChannelMasks:
         raise NotFound(f"no file {str(path)!r}")
     try:
         with safe_open(path, "numpy") as file:
-            document = json.loads((file.metadata() or {})["raiw"])
+            document = from_metadata(file.metadata() or {})
             kept = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- no mapping
         masks = ChannelMasks(
             _in_order(kept), document["method"], document["options"], document["facts"]
@@ -96,5 +95,5 @@ def load(path: str | Path) -> ChannelMasks:
     return masks
 
 
-def _in_order(kept: Kept) -> Kept:
+def _in_order(kept: KeptFilters) -> KeptFilters:
     return {name: kept[name] for name in sorted(kept)}

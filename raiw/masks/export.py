@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raiw.errors import InvalidInput, TooLarge
+from raiw.errors import TooLarge
 from raiw.files import write_atomically
 from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet
-from raiw.names import nearest
+from raiw.names import find
 from raiw.tensors import write_header
 
 MAX_LISTED_EDGES = 1_000_000
@@ -28,7 +28,7 @@ Data = bytes | memoryview
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FilePart:
     """Consecutive bytes of an export."""
 
     layer: str | None
@@ -51,7 +51,7 @@ def export(masks: MaskSet, path: str | Path, form: str) -> None:
     write_atomically(path, (part.read() for part in parts(masks, form)))
 
 
-def parts(masks: MaskSet, form: str) -> Iterator[Part]:
+def parts(masks: MaskSet, form: str) -> Iterator[FilePart]:
     """Return the parts of an export in their order.
 
     Those of ``bool`` and ``torch-prune`` are made when they are read, and their sizes follow from
@@ -62,14 +62,10 @@ def parts(masks: MaskSet, form: str) -> Iterator[Part]:
     InvalidInput, TooLarge
         As in :func:`export`.
     """
-    if form not in FORMS:
-        raise InvalidInput(
-            f"no export form {form!r}{nearest(form, list(FORMS))}; there are {', '.join(FORMS)}"
-        )
-    return FORMS[form](masks)
+    return find(form, FORMS, "export form")(masks)
 
 
-def as_bool(masks: MaskSet) -> Iterator[Part]:
+def as_bool(masks: MaskSet) -> Iterator[FilePart]:
     """Booleans in safetensors: ``weight *= load_file(path)["<layer>.weight"]`` prunes a layer.
 
     Kernel axes have size 1, so that the product broadcasts.
@@ -77,17 +73,17 @@ def as_bool(masks: MaskSet) -> Iterator[Part]:
     return _safetensors(masks, "weight", "BOOL", kernel=False)
 
 
-def as_torch_prune(masks: MaskSet) -> Iterator[Part]:
+def as_torch_prune(masks: MaskSet) -> Iterator[FilePart]:
     """Float ``<layer>.weight_mask`` of the weight's own shape, as torch.nn.utils.prune has it."""
     return _safetensors(masks, "weight_mask", "F32", kernel=True)
 
 
-def as_npz(masks: MaskSet) -> Iterator[Part]:
+def as_npz(masks: MaskSet) -> Iterator[FilePart]:
     """Boolean ``(out, in/groups)`` arrays by layer name, for ``numpy.load``."""
     return _npz((name, name, mask.numpy()) for name, mask in masks.items())
 
 
-def as_csr(masks: MaskSet) -> Iterator[Part]:
+def as_csr(masks: MaskSet) -> Iterator[FilePart]:
     """``<layer>.indptr``, ``.indices`` and ``.shape`` of each layer's CSR matrix, in one npz."""
     return _npz(
         (name, f"{name}.{part}", array)
@@ -103,7 +99,7 @@ def _csr(mask: Mask) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     yield "shape", np.array(mask.shape)
 
 
-def as_json(masks: MaskSet) -> Iterator[Part]:
+def as_json(masks: MaskSet) -> Iterator[FilePart]:
     """Every edge as ``[output, input]``, channels counted over all groups."""
     _check_listable(masks)
     yield _part(None, f'{{"digest":"{masks.digest}","layers":[')
@@ -120,7 +116,7 @@ def as_json(masks: MaskSet) -> Iterator[Part]:
     yield _part(None, "]}")
 
 
-def as_graphml(masks: MaskSet) -> Iterator[Part]:
+def as_graphml(masks: MaskSet) -> Iterator[FilePart]:
     """One GraphML graph over all layers, with nodes ``<layer>/in/<i>`` and ``<layer>/out/<j>``."""
     _check_listable(masks)
     yield _part(
@@ -136,7 +132,7 @@ def as_graphml(masks: MaskSet) -> Iterator[Part]:
     yield _part(None, "</graph>\n</graphml>\n")
 
 
-FORMS: dict[str, Callable[[MaskSet], Iterator[Part]]] = {
+FORMS: dict[str, Callable[[MaskSet], Iterator[FilePart]]] = {
     "bool": as_bool,
     "torch-prune": as_torch_prune,
     "npz": as_npz,
@@ -147,7 +143,7 @@ FORMS: dict[str, Callable[[MaskSet], Iterator[Part]]] = {
 """Every form by the name users give it."""
 
 
-def _safetensors(masks: MaskSet, suffix: str, dtype: str, *, kernel: bool) -> Iterator[Part]:
+def _safetensors(masks: MaskSet, suffix: str, dtype: str, *, kernel: bool) -> Iterator[FilePart]:
     """Yield a safetensors file with each layer's mask in its weight's layout, one at a time."""
     by_tensor = {f"{name}.{suffix}": mask for name, mask in masks.items()}
     header, tensors = write_header(
@@ -157,7 +153,7 @@ def _safetensors(masks: MaskSet, suffix: str, dtype: str, *, kernel: bool) -> It
     for tensor in tensors:
         mask = by_tensor[tensor.name]
         write = partial(_broadcast, mask, tensor.shape, _STORED[dtype])
-        yield Part(mask.name, tensor.end - tensor.start, write)
+        yield FilePart(mask.name, tensor.end - tensor.start, write)
 
 
 def _broadcast(mask: Mask, shape: tuple[int, ...], dtype: str) -> Data:
@@ -170,7 +166,7 @@ def _weight_layout(mask: Mask, *, kernel: bool) -> tuple[int, ...]:
     return shape if kernel else (*shape[:2], *(1 for _ in shape[2:]))
 
 
-def _npz(arrays: Iterable[tuple[str, str, npt.NDArray[Any]]]) -> Iterator[Part]:
+def _npz(arrays: Iterable[tuple[str, str, npt.NDArray[Any]]]) -> Iterator[FilePart]:
     """Yield an archive of ``(layer, name, array)``; an entry's directory record is the file's."""
     # numpy.savez takes names as keywords, so a layer called "file" would break it.
     buffer = io.BytesIO()
@@ -186,9 +182,9 @@ def _npz(arrays: Iterable[tuple[str, str, npt.NDArray[Any]]]) -> Iterator[Part]:
     yield _part(None, buffer.getbuffer()[start:].tobytes())
 
 
-def _part(layer: str | None, data: str | bytes) -> Part:
+def _part(layer: str | None, data: str | bytes) -> FilePart:
     encoded = data.encode() if isinstance(data, str) else data
-    return Part(layer, len(encoded), lambda: encoded)
+    return FilePart(layer, len(encoded), lambda: encoded)
 
 
 def _graphml_lines(mask: Mask) -> Iterator[str]:

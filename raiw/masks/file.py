@@ -27,7 +27,6 @@ The same masks give the same bytes on every machine: tensors stand in order of n
 the file comes from floating-point linear algebra, a clock or a version.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from mmap import mmap
@@ -40,15 +39,23 @@ from raiw.canonical import canonical_json, digest_of_chunks, digest_of_json
 from raiw.errors import InvalidMasks, InvalidTensors, TooLarge
 from raiw.graphs import Graph
 from raiw.masks.mask import Mask
-from raiw.specs.crafting import Certificate
+from raiw.specs.crafting import BoundKind
+from raiw.specs.document import Digest
 from raiw.specs.layers import Conv, Layer, Linear
 from raiw.statistics import LayerFacts
-from raiw.tensors import MAX_HEADER_BYTES, Header, Tensor, read_header, write_header
+from raiw.tensors import (
+    MAX_HEADER_BYTES,
+    METADATA_KEY,
+    Header,
+    Tensor,
+    from_metadata,
+    read_header,
+    to_metadata,
+    write_header,
+)
 
 FORMAT = "raiw.masks@1"
-METADATA_KEY = "raiw"
 
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, strict=True)]
 
 
@@ -63,7 +70,7 @@ class Origin(BaseModel):
     revision: Count
     seed: Count
     importance: Digest | None
-    certificate: Certificate | None = None
+    certificate: BoundKind | None = None
     """The kind of bound; None where there is none, or where an older raiw wrote the file, whose
     bounds are all tight. Then the file has no such key."""
     scored_by: dict[str, Any] | None = None
@@ -135,19 +142,18 @@ def _record(mask: Mask) -> dict[str, Any]:
     }
 
 
-def encode(origin: Origin, masks: Mapping[str, Mask], digest: str) -> Iterator[bytes | memoryview]:
-    """Yield the mask file: its header, then every layer's bytes.
+def encode(document: dict[str, Any], masks: Mapping[str, Mask]) -> Iterator[bytes | memoryview]:
+    """Yield the mask file: its header with the metadata document, then every layer's bytes.
 
     Raises
     ------
     TooLarge
         The names, rules and facts of the layers do not fit into a header.
     """
-    document = describe_masks(origin, masks.values(), digest)
     by_tensor = {f"{name}.bitmask": mask for name, mask in masks.items()}
     header, tensors = write_header(
         ((name, "U8", mask.packed.shape) for name, mask in by_tensor.items()),
-        {METADATA_KEY: canonical_json(document)},
+        to_metadata(document),
     )
     if len(header) > MAX_HEADER_BYTES:
         raise TooLarge(
@@ -209,14 +215,13 @@ def _read_metadata(header: Header) -> dict[str, Any]:
             f"a safetensors file, but no mask file: its metadata must have the one key "
             f"{METADATA_KEY!r}"
         )
-    text = header.metadata[METADATA_KEY]
     try:
-        document = json.loads(text)
-        canonical = canonical_json(document) == text
-    except (ValueError, RecursionError):
-        document, canonical = None, False
-    if not isinstance(document, dict) or not canonical:
-        raise InvalidMasks("the mask file is damaged: its metadata is no canonical JSON")
+        document = from_metadata(header.metadata)
+        canonical = to_metadata(document) == header.metadata
+    except ValueError:
+        document, canonical = {}, False
+    if not canonical:
+        raise InvalidMasks("the mask file is damaged: its metadata is not canonical JSON")
     if document.get("format") != FORMAT:
         raise InvalidMasks(
             f"the mask file has the format {str(document.get('format'))[:40]!r}; "

@@ -9,6 +9,7 @@ import numpy as np
 
 from raiw.errors import MissingExtra
 from raiw.graphs import Bits, Bools, Degrees, Graph
+from raiw.layouts import by_weight
 from raiw.specs.layers import Conv, Linear
 from raiw.statistics import LayerFacts, LayerStatistics, measure
 
@@ -130,10 +131,7 @@ class Mask:
         The kernel axes have size 1; a transposed convolution's mask is ``(in, out/groups, 1, …)``
         like its weight.
         """
-        kept = self.numpy()
-        if self.layer.transposed:
-            grouped = kept.reshape(self.groups, -1, self.shape[1]).transpose(0, 2, 1)
-            kept = np.ascontiguousarray(grouped).reshape(self.layer.weight_shape[:2])
+        kept = by_weight(self.numpy(), self.groups, inputs_first=self.layer.transposed)
         return kept.reshape(kept.shape + (1,) * (len(self.layer.weight_shape) - 2))
 
     def out_degrees(self) -> Degrees:
@@ -145,10 +143,8 @@ class Mask:
         return np.concatenate([part.in_degrees() for part in self.group_graphs()])
 
     def group_graphs(self) -> Iterator[Graph]:
-        """Yield the bipartite graph of each group, ``(out/groups, in/groups)``."""
-        rows = self.shape[0] // self.groups
-        for start in range(0, self.shape[0], rows):
-            yield Graph((rows, self.shape[1]), self.graph.bits[start : start + rows])
+        """Return the bipartite graph of each group, ``(out/groups, in/groups)``."""
+        return self.graph.split(self.groups)
 
     @cached_property
     def stats(self) -> LayerStatistics:

@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from raiw.canonical import digest_of_chunks, is_digest
 from raiw.errors import InvalidMasks, NotFound
 from raiw.files import map_file, write_atomically
 from raiw.masks.compare import Difference, compare
@@ -132,11 +133,30 @@ class MaskSet(Mapping[str, Mask]):
 
     def to_json(self) -> dict[str, Any]:
         """Return the document that stands in the mask file: origin, facts and digest."""
+        return dict(self._document)
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
         return describe_masks(self.origin, self.values(), self.digest)
+
+    @cached_property
+    def _file(self) -> tuple[bytes | memoryview, ...]:
+        """The mask file in pieces: its header, and views of the bits."""
+        return tuple(encode(self._document, self._masks))
+
+    @cached_property
+    def file_sha256(self) -> str:
+        """Digest of the mask file's bytes."""
+        return digest_of_chunks(self._file)
+
+    @property
+    def file_bytes(self) -> int:
+        """Size of the mask file."""
+        return sum(memoryview(chunk).nbytes for chunk in self._file)
 
     def chunks(self) -> Iterator[bytes | memoryview]:
         """Yield the mask file in pieces, without a copy of the bits."""
-        return encode(self.origin, self._masks, self.digest)
+        return iter(self._file)
 
     def to_bytes(self) -> bytes:
         """Return the mask file's bytes: the same on every machine."""
@@ -164,7 +184,7 @@ def load(source: str | Path | bytes, *, verify: bool = True) -> MaskSet:
     if not isinstance(source, bytes):
         path = Path(source)
         if not path.is_file():
-            digest = str(source).startswith("sha256:")
+            digest = is_digest(source)
             hint = "; raiw.Client().masks(digest) fetches it from a server" if digest else ""
             raise NotFound(f"no mask file {str(source)!r}{hint}")
         content = decode(map_file(path))

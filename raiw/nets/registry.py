@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from raiw import extras
 from raiw.errors import NotFound
-from raiw.names import nearest
+from raiw.names import find
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,11 +59,7 @@ def find_net(name: str) -> Net:
     NotFound
         There is no module of this name; the message lists them.
     """
-    if name not in NETS:
-        raise NotFound(
-            f"no network {name!r} to build{nearest(name, list(NETS))}; there are {', '.join(NETS)}"
-        )
-    return NETS[name]
+    return find(name, NETS, "network", NotFound)
 
 
 def build(name: str) -> "nn.Module":

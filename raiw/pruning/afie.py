@@ -9,10 +9,10 @@ import numpy as np
 from raiw.budgets.afie import afie_score, allocate, whole_filters
 from raiw.crafting.randomness import Stream
 from raiw.errors import InvalidInput
+from raiw.graphs import Floats
 from raiw.pruning.groups import Group
-from raiw.pruning.network import (
-    Floats,
-    Network,
+from raiw.pruning.prunable import (
+    PrunableModel,
     Selection,
     check_sparsity,
     filter_norms,
@@ -22,7 +22,7 @@ from raiw.pruning.network import (
 )
 
 
-def select(network: Network, *, channel_sparsity: float, within: str, seed: int) -> Selection:
+def select(network: PrunableModel, *, channel_sparsity: float, within: str, seed: int) -> Selection:
     """Keep the filters that AFIE's allocation leaves to each layer.
 
     Layers whose channels are added are one layer of the allocation, with their largest score.

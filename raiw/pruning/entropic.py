@@ -21,10 +21,11 @@ from torch import nn
 
 from raiw.crafting.randomness import Stream
 from raiw.errors import InvalidInput
-from raiw.masks.channels import Bools, Kept
+from raiw.graphs import Bools, Floats
+from raiw.masks.channels import KeptFilters
 from raiw.pruning.groups import Group, Member
-from raiw.pruning.network import Network, Selection, check_sparsity
-from raiw.pruning.regression import Fit, Floats, Moments, fit, refit, relative_error
+from raiw.pruning.prunable import PrunableModel, Selection, check_sparsity
+from raiw.pruning.regression import Fit, Moments, fit, refit, relative_error
 from raiw.pruning.sampling import Samples, sample
 
 _STRONGEST = 1000
@@ -32,7 +33,7 @@ _STRONGEST = 1000
 
 
 def select(
-    network: Network,
+    network: PrunableModel,
     *,
     l2: float,
     entropy: float,
@@ -67,7 +68,7 @@ def select(
     _check(l2, entropy, sign, positions)
     check_sparsity(channel_sparsity)
     groups = [group for group in network.prunable if _alone(group)]
-    kept: Kept = {}
+    kept: KeptFilters = {}
     facts: dict[str, dict[str, float]] = {}
     for place, group in enumerate(groups, 1):
         reader = group.inputs[0]

@@ -11,9 +11,11 @@ import torch_pruning as tp
 from torch import nn
 
 from raiw.errors import InvalidInput
-from raiw.masks.channels import Bools, Kept
+from raiw.graphs import Bools
+from raiw.masks.channels import KeptFilters
+from raiw.readers.modules import ModuleLayer, own_layers
 
-Indices = npt.NDArray[np.intp]
+Places = npt.NDArray[np.intp]
 Role = Literal["filter", "scale", "input"]
 
 
@@ -26,9 +28,9 @@ class Member:
     role: Role
     """``filter``: the layer makes the channels; ``scale``: it treats each by itself (batch norm,
     depthwise convolution); ``input``: it reads them."""
-    indices: Indices
+    indices: Places
     """Places in the layer's own outputs (or inputs)."""
-    channels: Indices
+    channels: Places
     """The group's channel at each of these places."""
 
     def of(self, channels: npt.NDArray[np.bool_]) -> list[int]:
@@ -61,7 +63,7 @@ class Group:
         """The layers that read the channels."""
         return tuple(member for member in self.members if member.role == "input")
 
-    def spread(self, channels: Bools) -> Kept:
+    def spread(self, channels: Bools) -> KeptFilters:
         """Return which filters of every filter layer stay, given the channels that do."""
         kept = {}
         for member in self.filters:
@@ -153,7 +155,6 @@ def _trace(model: nn.Module, inputs: torch.Tensor) -> "tp.DependencyGraph":
 
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d)
 
 
 def _obstacles(traced: "tp.Group", names: dict[nn.Module, str]) -> Iterator[str | None]:
@@ -162,19 +163,25 @@ def _obstacles(traced: "tp.Group", names: dict[nn.Module, str]) -> Iterator[str 
         module = dep.target.module
         if isinstance(module, nn.Parameter):
             yield "its channels meet a parameter that belongs to no layer"
-        elif isinstance(module, (*_CONVOLUTIONS, nn.Linear, *BATCH_NORMS)):
-            grouped = isinstance(module, _CONVOLUTIONS) and module.groups > 1
-            if grouped and not _depthwise(module):
+        elif isinstance(module, BATCH_NORMS) or _depthwise(module):
+            continue
+        elif (layer := layer_of(module)) is not None:
+            if layer.groups > 1:
                 yield f"the grouped convolution {names[module]!r} needs equal groups"
         elif module in names:
             yield f"{type(module).__name__} {names[module]!r} mixes its channels"
 
 
+def layer_of(module: nn.Module) -> ModuleLayer | None:
+    """Return the linear layer or convolution that a module is; None for all others."""
+    return next((layer for layer in own_layers(module) if layer.attribute == "weight"), None)
+
+
 def _depthwise(module: nn.Module) -> bool:
-    return (
-        isinstance(module, _CONVOLUTIONS)
-        and module.groups == module.in_channels == module.out_channels > 1
-    )
+    layer = layer_of(module)
+    if layer is None or layer.groups == 1:
+        return False
+    return bool(layer.groups == module.in_channels == module.out_channels)
 
 
 def _members(

@@ -4,8 +4,8 @@ Source: Li et al., Pruning Filters for Efficient ConvNets, ICLR 2017. The paper 
 each layer by its sensitivity; one share for all is the simplest schedule.
 """
 
-from raiw.pruning.network import (
-    Network,
+from raiw.pruning.prunable import (
+    PrunableModel,
     Selection,
     check_sparsity,
     filter_norms,
@@ -14,7 +14,7 @@ from raiw.pruning.network import (
 )
 
 
-def select(network: Network, *, channel_sparsity: float) -> Selection:
+def select(network: PrunableModel, *, channel_sparsity: float) -> Selection:
     """Keep in each layer the filters of largest ``sum |w|``; added filters count together."""
     check_sparsity(channel_sparsity)
     channels = {

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from raiw import extras
 from raiw.errors import InvalidInput
-from raiw.names import nearest
+from raiw.names import find, nearest
 
 if TYPE_CHECKING:
-    from raiw.pruning.network import Network, Selection
+    from raiw.pruning.prunable import PrunableModel, Selection
 
 
 class Select(Protocol):
     """Chooses the filters that stay."""
 
-    def __call__(self, network: "Network", **options: Any) -> "Selection":
+    def __call__(self, network: "PrunableModel", **options: Any) -> "Selection":
         """Return what stays of each layer; may change the weights of ``network.model``.
 
         The options are those that the entry names.
@@ -123,9 +123,4 @@ def method(name: str) -> Method:
     InvalidInput
         There is no method of this name; the message lists them.
     """
-    if name not in METHODS:
-        raise InvalidInput(
-            f"no pruning method {name!r}{nearest(name, list(METHODS))}; there are "
-            f"{', '.join(METHODS)}"
-        )
-    return METHODS[name]
+    return find(name, METHODS, "pruning method")

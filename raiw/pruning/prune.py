@@ -12,8 +12,9 @@ from raiw.errors import InvalidInput
 from raiw.masks.channels import ChannelMasks
 from raiw.pruning.groups import find_groups
 from raiw.pruning.methods import method as find_method
-from raiw.pruning.network import Network
+from raiw.pruning.prunable import PrunableModel
 from raiw.pruning.shrink import shrink, silence
+from raiw.specs.spec import Spec
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,16 @@ class Pruned:
     """The network without them; it computes the same."""
     kept_dense: dict[str, str]
     """Why a layer keeps all its filters, by layer name."""
+
+    @property
+    def weights(self) -> int:
+        """Weights of the smaller network's layers."""
+        return Spec.from_model(self.smaller).plan().weights
+
+    @property
+    def dense_weights(self) -> int:
+        """Weights of the network's layers before."""
+        return Spec.from_model(self.model).plan().weights
 
 
 def prune(
@@ -81,7 +92,7 @@ def prune(
     if not groups.prunable:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in groups.kept.items())
         raise InvalidInput(f"no layer of the network can lose filters ({reasons or 'no layers'})")
-    network = Network(
+    network = PrunableModel(
         model=masked,
         original=copy.deepcopy(model).eval(),
         groups=groups,

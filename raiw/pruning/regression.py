@@ -29,7 +29,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
-Floats = npt.NDArray[np.float64]
+from raiw.graphs import Floats
 
 _THRESHOLD = 1e-6
 """A channel is dropped when its weight is at most this share of ``1/C``."""

@@ -9,9 +9,10 @@ from torch.nn import functional
 
 from raiw.crafting.randomness import Stream
 from raiw.errors import InvalidInput
+from raiw.graphs import Floats
 from raiw.pruning.groups import Member
-from raiw.pruning.network import Network
-from raiw.pruning.regression import Floats, Moments
+from raiw.pruning.prunable import PrunableModel
+from raiw.pruning.regression import Moments
 
 
 @dataclass(eq=False)
@@ -67,7 +68,7 @@ def _array(tensor: torch.Tensor | float) -> Floats:
 
 
 @torch.no_grad()
-def sample(network: Network, reader: Member, positions: int, stream: Stream) -> Samples:
+def sample(network: PrunableModel, reader: Member, positions: int, stream: Stream) -> Samples:
     """Return samples of a layer: inputs from the pruned network, outputs from the original.
 
     Raises

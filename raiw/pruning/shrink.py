@@ -8,11 +8,12 @@ import torch_pruning as tp
 from torch import nn
 
 from raiw.errors import InvalidInput
-from raiw.masks.channels import Bools, Kept
-from raiw.pruning.groups import Group, find_groups
+from raiw.graphs import Bools
+from raiw.masks.channels import KeptFilters
+from raiw.pruning.groups import Group, find_groups, layer_of
 
 
-def silence(model: nn.Module, kept: Kept, inputs: torch.Tensor) -> None:
+def silence(model: nn.Module, kept: KeptFilters, inputs: torch.Tensor) -> None:
     """Set every weight of the removed channels to zero, in place.
 
     A removed channel's filters, its batch norms and the weights that read it become zero, so the
@@ -25,16 +26,17 @@ def silence(model: nn.Module, kept: Kept, inputs: torch.Tensor) -> None:
 
 @torch.no_grad()
 def _clear(module: nn.Module, places: list[int], *, reads: bool) -> None:
-    transposed = isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d)
+    layer = layer_of(module)
+    inputs_first = layer is not None and layer.inputs_first
     weight, bias = module.weight, module.bias
     if isinstance(weight, torch.Tensor):
-        axis = int(reads != transposed) if weight.dim() > 1 else 0
+        axis = int(reads != inputs_first) if weight.dim() > 1 else 0
         weight.index_fill_(axis, torch.tensor(places, dtype=torch.long, device=weight.device), 0)
     if isinstance(bias, torch.Tensor) and not reads:
         bias.index_fill_(0, torch.tensor(places, dtype=torch.long, device=bias.device), 0)
 
 
-def shrink(model: nn.Module, kept: Kept, inputs: torch.Tensor) -> nn.Module:
+def shrink(model: nn.Module, kept: KeptFilters, inputs: torch.Tensor) -> nn.Module:
     """Return a copy of ``model`` without the channels that ``kept`` leaves out.
 
     Layers that ``kept`` does not name keep all their filters. The copy computes what
@@ -61,7 +63,9 @@ def shrink(model: nn.Module, kept: Kept, inputs: torch.Tensor) -> nn.Module:
     return smaller
 
 
-def _fitting(model: nn.Module, kept: Kept, inputs: torch.Tensor) -> list[tuple[Group, Bools]]:
+def _fitting(
+    model: nn.Module, kept: KeptFilters, inputs: torch.Tensor
+) -> list[tuple[Group, Bools]]:
     """Return the groups that ``kept`` speaks of and the channels that stay of each."""
     found = find_groups(model, inputs)
     by_layer = {layer.name: group for group in found.prunable for layer in group.filters}

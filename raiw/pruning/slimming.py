@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from raiw.errors import InvalidInput
+from raiw.graphs import Floats
 from raiw.pruning.groups import BATCH_NORMS, Group
-from raiw.pruning.network import (
-    Floats,
-    Network,
+from raiw.pruning.prunable import (
+    PrunableModel,
     Selection,
     check_sparsity,
     remove_lowest,
@@ -20,7 +20,7 @@ from raiw.pruning.network import (
 )
 
 
-def select(network: Network, *, channel_sparsity: float) -> Selection:
+def select(network: PrunableModel, *, channel_sparsity: float) -> Selection:
     """Keep the channels of largest ``|gamma|`` of the network.
 
     Raises

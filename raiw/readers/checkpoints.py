@@ -13,17 +13,17 @@ from typing import Any
 
 from raiw.errors import InvalidSpec, NotFound
 from raiw.files import map_file
-from raiw.readers.layers import PROJECTIONS, Layer, Reading, convolution, linear
+from raiw.readers.layers import PROJECTIONS, LayerDocument, Reading, convolution, linear
 from raiw.tensors import read_header
 
-Shape = tuple[int, ...]
+TensorShape = tuple[int, ...]
 
 _MATRIX = 2
 _MOST_AXES = 5
 _ASSUMED = "convolutions have one group and, where no bias tells, are not transposed"
 
 
-def read_shapes(shapes: Mapping[str, Shape], transposed: Iterable[str] = ()) -> Reading:
+def read_shapes(shapes: Mapping[str, TensorShape], transposed: Iterable[str] = ()) -> Reading:
     """Return the layers among named tensors, in their order.
 
     Tensors called ``<layer>.weight`` of two to five axes and the projections of attention count;
@@ -36,7 +36,7 @@ def read_shapes(shapes: Mapping[str, Shape], transposed: Iterable[str] = ()) -> 
         No tensor is the weight of a layer, or a glob matches no convolution.
     """
     named = set(_named(shapes, transposed))
-    layers: list[Layer] = []
+    layers: list[LayerDocument] = []
     skipped: dict[str, str] = {}
     for name, shape in shapes.items():
         if len(shape) < _MATRIX:
@@ -53,7 +53,7 @@ def read_shapes(shapes: Mapping[str, Shape], transposed: Iterable[str] = ()) -> 
     return Reading(layers, skipped, _ASSUMED if convolved else "")
 
 
-def shapes_of_state(state: Mapping[str, Any]) -> dict[str, Shape]:
+def shapes_of_state(state: Mapping[str, Any]) -> dict[str, TensorShape]:
     """Return the shapes of a state dict; tensors that share their memory count once."""
     shapes = {}
     seen = set()
@@ -66,7 +66,7 @@ def shapes_of_state(state: Mapping[str, Any]) -> dict[str, Shape]:
     return shapes
 
 
-def shapes_of_file(path: str | Path) -> dict[str, Shape]:
+def shapes_of_file(path: str | Path) -> dict[str, TensorShape]:
     """Return the shapes in a safetensors file, from its header alone.
 
     Raises
@@ -84,7 +84,7 @@ def shapes_of_file(path: str | Path) -> dict[str, Shape]:
     return {name: tensor.shape for name, tensor in header.tensors.items()}
 
 
-def _named(shapes: Mapping[str, Shape], globs: Iterable[str]) -> Iterator[str]:
+def _named(shapes: Mapping[str, TensorShape], globs: Iterable[str]) -> Iterator[str]:
     """Yield the convolutions that globs name."""
     for glob in globs:
         paths = (name.removesuffix(".weight") for name, shape in shapes.items() if shape[_MATRIX:])
@@ -94,7 +94,9 @@ def _named(shapes: Mapping[str, Shape], globs: Iterable[str]) -> Iterator[str]:
         yield from matching
 
 
-def _layer(name: str, shape: Shape, bias: Shape | None, *, named: bool) -> Layer | str:
+def _layer(
+    name: str, shape: TensorShape, bias: TensorShape | None, *, named: bool
+) -> LayerDocument | str:
     """Return the layer of a tensor, or the reason why it is none."""
     path, _, leaf = name.rpartition(".")
     if leaf in PROJECTIONS and len(shape) == _MATRIX:
@@ -108,7 +110,7 @@ def _layer(name: str, shape: Shape, bias: Shape | None, *, named: bool) -> Layer
     return _convolution(path, shape, bias, named=named)
 
 
-def _matrix(path: str, shape: Shape, bias: Shape | None) -> Layer | str:
+def _matrix(path: str, shape: TensorShape, bias: TensorShape | None) -> LayerDocument | str:
     if bias is None and "embed" in path.rpartition(".")[2]:
         return "an embedding, by its name"
     if bias not in {None, shape[:1]}:
@@ -116,7 +118,9 @@ def _matrix(path: str, shape: Shape, bias: Shape | None) -> Layer | str:
     return linear(path, shape)
 
 
-def _convolution(path: str, shape: Shape, bias: Shape | None, *, named: bool) -> Layer | str:
+def _convolution(
+    path: str, shape: TensorShape, bias: TensorShape | None, *, named: bool
+) -> LayerDocument | str:
     first, second, *kernel = shape
     if not named and bias in {None, shape[:1]}:
         return convolution(path, (first, second), kernel)

@@ -1,6 +1,7 @@
 """Documents in YAML, JSON or TOML."""
 
 import json
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -39,13 +40,27 @@ def decode_document(data: bytes, name: str) -> Any:
             return tomllib.loads(text)
         if name.endswith(".json"):
             return json.loads(text)
-        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 -- a SafeLoader, see below
+        return read_yaml(text)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise InvalidSpec(f"{name} cannot be read: {error}") from None
 
 
+def read_yaml(text: str) -> Any:
+    """Decode YAML, or one value of it.
+
+    >>> read_yaml("{density: 1e-2, rules: []}")
+    {'density': 0.01, 'rules': []}
+
+    Raises
+    ------
+    yaml.YAMLError
+        It is not YAML, or gives a key twice.
+    """
+    return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 -- a SafeLoader, see below
+
+
 class _StrictLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, which also refuses a key given twice."""
+    """PyYAML's safe loader, which also refuses a key given twice and knows 1e-2 for a number."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 -- PyYAML's signature
         """Build a mapping after looking for doubled keys, which YAML itself forbids."""
@@ -57,3 +72,11 @@ class _StrictLoader(yaml.SafeLoader):
                 None, None, "a key is given twice", node.start_mark
             )
         return mapping
+
+
+# YAML 1.1, which PyYAML reads, asks for a dot and a sign; JSON and YAML 1.2 do not.
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)

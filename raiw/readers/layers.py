@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-Layer = dict[str, Any]
+LayerDocument = dict[str, Any]
 """A layer as its document has it."""
 
 PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
@@ -15,14 +15,14 @@ PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weigh
 class Reading:
     """The layer documents of a network, in its own order."""
 
-    layers: list[Layer]
+    layers: list[LayerDocument]
     skipped: dict[str, str] = field(default_factory=dict)
     """Why a weight was left out, by its name."""
     assumed: str = ""
     """What the source does not tell and is taken for granted."""
 
 
-def linear(name: str, shape: tuple[int, ...]) -> Layer:
+def linear(name: str, shape: tuple[int, ...]) -> LayerDocument:
     """Return the document of a linear layer with weight ``(out, in)``."""
     return {"name": name, "kind": "linear", "in_features": shape[1], "out_features": shape[0]}
 
@@ -34,7 +34,7 @@ def convolution(
     groups: int = 1,
     *,
     transposed: bool = False,
-) -> Layer:
+) -> LayerDocument:
     """Return the document of a convolution with ``(out, in)`` channels over all groups."""
     taps = list(kernel)
     layer = {
@@ -47,7 +47,7 @@ def convolution(
     return layer if groups == 1 else layer | {"groups": groups}
 
 
-def dense_rules(layers: Iterable[Layer]) -> list[dict[str, Any]]:
+def dense_rules(layers: Iterable[LayerDocument]) -> list[dict[str, Any]]:
     """Return rules that keep dense what cannot be sparse: one input or one output a group."""
     rules = []
     for layer in layers:

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from onnx.helper import tensor_dtype_to_field, tensor_dtype_to_np_dtype
 
 from raiw.errors import InvalidNetwork, NotFound, TooLarge
-from raiw.readers.layers import Layer, Reading, convolution, linear
+from raiw.readers.layers import LayerDocument, Reading, convolution, linear
 from raiw.readers.onnx_shapes import Shapes
 
 MAX_BYTES = (1 << 31) - 1
@@ -112,7 +112,7 @@ class _Graph:
         self._stored = {stored.origin: stored for stored in _initializers(model.graph)}
         self._nodes = model.graph.node
         self._uses: dict[str, set[str]] = {}
-        self._layers: dict[str, Layer] = {}
+        self._layers: dict[str, LayerDocument] = {}
         self._shapes = Shapes(model)
 
     def read(self) -> Reading:
@@ -186,7 +186,7 @@ class _Graph:
         layer = linear(_layer_name(weight), shape)
         self._add(weight, layer, self._shapes.positions(node.output[0], shape[0]))
 
-    def _add(self, weight: _Stored, layer: Layer, positions: int | None) -> None:
+    def _add(self, weight: _Stored, layer: LayerDocument, positions: int | None) -> None:
         """Add a layer; a further use of its weight adds positions to it."""
         known = self._layers.setdefault(weight.origin, layer)
         if known is layer and positions:

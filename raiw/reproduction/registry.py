@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from raiw.errors import NotFound
-from raiw.names import nearest
+from raiw.names import find
 from raiw.reproduction.rows import Row
 
 
@@ -63,9 +63,4 @@ def item(name: str) -> Item:
     NotFound
         There is no such item; the message lists them.
     """
-    if name not in ITEMS:
-        raise NotFound(
-            f"nothing called {name!r} to reproduce{nearest(name, list(ITEMS))}; there are "
-            f"{', '.join(ITEMS)}"
-        )
-    return ITEMS[name]
+    return find(name, ITEMS, "result", NotFound)

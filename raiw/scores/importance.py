@@ -1,6 +1,5 @@
 """Importance scores of a spec, one layer at a time, from a safetensors file or from arrays."""
 
-import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -15,11 +14,13 @@ from raiw.canonical import digest_of_chunks, digest_of_file
 from raiw.errors import Infeasible, InvalidImportance, NotFound
 from raiw.files import map_file, write_atomically
 from raiw.kernels.cells import Scores, as_native, cells
+from raiw.layouts import by_edge, by_group
 from raiw.scores.fit import check_header, dense_tensors
+from raiw.specs.crafting import ImportanceReading
 from raiw.specs.layers import Conv, Linear
 from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
-from raiw.tensors import Header, Tensor, read_header, write_header
+from raiw.tensors import Header, Tensor, from_metadata, read_header, write_header
 
 _STORED = {"F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8"}
 _CODES = {"float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64"}
@@ -36,8 +37,9 @@ class Importance:
         self.source = source
         self._tensors = check_header(source.header, spec)
         self._dense = dense_tensors(source.everything, spec)
+        self._reading = spec.importance or ImportanceReading()
         self._prints: dict[str, int] = {}
-        self._magnitude = spec.importance is not None and spec.importance.method == "magnitude"
+        self._magnitude = self._reading.method == "magnitude"
 
     @property
     def digest(self) -> str:
@@ -66,6 +68,11 @@ class Importance:
         A file may be gone by then, and tensors of torch go on being trained.
         """
         return self.source.keeps
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What decides the scores: the file, and how it is read."""
+        return {"file": self.digest, "reading": self._reading.keyed()}
 
     @property
     def provenance(self) -> dict[str, Any] | None:
@@ -139,7 +146,7 @@ class Importance:
             )
         values = self.source.read(tensor)
         _check_values(values, planned.name, tensor.name, weights=True)
-        return np.moveaxis(_by_tap(values, layer), 0, -1).reshape(*planned.shape, layer.taps)
+        return by_edge(values, layer.groups, inputs_first=layer.transposed)
 
 
 class Source(Protocol):
@@ -190,10 +197,9 @@ class ScoreFile:
     def provenance(self) -> dict[str, Any] | None:
         """The JSON object under the metadata key ``raiw``, if there is one."""
         try:
-            noted = json.loads(self.header.metadata.get("raiw", ""))
-        except (ValueError, RecursionError):
+            return from_metadata(self.header.metadata)
+        except ValueError:
             return None
-        return noted if isinstance(noted, dict) else None
 
     def read(self, tensor: Tensor) -> Scores:
         """Return a tensor without a copy: its values are read from the file when they are used."""
@@ -323,7 +329,7 @@ def _sum_taps(values: Scores, layer: Linear | Conv) -> Scores:
 
     One tap is added after the other, which fixes the rounding on every machine.
     """
-    taps = _by_tap(values, layer)
+    taps = np.moveaxis(by_group(values, layer.groups, inputs_first=layer.transposed), -1, 0)
     total = np.zeros(taps.shape[1:], np.float64)
     never = np.zeros(total.shape, np.bool_)
     forbidding = np.isneginf(values.min())
@@ -334,12 +340,3 @@ def _sum_taps(values: Scores, layer: Linear | Conv) -> Scores:
                 never |= np.isneginf(tap)
     total[never] = -np.inf
     return total.reshape(layer.graph_shape)
-
-
-def _by_tap(values: Scores, layer: Linear | Conv) -> Scores:
-    """View a weight-shaped tensor as ``(taps, groups, out/groups, in/groups)``."""
-    out, n_in = layer.graph_shape
-    if layer.transposed:
-        grouped = values.reshape(layer.groups, n_in, out // layer.groups, layer.taps)
-        return grouped.transpose(3, 0, 2, 1)
-    return values.reshape(layer.groups, out // layer.groups, n_in, layer.taps).transpose(3, 0, 1, 2)

@@ -21,10 +21,10 @@ Degree = Annotated[int, Field(ge=0, strict=True), WHOLE]
 Density = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False, strict=True)]
 Edges = Annotated[int, Field(ge=0, strict=True), WHOLE]
 Parameters = Annotated[int, Field(ge=0, strict=True), WHOLE]
-Kept = Annotated[int, Field(ge=0, le=MAX_M, strict=True), WHOLE]
+EdgesOfM = Annotated[int, Field(ge=0, le=MAX_M, strict=True), WHOLE]
 GroupOutputs = Annotated[int, Field(ge=1, le=1 << 16, strict=True), WHOLE]
 
-Certificate = Literal["quick", "tight"]
+BoundKind = Literal["quick", "tight"]
 """How far the descent of a bound goes."""
 
 LAYER_TARGETS = ("degree", "density", "edges", "n", "dense")
@@ -41,7 +41,7 @@ class Rule(Document):
     """Kept edges over all edges of the layer."""
     edges: Edges | None = None
     """Edges of the layer, all its groups together."""
-    n: Kept | None = None
+    n: EdgesOfM | None = None
     """Edges of each ``m`` consecutive inputs, for the N:M algorithms."""
     dense: Annotated[Literal[True], BeforeValidator(lambda value: value is True)] | None = None
     """Keep every edge."""
@@ -79,7 +79,7 @@ class Craft(Document):
     """Kept edges over all edges, in every layer."""
     edges: Edges | None = None
     """Edges of every layer."""
-    n: Kept | None = None
+    n: EdgesOfM | None = None
     """Edges of each ``m`` consecutive inputs, for the N:M algorithms."""
     m: Annotated[int, Field(ge=1, le=MAX_M, strict=True), WHOLE] = 4
     """The M of the N:M algorithms; it divides the inputs (and outputs) of every sparse layer."""
@@ -121,7 +121,7 @@ class Craft(Document):
             )
         return self
 
-    def certificate(self, algorithm: str) -> Certificate | None:
+    def certificate(self, algorithm: str) -> BoundKind | None:
         """Return the kind of bound that scored masks of an algorithm get, None where they get none.
 
         Only the degree contract on both sides has one.
@@ -131,7 +131,7 @@ class Craft(Document):
         return "tight" if self.certify == "tight" else "quick"
 
 
-class Importance(Document):
+class ImportanceReading(Document):
     """How the attached importance file is read."""
 
     method: Literal["scores", "magnitude"] = "scores"

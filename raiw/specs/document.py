@@ -1,13 +1,24 @@
 """What every raiw document shares: frozen, strict about unknown fields, faults told by pointer."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from collections.abc import Collection, Iterable, Mapping
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
+from raiw.canonical import SHA256
 from raiw.errors import InvalidSpec
 from raiw.names import clipped, nearest
+
+Digest = Annotated[str, Field(pattern=f"^{SHA256}$")]
+"""``sha256:`` and 64 lower-case hex digits."""
 
 UNKNOWN_FIELD = "unknown_field"
 """Type of the fault that names a field no document has."""
@@ -66,6 +77,23 @@ class Document(BaseModel):
             return cls.model_validate(value)
         except ValidationError as error:
             raise invalid_spec(error) from None
+
+    def keyed(self, *, without: Collection[str] = ()) -> dict[str, Any]:
+        """Return what content keys are made of: every field, with the defaults of those left out.
+
+        A default that changes therefore changes the key, as it changes the result. ``without``
+        names the fields that cannot change a bit of what the key is of.
+        """
+        names = [name for name in type(self).model_fields if name not in without]
+        return {name: _keyed(getattr(self, name)) for name in names}
+
+
+def _keyed(value: Any) -> Any:
+    if isinstance(value, Document):
+        return value.keyed()
+    if isinstance(value, list | tuple):
+        return [_keyed(item) for item in value]
+    return value
 
 
 def invalid_spec(error: ValidationError) -> InvalidSpec:

@@ -170,6 +170,15 @@ class Plan:
         """Bytes of the packed masks."""
         return sum(packed_bytes(layer.shape) for layer in self.layers)
 
+    @property
+    def memory_bytes(self) -> int:
+        """Memory that crafting takes at least: all masks, and what the largest layer needs besides.
+
+        Certificates may take some times as much, by 80 bytes an edge.
+        """
+        largest = max((layer.cells for layer in self.layers), default=0)
+        return self.mask_bytes + largest * ALGORITHMS[self.algorithm].cell_bytes
+
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON-serialisable values, layer by layer and in total."""
         return {
@@ -181,6 +190,7 @@ class Plan:
             "dense_weights": self.dense_weights,
             "flops": self.flops,
             "mask_bytes": self.mask_bytes,
+            "memory_bytes": self.memory_bytes,
         }
 
 

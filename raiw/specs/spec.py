@@ -12,12 +12,12 @@ from raiw import catalogue, extras
 from raiw.algorithms import ALGORITHMS, BOUNDS_REVISION
 from raiw.canonical import digest_of_json
 from raiw.errors import InvalidSpec, TooLarge
-from raiw.names import nearest
+from raiw.names import check_name
 from raiw.readers.checkpoints import read_shapes, shapes_of_file, shapes_of_state
 from raiw.readers.documents import read_document
 from raiw.readers.layers import dense_rules
-from raiw.readers.models import layers_of_model
-from raiw.specs.crafting import Craft, Importance
+from raiw.readers.modules import read_module
+from raiw.specs.crafting import Craft, ImportanceReading
 from raiw.specs.document import Document
 from raiw.specs.layers import Layer
 from raiw.specs.limits import AtMost
@@ -44,7 +44,7 @@ class Spec(Document):
     """A network or preset of the catalogue, instead of ``layers``."""
     layers: Annotated[tuple[Layer, ...], AtMost(MAX_LAYERS)] = ()
     craft: Craft = Craft()
-    importance: Importance | None = None
+    importance: ImportanceReading | None = None
     """How the importance file is read; left out, it holds scores."""
 
     @model_validator(mode="before")
@@ -77,12 +77,8 @@ class Spec(Document):
                 )
             seen[layer.name] = index
         algorithm = self.craft.algorithm
-        if algorithm is not None and algorithm not in ALGORITHMS:
-            raise InvalidSpec(
-                f"no algorithm {algorithm!r}{nearest(algorithm, list(ALGORITHMS))}; "
-                f"there are {', '.join(ALGORITHMS)}",
-                pointer="/craft/algorithm",
-            )
+        if algorithm is not None:
+            check_name(algorithm, ALGORITHMS, "algorithm", InvalidSpec, pointer="/craft/algorithm")
         self.plan(scored=True)
         return self
 
@@ -145,7 +141,10 @@ class Spec(Document):
             The model has no such layer or one without a shape yet, does not run on an input of
             that size, or the target does not fit.
         """
-        return cls.of_layers(layers_of_model(model, input_size), craft)
+        layers = [layer.to_document() for layer in read_module(model, input_size)]
+        if not layers:
+            raise InvalidSpec("the model has no linear layer and no convolution")
+        return cls.of_layers(layers, craft)
 
     @classmethod
     def from_state_dict(
@@ -227,7 +226,7 @@ class Spec(Document):
         return cls.parse({"name": name, "layers": layers, "craft": craft | {"rules": rules}})
 
     def canonical(self) -> dict[str, Any]:
-        """Return the document with its defaults left out: what is hashed, stored and sent."""
+        """Return the document with its defaults left out: what is stored and sent."""
         document: dict[str, Any] = self.model_dump(mode="json", exclude_defaults=True)
         return document
 
@@ -271,12 +270,13 @@ class Spec(Document):
     def content_key(self, importance: str | None = None) -> str:
         """Return the key of the result: the same key always means the same bits.
 
-        It covers the canonical spec, the algorithm with its revision, and the digest of the
-        importance file; never the version of the package.
+        It covers every field with its default, the algorithm with its revision, and the digest of
+        the importance file; never the version of the package. Name and notes change no mask, but
+        the mask file repeats them.
         """
         algorithm = ALGORITHMS[self.algorithm(scored=importance is not None)]
         covered: dict[str, Any] = {
-            "spec": self.canonical(),
+            "spec": self.keyed(),
             "algorithm": [algorithm.name, algorithm.revision],
             "importance": importance,
         }
@@ -288,14 +288,8 @@ class Spec(Document):
 def _from_catalogue(value: dict[str, Any]) -> dict[str, Any]:
     """Fill in what a model or preset of the catalogue says; the document's own fields win."""
     name = value["model"]
-    known = catalogue.read(name)
-    if known is None:
-        names = list(catalogue.names())
-        raise InvalidSpec(
-            f"no model {name!r} in the catalogue{nearest(name, names)}; there are "
-            f"{', '.join(names)}",
-            pointer="/model",
-        )
+    check_name(name, catalogue.names(), "model", InvalidSpec, pointer="/model")
+    known = catalogue.read(name) or {}
     if "layers" in value and not _same_layers(value["layers"], known["layers"]):
         raise InvalidSpec(
             f"give model or layers, not both: these are not the layers of {name!r}",

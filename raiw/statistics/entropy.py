@@ -9,8 +9,7 @@ import math
 
 import numpy as np
 
-from raiw.graphs import Degrees
-from raiw.statistics.spectrum import Floats
+from raiw.graphs import Degrees, Floats
 
 
 def von_neumann_entropy(trace: float, edges: int) -> float:

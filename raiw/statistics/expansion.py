@@ -10,9 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
-from raiw.graphs import Graph
+from raiw.graphs import Floats, Graph
 from raiw.statistics.matrix import edge_matrix
-from raiw.statistics.spectrum import Floats
 
 _TOLERANCE = 1e-9
 _RESTARTS = 2000

@@ -4,14 +4,12 @@ They are the same bytes on every machine and stand in the mask file. A grouped l
 for each group, side by side: vertices, edges and components are counted over all groups.
 """
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from raiw import kernels
-from raiw.errors import InvalidInput
 from raiw.graphs import Degrees, Graph
 from raiw.statistics.connectivity import components
 from raiw.statistics.entropy import quadratic_entropy, regularity
@@ -70,14 +68,12 @@ def describe(graph: Graph, groups: int = 1) -> LayerFacts:
     InvalidInput
         The groups do not divide the outputs.
     """
-    parts = list(split_groups(graph, groups))
-    out_degrees = np.empty(graph.shape[0], np.int64)
-    in_degrees = np.empty(groups * graph.shape[1], np.int64)
-    by_group = zip(
-        parts, out_degrees.reshape(groups, -1), in_degrees.reshape(groups, -1), strict=True
-    )
-    for part, outs, ins in by_group:
+    parts = list(graph.split(groups))
+    by_output = np.empty((groups, graph.shape[0] // groups), np.int64)
+    by_input = np.empty((groups, graph.shape[1]), np.int64)
+    for part, outs, ins in zip(parts, by_output, by_input, strict=True):
         kernels.count_degrees(part.bits, graph.shape[1], outs, ins)
+    out_degrees, in_degrees = by_output.reshape(-1), by_input.reshape(-1)
     return LayerFacts(
         shape=graph.shape,
         groups=groups,
@@ -90,18 +86,6 @@ def describe(graph: Graph, groups: int = 1) -> LayerFacts:
         unreached_inputs=int((in_degrees == 0).sum()),
         unreached_outputs=int((out_degrees == 0).sum()),
     )
-
-
-def split_groups(graph: Graph, groups: int) -> Iterator[Graph]:
-    """Yield the graph of each group."""
-    out, n_in = graph.shape
-    if groups < 1 or out % groups:
-        raise InvalidInput(
-            f"{groups} groups do not divide {out} outputs; give the groups of the layer"
-        )
-    rows = out // groups
-    for start in range(0, out, rows):
-        yield Graph((rows, n_in), graph.bits[start : start + rows])
 
 
 def _degree_range(degrees: Degrees) -> DegreeRange:

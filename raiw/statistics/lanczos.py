@@ -19,10 +19,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
-from raiw.graphs import Graph
+from raiw.graphs import Floats, Graph
 from raiw.statistics.entropy import x_log_x
 from raiw.statistics.matrix import edge_matrix
-from raiw.statistics.spectrum import Floats
 
 STEPS = 32
 PROBES = 32

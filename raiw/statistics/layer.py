@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from raiw.graphs import Graph
 from raiw.statistics.entropy import dense_entropy, von_neumann_entropy, x_log_x
-from raiw.statistics.facts import LayerFacts, describe, split_groups
+from raiw.statistics.facts import LayerFacts, describe
 from raiw.statistics.spectrum import eigenproblem_order, laplacian_spectrum
 
 EntropyMethod = Literal["exact", "closed form", "estimate"]
@@ -86,7 +86,7 @@ def measure(
     from raiw.statistics.expansion import spectral_gap  # loads scipy, which `describe` does not
 
     facts = describe(graph, groups)
-    parts = list(split_groups(graph, groups))
+    parts = list(graph.split(groups))
     traces = [_trace(part, exact_order, seed + index) for index, part in enumerate(parts)]
     methods = {trace.method for trace in traces}
     error = math.hypot(*(trace.error for trace in traces)) / max(2 * facts.edges, 1)

@@ -6,9 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from raiw.errors import InvalidInput
-from raiw.graphs import Graph
-from raiw.statistics.facts import split_groups
-from raiw.statistics.spectrum import Floats
+from raiw.graphs import Floats, Graph
 
 
 class PathCounts(NamedTuple):
@@ -52,7 +50,7 @@ def count_paths(layers: Sequence[tuple[Graph, int]]) -> PathCounts:
 def _extend(graph: Graph, groups: int, counts: Floats) -> Floats:
     """Return the counts of paths that go one layer further."""
     inputs = np.split(counts, groups)
-    parts = split_groups(graph, groups)
+    parts = graph.split(groups)
     return np.concatenate(
         [part.to_bool().astype(np.float64) @ own for part, own in zip(parts, inputs, strict=True)]
     )

@@ -24,11 +24,8 @@ full
 """
 
 import numpy as np
-import numpy.typing as npt
 
-from raiw.graphs import Bools, Degrees, Graph
-
-Floats = npt.NDArray[np.float64]
+from raiw.graphs import Bools, Degrees, Floats, Graph
 
 
 def laplacian_spectrum(graph: Graph) -> Floats:

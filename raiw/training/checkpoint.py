@@ -6,7 +6,6 @@ Random numbers need no place: they are drawn from seed and epoch.
 """
 
 import contextlib
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,8 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.optim import SGD
 
-from raiw.canonical import canonical_json
 from raiw.errors import InvalidInput, InvalidTensors, TooLarge
-from raiw.tensors import MAX_HEADER_BYTES, header_end, read_header
+from raiw.tensors import MAX_HEADER_BYTES, from_metadata, header_end, read_header, to_metadata
 from raiw.training.report import Epoch
 
 FILE = "checkpoint.safetensors"
@@ -59,7 +57,7 @@ class Checkpoint:
         """Return the file."""
         epochs = [asdict(epoch) for epoch in self.history]
         document = {"format": FORMAT, "key": self.key, "history": epochs}
-        return bytes(save(self.tensors, {"raiw": canonical_json(document)}))
+        return bytes(save(self.tensors, to_metadata(document)))
 
     def _below(self, prefix: str) -> dict[str, Tensor]:
         return {
@@ -102,7 +100,7 @@ def parse_checkpoint(file: bytes) -> Checkpoint:
 def _document(path: Path, file: bytes) -> dict[str, Any]:
     with contextlib.suppress(InvalidTensors, TooLarge, KeyError, ValueError, TypeError):
         header = read_header(file[: header_end(file)], len(file), max_metadata=MAX_HEADER_BYTES)
-        document: dict[str, Any] = json.loads(header.metadata["raiw"])
+        document = from_metadata(header.metadata)
         if document["format"] == FORMAT:
             return document
     raise InvalidTensors(

@@ -27,7 +27,7 @@ _FEWEST_IMAGES = 2
 """Batch normalisation needs two images in each process; a smaller rest of an epoch is left out."""
 
 
-class Loop:
+class TrainingLoop:
     """A model in training: what one epoch does to it.
 
     Every random draw comes from seed and epoch, so that an epoch is the same whether or not the run

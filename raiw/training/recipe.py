@@ -9,9 +9,10 @@ from raiw.specs.document import WHOLE, Document
 
 REVISION = 1
 """Raised only when the same run would give other numbers."""
+MAX_SEED = (1 << 63) - 1
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
-Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False, strict=True)]
+Rate = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False, strict=True)]
 
 
 class Recipe(Document):
@@ -33,8 +34,8 @@ class Recipe(Document):
     learning_rate_floor: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)] = 5e-4
     halve_every: Annotated[int, Field(ge=1, le=1 << 30, strict=True), WHOLE] = 30
     """Epochs after which the learning rate is halved."""
-    momentum: Share = 0.9
-    weight_decay: Share = 5e-4
+    momentum: Rate = 0.9
+    weight_decay: Rate = 5e-4
     augment: Annotated[bool, Field(strict=True)] = True
     """Pad by 4, crop at random, mirror at random."""
     slimming: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)] = 0.0

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from safetensors.torch import save
 from torch import nn
 
 from raiw.applying.apply import Handle, apply
+from raiw.applying.counts import count
 from raiw.canonical import canonical_json, digest_of_json
 from raiw.errors import InvalidInput
 from raiw.files import write_atomically
@@ -25,16 +26,14 @@ from raiw.training.data.dataset import Dataset
 from raiw.training.data.registry import open_dataset
 from raiw.training.fit import check_fit
 from raiw.training.initial import initialised
-from raiw.training.loop import Loop
+from raiw.training.loop import TrainingLoop
 from raiw.training.memory import memory_watched
-from raiw.training.operations import operations
 from raiw.training.processes import Processes, joined
-from raiw.training.recipe import REVISION, Recipe
+from raiw.training.recipe import MAX_SEED, REVISION, Recipe
 from raiw.training.report import FILE as REPORT
 from raiw.training.report import Epoch, Report
 
 WEIGHTS = "weights.safetensors"
-MAX_SEED = (1 << 63) - 1
 
 OnEpoch = Callable[[Epoch, int], None]
 """Called after every epoch with what it measured and the number of all; in the first process."""
@@ -132,12 +131,13 @@ def train(  # noqa: PLR0913 -- what decides a run
     with joined(device) as processes:
         check_fit(model, name, dataset)
         model.to(processes.device)
+        counts = count(model, chosen, dataset.shape)
         handle = None if chosen is None else apply(model, chosen)
-        loop = Loop(model, dataset, recipe, seed, processes)
+        loop = TrainingLoop(model, dataset, recipe, seed, processes)
         key = _key(model, chosen, dataset, recipe, seed)
         place = None if folder is None else Path(folder)
         history = _run(loop, recipe, key, place, processes, on_epoch)
-        facts = _facts(model, handle, dataset, processes)
+        facts = _facts(handle, dataset, processes)
     report = Report(
         network=name,
         masks=None if chosen is None else chosen.digest,
@@ -146,6 +146,7 @@ def train(  # noqa: PLR0913 -- what decides a run
         accuracy=history[-1].test_accuracy,
         best_accuracy=max(epoch.test_accuracy for epoch in history),
         history=history,
+        **asdict(counts),
         **facts,
     )
     return Trained(model.eval(), report, processes.first)
@@ -158,7 +159,7 @@ def _model(network: str | nn.Module, masks: MaskSet | None, seed: int) -> tuple[
 
 
 def _run(
-    loop: Loop,
+    loop: TrainingLoop,
     recipe: Recipe,
     key: str,
     folder: Path | None,
@@ -178,7 +179,9 @@ def _run(
     return history
 
 
-def _resume(loop: Loop, key: str, folder: Path | None, processes: Processes) -> tuple[Epoch, ...]:
+def _resume(
+    loop: TrainingLoop, key: str, folder: Path | None, processes: Processes
+) -> tuple[Epoch, ...]:
     if folder is None:
         return ()
     if processes.first:
@@ -211,20 +214,12 @@ def _key(
     )
 
 
-def _facts(
-    model: nn.Module, handle: Handle | None, dataset: Dataset, processes: Processes
-) -> dict[str, Any]:
-    counts = {} if handle is None else handle.revived()
-    pruned = {name: count for name, (_, count) in counts.items()}
-    dense = sum(parameter.numel() for parameter in model.parameters() if parameter.dim() > 1)
+def _facts(handle: Handle | None, dataset: Dataset, processes: Processes) -> dict[str, Any]:
+    revived = {} if handle is None else handle.revived()
     return {
         "dataset": dataset.name,
         "dataset_digest": dataset.digest,
-        "weights": dense - sum(pruned.values()),
-        "dense_weights": dense,
-        "flops": operations(model, dataset.shape, pruned),
-        "dense_flops": operations(model, dataset.shape, {}),
-        "mask_violations": sum(revived for revived, _ in counts.values()),
+        "mask_violations": sum(count for count, _ in revived.values()),
         "device": _device_name(processes.device),
         "processes": processes.count,
         "threads": torch.get_num_threads(),

@@ -4,11 +4,13 @@ from typing import Annotated
 
 from fastapi import Body, Depends, Path, Query, Request
 
+from raiw.canonical import SHA256
 from raiw.errors import InvalidInput
+from raiw.jobs.craft import CraftJob
 from raiw.names import nearest
 from service.api.document import JOBS, PLANS, UPLOADS
 from service.contract.masks import UploadRequest
-from service.contract.requests import CraftRequest, JobRequest
+from service.contract.requests import JobRequest
 from service.jobs.services import Services
 
 
@@ -20,14 +22,14 @@ def _services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(_services)]
 
 Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9_]{1,40}$")]
-DigestPath = Annotated[str, Path(pattern=r"^sha256:[0-9a-f]{64}$")]
+DigestPath = Annotated[str, Path(pattern=f"^{SHA256}$")]
 
 PageSize = Annotated[int, Query(ge=1, le=1000, description="Most items of one page.")]
 PageToken = Annotated[
     str, Query(max_length=500, description="``next_page_token`` of the page before.")
 ]
 
-PlanBody = Annotated[CraftRequest, Body(openapi_examples=PLANS)]
+PlanBody = Annotated[CraftJob, Body(openapi_examples=PLANS)]
 JobBody = Annotated[JobRequest, Body(openapi_examples=JOBS)]
 UploadBody = Annotated[UploadRequest, Body(openapi_examples=UPLOADS)]
 

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.responses import JSONResponse
 
+from raiw.canonical import digest_of_hex
 from service.contract.problems import Fault, Problem
 
 Described = dict[Any, Any]
@@ -18,7 +19,7 @@ Described = dict[Any, Any]
 BYTES: Described = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 """Content that is no text."""
 
-_DIGEST = "sha256:" + "0" * 64
+_DIGEST = digest_of_hex("0" * 64)
 _LAYERS = [
     {"name": "fc1", "kind": "linear", "in_features": 784, "out_features": 256},
     {"name": "fc2", "kind": "linear", "in_features": 256, "out_features": 10},

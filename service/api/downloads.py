@@ -9,6 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from raiw.canonical import hex_digits
+
 _RANGE = re.compile(r"bytes=\s*([0-9]{0,18})-([0-9]{0,18})\s*", re.ASCII)
 
 Read = Callable[[int, int], Iterator[bytes]]
@@ -32,7 +34,7 @@ def download(
     HTTPException
         416: the range starts behind the end.
     """
-    hexadecimal = digest.removeprefix("sha256:")
+    hexadecimal = hex_digits(digest)
     etag = f'"{hexadecimal}{part and "/" + part}"'
     headers = {
         "ETag": etag,

@@ -14,12 +14,13 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from raiw import errors
+from raiw.jobs.registry import KINDS
 from raiw.names import clipped
 from raiw.specs.document import fault_pointer
 from raiw.specs.limits import MAX_FAULTS
 from service.contract import errors as service_errors
 from service.contract.problems import Fault, Problem
-from service.contract.requests import KINDS, UNKNOWN_KIND
+from service.contract.requests import UNKNOWN_KIND
 from service.store.database import AWAY
 
 logger = logging.getLogger(__name__)
@@ -33,8 +34,8 @@ STATUS: dict[type[errors.RaiwError], HTTPStatus] = {
     errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
     service_errors.AlreadyEnded: HTTPStatus.CONFLICT,
     service_errors.OffsetMismatch: HTTPStatus.CONFLICT,
+    errors.DiskFull: HTTPStatus.INSUFFICIENT_STORAGE,
     service_errors.InUse: HTTPStatus.CONFLICT,
-    service_errors.NoSpace: HTTPStatus.INSUFFICIENT_STORAGE,
     service_errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """An error has the status of its class, else of the nearest class above it."""
@@ -50,7 +51,7 @@ HTTP_CODES = {
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "unsupported-media-type",
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "range-not-satisfiable",
     HTTPStatus.MISDIRECTED_REQUEST: "misdirected-request",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "internal-error",
+    HTTPStatus.INTERNAL_SERVER_ERROR: service_errors.InternalError.code,
 }
 """Codes of the faults that only HTTP knows."""
 

@@ -1,4 +1,22 @@
-"""Errors only the service can raise; the rest of the tree is :mod:`raiw.errors`."""
+"""Errors only the service can raise; the rest of the tree is :mod:`raiw.errors`.
+
+::
+
+    RaiwError
+    ├── InvalidInput
+    │   ├── InvalidPageToken  a page token of another list, or of nobody
+    │   ├── DigestMismatch    other bytes than were announced
+    │   ├── UnfitDatabase     the database's encoding, or a revision of a newer version
+    │   └── InvalidSettings   a setting is wrong (:mod:`service.settings`)
+    ├── NotFound
+    │   └── Damaged           stored bytes that are not those of their digest any more
+    ├── AlreadyEnded          there is nothing left to cancel
+    ├── InUse                 a job needs it, or it is pinned
+    ├── OffsetMismatch        a part of an upload that does not follow the one before
+    ├── Busy                  the database is locked or away
+    ├── WorkerLost            every attempt at a job ended without a word
+    └── InternalError         a defect of raiw
+"""
 
 from raiw.errors import InvalidInput, NotFound, RaiwError
 
@@ -45,18 +63,25 @@ class OffsetMismatch(RaiwError):
     title = "The part starts at the wrong offset"
 
 
-class NoSpace(RaiwError):
-    """The artifact folder has no room for this."""
-
-    code = "no-space"
-    title = "The disk is full"
-
-
 class Busy(RaiwError):
     """The database is locked or away; trying again later is safe."""
 
     code = "busy"
     title = "The service is busy"
+
+
+class WorkerLost(RaiwError):
+    """Every attempt at a job ended without a word: its worker was killed, or its host."""
+
+    code = "worker-lost"
+    title = "The worker was lost"
+
+
+class InternalError(RaiwError):
+    """A defect of raiw; the log holds its details, which may say anything."""
+
+    code = "internal-error"
+    title = "raiw failed by a defect"
 
 
 class UnfitDatabase(InvalidInput):

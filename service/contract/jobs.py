@@ -2,12 +2,11 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-"""``sha256:`` and 64 lower-case hex digits."""
+from raiw.specs.document import Digest
 
 
 class JobStatus(StrEnum):
@@ -48,14 +47,23 @@ class FileView(View):
     bytes: int
 
 
+def main_file(outcome: dict[str, Any]) -> dict[str, Any]:
+    """Return the file that stands for an outcome, as its kind of job names it.
+
+    Outcomes of raiw 0.1 do not say: it is their first.
+    """
+    files: list[dict[str, Any]] = outcome["files"]
+    return next((file for file in files if file["name"] == outcome.get("main")), files[0])
+
+
 class JobResult(View):
     """What a succeeded job has made."""
 
     digest: Digest
     """Of a craft job the content digest of the masks, ``/v1/masks/{digest}``; else the digest of
-    its first file."""
+    its main file."""
     file_sha256: Digest
-    """Digest of the mask file, or first file: its ETag."""
+    """Digest of the mask file, or main file: its ETag."""
     bytes: int
     files: list[FileView] = []
     """Every file of a job that crafts no masks."""
@@ -171,3 +179,6 @@ class PlanView(View):
     flops: int | None
     """Operations for one input; null where the positions of a layer are unknown."""
     mask_bytes: int
+    memory_bytes: int
+    """Memory that crafting takes at least; jobs that need more than a worker may take are refused,
+    plans never."""

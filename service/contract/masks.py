@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from raiw.specs.document import WHOLE, Document
-from service.contract.jobs import Digest, View
+from raiw.specs.document import WHOLE, Digest, Document
+from service.contract.jobs import View
 
 
 class MasksView(View):

@@ -1,10 +1,11 @@
-"""The body of every error: a problem document of RFC 9457."""
+"""Problem documents: the body of every error (RFC 9457), and what is kept of a job that failed."""
 
 from http import HTTPStatus
 from typing import Any, Self
 
 from pydantic import Field
 
+from raiw.errors import RaiwError
 from service.contract.jobs import View
 
 
@@ -51,3 +52,9 @@ class Problem(View):
             request_id="",
             retryable=status >= HTTPStatus.INTERNAL_SERVER_ERROR,
         )
+
+
+def problem_of(error: RaiwError) -> dict[str, Any]:
+    """Return what is kept of an error with the job that it ended."""
+    problem = {"code": error.code, "title": error.title, "detail": error.message}
+    return problem | ({"pointer": error.pointer} if error.pointer else {})

@@ -1,6 +1,8 @@
-"""The whole agreement with the worker: three task names, each with one string argument."""
+"""The whole agreement with the worker: three tasks with one string each, and one question."""
 
 from enum import StrEnum
+
+from raiw.jobs.registry import JobKind
 
 
 class Task(StrEnum):
@@ -19,3 +21,13 @@ class Queue(StrEnum):
 
     CPU = "raiw.cpu"
     GPU = "raiw.gpu"
+
+
+STANDING = "raiw_standing"
+"""Remote control command; the answer: how many ``processes`` a worker has, and how many of them are
+``stuck``, which means at work and without a sign of life."""
+
+
+def queue_of(kind: JobKind) -> Queue:
+    """Return where jobs of a kind wait."""
+    return Queue[kind.queue.upper()]

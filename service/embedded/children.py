@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from raiw.errors import Unreachable
+from service.settings import harmless_environment
 from service.tether import tied
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class Child:
     command
         Absolute path of a program, and its arguments.
     environment
-        Variables beside those of this process.
+        Variables beside those of this process; its secrets are not handed down.
     grace_seconds
         Time to end by itself after SIGTERM, before its whole process group is killed.
     quiet
@@ -53,7 +54,7 @@ class Child:
     ) -> None:
         self._name = name
         self._command = tied(*command)
-        self._environment = os.environ | (environment or {})
+        self._environment = harmless_environment() | dict(environment or {})
         self._grace_seconds = grace_seconds
         self._quiet = quiet
         self._said: collections.deque[str] = collections.deque(maxlen=_REMEMBERED_LINES)

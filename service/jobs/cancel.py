@@ -11,7 +11,7 @@ from service.store import jobs
 def cancel(services: Services, job_id: str) -> JobSummary:
     """Cancel a queued job at once, or ask the worker of a running one to stop.
 
-    The worker stops after the layer it is at. Canceling twice is the same as once.
+    The worker ends its process within seconds. Canceling twice is the same as once.
 
     Raises
     ------

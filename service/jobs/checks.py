@@ -2,14 +2,17 @@
 
 from sqlalchemy.orm import Session
 
-from raiw.errors import InvalidInput, NotFound
+from raiw.errors import InvalidInput, NotFound, TooLarge
+from raiw.jobs.craft import CraftJob
+from raiw.jobs.document import JobDocument
+from raiw.jobs.train import TrainJob
 from raiw.scores.fit import check_header
 from raiw.specs.spec import Spec
 from raiw.tensors import read_header
-from service.contract.requests import CraftJob, JobRequest, TrainJob
+from service.settings import Settings
 from service.store import blobs, masks, objects
 from service.store.artifacts import Artifacts
-from service.store.tables import Blob, Masks
+from service.store.tables import BlobRow, MasksRow
 
 
 def check_scores(
@@ -29,7 +32,32 @@ def check_scores(
         check_header(read_header(blob.header, file_size=blob.size), spec)
 
 
-def check_request(session: Session, artifacts: Artifacts, request: JobRequest) -> None:
+def check_memory(settings: Settings, request: JobDocument) -> None:
+    """Make sure that the masks which a job asks for can be crafted at all.
+
+    Raises
+    ------
+    TooLarge
+        A worker may not take so much memory.
+    """
+    spec, most = getattr(request, "spec", None), settings.craft_memory_bytes
+    if spec is None or not most:
+        return
+    plan = spec.plan(scored=getattr(request, "importance", None) is not None)
+    if plan.memory_bytes > most:
+        largest = max(plan.layers, key=lambda layer: layer.cells)
+        raise TooLarge(
+            f"crafting takes at least {plan.memory_bytes} bytes of memory, {plan.mask_bytes} of "
+            f"them for the masks, and a worker may take {most} (RAIW_CRAFT_MEMORY_BYTES); the "
+            f"largest layer is {largest.name!r} with {largest.cells} possible edges: ask for fewer "
+            f"or smaller layers in one job",
+            limit=most,
+            memory_bytes=plan.memory_bytes,
+            mask_bytes=plan.mask_bytes,
+        )
+
+
+def check_request(session: Session, artifacts: Artifacts, request: JobDocument) -> None:
     """Make sure that a job's uploads and masks are there and fit, as far as headers tell.
 
     They stay at least until the transaction ends.
@@ -46,6 +74,8 @@ def check_request(session: Session, artifacts: Artifacts, request: JobRequest) -
         return
     for pointer, digest in request.uploads.items():
         _blob(session, artifacts, digest, pointer)
+    for pointer, digest in request.stored_masks.items():
+        _masks(session, artifacts, digest, pointer)
     if isinstance(request, TrainJob):
         _check_training(session, artifacts, request)
 
@@ -56,13 +86,7 @@ def _check_training(session: Session, artifacts: Artifacts, request: TrainJob) -
         shapes = {layer.name: layer.graph_shape for layer in request.spec.layers}
         _check_layers(request.network, shapes, "/spec")
     if request.masks is not None:
-        objects.hold(session, request.masks)
-        found = masks.stored(session, artifacts, request.masks)
-        if found is None:
-            raise NotFound(
-                f"no masks {request.masks} are stored: craft them first, or give their spec",
-                pointer="/masks",
-            )
+        found = _masks(session, artifacts, request.masks, "/masks")
         _check_layers(request.network, _shapes(found), "/masks")
 
 
@@ -78,11 +102,21 @@ def _check_layers(network: str, shapes: dict[str, tuple[int, int]], pointer: str
             )
 
 
-def _shapes(found: Masks) -> dict[str, tuple[int, int]]:
+def _shapes(found: MasksRow) -> dict[str, tuple[int, int]]:
     return {layer["name"]: tuple(layer["facts"]["shape"]) for layer in found.document["layers"]}
 
 
-def _blob(session: Session, artifacts: Artifacts, digest: str, pointer: str) -> Blob:
+def _masks(session: Session, artifacts: Artifacts, digest: str, pointer: str) -> MasksRow:
+    objects.hold(session, digest)
+    found = masks.stored(session, artifacts, digest)
+    if found is None:
+        raise NotFound(
+            f"no masks {digest} are stored: craft them first, or give their spec", pointer=pointer
+        )
+    return found
+
+
+def _blob(session: Session, artifacts: Artifacts, digest: str, pointer: str) -> BlobRow:
     objects.hold(session, digest)
     blob = blobs.stored(session, artifacts, digest)
     if blob is None:

@@ -10,6 +10,7 @@ for a while and is neither claimed nor held by the broker, it has lost.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
@@ -21,7 +22,7 @@ from service.jobs.housekeeping import keep_house
 from service.jobs.queue import Broker
 from service.jobs.services import Services
 from service.store import duties, outbox, recovery
-from service.store.tables import Outbox
+from service.store.tables import OutboxRow
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,10 @@ WINDOW = 100
 """Most messages of a queue that the broker is given before workers have fetched some."""
 _HOLD = timedelta(seconds=15)
 _BACKOFF = timedelta(seconds=1)
+_ABSENCE_SECONDS = 5.0
+"""A database that no sweep has reached for so long was away for workers too."""
+_RENEWAL_SECONDS = 5.0
+"""Time in which workers renew their leases once it is back."""
 _SHORTEST_PAUSE_SECONDS = 0.02
 _HOUSEKEEPING_ROUNDS = 60
 
@@ -90,6 +95,7 @@ class Janitor:
         self._broker = broker
         settings = services.settings
         pace = settings.janitor_seconds
+        self._swept = self._patient_until = time.monotonic()
         self._relay = Loop(self.relay, pace)
         self._loops = [
             self._relay,
@@ -127,15 +133,24 @@ class Janitor:
         """Expire queued jobs, and take jobs from workers that fell silent; whether more may be."""
         database = self._services.database
         with database.read() as session:
-            if not recovery.is_overdue(session, database.now(session)):
-                return False
+            overdue = recovery.is_overdue(session, database.now(session))
+        patient = self._is_patient()
+        if not overdue:
+            return False
         with database.write() as session:
             now = database.now(session)
             expired = recovery.expire_queued(session, now)
-            lost = recovery.reap(session, now, _BACKOFF)
+            lost = 0 if patient else recovery.reap(session, now, _BACKOFF)
         if lost:
             logger.warning("%d jobs lost their worker", lost)
         return recovery.BATCH in (expired, lost)
+
+    def _is_patient(self) -> bool:
+        """Whether the database was away just now, so that nobody could renew a lease."""
+        before, self._swept = self._swept, time.monotonic()
+        if self._swept - before > self._services.settings.janitor_seconds + _ABSENCE_SECONDS:
+            self._patient_until = self._swept + _RENEWAL_SECONDS
+        return self._swept < self._patient_until
 
     def recover(self) -> bool:
         """Publish again what the broker has lost; whether more may be."""
@@ -166,7 +181,7 @@ class Janitor:
             self._record(messages[:published], messages[published:])
         return len(messages) == room
 
-    def _record(self, published: Sequence[Outbox], refused: Sequence[Outbox]) -> None:
+    def _record(self, published: Sequence[OutboxRow], refused: Sequence[OutboxRow]) -> None:
         database = self._services.database
         with database.write() as session:
             now = database.now(session)

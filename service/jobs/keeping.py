@@ -12,7 +12,7 @@ from service.jobs.services import Services
 from service.store import blobs, jobs, masks, objects, units
 from service.store.artifacts import Artifacts
 from service.store.objects import KeptTable
-from service.store.tables import Blob, Masks
+from service.store.tables import BlobRow, MasksRow
 
 _MOST_EXPIRED = 1000
 """Objects of a kind removed in one go."""
@@ -25,14 +25,14 @@ class Kind:
     name: str
     url: str
     table: KeptTable
-    find: Callable[[Session, Artifacts, str], Blob | Masks | None]
+    find: Callable[[Session, Artifacts, str], BlobRow | MasksRow | None]
     """Return one that is there."""
     remove: Callable[[Session, str, datetime], str | None]
     """Remove the rows of one; return the file to discard after the commit."""
 
 
-BLOBS = Kind("blob", "/v1/blobs", Blob, blobs.stored, blobs.remove)
-MASKS = Kind("masks", "/v1/masks", Masks, masks.stored, masks.remove)
+BLOBS = Kind("blob", "/v1/blobs", BlobRow, blobs.stored, blobs.remove)
+MASKS = Kind("masks", "/v1/masks", MasksRow, masks.stored, masks.remove)
 
 
 def note_use(services: Services, kind: Kind, digest: str, used_at: datetime | None) -> None:
@@ -68,7 +68,7 @@ def remove(services: Services, kind: Kind, digest: str) -> None:
     _discard(services, file)
 
 
-def remove_damaged_masks(services: Services, row: Masks) -> None:
+def remove_damaged_masks(services: Services, row: MasksRow) -> None:
     """Remove masks whose bytes were read and are not theirs, unless they were made anew since."""
     with services.database.write() as session:
         objects.seize(session, row.digest)
@@ -99,7 +99,7 @@ def make_room(services: Services, size: int) -> None:
 
     Raises
     ------
-    NoSpace
+    DiskFull
         The disk would fall below its floor.
     """
     if size > services.artifacts.free_bytes():

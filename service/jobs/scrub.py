@@ -14,9 +14,9 @@ from service.jobs.keeping import remove_damaged_masks
 from service.jobs.services import Services
 from service.store import blobs, masks, objects, units
 from service.store.artifacts import State
-from service.store.tables import Blob, Masks, Outcome, Unit
+from service.store.tables import BlobRow, MasksRow, OutcomeRow, UnitRow
 
-OnProgress = Callable[[int, str], None]
+OnScrubbed = Callable[[int, str], None]
 """Told how many objects have been looked at, and which was the last."""
 
 _AT_A_TIME = 50
@@ -37,7 +37,7 @@ class Finding:
 
 
 @dataclass(slots=True)
-class Report:
+class ScrubReport:
     """What scrubbing has seen."""
 
     dry_run: bool
@@ -69,17 +69,19 @@ class Report:
 def count(services: Services) -> int:
     """Return how many objects rows promise."""
     with services.database.read() as session:
-        return sum(objects.count(session, table) for table in (Blob, Masks, Unit, Outcome))
+        return sum(
+            objects.count(session, table) for table in (BlobRow, MasksRow, UnitRow, OutcomeRow)
+        )
 
 
-def scrub(services: Services, *, dry_run: bool, on_progress: OnProgress) -> Report:
+def scrub(services: Services, *, dry_run: bool, on_progress: OnScrubbed) -> ScrubReport:
     """Look at every blob, set of masks, unit, result and file; heal what can be healed.
 
     Masks, units and results that are lost are forgotten, so that they are made anew when somebody
     asks for them, and files that no row names are removed. An upload that is lost can only be sent
     again. With ``dry_run`` nothing is changed.
     """
-    report = Report(dry_run)
+    report = ScrubReport(dry_run)
     for look in (_blobs, _masks, _units, _results, _orphans):
         for name, size, finding in look(services, dry_run=dry_run):
             report.objects += 1
@@ -89,12 +91,12 @@ def scrub(services: Services, *, dry_run: bool, on_progress: OnProgress) -> Repo
     return report
 
 
-Look = Iterator[tuple[str, int, Finding | None]]
+Findings = Iterator[tuple[str, int, Finding | None]]
 """Name and size of every object of a kind, and what is wrong with it."""
 
 
-def _blobs(services: Services, *, dry_run: bool) -> Look:
-    for blob in objects.every(services.database, Blob, _AT_A_TIME):
+def _blobs(services: Services, *, dry_run: bool) -> Findings:
+    for blob in objects.every(services.database, BlobRow, _AT_A_TIME):
         finding, state = None, _state(services, blob.digest, dry_run=dry_run)
         if state is not State.SOUND:
             finding = _lost_blob(services, blob.digest, state, dry_run=dry_run)
@@ -114,8 +116,8 @@ def _lost_blob(services: Services, digest: str, state: State, *, dry_run: bool) 
     return Finding("blob", digest, state, f"PUT {url} again, or DELETE it", healed=False)
 
 
-def _masks(services: Services, *, dry_run: bool) -> Look:
-    for row in objects.every(services.database, Masks, _AT_A_TIME):
+def _masks(services: Services, *, dry_run: bool) -> Findings:
+    for row in objects.every(services.database, MasksRow, _AT_A_TIME):
         if row.removed_at is not None:
             continue
         finding, state = None, masks.inspect(services.database, services.artifacts, row)
@@ -126,8 +128,8 @@ def _masks(services: Services, *, dry_run: bool) -> Look:
         yield row.digest, row.size, finding
 
 
-def _units(services: Services, *, dry_run: bool) -> Look:
-    for unit in objects.every(services.database, Unit, _AT_A_TIME):
+def _units(services: Services, *, dry_run: bool) -> Findings:
+    for unit in objects.every(services.database, UnitRow, _AT_A_TIME):
         if unit.artifact is None:
             continue
         finding, state = None, _state(services, unit.artifact, dry_run=dry_run)
@@ -140,9 +142,9 @@ def _units(services: Services, *, dry_run: bool) -> Look:
         yield unit.key, services.artifacts.size(unit.artifact), finding
 
 
-def _results(services: Services, *, dry_run: bool) -> Look:
+def _results(services: Services, *, dry_run: bool) -> Findings:
     """Look for results whose files are not even known; those of lost files went with these."""
-    for outcome in objects.every(services.database, Outcome, _AT_A_TIME):
+    for outcome in objects.every(services.database, OutcomeRow, _AT_A_TIME):
         finding, key = None, outcome.content_key
         with services.database.write() as session:
             files = [file["digest"] for file in outcome.document["files"]]
@@ -153,7 +155,7 @@ def _results(services: Services, *, dry_run: bool) -> Look:
         yield key, 0, finding
 
 
-def _orphans(services: Services, *, dry_run: bool) -> Look:
+def _orphans(services: Services, *, dry_run: bool) -> Findings:
     for digest in orphans(services):
         size = services.artifacts.size(digest)
         if dry_run or objects.discard(services.database, services.artifacts, digest):

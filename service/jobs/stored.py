@@ -13,7 +13,7 @@ from service.jobs.keeping import MASKS, note_use, remove_damaged_masks
 from service.jobs.services import Services
 from service.store import masks, outbox
 from service.store.artifacts import State
-from service.store.tables import Masks
+from service.store.tables import MasksRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class StoredFile:
     """A mask file that can be read piece by piece."""
 
     services: Services
-    row: Masks
+    row: MasksRow
 
     def read(self, start: int, stop: int) -> Iterator[bytes]:
         """Yield the bytes from ``start`` to ``stop``."""
@@ -104,7 +104,7 @@ def get_statistics(services: Services, digest: str) -> StatisticsView:
     return StatisticsView(digest=digest, statistics=row.statistics)
 
 
-def get_layer(row: Masks, name: str) -> dict[str, Any]:
+def get_layer(row: MasksRow, name: str) -> dict[str, Any]:
     """Return the certificate of one layer, with its statistics once they are measured.
 
     Raises

@@ -8,20 +8,25 @@ from typing import Any, Literal
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from raiw.errors import InvalidInput
+from raiw.errors import DiskFull, InvalidInput
+from raiw.jobs.craft import CraftJob
+from raiw.jobs.document import JobDocument
+from raiw.jobs.registry import KINDS
 from raiw.specs.layers import packed_bytes
-from service.contract.errors import Busy, NoSpace
-from service.contract.jobs import JobStatus, JobSummary, PlanView
-from service.contract.requests import CraftJob, CraftRequest, JobRequest
-from service.jobs.checks import check_request, check_scores
+from service.contract.errors import Busy
+from service.contract.jobs import JobStatus, JobSummary, PlanView, main_file
+from service.contract.requests import JobRequest
+from service.contract.tasks import queue_of
+from service.jobs.asked import stored_form
+from service.jobs.checks import check_memory, check_request, check_scores
 from service.jobs.keeping import remove_expired
 from service.jobs.services import Services
 from service.jobs.views import job_summary, plan_view
 from service.logs import request_id
-from service.store import blobs, jobs, masks, objects, requests
+from service.store import blobs, jobs, masks, objects, requests, results
 from service.store.artifacts import Artifacts
 from service.store.requests import Packed
-from service.store.tables import Blob, Job, Masks
+from service.store.tables import BlobRow, JobRow, MasksRow
 
 Outcome = Literal["hit", "joined", "created"]
 _RACES = 5
@@ -35,10 +40,10 @@ class Submission:
     outcome: Outcome
 
 
-def plan(services: Services, request: CraftRequest) -> PlanView:
+def plan(services: Services, request: CraftJob) -> PlanView:
     """Say what a job would build; nothing is stored."""
     planned = request.spec.plan(scored=request.importance is not None)
-    key = request.spec.content_key(request.importance)
+    key = request.content_key()
     with services.database.read() as session:
         check_scores(session, services.artifacts, request.spec, request.importance)
         stored = _find_masks(session, services.artifacts, key) is not None
@@ -53,24 +58,26 @@ def submit(services: Services, request: JobRequest) -> Submission:
     Raises
     ------
     InvalidInput
-        The request cannot be carried out.
+        The request cannot be carried out, or needs more memory than a worker may take (TooLarge).
     NotFound
         What it refers to is not stored.
-    NoSpace
+    DiskFull
         What it makes would not fit on the disk.
     """
-    key = request.content_key()
-    packed = Packed.of(_asked_for(request))  # takes long, so before others wait for us
+    document = request.document()
+    check_memory(services.settings, document)
+    key = document.content_key()
+    packed = Packed.of(stored_form(document))  # takes long, so before others wait for us
     expired_removed = False
     for _ in range(_RACES):
         try:
             with services.database.write() as session:
-                check_request(session, services.artifacts, request)
+                check_request(session, services.artifacts, document)
                 job_id, outcome = _get_or_create(services, session, request, key, packed)
                 shown = jobs.show(session, job_id)
         except IntegrityError:
             continue  # another server inserted the same key first: look again and join it
-        except NoSpace:
+        except DiskFull:
             if expired_removed:
                 raise
             remove_expired(services)
@@ -86,9 +93,9 @@ def submit(services: Services, request: JobRequest) -> Submission:
 def _get_or_create(
     services: Services, session: Session, request: JobRequest, key: str, packed: Packed
 ) -> tuple[str, Outcome]:
-    now = services.database.now(session)
-    made = _made(session, services.artifacts, request, key)
-    _note_use(session, request, made, now)
+    now, document = services.database.now(session), request.document()
+    made = _made(session, services.artifacts, document, key)
+    _note_use(session, document, made, now)
     job = jobs.find_succeeded(session, key) if made else jobs.find_active(session, key)
     if job is not None:
         if not made:
@@ -96,7 +103,7 @@ def _get_or_create(
         return job.id, "hit" if made else "joined"
     if not made:
         _check_deadline(request.deadline_at, now)
-        services.artifacts.require_space(_disk_bytes(services, request))
+        services.artifacts.require_space(_disk_bytes(services, document))
     job = _new_job(services, request, key, requests.add(session, packed), now)
     if made:
         return _succeeded(session, job, made, now).id, "hit"
@@ -120,22 +127,24 @@ def _check_deadline(deadline: datetime | None, now: datetime) -> None:
         )
 
 
-def _made(session: Session, artifacts: Artifacts, request: JobRequest, key: str) -> dict[str, Any]:
+def _made(
+    session: Session, artifacts: Artifacts, document: JobDocument, key: str
+) -> dict[str, Any]:
     """Return the columns in which a job keeps what is stored under a key; empty if nothing is.
 
     What a row promises and the store has not is not stored: it is made anew.
     """
-    if isinstance(request, CraftJob):
+    if isinstance(document, CraftJob):
         found = _find_masks(session, artifacts, key)
         return {"mask_digest": found.digest} if found else {}
-    outcome = jobs.find_outcome(session, key)
+    outcome = results.find_outcome(session, key)
     if outcome and all(blobs.stored(session, artifacts, digest) for digest in _files(outcome)):
         return {"outcome": outcome}
     return {}
 
 
-def _find_masks(session: Session, artifacts: Artifacts, key: str) -> Masks | None:
-    digest = jobs.find_result(session, key)
+def _find_masks(session: Session, artifacts: Artifacts, key: str) -> MasksRow | None:
+    digest = results.find_result(session, key)
     return masks.stored(session, artifacts, digest) if digest else None
 
 
@@ -143,39 +152,27 @@ def _files(outcome: dict[str, Any]) -> list[str]:
     return [file["digest"] for file in outcome["files"]]
 
 
-def _uploads(request: JobRequest) -> list[str]:
-    """Return the digests of the uploads that a request names."""
-    given = [getattr(request, "importance", None), *getattr(request, "uploads", {}).values()]
-    return sorted({digest for digest in given if digest})
-
-
-def _masks(request: JobRequest) -> list[str]:
-    """Return the digests of the stored masks that a request names."""
-    digest = getattr(request, "masks", None)
-    return [digest] if digest else []
-
-
-def _note_use(session: Session, request: JobRequest, made: dict[str, Any], now: datetime) -> None:
-    """Note that what a request names, and what it gets, is used."""
+def _note_use(session: Session, document: JobDocument, made: dict[str, Any], now: datetime) -> None:
+    """Note that what a document names, and what it gets, is used."""
     files = _files(made["outcome"]) if "outcome" in made else []
     crafted = [made["mask_digest"]] if "mask_digest" in made else []
-    objects.use(session, Blob, [*_uploads(request), *files], now)
-    objects.use(session, Masks, [*_masks(request), *crafted], now)
+    objects.use(session, BlobRow, [*document.uploads.values(), *files], now)
+    objects.use(session, MasksRow, [*document.stored_masks.values(), *crafted], now)
 
 
-def _disk_bytes(services: Services, request: JobRequest) -> int:
+def _disk_bytes(services: Services, document: JobDocument) -> int:
     """Return what a craft job writes: its masks, and once more where workers share them.
 
     What other jobs write is not known before; they need a disk above its floor.
     """
-    if not isinstance(request, CraftJob):
+    if not isinstance(document, CraftJob):
         return 0
-    shapes = [layer.graph_shape for layer in request.spec.layers]
+    shapes = [layer.graph_shape for layer in document.spec.layers]
     shared = sum(map(math.prod, shapes)) > services.settings.unit_cells
     return (1 + shared) * sum(map(packed_bytes, shapes))
 
 
-def _succeeded(session: Session, job: Job, made: dict[str, Any], now: datetime) -> Job:
+def _succeeded(session: Session, job: JobRow, made: dict[str, Any], now: datetime) -> JobRow:
     """Record a job whose result was there before it."""
     job.status, job.phase, job.completed = JobStatus.SUCCEEDED, "done", job.total
     job.finished_at = now
@@ -183,40 +180,39 @@ def _succeeded(session: Session, job: Job, made: dict[str, Any], now: datetime) 
         setattr(job, column, value)
     session.add(job)
     session.flush()
-    digest = job.mask_digest or made["outcome"]["files"][0]["digest"]
+    digest = job.mask_digest or main_file(made["outcome"])["digest"]
     jobs.add_event(session, job.id, "status", {"status": job.status, "digest": digest}, now)
     return job
 
 
-def _asked_for(request: JobRequest) -> dict[str, Any]:
-    return request.spec.canonical() if isinstance(request, CraftJob) else request.task()
-
-
-def _name(request: JobRequest) -> str:
+def _name(document: JobDocument) -> str:
     """Return what lists call a job, without what a terminal or database takes for a command."""
-    name = request.spec.name if isinstance(request, CraftJob) else request.network
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
+    return "".join(one if one.isprintable() else "\ufffd" for one in document.subject)
 
 
-def _new_job(services: Services, request: JobRequest, key: str, digest: str, now: datetime) -> Job:
-    return Job(
+def _new_job(
+    services: Services, request: JobRequest, key: str, digest: str, now: datetime
+) -> JobRow:
+    document = request.document()
+    needs = dict.fromkeys([*document.uploads.values(), *document.stored_masks.values()])
+    return JobRow(
         id=jobs.new_job_id(),
         kind=request.kind,
         status=JobStatus.QUEUED,
         content_key=key,
-        name=_name(request),
+        name=_name(document),
         request=digest,
-        importance=getattr(request, "importance", None),
-        needs=" ".join([*_uploads(request), *_masks(request)]),
-        algorithm=request.algorithm,
+        importance=getattr(document, "importance", None),
+        needs=" ".join(needs),
+        algorithm=document.algorithm,
         note=request.metadata,
-        queue=request.queue,
+        queue=queue_of(KINDS[request.kind]),
         timeout_seconds=request.timeout_seconds or services.settings.job_timeout_seconds,
         max_attempts=services.settings.max_attempts,
         attempt=0,
         phase="queued",
         completed=0,
-        total=request.total,
+        total=document.total,
         events=0,
         created_at=now,
         run_after=now,

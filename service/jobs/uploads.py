@@ -22,7 +22,7 @@ from service.jobs.keeping import BLOBS, make_room, note_use
 from service.jobs.services import Services
 from service.store import blobs
 from service.store.artifacts import Staged
-from service.store.tables import Blob, Upload
+from service.store.tables import BlobRow, UploadRow
 
 PART_BYTES = 64 << 20
 """Most bytes of one part: what a crash of the server can cost an upload."""
@@ -102,7 +102,7 @@ def receive_blob(services: Services, digest: str, size: int) -> Receiving[BlobVi
     ------
     InvalidTensors, TooLarge, DigestMismatch
         The bytes are not an acceptable safetensors file, or not the ones announced.
-    NoSpace
+    DiskFull
         They do not fit on the disk.
     """
     _check_size(services, size)
@@ -119,14 +119,14 @@ def begin(services: Services, request: UploadRequest) -> UploadView:
 
     Raises
     ------
-    TooLarge, NoSpace
+    TooLarge, DiskFull
         So many bytes are not taken.
     """
     _check_size(services, request.bytes)
     make_room(services, request.bytes)
     with services.database.write() as session:
         now = services.database.now(session)
-        upload = Upload(
+        upload = UploadRow(
             id=f"upload_{secrets.token_hex(12)}",
             digest=request.digest,
             size=request.bytes,
@@ -173,7 +173,7 @@ def receive_part(services: Services, upload_id: str, offset: int) -> Receiving[U
         The part starts elsewhere than the upload stands, or another part is being written.
     InvalidTensors, TooLarge, DigestMismatch
         The bytes are not an acceptable safetensors file, or not the ones announced.
-    NoSpace
+    DiskFull
         They do not fit on the disk.
     """
     get_upload(services, upload_id)  # unknown: no file is made
@@ -308,18 +308,18 @@ def _store(services: Services, receiver: _Receiver) -> BlobView:
     staged.keep(digest)
     with services.database.write() as session:
         now = services.database.now(session)
-        blob = Blob(digest=digest, size=receiver.size, header=receiver.header)
+        blob = BlobRow(digest=digest, size=receiver.size, header=receiver.header)
         blob.created_at = blob.used_at = now
         added = blobs.add(session, services.artifacts, blob, lambda: staged.keep(digest))
         return _blob_view(added)
 
 
-def _offset(services: Services, upload: Upload) -> int:
+def _offset(services: Services, upload: UploadRow) -> int:
     """Return what the row vouches for, or less if the disk has lost some."""
     return min(upload.received, services.artifacts.received(upload.id))
 
 
-def _find(session: Session, upload_id: str) -> Upload:
+def _find(session: Session, upload_id: str) -> UploadRow:
     upload = blobs.find_upload(session, upload_id)
     if upload is None:
         raise NotFound(f"no upload {upload_id!r}: begin again with POST /v1/uploads")
@@ -334,7 +334,7 @@ def _check_size(services: Services, size: int) -> None:
         )
 
 
-def _blob_view(blob: Blob) -> BlobView:
+def _blob_view(blob: BlobRow) -> BlobView:
     return BlobView(
         digest=blob.digest,
         bytes=blob.size,

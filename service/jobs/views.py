@@ -11,9 +11,10 @@ from service.contract.jobs import (
     JobUrls,
     PlanView,
     Progress,
+    main_file,
 )
 from service.store.jobs import Shown
-from service.store.tables import JobEvent
+from service.store.tables import JobEventRow
 
 
 def job_summary(shown: Shown) -> JobSummary:
@@ -59,17 +60,17 @@ def _result(shown: Shown) -> JobResult | None:
         return JobResult(digest=digest, file_sha256=shown.file_sha256, bytes=shown.bytes)
     if shown.outcome is None:
         return None
-    files = [FileView.model_validate(file) for file in shown.outcome["files"]]
+    main = main_file(shown.outcome)
     return JobResult(
-        digest=files[0].digest,
-        file_sha256=files[0].digest,
-        bytes=files[0].bytes,
-        files=files,
+        digest=main["digest"],
+        file_sha256=main["digest"],
+        bytes=main["bytes"],
+        files=[FileView.model_validate(file) for file in shown.outcome["files"]],
         report=shown.outcome["report"],
     )
 
 
-def event_view(event: JobEvent) -> EventView:
+def event_view(event: JobEventRow) -> EventView:
     """Show an event."""
     return EventView.model_validate(
         {

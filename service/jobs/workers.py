@@ -1,9 +1,10 @@
 """How one knows that workers are there, or could be."""
 
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from raiw.errors import Unreachable
-from service.contract.tasks import Queue
+from service.contract.tasks import STANDING, Queue
 from service.jobs.queue import celery_app
 from service.settings import Settings
 
@@ -14,24 +15,36 @@ _NO_QUEUE = "raiw.none"
 """A queue that nobody fills."""
 
 
-def answering(settings: Settings, *, timeout: float, host: str | None = None) -> bool:
-    """Whether a worker (of that host) answers over the broker within ``timeout`` seconds.
+def standing(settings: Settings, host: str, *, timeout: float) -> str:
+    """Return how the workers of a host are, in words.
 
     Raises
     ------
     Unreachable
-        The broker does not answer.
+        None answers over the broker within ``timeout`` seconds, the broker does not, or processes
+        of a worker hang.
     """
     app = celery_app(settings)
     try:
-        first = {"limit": 1} if host is None else {}
-        replies = app.control.broadcast("ping", reply=True, timeout=timeout, **first) or []
-    except OperationalError as error:
-        raise Unreachable(f"the broker does not answer: {error}") from None
+        replies = app.control.broadcast(STANDING, reply=True, timeout=timeout) or []
+    except (OperationalError, RedisError) as error:
+        raise Unreachable(f"the broker does not answer, or not to this worker: {error}") from None
     finally:
         app.close()
-    names = [name for reply in replies for name in reply]
-    return any(host is None or name.endswith(f"@{host}") for name in names)
+    found = [
+        answer
+        for reply in replies
+        for name, answer in reply.items()
+        if name.endswith(f"@{host}") and "processes" in answer
+    ]
+    if not found:
+        raise Unreachable(f"no worker of {host} answered within {timeout:g} s")
+    stuck, processes = (sum(answer[name] for answer in found) for name in ("stuck", "processes"))
+    if stuck:
+        raise Unreachable(
+            f"{stuck} of the {processes} processes that work on {host} hang: restart the worker"
+        )
+    return f"a worker of {host} answers"
 
 
 def try_broker(settings: Settings) -> None:

@@ -27,9 +27,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from raiw.canonical import CHUNK_BYTES, digest_of, digest_of_chunks, digest_of_file
-from raiw.errors import NotFound
-from service.contract.errors import Busy, Damaged, NoSpace
+from raiw.canonical import (
+    CHUNK_BYTES,
+    digest_of,
+    digest_of_chunks,
+    digest_of_file,
+    digest_of_hash,
+    digest_of_hex,
+    hex_digits,
+)
+from raiw.errors import DiskFull, NotFound
+from service.contract.errors import Busy, Damaged
 from service.store.sound import Sound
 
 logger = logging.getLogger(__name__)
@@ -68,7 +76,7 @@ class Artifacts:
 
     def path(self, digest: str) -> Path:
         """Return where the file of a digest is, or would be."""
-        hexadecimal = digest.removeprefix("sha256:")
+        hexadecimal = hex_digits(digest)
         return self._root / "sha256" / hexadecimal[:2] / hexadecimal[2:4] / hexadecimal
 
     def has(self, digest: str, size: int | None = None) -> bool:
@@ -115,7 +123,7 @@ class Artifacts:
         What has another name than a digest is none of ours.
         """
         for path in self._root.glob(f"sha256/{folder}/*/*"):
-            digest = f"sha256:{path.name}"
+            digest = digest_of_hex(path.name)
             with contextlib.suppress(FileNotFoundError):
                 if path == self.path(digest) and len(path.name) == _HEX_DIGITS:
                     yield digest, time.time() - path.stat().st_mtime
@@ -199,7 +207,7 @@ class Artifacts:
 
         Raises
         ------
-        NoSpace
+        DiskFull
             The disk would fall below its floor.
         """
         self.require_space(size)
@@ -244,12 +252,12 @@ class Artifacts:
 
         Raises
         ------
-        NoSpace
+        DiskFull
             The disk would fall below its floor.
         """
         free = self.free_bytes()
         if size > free:
-            raise NoSpace(
+            raise DiskFull(
                 f"{size} bytes do not fit: the artifact folder's disk has {max(free, 0)} bytes "
                 f"above the {self._min_free_bytes} that stay free; ask the operator for room",
                 free_bytes=max(free, 0),
@@ -281,7 +289,7 @@ class Artifacts:
                 logger.error("the file %s was damaged on the disk and is set aside", digest)
 
     def _run(self, content_key: str) -> Path:
-        return self._root / "runs" / content_key.removeprefix("sha256:")
+        return self._root / "runs" / hex_digits(content_key)
 
     def _partial(self, name: str) -> Path:
         return self._root / "partial" / name
@@ -292,7 +300,7 @@ class Staged:
 
     def __init__(self, artifacts: Artifacts, path: Path, *, lasting: bool = False) -> None:
         self._artifacts = artifacts
-        self._path = path
+        self.path = path
         self._lasting = lasting
         self._sha256 = hashlib.sha256()
         self._hashed = 0
@@ -315,7 +323,7 @@ class Staged:
         traceback: TracebackType | None,
     ) -> None:
         if not self._lasting:
-            self._path.unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
         os.close(self._file)
 
     def write(self, data: bytes) -> None:
@@ -323,7 +331,7 @@ class Staged:
 
         Raises
         ------
-        NoSpace
+        DiskFull
             The disk is full.
         """
         if self._hashed == self.size:
@@ -335,7 +343,7 @@ class Staged:
                 written = os.pwrite(self._file, view, self.size)
             except OSError as error:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    raise NoSpace("the artifact folder's disk is full") from None
+                    raise DiskFull("the artifact folder's disk is full") from None
                 raise
             view = view[written:]
             self.size += written
@@ -356,7 +364,7 @@ class Staged:
     def digest(self) -> str:
         """Return the digest of all bytes; those of earlier requests are read again for it."""
         if self._hashed == self.size:
-            return f"sha256:{self._sha256.hexdigest()}"
+            return digest_of_hash(self._sha256)
         starts = range(0, self.size, CHUNK_BYTES)
         return digest_of_chunks(os.pread(self._file, CHUNK_BYTES, start) for start in starts)
 
@@ -373,7 +381,7 @@ class Staged:
         """
         self.flush()
         try:
-            self._artifacts.link(self._path, digest)
+            self._artifacts.link(self.path, digest)
         except FileNotFoundError:
             raise NotFound("the upload was given up meanwhile: begin again") from None
 

@@ -9,21 +9,23 @@ from sqlalchemy.orm import Session
 
 from service.store import objects
 from service.store.artifacts import Artifacts
-from service.store.tables import Blob, Outcome, Upload
+from service.store.tables import BlobRow, OutcomeRow, UploadRow
 
 
-def find(session: Session, digest: str) -> Blob | None:
+def find(session: Session, digest: str) -> BlobRow | None:
     """Return what is known of a blob, whether or not its file is there."""
-    return session.get(Blob, digest)
+    return session.get(BlobRow, digest)
 
 
-def stored(session: Session, artifacts: Artifacts, digest: str) -> Blob | None:
+def stored(session: Session, artifacts: Artifacts, digest: str) -> BlobRow | None:
     """Return a blob whose file is there: the row alone is no promise."""
     blob = find(session, digest)
     return blob if blob is not None and artifacts.has(digest, blob.size) else None
 
 
-def add(session: Session, artifacts: Artifacts, blob: Blob, store: Callable[[], object]) -> Blob:
+def add(
+    session: Session, artifacts: Artifacts, blob: BlobRow, store: Callable[[], object]
+) -> BlobRow:
     """Record a file that lies in the artifact folder; return the row that was first.
 
     ``store`` puts the file there again, should it be gone since.
@@ -33,7 +35,7 @@ def add(session: Session, artifacts: Artifacts, blob: Blob, store: Callable[[], 
         with session.begin_nested():
             session.add(blob)
     except IntegrityError:
-        return session.get_one(Blob, blob.digest)
+        return session.get_one(BlobRow, blob.digest)
     return blob
 
 
@@ -43,8 +45,8 @@ def remove(session: Session, digest: str, now: datetime) -> str:
     The caller has seized the digest, and discards the file after the commit.
     """
     del now  # the jobs that name a blob say all there is to say of it
-    session.execute(delete(Outcome).where(_names(digest)))
-    session.execute(delete(Blob).where(Blob.digest == digest))
+    session.execute(delete(OutcomeRow).where(_names(digest)))
+    session.execute(delete(BlobRow).where(BlobRow.digest == digest))
     return digest
 
 
@@ -55,27 +57,27 @@ def is_result(session: Session, digest: str) -> bool:
 
 def forget_result(session: Session, content_key: str) -> None:
     """Forget what a key means."""
-    session.execute(delete(Outcome).where(Outcome.content_key == content_key))
+    session.execute(delete(OutcomeRow).where(OutcomeRow.content_key == content_key))
 
 
 def _names(digest: str) -> ColumnElement[bool]:
-    return cast(Outcome.document, String).contains(digest)
+    return cast(OutcomeRow.document, String).contains(digest)
 
 
-def find_upload(session: Session, upload_id: str) -> Upload | None:
+def find_upload(session: Session, upload_id: str) -> UploadRow | None:
     """Return an upload under way."""
-    return session.get(Upload, upload_id)
+    return session.get(UploadRow, upload_id)
 
 
 def record_received(session: Session, upload_id: str, received: int, now: datetime) -> None:
     """Record how many bytes of an upload are on the disk."""
     session.execute(
-        update(Upload).where(Upload.id == upload_id).values(received=received, touched_at=now)
+        update(UploadRow).where(UploadRow.id == upload_id).values(received=received, touched_at=now)
     )
 
 
 def remove_untouched(session: Session, before: datetime) -> Sequence[str]:
     """Remove the uploads without a byte since ``before``; return their ids."""
     return session.scalars(
-        delete(Upload).where(Upload.touched_at < before).returning(Upload.id)
+        delete(UploadRow).where(UploadRow.touched_at < before).returning(UploadRow.id)
     ).all()

@@ -20,11 +20,13 @@ from typing import Any
 from sqlalchemy import or_, select, tuple_, update
 from sqlalchemy.orm import Session, defer
 
-from service.contract.jobs import ENDED, JobStatus
+from service.contract.errors import WorkerLost
+from service.contract.jobs import ENDED, JobStatus, main_file
+from service.contract.problems import problem_of
 from service.contract.tasks import Task
 from service.logs import about
-from service.store import outbox
-from service.store.tables import Job, JobEvent, Masks, Outcome, Result
+from service.store import outbox, results
+from service.store.tables import JobEventRow, JobRow, MasksRow, OutcomeRow, ResultRow
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +57,7 @@ class Standing:
 class Shown:
     """A job with what clients are shown of its result."""
 
-    job: Job
+    job: JobRow
     file_sha256: str | None
     bytes: int | None
     """Of the mask file, if the job has made masks."""
@@ -68,78 +70,70 @@ def new_job_id() -> str:
     return f"job_{secrets.token_hex(12)}"
 
 
-def find(session: Session, job_id: str) -> Job | None:
+def find(session: Session, job_id: str) -> JobRow | None:
     """Return a job."""
-    return session.get(Job, job_id)
+    return session.get(JobRow, job_id)
 
 
 def show(session: Session, job_id: str) -> Shown | None:
     """Return a job with the mask file it made."""
-    row = session.execute(_shown().where(Job.id == job_id)).one_or_none()
+    row = session.execute(_shown().where(JobRow.id == job_id)).one_or_none()
     return None if row is None else Shown(row[0], row[1], row[2], row[0].outcome)
 
 
 def standings(session: Session, job_ids: Sequence[str]) -> dict[str, Standing]:
     """Return where jobs stand, by id; one that is gone is left out."""
-    rows = session.execute(select(Job.id, Job.status, Job.events).where(Job.id.in_(job_ids)))
+    rows = session.execute(
+        select(JobRow.id, JobRow.status, JobRow.events).where(JobRow.id.in_(job_ids))
+    )
     return {job_id: Standing(JobStatus(status), events) for job_id, status, events in rows}
 
 
-def find_active(session: Session, content_key: str) -> Job | None:
+def find_active(session: Session, content_key: str) -> JobRow | None:
     """Return the queued or running job of a key."""
     return session.scalar(
-        select(Job).where(
-            Job.content_key == content_key,
-            Job.status.in_((JobStatus.QUEUED, JobStatus.RUNNING)),
+        select(JobRow).where(
+            JobRow.content_key == content_key,
+            JobRow.status.in_((JobStatus.QUEUED, JobStatus.RUNNING)),
         )
     )
 
 
 def unfinished_keys(session: Session) -> Sequence[str]:
     """Return the content keys of the jobs that have not ended."""
-    return session.scalars(select(Job.content_key).where(Job.status.not_in(ENDED))).all()
+    return session.scalars(select(JobRow.content_key).where(JobRow.status.not_in(ENDED))).all()
 
 
-def find_succeeded(session: Session, content_key: str) -> Job | None:
+def find_succeeded(session: Session, content_key: str) -> JobRow | None:
     """Return the latest succeeded job of a key."""
     return session.scalar(
-        select(Job)
-        .where(Job.content_key == content_key, Job.status == JobStatus.SUCCEEDED)
-        .order_by(Job.created_at.desc(), Job.id.desc())
+        select(JobRow)
+        .where(JobRow.content_key == content_key, JobRow.status == JobStatus.SUCCEEDED)
+        .order_by(JobRow.created_at.desc(), JobRow.id.desc())
         .limit(1)
     )
-
-
-def find_result(session: Session, content_key: str) -> str | None:
-    """Return the digest of the masks a key means, if they are stored."""
-    return session.scalar(select(Result.mask_digest).where(Result.content_key == content_key))
-
-
-def find_outcome(session: Session, content_key: str) -> dict[str, Any] | None:
-    """Return the files and report a key means, if they are stored."""
-    return session.scalar(select(Outcome.document).where(Outcome.content_key == content_key))
 
 
 def page(
     session: Session, status: str | None, before: tuple[datetime, str] | None, size: int
 ) -> Iterator[Shown]:
     """Yield up to ``size`` jobs, newest first, older than ``before``; without their reports."""
-    files = Job.outcome["files"]
-    query = _shown().add_columns(files).options(defer(Job.outcome, raiseload=True))
+    files, main = JobRow.outcome["files"], JobRow.outcome["main"]
+    query = _shown().add_columns(files, main).options(defer(JobRow.outcome, raiseload=True))
     if status is not None:
-        query = query.where(Job.status == status)
+        query = query.where(JobRow.status == status)
     if before is not None:
-        query = query.where(tuple_(Job.created_at, Job.id) < tuple_(*before))
-    query = query.order_by(Job.created_at.desc(), Job.id.desc()).limit(size)
-    for job, digest, bytes_, made in session.execute(query, execution_options=_STREAMED):
-        yield Shown(job, digest, bytes_, {"files": made, "report": None} if made else None)
+        query = query.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*before))
+    query = query.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(size)
+    for job, digest, bytes_, made, named in session.execute(query, execution_options=_STREAMED):
+        yield Shown(job, digest, bytes_, made and {"files": made, "main": named, "report": None})
 
 
-def events_after(session: Session, job_id: str, seq: int, size: int) -> Iterator[JobEvent]:
+def events_after(session: Session, job_id: str, seq: int, size: int) -> Iterator[JobEventRow]:
     """Yield up to ``size`` events later than number ``seq``, oldest first."""
-    query = select(JobEvent).where(JobEvent.job_id == job_id, JobEvent.seq > seq)
+    query = select(JobEventRow).where(JobEventRow.job_id == job_id, JobEventRow.seq > seq)
     yield from session.scalars(
-        query.order_by(JobEvent.seq).limit(size), execution_options=_STREAMED
+        query.order_by(JobEventRow.seq).limit(size), execution_options=_STREAMED
     )
 
 
@@ -148,12 +142,15 @@ def add_event(
 ) -> None:
     """Append an event; the job's row counts them."""
     seq = session.scalar(
-        update(Job).where(Job.id == job_id).values(events=Job.events + 1).returning(Job.events)
+        update(JobRow)
+        .where(JobRow.id == job_id)
+        .values(events=JobRow.events + 1)
+        .returning(JobRow.events)
     )
-    session.add(JobEvent(job_id=job_id, seq=seq, event=event, data=data, created_at=now))
+    session.add(JobEventRow(job_id=job_id, seq=seq, event=event, data=data, created_at=now))
 
 
-def add(session: Session, job: Job, now: datetime) -> None:
+def add(session: Session, job: JobRow, now: datetime) -> None:
     """Insert a queued job with its first event and its message."""
     session.add(job)
     session.flush()
@@ -164,32 +161,34 @@ def add(session: Session, job: Job, now: datetime) -> None:
 
 def join(session: Session, job_id: str, request_id: str | None, now: datetime) -> None:
     """Count a further request for a job; the first ones are named in its events."""
-    counted = update(Job).where(Job.id == job_id).values(joined=Job.joined + 1)
-    if (session.scalar(counted.returning(Job.joined)) or 0) <= _MOST_NAMED:
+    counted = update(JobRow).where(JobRow.id == job_id).values(joined=JobRow.joined + 1)
+    if (session.scalar(counted.returning(JobRow.joined)) or 0) <= _MOST_NAMED:
         data = {"message": "another request joined this job"} | _asked_by(request_id)
         add_event(session, job_id, "log", data, now)
 
 
-def claim(session: Session, job_id: str, owner: str, lease: timedelta, now: datetime) -> Job | None:
+def claim(
+    session: Session, job_id: str, owner: str, lease: timedelta, now: datetime
+) -> JobRow | None:
     """Take a queued job; None when another worker was first or it is no longer queued."""
     job = session.scalar(
-        update(Job)
+        update(JobRow)
         .where(
-            Job.id == job_id,
-            Job.status == JobStatus.QUEUED,
-            Job.run_after <= now,
-            or_(Job.deadline_at.is_(None), Job.deadline_at > now),
+            JobRow.id == job_id,
+            JobRow.status == JobStatus.QUEUED,
+            JobRow.run_after <= now,
+            or_(JobRow.deadline_at.is_(None), JobRow.deadline_at > now),
         )
         .values(
             status=JobStatus.RUNNING,
-            attempt=Job.attempt + 1,
+            attempt=JobRow.attempt + 1,
             started_at=now,
             phase="starting",
             completed=0,
             lease_owner=owner,
             lease_expires_at=now + lease,
         )
-        .returning(Job)
+        .returning(JobRow)
     )
     if job is not None:
         data = {"status": JobStatus.RUNNING, "attempt": job.attempt}
@@ -200,7 +199,7 @@ def claim(session: Session, job_id: str, owner: str, lease: timedelta, now: date
 def renew(session: Session, attempt: Attempt, lease: timedelta, now: datetime) -> str | None:
     """Extend a lease; return the job's status, None when the job was taken away."""
     status: str | None = session.scalar(
-        _held(attempt).values(lease_expires_at=now + lease).returning(Job.status)
+        _held(attempt).values(lease_expires_at=now + lease).returning(JobRow.status)
     )
     return status
 
@@ -215,7 +214,7 @@ def report(
 ) -> str | None:
     """Record progress with its event; return the job's status, None when it was taken away."""
     status: str | None = session.scalar(
-        _held(attempt).values(phase=phase, completed=completed).returning(Job.status)
+        _held(attempt).values(phase=phase, completed=completed).returning(JobRow.status)
     )
     if status is not None:
         add_event(session, attempt.job_id, "progress", data, now)
@@ -224,8 +223,8 @@ def report(
 
 def log(session: Session, attempt: Attempt, data: dict[str, Any], now: datetime) -> None:
     """Record what a worker has to say about a job that it still holds."""
-    held = select(Job.id).where(
-        Job.id == attempt.job_id, Job.attempt == attempt.number, Job.status.in_(HELD)
+    held = select(JobRow.id).where(
+        JobRow.id == attempt.job_id, JobRow.attempt == attempt.number, JobRow.status.in_(HELD)
     )
     if session.scalar(held) is not None:
         add_event(session, attempt.job_id, "log", data, now)
@@ -236,8 +235,8 @@ def succeed(session: Session, attempt: Attempt, digest: str, now: datetime) -> b
     won = _succeed(session, attempt, now, mask_digest=digest)
     if won is None:
         return False
-    if find_result(session, won.content_key) is None:
-        session.add(Result(content_key=won.content_key, mask_digest=digest, created_at=now))
+    if results.find_result(session, won.content_key) is None:
+        session.add(ResultRow(content_key=won.content_key, mask_digest=digest, created_at=now))
     add_event(session, won.id, "status", {"status": won.status, "digest": digest}, now)
     return True
 
@@ -248,8 +247,8 @@ def finish(session: Session, attempt: Attempt, outcome: dict[str, Any], now: dat
     if won is None:
         return False
     # An earlier one may be there whose files are gone.
-    session.merge(Outcome(content_key=won.content_key, document=outcome, created_at=now))
-    data = {"status": won.status, "digest": outcome["files"][0]["digest"]}
+    session.merge(OutcomeRow(content_key=won.content_key, document=outcome, created_at=now))
+    data = {"status": won.status, "digest": main_file(outcome)["digest"]}
     add_event(session, won.id, "status", data, now)
     return True
 
@@ -271,15 +270,15 @@ def cancel(session: Session, job_id: str, now: datetime, request_id: str | None 
     if end_queued(session, job_id, JobStatus.CANCELED, now, **by):
         return True
     asked = session.scalar(
-        update(Job)
-        .where(Job.id == job_id, Job.status == JobStatus.RUNNING)
+        update(JobRow)
+        .where(JobRow.id == job_id, JobRow.status == JobStatus.RUNNING)
         .values(status=JobStatus.CANCELING)
-        .returning(Job.id)
+        .returning(JobRow.id)
     )
     if asked is not None:
         add_event(session, job_id, "status", {"status": JobStatus.CANCELING} | by, now)
         return True
-    return session.scalar(select(Job.status).where(Job.id == job_id)) in (
+    return session.scalar(select(JobRow.status).where(JobRow.id == job_id)) in (
         JobStatus.CANCELING,
         JobStatus.CANCELED,
     )
@@ -289,7 +288,7 @@ def end_queued(
     session: Session, job_id: str, status: JobStatus, now: datetime, **told: Any
 ) -> bool:
     """Close a queued job that nobody has started; its message is not sent if it still waits."""
-    queued = update(Job).where(Job.id == job_id, Job.status == JobStatus.QUEUED)
+    queued = update(JobRow).where(JobRow.id == job_id, JobRow.status == JobStatus.QUEUED)
     if not _close(session, queued, status, None, now, **told):
         return False
     outbox.withdraw(session, job_id)
@@ -298,7 +297,7 @@ def end_queued(
 
 def lose(session: Session, attempt: Attempt, backoff: timedelta, now: datetime) -> None:
     """Take a job from an attempt that ended without a word: requeue, cancel or fail it."""
-    job = session.get(Job, attempt.job_id)
+    job = session.get(JobRow, attempt.job_id)
     if job is None or job.attempt != attempt.number:
         return
     with about(job.request_id):
@@ -307,8 +306,7 @@ def lose(session: Session, attempt: Attempt, backoff: timedelta, now: datetime) 
         end(session, attempt, JobStatus.CANCELED, None, now)
     elif job.attempt >= job.max_attempts:
         detail = f"{job.attempt} workers in a row stopped without a word while running this job"
-        error = {"code": "worker-lost", "title": "The worker was lost", "detail": detail}
-        end(session, attempt, JobStatus.FAILED, error, now)
+        end(session, attempt, JobStatus.FAILED, problem_of(WorkerLost(detail)), now)
     else:
         _requeue(session, attempt, job.queue, now + backoff * job.attempt, now)
 
@@ -316,43 +314,42 @@ def lose(session: Session, attempt: Attempt, backoff: timedelta, now: datetime) 
 def release(session: Session, attempt: Attempt, queue: str, now: datetime) -> None:
     """Give a running job back at once, as a worker does that is told to stop.
 
-    It is no fault of the job, so the attempt does not count against it. One that is being canceled
-    ends.
+    The attempt does not count against it. A job that is being canceled ends.
     """
-    session.execute(_held(attempt).values(max_attempts=Job.max_attempts + 1))
+    session.execute(_held(attempt).values(max_attempts=JobRow.max_attempts + 1))
     _requeue(session, attempt, queue, now, now)
     end(session, attempt, JobStatus.CANCELED, None, now)
 
 
 def _shown() -> Any:
     """Select jobs with their mask files, but not with what stands in these."""
-    return select(Job, Masks.file_sha256, Masks.size).outerjoin(
-        Masks, Masks.digest == Job.mask_digest
+    return select(JobRow, MasksRow.file_sha256, MasksRow.size).outerjoin(
+        MasksRow, MasksRow.digest == JobRow.mask_digest
     )
 
 
-def _succeed(session: Session, attempt: Attempt, now: datetime, **made: Any) -> Job | None:
+def _succeed(session: Session, attempt: Attempt, now: datetime, **made: Any) -> JobRow | None:
     """Close a running job; None when it is no longer this attempt's, or canceled."""
-    won: Job | None = session.scalar(
+    won: JobRow | None = session.scalar(
         _held(attempt)
-        .where(Job.status == JobStatus.RUNNING)
+        .where(JobRow.status == JobStatus.RUNNING)
         .values(
             status=JobStatus.SUCCEEDED,
             phase="done",
-            completed=Job.total,
+            completed=JobRow.total,
             finished_at=now,
             lease_owner=None,
             lease_expires_at=None,
             **made,
         )
-        .returning(Job)
+        .returning(JobRow)
     )
     return won
 
 
 def _held(attempt: Attempt) -> Any:
-    return update(Job).where(
-        Job.id == attempt.job_id, Job.attempt == attempt.number, Job.status.in_(HELD)
+    return update(JobRow).where(
+        JobRow.id == attempt.job_id, JobRow.attempt == attempt.number, JobRow.status.in_(HELD)
     )
 
 
@@ -371,7 +368,7 @@ def _close(
     job_id = session.scalar(
         guarded.values(
             status=status, finished_at=now, error=error, lease_owner=None, lease_expires_at=None
-        ).returning(Job.id)
+        ).returning(JobRow.id)
     )
     if job_id is None:
         return False
@@ -383,7 +380,7 @@ def _close(
 def _requeue(session: Session, attempt: Attempt, queue: str, due: datetime, now: datetime) -> None:
     requeued = session.scalar(
         _held(attempt)
-        .where(Job.status == JobStatus.RUNNING)
+        .where(JobRow.status == JobStatus.RUNNING)
         .values(
             status=JobStatus.QUEUED,
             phase="queued",
@@ -392,7 +389,7 @@ def _requeue(session: Session, attempt: Attempt, queue: str, due: datetime, now:
             lease_owner=None,
             lease_expires_at=None,
         )
-        .returning(Job.id)
+        .returning(JobRow.id)
     )
     if requeued is not None:
         data = {"status": JobStatus.QUEUED, "after_attempt": attempt.number}

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.contract.jobs import JobStatus
-from service.store.tables import Job, Outbox
+from service.store.tables import JobRow, OutboxRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,13 @@ class Load:
 
 def measure(session: Session, now: datetime) -> Load:
     """Count."""
-    by_status = select(Job.status, func.count()).group_by(Job.status)
+    by_status = select(JobRow.status, func.count()).group_by(JobRow.status)
     counted: dict[str, int] = dict(session.execute(by_status).all())
-    oldest = session.scalar(select(func.min(Job.created_at)).where(Job.status == JobStatus.QUEUED))
+    oldest = session.scalar(
+        select(func.min(JobRow.created_at)).where(JobRow.status == JobStatus.QUEUED)
+    )
     return Load(
         jobs={status: counted.get(status, 0) for status in JobStatus},
         oldest_queued_seconds=max((now - oldest).total_seconds(), 0.0) if oldest else 0.0,
-        outbox=session.scalar(select(func.count()).select_from(Outbox)) or 0,
+        outbox=session.scalar(select(func.count()).select_from(OutboxRow)) or 0,
     )

@@ -13,15 +13,15 @@ from raiw.errors import NotFound
 from service.store import objects
 from service.store.artifacts import Artifacts, State
 from service.store.database import Database
-from service.store.tables import Job, MaskChunk, Masks, Result
+from service.store.tables import JobRow, MaskChunkRow, MasksRow, ResultRow
 
 
-def find(session: Session, digest: str) -> Masks | None:
+def find(session: Session, digest: str) -> MasksRow | None:
     """Return what is known of masks by their content digest, whether or not they are there."""
-    return session.get(Masks, digest)
+    return session.get(MasksRow, digest)
 
 
-def stored(session: Session, artifacts: Artifacts, digest: str) -> Masks | None:
+def stored(session: Session, artifacts: Artifacts, digest: str) -> MasksRow | None:
     """Return masks whose bytes are there: the row alone is no promise."""
     row = find(session, digest)
     return row if row is not None and _are_there(session, artifacts, row) else None
@@ -56,10 +56,10 @@ def add(
         return
     if not in_database:
         objects.vouch(session, artifacts, digest_of(file), lambda: artifacts.put(file))
-    session.execute(delete(MaskChunk).where(MaskChunk.digest == digest))
+    session.execute(delete(MaskChunkRow).where(MaskChunkRow.digest == digest))
     for number, start in enumerate(range(0, len(file) if in_database else 0, CHUNK_BYTES)):
         data = file[start : start + CHUNK_BYTES]
-        session.add(MaskChunk(digest=digest, number=number, data=data))
+        session.add(MaskChunkRow(digest=digest, number=number, data=data))
 
 
 def _claim_row(
@@ -70,13 +70,13 @@ def _claim_row(
     if row is None:
         try:
             with session.begin_nested():
-                session.add(Masks(digest=digest, **content))
+                session.add(MasksRow(digest=digest, **content))
         except IntegrityError:
             return False  # another worker stored the same masks since we looked
         return True
     if _are_there(session, artifacts, row):
         return False
-    session.execute(update(Masks).where(Masks.digest == digest).values(**content))
+    session.execute(update(MasksRow).where(MasksRow.digest == digest).values(**content))
     return True
 
 
@@ -89,49 +89,51 @@ def remove(session: Session, digest: str, now: datetime) -> str | None:
     row = _lock(session, digest)
     if row is None:
         return None
-    session.execute(delete(MaskChunk).where(MaskChunk.digest == digest))
-    session.execute(delete(Result).where(Result.mask_digest == digest))
-    session.execute(update(Masks).where(Masks.digest == digest).values(removed_at=now))
+    session.execute(delete(MaskChunkRow).where(MaskChunkRow.digest == digest))
+    session.execute(delete(ResultRow).where(ResultRow.mask_digest == digest))
+    session.execute(update(MasksRow).where(MasksRow.digest == digest).values(removed_at=now))
     return None if row.chunks else row.file_sha256
 
 
 def forget_removed(session: Session) -> None:
     """Forget removed masks that no job names any more."""
-    named = exists().where(Job.mask_digest == Masks.digest)
-    session.execute(delete(Masks).where(Masks.removed_at.is_not(None), ~named))
+    named = exists().where(JobRow.mask_digest == MasksRow.digest)
+    session.execute(delete(MasksRow).where(MasksRow.removed_at.is_not(None), ~named))
 
 
-def _lock(session: Session, digest: str) -> Masks | None:
-    row = select(Masks).where(Masks.digest == digest).with_for_update()
+def _lock(session: Session, digest: str) -> MasksRow | None:
+    row = select(MasksRow).where(MasksRow.digest == digest).with_for_update()
     return session.scalar(row.execution_options(populate_existing=True))
 
 
-def _are_there(session: Session, artifacts: Artifacts, row: Masks) -> bool:
+def _are_there(session: Session, artifacts: Artifacts, row: MasksRow) -> bool:
     if row.removed_at is not None:
         return False
     if row.chunks == 0:
         return artifacts.has(row.file_sha256, row.size)
-    counted = select(func.count()).where(MaskChunk.digest == row.digest)
+    counted = select(func.count()).where(MaskChunkRow.digest == row.digest)
     return session.scalar(counted) == row.chunks
 
 
 def ask_to_measure(session: Session, digest: str) -> bool:
     """Note that somebody wants the statistics; True for the first who does."""
     asked = session.scalar(
-        update(Masks)
-        .where(Masks.digest == digest, Masks.statistics.is_(None), Masks.measure_attempts == 0)
+        update(MasksRow)
+        .where(
+            MasksRow.digest == digest, MasksRow.statistics.is_(None), MasksRow.measure_attempts == 0
+        )
         .values(measure_attempts=1)
-        .returning(Masks.digest)
+        .returning(MasksRow.digest)
     )
     return asked is not None
 
 
 def set_statistics(session: Session, digest: str, statistics: dict[str, Any]) -> None:
     """Attach the statistics a worker has measured."""
-    session.execute(update(Masks).where(Masks.digest == digest).values(statistics=statistics))
+    session.execute(update(MasksRow).where(MasksRow.digest == digest).values(statistics=statistics))
 
 
-def inspect(database: Database, artifacts: Artifacts, row: Masks) -> State:
+def inspect(database: Database, artifacts: Artifacts, row: MasksRow) -> State:
     """Read a mask file and compare it with its digest; one that was found sound is not read twice.
 
     Rows do not change under the same digest and time, so these tell a file in the database.
@@ -151,7 +153,7 @@ def inspect(database: Database, artifacts: Artifacts, row: Masks) -> State:
 
 
 def stream(
-    database: Database, artifacts: Artifacts, row: Masks, start: int, stop: int
+    database: Database, artifacts: Artifacts, row: MasksRow, start: int, stop: int
 ) -> Iterator[bytes]:
     """Yield bytes ``start`` to ``stop`` of a mask file.
 
@@ -169,8 +171,8 @@ def stream(
         number, skip = divmod(start, CHUNK_BYTES)
         with database.read() as session:
             data = session.scalar(
-                select(MaskChunk.data).where(
-                    MaskChunk.digest == row.digest, MaskChunk.number == number
+                select(MaskChunkRow.data).where(
+                    MaskChunkRow.digest == row.digest, MaskChunkRow.number == number
                 )
             )
         if data is None:

@@ -19,7 +19,7 @@ from raiw.errors import Unreachable
 from service.contract.errors import Busy, UnfitDatabase
 from service.settings import Settings
 from service.store.database import AWAY, Database, Patience
-from service.store.tables import Compatibility
+from service.store.tables import CompatibilityRow
 
 
 def migrate(settings: Settings) -> str:
@@ -76,15 +76,15 @@ def downgrade(database: Database, revision: str) -> None:
 
 def note_compatibility(connection: Connection) -> None:
     """Write down which code may use the tables as they are now."""
-    if not inspect(connection).has_table(Compatibility.__tablename__):
+    if not inspect(connection).has_table(CompatibilityRow.__tablename__):
         return
     scripts = ScriptDirectory.from_config(_config())
     chain = scripts.iterate_revisions(_current(connection), "base")
     oldest = next(
         script.revision for script in chain if not getattr(script.module, "older_code_works", False)
     )
-    connection.execute(delete(Compatibility))
-    connection.execute(insert(Compatibility).values(oldest=oldest))
+    connection.execute(delete(CompatibilityRow))
+    connection.execute(insert(CompatibilityRow).values(oldest=oldest))
 
 
 def require_compatible(database: Database) -> None:
@@ -119,8 +119,8 @@ def _newer(connection: Connection) -> str | None:
     if current is None or current in known:
         return None
     newer = f"the database is at revision {current}, newer than {_head()} of this version of raiw"
-    if inspect(connection).has_table(Compatibility.__tablename__):
-        oldest = connection.scalar(select(Compatibility.oldest))
+    if inspect(connection).has_table(CompatibilityRow.__tablename__):
+        oldest = connection.scalar(select(CompatibilityRow.oldest))
         if oldest in known:
             return newer
     raise UnfitDatabase(f"{newer}, which cannot use it: install the version that migrated it")

@@ -20,12 +20,12 @@ from sqlalchemy.orm import Session
 from service.contract.jobs import ENDED
 from service.store.artifacts import Artifacts
 from service.store.database import Database
-from service.store.tables import Blob, Job, Masks, Table, Unit
+from service.store.tables import BlobRow, JobRow, MasksRow, Table, UnitRow
 
 SPARSE = timedelta(hours=1)
 """How exactly one knows when something was last used: a row is not written at every reading."""
 
-KeptTable = type[Blob] | type[Masks]
+KeptTable = type[BlobRow] | type[MasksRow]
 Row = TypeVar("Row", bound=Table)
 
 
@@ -62,17 +62,19 @@ def discard(database: Database, artifacts: Artifacts, digest: str) -> bool:
 def is_named(session: Session, digest: str) -> bool:
     """Whether a row names a file."""
     names = or_(
-        exists().where(Blob.digest == digest),
-        exists().where(Unit.artifact == digest),
-        exists().where(Masks.file_sha256 == digest, Masks.chunks == 0, Masks.removed_at.is_(None)),
+        exists().where(BlobRow.digest == digest),
+        exists().where(UnitRow.artifact == digest),
+        exists().where(
+            MasksRow.file_sha256 == digest, MasksRow.chunks == 0, MasksRow.removed_at.is_(None)
+        ),
     )
     return bool(session.scalar(select(names)))
 
 
 def needed_by(session: Session, digest: str) -> str | None:
     """Return a job that has not ended and names an upload or masks."""
-    needing = Job.needs.contains(digest)
-    return session.scalar(select(Job.id).where(Job.status.not_in(ENDED), needing).limit(1))
+    needing = JobRow.needs.contains(digest)
+    return session.scalar(select(JobRow.id).where(JobRow.status.not_in(ENDED), needing).limit(1))
 
 
 def use(session: Session, table: KeptTable, digests: Collection[str], now: datetime) -> None:
@@ -118,7 +120,7 @@ def every(database: Database, table: type[Row], at_a_time: int) -> Iterator[Row]
 
 
 def _expired(table: KeptTable, before: datetime) -> list[ColumnElement[bool]]:
-    there = [Masks.removed_at.is_(None)] if table is Masks else []
+    there = [MasksRow.removed_at.is_(None)] if table is MasksRow else []
     return [table.used_at < before, table.pinned.is_(False), *there]
 
 

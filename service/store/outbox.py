@@ -13,30 +13,34 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from service.contract.tasks import Queue, Task
-from service.store.tables import Job, Outbox
+from service.store.tables import JobRow, OutboxRow
 
 
 def add(session: Session, task: Task, queue: str, arguments: Sequence[str], due: datetime) -> None:
     """Write messages that the janitor will publish once they are due."""
     shared = {"task": task, "queue": queue, "created_at": due, "next_attempt_at": due}
     if arguments:
-        session.execute(insert(Outbox), [{**shared, "argument": name} for name in arguments])
+        session.execute(insert(OutboxRow), [{**shared, "argument": name} for name in arguments])
 
 
 def has_due(session: Session, queue: Queue, now: datetime) -> bool:
     """Whether a message of a queue is due."""
-    due = select(Outbox.id).where(Outbox.queue == queue, Outbox.next_attempt_at <= now).limit(1)
+    due = (
+        select(OutboxRow.id)
+        .where(OutboxRow.queue == queue, OutboxRow.next_attempt_at <= now)
+        .limit(1)
+    )
     return session.scalar(due) is not None
 
 
 def take(
     session: Session, queue: Queue, most: int, now: datetime, hold: timedelta
-) -> Sequence[Outbox]:
+) -> Sequence[OutboxRow]:
     """Return due messages, oldest first, and keep other janitors from them for ``hold``."""
     messages = session.scalars(
-        select(Outbox)
-        .where(Outbox.queue == queue, Outbox.next_attempt_at <= now)
-        .order_by(Outbox.id)
+        select(OutboxRow)
+        .where(OutboxRow.queue == queue, OutboxRow.next_attempt_at <= now)
+        .order_by(OutboxRow.id)
         .limit(most)
         .with_for_update(skip_locked=True)
     ).all()
@@ -44,19 +48,23 @@ def take(
     return messages
 
 
-def remove(session: Session, published: Sequence[Outbox], now: datetime) -> None:
+def remove(session: Session, published: Sequence[OutboxRow], now: datetime) -> None:
     """Drop published messages and note on their jobs when that was."""
-    session.execute(delete(Outbox).where(Outbox.id.in_([message.id for message in published])))
+    session.execute(
+        delete(OutboxRow).where(OutboxRow.id.in_([message.id for message in published]))
+    )
     told = [message.argument for message in published if message.task == Task.RUN_JOB]
-    session.execute(update(Job).where(Job.id.in_(told)).values(published_at=now))
+    session.execute(update(JobRow).where(JobRow.id.in_(told)).values(published_at=now))
 
 
-def postpone(session: Session, messages: Sequence[Outbox], due: datetime) -> None:
+def postpone(session: Session, messages: Sequence[OutboxRow], due: datetime) -> None:
     """Let messages be taken at ``due``."""
     ids = [message.id for message in messages]
-    session.execute(update(Outbox).where(Outbox.id.in_(ids)).values(next_attempt_at=due))
+    session.execute(update(OutboxRow).where(OutboxRow.id.in_(ids)).values(next_attempt_at=due))
 
 
 def withdraw(session: Session, job_id: str) -> None:
     """Drop the message of a job that need not run any more."""
-    session.execute(delete(Outbox).where(Outbox.argument == job_id, Outbox.task == Task.RUN_JOB))
+    session.execute(
+        delete(OutboxRow).where(OutboxRow.argument == job_id, OutboxRow.task == Task.RUN_JOB)
+    )

@@ -14,7 +14,7 @@ from service.contract.jobs import JobStatus
 from service.contract.tasks import Queue, Task
 from service.store import outbox, requests
 from service.store.jobs import HELD, Attempt, end_queued, lose
-from service.store.tables import ASKED, PUBLISHED, Job, Masks, Outbox
+from service.store.tables import ASKED, PUBLISHED, JobRow, MasksRow, OutboxRow
 
 BATCH = 500
 """Most rows that one transaction deals with."""
@@ -35,7 +35,7 @@ def expire_queued(session: Session, now: datetime) -> int:
 def reap(session: Session, now: datetime, backoff: timedelta) -> int:
     """Take jobs whose worker fell silent from it: requeue, cancel or fail; return how many."""
     silent = session.execute(
-        _silent(now).add_columns(Job.attempt).limit(BATCH).with_for_update(skip_locked=True)
+        _silent(now).add_columns(JobRow.attempt).limit(BATCH).with_for_update(skip_locked=True)
     ).all()
     for job_id, attempt in silent:
         lose(session, Attempt(job_id, attempt), backoff, now)
@@ -45,7 +45,7 @@ def reap(session: Session, now: datetime, backoff: timedelta) -> int:
 def published(session: Session, queue: Queue, before: datetime) -> Sequence[str]:
     """Return jobs that the broker was told of before a time and nobody has claimed."""
     return session.scalars(
-        _published(before).where(Job.queue == queue).order_by(Job.published_at).limit(BATCH)
+        _published(before).where(JobRow.queue == queue).order_by(JobRow.published_at).limit(BATCH)
     ).all()
 
 
@@ -54,19 +54,22 @@ def publish_again(
 ) -> int:
     """Write new messages for those of the jobs that still wait; return how many."""
     waiting = session.scalars(
-        _published(before).where(Job.id.in_(job_ids)).order_by(Job.published_at).with_for_update()
+        _published(before)
+        .where(JobRow.id.in_(job_ids))
+        .order_by(JobRow.published_at)
+        .with_for_update()
     ).all()
-    session.execute(update(Job).where(Job.id.in_(waiting)).values(published_at=None))
+    session.execute(update(JobRow).where(JobRow.id.in_(waiting)).values(published_at=None))
     outbox.add(session, Task.RUN_JOB, queue, waiting, now)
     return len(waiting)
 
 
 def remeasure(session: Session, now: datetime, patience: timedelta, most: int) -> int:
     """Ask again for statistics that were asked for and did not come; return how many."""
-    told = exists().where(Outbox.argument == Masks.digest)
+    told = exists().where(OutboxRow.argument == MasksRow.digest)
     candidates = session.execute(
-        select(Masks.digest, Masks.created_at, Masks.measure_attempts).where(
-            ASKED, Masks.measure_attempts < most, ~told
+        select(MasksRow.digest, MasksRow.created_at, MasksRow.measure_attempts).where(
+            ASKED, MasksRow.measure_attempts < most, ~told
         )
     )
     stale = [
@@ -74,8 +77,8 @@ def remeasure(session: Session, now: datetime, patience: timedelta, most: int) -
         for digest, created_at, attempts in candidates
         if created_at <= now - patience * (attempts + 1)
     ]
-    again = update(Masks).where(Masks.digest.in_(stale))
-    session.execute(again.values(measure_attempts=Masks.measure_attempts + 1))
+    again = update(MasksRow).where(MasksRow.digest.in_(stale))
+    session.execute(again.values(measure_attempts=MasksRow.measure_attempts + 1))
     outbox.add(session, Task.MEASURE_MASKS, Queue.CPU, stale, now)
     return len(stale)
 
@@ -85,20 +88,20 @@ def forget(session: Session, ended_before: datetime) -> int:
 
     Their masks stay.
     """
-    old = select(Job.id).where(Job.finished_at < ended_before).limit(BATCH)
-    removed = delete(Job).where(Job.id.in_(old)).returning(Job.request)
+    old = select(JobRow.id).where(JobRow.finished_at < ended_before).limit(BATCH)
+    removed = delete(JobRow).where(JobRow.id.in_(old)).returning(JobRow.request)
     asked = session.scalars(removed, execution_options={"synchronize_session": False}).all()
     requests.forget(session, list(set(asked)))
     return len(asked)
 
 
 def _expired(now: datetime) -> Select[str]:
-    return select(Job.id).where(Job.status == JobStatus.QUEUED, Job.deadline_at <= now)
+    return select(JobRow.id).where(JobRow.status == JobStatus.QUEUED, JobRow.deadline_at <= now)
 
 
 def _silent(now: datetime) -> Select[str]:
-    return select(Job.id).where(Job.status.in_(HELD), Job.lease_expires_at < now)
+    return select(JobRow.id).where(JobRow.status.in_(HELD), JobRow.lease_expires_at < now)
 
 
 def _published(before: datetime) -> Select[str]:
-    return select(Job.id).where(PUBLISHED, Job.published_at <= before)
+    return select(JobRow.id).where(PUBLISHED, JobRow.published_at <= before)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from raiw.canonical import canonical_json, digest_of
 from service.store.database import Database
-from service.store.tables import Job, Request
+from service.store.tables import JobRow, RequestRow
 
 _LEVEL = 1
 """Specs repeat themselves: the quickest level makes them 20 times smaller, the slowest 25."""
@@ -34,10 +34,10 @@ class Packed:
 
 def add(session: Session, packed: Packed) -> str:
     """Store a document unless it is there; return its digest."""
-    if session.scalar(select(Request.digest).where(Request.digest == packed.digest)) is None:
+    if session.scalar(select(RequestRow.digest).where(RequestRow.digest == packed.digest)) is None:
         try:
             with session.begin_nested():
-                session.add(Request(digest=packed.digest, packed=packed.data))
+                session.add(RequestRow(digest=packed.digest, packed=packed.data))
         except IntegrityError:
             pass  # another server stored it since we looked
     return packed.digest
@@ -45,7 +45,7 @@ def add(session: Session, packed: Packed) -> str:
 
 def packed_of(session: Session, job_id: str) -> bytes | None:
     """Return what a job was asked for, as zlib has compressed it; None when the job is gone."""
-    return session.scalar(select(Request.packed).join(Job).where(Job.id == job_id))
+    return session.scalar(select(RequestRow.packed).join(JobRow).where(JobRow.id == job_id))
 
 
 def read(database: Database, job_id: str) -> dict[str, Any]:
@@ -59,5 +59,5 @@ def read(database: Database, job_id: str) -> dict[str, Any]:
 
 def forget(session: Session, digests: Sequence[str]) -> None:
     """Remove those documents that no job refers to any more."""
-    used = exists().where(Job.request == Request.digest)
-    session.execute(delete(Request).where(Request.digest.in_(digests), ~used))
+    used = exists().where(JobRow.request == RequestRow.digest)
+    session.execute(delete(RequestRow).where(RequestRow.digest.in_(digests), ~used))

@@ -70,7 +70,7 @@ PUBLISHED = text("status = 'queued' AND published_at IS NOT NULL")
 ASKED = text("statistics IS NULL AND measure_attempts > 0")
 
 
-class Request(Table):
+class RequestRow(Table):
     """What jobs were asked for, kept once however many ask, as :mod:`service.store.requests` does.
 
     Apart from the jobs: their rows are rewritten at every step and read in numbers.
@@ -82,7 +82,7 @@ class Request(Table):
     packed: Mapped[bytes] = mapped_column(LargeBinary)
 
 
-class Job(Table):
+class JobRow(Table):
     """A job: the only truth about it, whatever the broker says."""
 
     __tablename__ = "jobs"
@@ -157,7 +157,7 @@ class Job(Table):
     """Further requests for it while it waited or ran."""
 
 
-class JobEvent(Table):
+class JobEventRow(Table):
     """One thing that happened to a job."""
 
     __tablename__ = "job_events"
@@ -169,7 +169,7 @@ class JobEvent(Table):
     created_at: Mapped[datetime]
 
 
-class Outbox(Table):
+class OutboxRow(Table):
     """A message for the broker, written with the change it announces."""
 
     __tablename__ = "outbox"
@@ -183,7 +183,7 @@ class Outbox(Table):
     next_attempt_at: Mapped[datetime]
 
 
-class Duty(Table):
+class DutyRow(Table):
     """A piece of housekeeping that one server does for all of them."""
 
     __tablename__ = "duties"
@@ -203,7 +203,7 @@ class Kept(Table):
     pinned: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
-class Masks(Kept):
+class MasksRow(Kept):
     """A stored set of masks. Equal bits are stored once, with the file that came first.
 
     The row outlives its bytes for as long as a job names it, and alone promises nothing: see
@@ -228,7 +228,7 @@ class Masks(Kept):
     """When the bytes were removed, or found damaged."""
 
 
-class MaskChunk(Table):
+class MaskChunkRow(Table):
     """One mebibyte of a mask file."""
 
     __tablename__ = "mask_chunks"
@@ -240,7 +240,7 @@ class MaskChunk(Table):
     data: Mapped[bytes] = mapped_column(LargeBinary)
 
 
-class Result(Table):
+class ResultRow(Table):
     """Which masks a content key means: the cache that outlives jobs."""
 
     __tablename__ = "results"
@@ -252,7 +252,7 @@ class Result(Table):
     created_at: Mapped[datetime]
 
 
-class Outcome(Table):
+class OutcomeRow(Table):
     """What a content key means that no masks belong to: the files and report of a task."""
 
     __tablename__ = "outcomes"
@@ -262,7 +262,7 @@ class Outcome(Table):
     created_at: Mapped[datetime]
 
 
-class Unit(Table):
+class UnitRow(Table):
     """Some layers of a large job, crafted by one worker while others craft the rest.
 
     Its key says what is crafted and for nobody in particular, so that a second attempt, or another
@@ -279,7 +279,7 @@ class Unit(Table):
     touched_at: Mapped[datetime] = mapped_column(index=True)
 
 
-class Blob(Kept):
+class BlobRow(Kept):
     """An uploaded file, or one that a job made, kept as an artifact under its digest."""
 
     __tablename__ = "blobs"
@@ -291,7 +291,7 @@ class Blob(Kept):
     created_at: Mapped[datetime]
 
 
-class Upload(Table):
+class UploadRow(Table):
     """An upload under way; its bytes lie in the artifact folder."""
 
     __tablename__ = "uploads"
@@ -304,7 +304,7 @@ class Upload(Table):
     touched_at: Mapped[datetime]
 
 
-class Compatibility(Table):
+class CompatibilityRow(Table):
     """One row, written by every migration: which older code may go on with these tables."""
 
     __tablename__ = "compatibility"

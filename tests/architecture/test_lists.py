@@ -1,8 +1,12 @@
 """Lists that people keep, held against the code."""
 
 import ast
+import importlib
 import inspect
+import pkgutil
 import re
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,15 +14,18 @@ import yaml
 from typer.main import get_command
 
 import raiw
+import service
+import worker
 from raiw import errors
 from raiw.algorithms import ALGORITHMS
 from raiw.cli import exits
 from raiw.cli.app import app
+from raiw.jobs.registry import KINDS
 from service.api import problems
 from service.contract import errors as service_errors
-from service.contract.requests import KINDS
 from service.contract.tasks import Task
 from service.settings import Settings
+from worker import stops
 from worker.app import create_worker
 
 ROOT = Path(__file__).parents[2]
@@ -27,15 +34,6 @@ SOURCES = [
     for folder in ("raiw", "service", "worker", "tests", "migrations")
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]
-
-
-def error_classes() -> set[type[errors.RaiwError]]:
-    return {
-        value
-        for module in (errors, service_errors)
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, errors.RaiwError)
-    }
 
 
 def test_files_are_short() -> None:
@@ -67,18 +65,73 @@ def test_every_test_checks_something() -> None:
     assert not idle
 
 
-def test_every_error_has_a_code_of_its_own_and_stands_in_the_drawing() -> None:
-    classes = error_classes()
-    assert len({kind.code for kind in classes}) == len(classes)
-    drawn = set(re.findall(r"[├└]── (\w+)", errors.__doc__ or ""))
-    own = {kind.__name__ for kind in classes if kind.__module__ == errors.__name__}
-    assert own - drawn == {"RaiwError"}
+@pytest.fixture(scope="module")
+def error_classes() -> list[type[errors.RaiwError]]:
+    """Every error there is, wherever it stands."""
+    for package in (raiw, service, worker):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+
+    def below(kind: type[errors.RaiwError]) -> Iterator[type[errors.RaiwError]]:
+        yield kind
+        for child in kind.__subclasses__():
+            yield from below(child)
+
+    ours = ("raiw.", "service.", "worker.")
+    return [kind for kind in below(errors.RaiwError) if kind.__module__.startswith(ours)]
 
 
-@pytest.mark.parametrize("kind", sorted(error_classes(), key=lambda kind: kind.__name__))
-def test_every_error_has_an_exit_status_and_an_http_status(kind: type) -> None:
-    assert exits.exit_status(kind("message")) in range(1, 9)
-    assert problems.status_of(kind) in range(400, 600)
+Errors = list[type[errors.RaiwError]]
+
+
+def test_every_error_has_a_code_of_its_own(error_classes: Errors) -> None:
+    assert len(error_classes) > 30
+    assert all("code" in vars(kind) and "title" in vars(kind) for kind in error_classes)
+    assert all(re.fullmatch("[a-z]+(-[a-z]+)*", kind.code) for kind in error_classes)
+    codes = Counter(kind.code for kind in error_classes)
+    assert [code for code, times in codes.items() if times > 1] == []
+
+
+def test_every_error_has_an_exit_status_and_an_http_status(error_classes: Errors) -> None:
+    for kind in error_classes:
+        assert exits.exit_status(kind("message")) in range(1, 9), kind
+        assert problems.status_of(kind) in range(400, 600), kind
+
+
+def drawn(text: str) -> dict[str, str | None]:
+    """Return the class above each class of a drawing."""
+    above: dict[str, str | None] = {}
+    line: list[str] = []
+    for lead, name in re.findall(r"^ {4}([│├└─ ]*)([A-Z]\w+)\b", text, re.MULTILINE):
+        line[len(lead) // 4 :] = [name]
+        above[name] = line[-2] if len(line) > 1 else None
+    return above
+
+
+def test_every_error_stands_in_the_drawing_of_its_package(error_classes: Errors) -> None:
+    drawings = {
+        package: drawn(module.__doc__ or "")
+        for package, module in (("raiw", errors), ("service", service_errors), ("worker", stops))
+    }
+    for kind in error_classes:
+        base = kind.__bases__[0].__name__ if kind is not errors.RaiwError else None
+        drawing = drawings[kind.__module__.partition(".")[0]]
+        assert drawing.get(kind.__name__, "nobody") == base, kind
+
+
+@pytest.mark.parametrize("folder", ["service", "worker"])
+def test_no_problem_is_written_by_hand(folder: str) -> None:
+    """What is stored or answered of an error is made of its class."""
+    literal = [
+        f"{path.name}:{node.lineno}"
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Dict)
+        for key, value in zip(node.keys, node.values, strict=True)
+        if isinstance(key, ast.Constant) and key.value == "code" and isinstance(value, ast.Constant)
+    ]
+    assert not literal
 
 
 def test_the_worker_registers_the_tasks_of_the_contract() -> None:
@@ -127,7 +180,9 @@ def test_the_page_of_the_service_lists_every_setting_and_kind_of_job() -> None:
     page = (ROOT / "docs" / "service.md").read_text("utf-8")
     named = set(re.findall(r"`RAIW_([A-Z_]+)(?:=\d+)?`", page)) - {"URL", ""}
     assert named == {name.upper() for name in Settings.model_fields}
-    assert re.findall(r"^\| `(\w+)`(?: \(the default\))? \| ", page, re.MULTILINE)[1:5] == [*KINDS]
+    _, _, kinds = page.partition("\n| `kind`")
+    rows = re.findall(r"^\| `(\w+)`(?: \(the default\))? \| ", kinds, re.MULTILINE)
+    assert rows[: len(KINDS)] == [*KINDS]
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

@@ -1,6 +1,7 @@
 """What neither ruff nor mypy sees in the sources."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,3 +75,39 @@ def test_nothing_is_left_to_do() -> None:
     """An open end belongs into an issue."""
     words = [f"TO{'DO'}", f"FIX{'ME'}", f"NotImplemented{'Error'}"]
     assert not [str(p) for p in SOURCES for word in words if word in p.read_text("utf-8")]
+
+
+FACTS = {
+    "the form of a digest": (
+        r"""["']\^?\(?sha256:""",
+        {"raiw/canonical.py"},
+    ),
+    "what to say of an unknown name": (
+        r"there are \{|there are \"$",
+        {
+            "raiw/names.py",
+            "service/api/dependencies.py",  # of parameters, where there may be none
+            "raiw/specs/document.py",  # a template of pydantic's
+            "raiw/training/data/registry.py",  # says below which folder
+            "raiw/training/loop.py",  # a number
+            "raiw/tensors.py",  # a number
+            "worker/cli.py",  # to be mended with the worker
+        },
+    ),
+    "the key of our metadata": (r"""\["raiw"\]|\{"raiw":|get\("raiw\"""", set()),
+    "the rows of a group": (r"bits\[start : ", {"raiw/graphs.py"}),
+}
+"""Small facts by the pattern of a copy, and the files that may state them."""
+
+
+@pytest.mark.parametrize("fact", FACTS)
+def test_a_small_fact_stands_once(fact: str) -> None:
+    pattern, places = FACTS[fact]
+    copies = re.compile(pattern, re.MULTILINE)
+    found = {
+        str(path.relative_to(ROOT))
+        for folder in ("raiw", "service", "worker")
+        for path in (ROOT / folder).rglob("*.py")
+        if copies.search(re.sub(r"^ *>>>.*$", "", path.read_text("utf-8"), flags=re.MULTILINE))
+    }
+    assert found <= places

@@ -22,6 +22,8 @@ from typing import Any, Self
 
 import httpx
 
+from service.tether import tied
+
 MOST = 4 << 20
 JSON = {"Content-Type": "application/json"}
 Case = tuple[str, str, str, bytes]
@@ -282,7 +284,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="raiw-hostile-") as folder:
         command = ["serve", "--port", "0", "--state-dir", folder, "--no-worker"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "raiw", *command],
+            tied(sys.executable, "-m", "raiw", *command),
             stdout=subprocess.PIPE,
             stderr=(Path(folder) / "log").open("wb"),
             text=True,

@@ -24,6 +24,8 @@ import httpx
 import ml_dtypes
 import numpy as np
 
+from service.tether import tied
+
 PATIENCE = 60.0
 """Seconds after which an answer, or the end of a job, counts as missing."""
 ENDED = {"succeeded", "failed", "canceled", "expired"}
@@ -239,7 +241,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="raiw-mutations-") as folder:
         command = ["serve", "--port", "0", "--state-dir", folder]
         process = subprocess.Popen(
-            [sys.executable, "-m", "raiw", *command],
+            tied(sys.executable, "-m", "raiw", *command),
             stdout=subprocess.PIPE,
             stderr=(Path(folder) / "log").open("wb"),
             text=True,

@@ -16,7 +16,7 @@ import torch
 import raiw
 from raiw.nets.registry import build
 from raiw.training.data.dataset import ArraySplit, Dataset
-from raiw.training.loop import Loop
+from raiw.training.loop import TrainingLoop
 from raiw.training.processes import joined
 from raiw.training.recipe import Recipe
 
@@ -54,7 +54,7 @@ def main() -> None:
             model = build("vgg16-cifar10").to(processes.device)
             if name != "dense":
                 raiw.apply(model, raiw.craft(name))
-            loops[name] = Loop(model, data, recipe, 0, processes)
+            loops[name] = TrainingLoop(model, data, recipe, 0, processes)
             loops[name].run(0)
         seconds: dict[str, list[float]] = {name: [] for name in loops}
         for epoch in range(1, chosen.epochs + 1):

@@ -136,7 +136,7 @@ class Campaign:
         deadline = time.monotonic() + _CALM_SECONDS
         while True:
             try:
-                answer = httpx.post(f"{self._stack.url}/v1/jobs", json=body, timeout=30)
+                answer = httpx.post(f"{self._stack.url}/v1/jobs", json=body, timeout=240)
                 if answer.status_code in (200, 202):
                     return str(answer.json()["id"])
                 assert answer.status_code in (500, 503), answer.text
@@ -192,7 +192,7 @@ class Campaign:
             eventually(all_ended, _CALM_SECONDS)
 
     def _has_ended(self, job_id: str) -> bool:
-        answer = httpx.get(f"{self._stack.url}/v1/jobs/{job_id}", timeout=30)
+        answer = httpx.get(f"{self._stack.url}/v1/jobs/{job_id}", timeout=240)
         return not answer.is_success or answer.json()["done"]
 
     def _count(self) -> None:

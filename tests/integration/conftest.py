@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.integration.pools import FORKS
 from tests.integration.stack import Stack
 
 
@@ -30,3 +31,11 @@ def idle_stack(deployment: Stack) -> Iterator[Stack]:
     deployment.stop_workers()
     yield deployment
     deployment.stop_workers()
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[None]:
+    """Where the processes of :func:`tests.integration.pools.pool` come from."""
+    FORKS.open()
+    yield
+    FORKS.close()

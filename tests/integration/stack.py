@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,7 +35,7 @@ SETTINGS = {
 }
 
 
-def eventually(look: Callable[[], T], seconds: float = 30) -> T:
+def eventually(look: Callable[[], T], seconds: float = 300) -> T:
     """Return the first true result of ``look``, which must come within ``seconds``."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
@@ -118,24 +118,34 @@ class Postgres:
         return [int(pid) for pid in children.read_text().split()]
 
     def crash(self) -> None:
-        """End it as a power cut does, and start it again."""
-        os.killpg(self._process.pid, signal.SIGKILL)
+        """End every process of it as a power cut does, and start it again."""
+        sessions = self._sessions()
+        for pid in (self._process.pid, *sessions):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._process.wait()
         self._start()
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGINT)  # ends its sessions, then itself
-        self._process.wait(timeout=30)
+        self._process.wait(timeout=240)
 
     def _start(self) -> None:
+        address = ("--host", "127.0.0.1", "--port", self._port)
+        self._launch()
+
+        def answers() -> bool:
+            if self._process.poll() is not None:  # what was killed has not let go of its memory yet
+                self._launch()
+            return self._run("pg_isready", *address).returncode == 0
+
+        eventually(answers)
+
+    def _launch(self) -> None:
         options = ["-D", self._data, "-p", self._port, "-k", self._data, "-F"]
         with (self._data.parent / "postgres.log").open("ab") as log:
             command = [self._programs / "postgres", *options]
-            self._process = subprocess.Popen(
-                command, stderr=log, cwd="/", process_group=0, **self._user
-            )
-        address = ("--host", "127.0.0.1", "--port", self._port)
-        eventually(lambda: self._run("pg_isready", *address).returncode == 0)
+            self._process = subprocess.Popen(command, stderr=log, cwd="/", **self._user)
 
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -208,6 +218,10 @@ class Worker:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
     def kill(self) -> None:
         """End it and its pool at once, as a power cut does."""
         os.killpg(self._process.pid, signal.SIGKILL)
@@ -215,7 +229,7 @@ class Worker:
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.communicate(timeout=30)
+        self._process.communicate(timeout=240)
 
 
 class Stack:
@@ -280,7 +294,7 @@ class Stack:
         view: dict[str, Any] = response.json()
         return view
 
-    def wait(self, job_id: str, *statuses: str, seconds: float = 60) -> dict[str, Any]:
+    def wait(self, job_id: str, *statuses: str, seconds: float = 300) -> dict[str, Any]:
         wanted = statuses or ("succeeded",)
         return eventually(
             lambda: view if (view := self.job(job_id))["status"] in wanted else None, seconds
@@ -302,7 +316,7 @@ class Stack:
         self.http.close()
         self.client.close()
         self._api.terminate()
-        self._api.communicate(timeout=30)
+        self._api.communicate(timeout=240)
         self.broker.stop()
         self.database.stop()
         self._folder.cleanup()

@@ -58,7 +58,7 @@ def server(folder: Path, postgres: Postgres, broker: Broker) -> Iterator[Server]
 @pytest.fixture
 def http(server: Server) -> Iterator[httpx.Client]:
     # A client's patience is the only clock here: seconds where 70 were seen.
-    with httpx.Client(base_url=server.url, timeout=20) as client:
+    with httpx.Client(base_url=server.url, timeout=240) as client:
         yield client
 
 

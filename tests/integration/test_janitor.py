@@ -18,13 +18,14 @@ from sqlalchemy import func, select, update
 from raiw.errors import Unreachable
 from service.contract.jobs import JobStatus
 from service.contract.tasks import Queue
+from service.jobs import janitor
 from service.jobs.janitor import WINDOW, Janitor
 from service.jobs.queue import Broker as Client
 from service.jobs.services import Services
 from service.settings import Settings
 from service.store import duties, jobs, recovery, requests
 from service.store.migrate import migrate
-from service.store.tables import Job, Request
+from service.store.tables import JobRow, RequestRow
 from tests.integration.stack import Broker, eventually
 
 KEY = "raiw:raiw.cpu"
@@ -55,7 +56,7 @@ class Bench:
             now = database.now(session)
             request = requests.add(session, requests.Packed.of(document or {}))
             added = [
-                Job(
+                JobRow(
                     id=f"job_{next(_numbers):06}",
                     kind="craft",
                     status=JobStatus.QUEUED,
@@ -84,7 +85,7 @@ class Bench:
 
     def status(self, job_id: str) -> str:
         with self.services.database.read() as session:
-            return session.scalars(select(Job.status).where(Job.id == job_id)).one()
+            return session.scalars(select(JobRow.status).where(JobRow.id == job_id)).one()
 
     def held(self) -> int:
         return int(self.broker.client.llen(KEY))
@@ -144,6 +145,21 @@ def test_a_broker_that_hangs_does_not_keep_a_lost_job_from_being_found(bench: Be
     finally:
         os.kill(bench.broker.pid, signal.SIGCONT)
         bench.janitor.stop()
+
+
+def test_workers_may_renew_their_leases_once_the_database_is_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job_id,) = bench.submit()
+    bench.janitor.sweep()
+    monkeypatch.setattr(janitor, "_ABSENCE_SECONDS", -1e9)
+    bench.lose_worker(job_id)
+    bench.janitor.sweep()
+    assert bench.status(job_id) == JobStatus.RUNNING
+    monkeypatch.setattr(janitor, "_ABSENCE_SECONDS", 1e9)
+    monkeypatch.setattr(bench.janitor, "_patient_until", 0)
+    bench.janitor.sweep()
+    assert bench.status(job_id) == JobStatus.QUEUED
 
 
 def test_the_broker_is_given_few_messages_in_the_order_of_the_jobs(bench: Bench) -> None:
@@ -238,7 +254,7 @@ def test_a_request_is_kept_once_and_for_as_long_as_a_job_refers_to_it(bench: Ben
             jobs.cancel(session, job_id, now)
             assert recovery.forget(session, now + timedelta(seconds=1)) == 1
         with database.read() as session:
-            assert session.scalar(select(func.count()).select_from(Request)) == left
+            assert session.scalar(select(func.count()).select_from(RequestRow)) == left
 
 
 @pytest.mark.parametrize("number", [3, 12])
@@ -250,7 +266,7 @@ def test_more_than_a_transaction_takes_is_dealt_with(bench: Bench, monkeypatch, 
     late = bench.submit(number)
     with bench.services.database.write() as session:
         past = bench.services.database.now(session) - timedelta(seconds=1)
-        session.execute(update(Job).where(Job.id.in_(late)).values(deadline_at=past))
+        session.execute(update(JobRow).where(JobRow.id.in_(late)).values(deadline_at=past))
     while bench.janitor.sweep():
         pass
     assert {bench.status(job_id) for job_id in lost} == {JobStatus.QUEUED}

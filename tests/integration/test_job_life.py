@@ -18,14 +18,15 @@ _numbers = itertools.count(int(time.time()) % 1_000_000)
 
 
 def small(layers: int = 3) -> dict:
-    """A spec nobody has asked for before."""
+    """A spec whose masks nobody has asked for before."""
+    number = next(_numbers)
     return {
-        "name": f"small-{next(_numbers)}",
+        "name": f"small-{number}",
         "layers": [
             {"name": f"fc{i}", "kind": "linear", "in_features": 32, "out_features": 48}
             for i in range(layers)
         ],
-        "craft": {"degree": 6},
+        "craft": {"degree": 6, "seed": number},
     }
 
 
@@ -62,14 +63,14 @@ def test_scores_are_uploaded_once_and_give_the_same_masks_as_here(stack: Stack, 
     rng = np.random.default_rng(5)
     scores = {f"fc{i}": rng.standard_normal((48, 32)).astype(np.float32) for i in range(3)}
     job = stack.client.craft(spec, scores)
-    there = job.result(timeout=60)
+    there = job.result(timeout=300)
     assert there.digest == raiw.craft(spec, scores).digest
     assert raiw.verify(there, spec=spec, importance=scores).ok
     assert stack.client.craft(spec, scores).cache == "hit"
 
 
 def test_the_preset_is_the_same_on_every_deployment(stack: Stack) -> None:
-    masks = stack.client.craft("raiw/vgg16-d16").result(timeout=60)
+    masks = stack.client.craft("raiw/vgg16-d16").result(timeout=300)
     assert masks.weights == 754_368
     assert masks.digest == raiw.craft("raiw/vgg16-d16").digest
 
@@ -158,12 +159,12 @@ def test_a_queued_job_is_canceled_at_once(idle_stack: Stack) -> None:
     assert idle_stack.job(job["id"])["attempt"] == 0
 
 
-def test_a_running_job_stops_after_its_layer(stack: Stack) -> None:
+def test_a_running_job_stops(stack: Stack) -> None:
     job = stack.client.craft(slow())
     eventually(lambda: job.refresh() and job.progress.completed > 0)
     assert stack.http.post(job.view["urls"]["cancel"]).status_code == 202
     with pytest.raises(JobCanceled):
-        job.result(timeout=30)
+        job.result(timeout=240)
     assert 0 < job.progress.completed < 60
 
 

@@ -17,7 +17,7 @@ from service.settings import Settings
 from service.store import requests
 from service.store.database import Database
 from service.store.migrate import downgrade, upgrade
-from service.store.tables import Job, Table
+from service.store.tables import JobRow, Table
 from tests.integration.stack import Postgres, Sqlite
 
 
@@ -76,7 +76,7 @@ def test_jobs_and_their_events_survive_every_step(database: Database) -> None:
             assert connection.scalar(text("SELECT count(*) FROM job_events")) == 1
     with database.read() as session:
         assert session.scalar(text("SELECT count(*) FROM requests")) == 2
-        assert {job.id: job.name for job in session.scalars(select(Job))} == {
+        assert {job.id: job.name for job in session.scalars(select(JobRow))} == {
             "job_1": "a\ufffdb", "job_2": "a\ufffdb", "job_3": ""
         }  # fmt: skip
     assert {name: requests.read(database, name) for name in SPECS} == SPECS

@@ -36,7 +36,7 @@ def test_a_part_that_dies_is_started_again_and_jobs_go_on(tmp_path: Path, words:
             os.kill(pid, signal.SIGKILL)
         eventually(lambda: running(service.process.pid, words) - before)
         with raiw.Client(service.url) as client:
-            assert client.craft(small()).result(timeout=60).edges > 0
+            assert client.craft(small()).result(timeout=300).edges > 0
         everybody = family(service.process.pid)
         assert service.end(signal.SIGINT) == 0
         assert not alive(everybody)
@@ -46,7 +46,7 @@ def test_a_part_that_dies_is_started_again_and_jobs_go_on(tmp_path: Path, words:
 def test_a_state_folder_may_have_any_path(tmp_path: Path, name: str) -> None:
     with serving(tmp_path / name) as service:
         with raiw.Client(service.url) as client:
-            assert client.craft(small()).result(timeout=60).edges > 0
+            assert client.craft(small()).result(timeout=300).edges > 0
         folder = load_settings(state_dir=tmp_path / name).valkey_socket.parent
         assert folder.exists()
         assert service.end(signal.SIGTERM) == 0
@@ -62,7 +62,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
             env=PLAIN,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=240,
             check=False,
         )
     assert done.returncode == 2
@@ -101,7 +101,7 @@ def test_a_demo_that_is_stopped_takes_its_service_along(tmp_path: Path, number: 
     everybody = family(demo.pid)
     assert running(demo.pid, "raiw serve")
     demo.send_signal(number)
-    demo.communicate(timeout=30)
+    demo.communicate(timeout=240)
     eventually(lambda: not alive(everybody))
 
 
@@ -126,6 +126,6 @@ def migrate(folder: Path) -> subprocess.CompletedProcess[str]:
         env=PLAIN | {"RAIW_STATE_DIR": str(folder)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=240,
         check=False,
     )

@@ -80,14 +80,14 @@ def test_a_study_that_is_stopped_and_killed_ends_like_an_undisturbed_one(
     stopped = start(tmp_path)
     wait_for(tmp_path, "checkpoint.safetensors", 1)
     stopped.send_signal(signal.SIGINT)  # to the study alone: its processes end with it
-    _, errors = stopped.communicate(timeout=30)
+    _, errors = stopped.communicate(timeout=240)
     assert stopped.returncode == 130
     assert "Traceback" not in errors
     wait_until_gone(stopped.pid)
     killed = start(tmp_path)
     wait_for(tmp_path, "report.json", 3)
     os.killpg(killed.pid, signal.SIGKILL)
-    killed.communicate(timeout=30)
+    killed.communicate(timeout=240)
     before = {name: at for name, at in kept(tmp_path).items() if name.name == "report.json"}
     assert len(before) < 6
     finish(tmp_path)

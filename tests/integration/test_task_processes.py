@@ -1,13 +1,16 @@
 """The process of a task and the worker that watches it, without a server or broker around them."""
 
+import json
 import os
 import signal
 import sqlite3
 import stat
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ import torch
 from pydantic import TypeAdapter
 from safetensors.numpy import save, save_file
 from safetensors.torch import save_file as save_tensors
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from raiw.canonical import digest_of
 from raiw.nets.registry import build
@@ -25,16 +28,19 @@ from raiw.training.checkpoint import FILE as CHECKPOINT
 from service.contract.jobs import JobView
 from service.contract.requests import JobRequest
 from service.jobs.cancel import cancel
-from service.jobs.queries import get_job, list_events
+from service.jobs.queries import get_job, list_events, list_jobs, open_request
 from service.jobs.services import Services
 from service.jobs.submit import submit
 from service.jobs.uploads import put_blob
 from service.settings import Settings
-from service.store import migrate
+from service.store import database, migrate
 from service.store.artifacts import Artifacts
-from service.store.tables import MaskChunk
+from service.store.tables import MaskChunkRow
+from tests.integration.pools import pool
 from tests.integration.stack import eventually
 from worker.runner import run_job
+
+pytestmark = pytest.mark.usefixtures("forks")
 
 RECIPE = {"epochs": 2, "batch": 64, "augment": False}
 TRAINING = {"kind": "train", "network": "digits-cnn", "data": "digits", "recipe": RECIPE}
@@ -62,7 +68,7 @@ def ask(services: Services, body: dict[str, Any]) -> str:
 
 
 def run(services: Services, job_id: str) -> JobView:
-    run_job(services, job_id, lambda: False)
+    run_job(pool(services), job_id)
     return get_job(services, job_id)
 
 
@@ -83,9 +89,9 @@ class Watched:
     def __init__(self, services: Services, body: dict[str, Any]) -> None:
         self.id = ask(services, body)
         self._services = services
-        self._thread = threading.Thread(target=run_job, args=(services, self.id, lambda: False))
+        self._thread = threading.Thread(target=run_job, args=(pool(services), self.id))
         self._thread.start()
-        eventually(lambda: told(services, self.id))
+        eventually(lambda: told(services, self.id), 90)
 
     def ended(self) -> JobView:
         self._thread.join(60)
@@ -125,13 +131,13 @@ def test_canceled_while_the_worker_ends_is_canceled_at_once(services: Services) 
         return True
 
     job_id = ask(services, TRAINING)
-    run_job(services, job_id, stopping)
+    run_job(pool(services, stopping), job_id)
     assert get_job(services, job_id).status == "canceled"
 
 
 def test_a_worker_that_ends_gives_its_job_back(services: Services) -> None:
     job_id = ask(services, TRAINING)
-    run_job(services, job_id, lambda: True)
+    run_job(pool(services, lambda: True), job_id)
     assert get_job(services, job_id).status == "queued"
     assert run(services, job_id).status == "succeeded"
 
@@ -189,6 +195,8 @@ def test_a_damaged_checkpoint_fails_once(services: Services) -> None:
     again = run(services, ask(services, LONG))
     assert again.error
     assert again.error["code"] == "invalid-tensors"
+    assert "'seed-0-" in again.error["detail"]
+    assert str(services.settings.state_dir) not in again.error["detail"]
     third = Watched(services, LONG)
     assert told(services, third.id)[0] == 1
     cancel(services, third.id)
@@ -204,6 +212,13 @@ def test_uploads_are_named_by_their_digest(services: Services, tmp_path: Path) -
         assert error
         assert wrong in error["detail"]
         assert str(tmp_path) not in error["detail"]
+
+
+def test_a_data_set_that_is_missing_is_told_without_its_place(services: Services) -> None:
+    error = run(services, ask(services, TRAINING | {"data": "cifar10"})).error
+    assert error
+    assert "'RAIW_DATA_DIR/cifar10'" in error["detail"]
+    assert str(services.settings.state_dir) not in error["detail"]
 
 
 def test_an_upload_that_this_worker_does_not_see_is_told(services: Services) -> None:
@@ -244,7 +259,7 @@ def test_masks_damaged_since_the_job_was_sent_are_told(services: Services) -> No
     assert crafting.result
     job_id = ask(services, TRAINING | {"masks": crafting.result.digest})
     with services.database.write() as session:
-        session.execute(update(MaskChunk).values(data=b"x" * crafting.result.bytes))
+        session.execute(update(MaskChunkRow).values(data=b"x" * crafting.result.bytes))
     error = run(services, job_id).error
     assert error
     assert error["code"] == "damaged"
@@ -287,6 +302,51 @@ def test_too_little_memory_is_told_whatever_meets_it(
     job = run(services, ask(services, body))
     assert job.error
     assert job.error["code"] == "out-of-memory", job.error
+
+
+def test_what_the_version_before_has_stored_is_shown_and_done(tmp_path: Path) -> None:
+    """Its tasks leave out what had its default, its outcomes do not name their main file."""
+    file = {"name": "scores", "digest": digest_of(b""), "bytes": 0}
+    asked = {"kind": "score", "network": "digits-cnn", "weights": digest_of(b""), "data": "digits"}
+    training = TRAINING | {"recipe": RECIPE | {"epochs": 1}}
+    rows = [
+        ("job_done", "succeeded", asked, {"files": [file], "report": {"layers": 3}}),
+        ("job_next", "queued", training, None),
+    ]
+    before = database.Database(Settings(state_dir=tmp_path))
+    migrate.upgrade(before, "0003")
+    with before.engine.begin() as connection:
+        for name, status, task, outcome in rows:
+            job = {
+                "id": name, "kind": task["kind"], "status": status,
+                "content_key": digest_of(name.encode()), "spec": "{}",
+                "task": json.dumps(task), "algorithm": "a", "note": "{}",
+                "outcome": outcome and json.dumps(outcome), "queue": "raiw.gpu",
+                "timeout_seconds": 60.0, "max_attempts": 3, "attempt": 0, "phase": "queued",
+                "completed": 0, "total": 1, "events": 0, "created_at": datetime.now(UTC),
+                "run_after": datetime.now(UTC),
+            }  # fmt: skip
+            columns, values = ", ".join(job), ", ".join(f":{column}" for column in job)
+            connection.execute(text(f"INSERT INTO jobs ({columns}) VALUES ({values})"), job)  # noqa: S608
+    before.close()
+    services = opened(tmp_path)
+    done = get_job(services, "job_done")
+    assert json.loads(zlib.decompress(open_request(services, "job_done"))) == asked
+    assert done.result
+    assert (done.result.digest, done.result.report) == (file["digest"], {"layers": 3})
+    assert done.urls.result == f"/v1/blobs/{file['digest']}"
+    made = run(services, "job_next")
+    assert made.status == "succeeded", made.error
+    assert made.result
+    assert [one.name for one in made.result.files] == ["weights-seed-0"]
+    listed = {
+        job.id: job.result
+        for job in list_jobs(services, status=None, page_size=9, page_token="").items
+    }
+    assert {job_id: one and one.digest for job_id, one in listed.items()} == {
+        "job_done": done.result.digest, "job_next": made.result.digest,
+    }  # fmt: skip
+    services.database.close()
 
 
 def images(

@@ -24,6 +24,8 @@ from raiw.errors import InvalidInput, JobCanceled, JobFailed, NotFound
 from raiw.training.data.registry import open_dataset
 from raiw.training.train import Trained
 from tests.integration.stack import Stack, eventually
+from tests.integration.test_serve import alive, family
+from tests.integration.test_serve_trouble import program
 
 THREADS = {"RAIW_TASK_THREADS": "1"}
 RECIPE = {"epochs": 8, "batch": 32, "halve_every": 4, "augment": False}
@@ -57,17 +59,11 @@ def alone(seed: int, epochs: int = 8) -> Trained:
         torch.set_num_threads(before)
 
 
-def children(stack: Stack) -> list[int]:
-    """Return the processes of tasks of this deployment."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        if "worker.child" in words and str(stack.folder) in words:
-            found.append(int(path.parent.name))
-    return found
+def children(stack: Stack) -> set[int]:
+    """Return the processes of tasks of this deployment: what its fork servers have started."""
+    everybody = {pid for worker in stack.workers for pid in family(worker.pid)}
+    servers = {pid for pid in everybody if "worker.child" in program(pid)}
+    return alive(set().union(*map(family, servers)))
 
 
 def epochs_told(stack: Stack, job_id: str) -> list[int]:
@@ -89,19 +85,19 @@ def test_the_whole_way_from_a_trained_network_to_sparse_ones(
 ) -> None:
     """Train dense, score, craft by the scores, train sparse: each step takes the one before."""
     client = worker.client
-    dense = client.train("digits-cnn", "digits", recipe=RECIPE, seeds=[seed]).wait(120)
+    dense = client.train("digits-cnn", "digits", recipe=RECIPE, seeds=[seed]).wait(300)
     assert dense.report["accuracy"] > 0.9
     assert dense.report["weights"] == dense.report["dense_weights"] == 40_208
     (weights,) = client.fetch(dense, tmp_path)
     assert digest_of_file(weights) == dense.digest
-    scored = client.score("digits-cnn", weights, "digits", method="gradient").wait(120)
+    scored = client.score("digits-cnn", weights, "digits", method="gradient").wait(300)
     (scores,) = client.fetch(scored, tmp_path)
     assert digest_of_file(scores) == scored.digest
     masks = client.craft(MASKS, scores).result(120)
     assert masks.importance == scored.digest
     assert masks == raiw.craft(MASKS, scores)
     both = {"masks": masks, "recipe": RECIPE, "seeds": [seed, seed + 1]}
-    sparse = client.train("digits-cnn", "digits", **both).wait(120)
+    sparse = client.train("digits-cnn", "digits", **both).wait(300)
     report = sparse.report
     assert report["mask_violations"] == 0
     assert report["weights"] == masks.weights
@@ -123,7 +119,7 @@ def test_the_whole_way_from_a_trained_network_to_sparse_ones(
 def test_a_spec_is_crafted_first_and_its_masks_come_along(
     worker: Stack, tmp_path: Path, seed: int
 ) -> None:
-    job = train(worker, seed).wait(120)
+    job = train(worker, seed).wait(300)
     paths = worker.client.fetch(job, tmp_path)
     assert [path.name for path in paths] == [
         f"weights-seed-{seed}.safetensors",
@@ -150,9 +146,11 @@ def test_a_killed_run_ends_with_the_numbers_of_an_undisturbed_one(
     worker: Stack, tmp_path: Path, seed: int, victim: str
 ) -> None:
     job = train(worker, seed, epochs=16)
-    eventually(lambda: len(epochs_told(worker, job.id)) >= 3)
+    eventually(lambda: len(epochs_told(worker, job.id)) >= 3, 90)
+    running = children(worker)
+    assert running
     if victim == "child":
-        for process in children(worker):
+        for process in running:
             os.kill(process, signal.SIGKILL)
     else:
         leaving = worker.workers.pop()
@@ -160,9 +158,9 @@ def test_a_killed_run_ends_with_the_numbers_of_an_undisturbed_one(
             leaving.kill()
         else:
             leaving.stop()
-        eventually(lambda: not children(worker))
+        eventually(lambda: not alive(running))
         worker.start_worker(**THREADS)
-    job.wait(120)
+    job.wait(300)
     assert job.view["attempt"] == 2
     told = epochs_told(worker, job.id)
     assert sorted(set(told)) == list(range(1, 17))
@@ -186,9 +184,9 @@ def test_entropic_sparsification_keeps_lenet_accurate(worker: Stack, tmp_path: P
     data = tmp_path / "digits28.safetensors"
     save_file(arrays, data)
     recipe = RECIPE | {"epochs": 10}
-    trained = worker.client.train("lenet-mnist", data, recipe=recipe).wait(120)
+    trained = worker.client.train("lenet-mnist", data, recipe=recipe).wait(300)
     (weights,) = worker.client.fetch(trained, tmp_path)
-    pruned = worker.client.prune("lenet-mnist", weights, data, samples=600).wait(120)
+    pruned = worker.client.prune("lenet-mnist", weights, data, samples=600).wait(300)
     report = pruned.report
     steps = [event["data"].get("step", "") for event in worker.events(pruned.id)]
     assert any("layers, conv" in step for step in steps)
@@ -206,14 +204,14 @@ def test_entropic_sparsification_keeps_lenet_accurate(worker: Stack, tmp_path: P
 @SQLITE
 def test_a_canceled_run_stops_and_the_next_takes_it_up(worker: Stack, seed: int) -> None:
     job = train(worker, seed, epochs=60)
-    eventually(lambda: len(epochs_told(worker, job.id)) >= 3)
+    eventually(lambda: len(epochs_told(worker, job.id)) >= 3, 90)
     job.cancel()
     with pytest.raises(JobCanceled):
-        job.wait(10).require_digest()
-    assert not children(worker)
+        job.wait(300).require_digest()
+    eventually(lambda: not children(worker), 10)
     again = train(worker, seed, epochs=60)
     assert again.cache == "created"
-    eventually(lambda: epochs_told(worker, again.id))
+    eventually(lambda: epochs_told(worker, again.id), 90)
     assert epochs_told(worker, again.id)[0] > 3
     again.cancel()
 
@@ -224,7 +222,7 @@ def test_a_run_out_of_time_fails_and_its_process_is_gone(worker: Stack, seed: in
     job = worker.http.post("/v1/jobs", json=body | {"timeout_seconds": 5}).json()
     ended = worker.wait(job["id"], "failed")
     assert ended["error"]["code"] == "timeout"
-    assert not children(worker)
+    eventually(lambda: not children(worker), 10)
 
 
 @SQLITE
@@ -233,7 +231,7 @@ def test_faults_have_codes(worker: Stack, tmp_path: Path, seed: int) -> None:
 
     def code(job: Job) -> str:
         with pytest.raises(JobFailed) as caught:
-            job.wait(60).require_digest()
+            job.wait(300).require_digest()
         return str(caught.value.details["error"]["code"])
 
     wild = RECIPE | {"learning_rate": 1e18}
@@ -251,14 +249,14 @@ def test_faults_have_codes(worker: Stack, tmp_path: Path, seed: int) -> None:
 def test_too_little_memory_has_a_code(idle_stack: Stack, seed: int) -> None:
     idle_stack.start_worker(**THREADS, RAIW_TASK_MEMORY_BYTES=str(300 << 20))
     with pytest.raises(JobFailed) as caught:
-        train(idle_stack, seed).wait(60).require_digest()
+        train(idle_stack, seed).wait(300).require_digest()
     assert caught.value.details["error"]["code"] == "out-of-memory"
 
 
 @SQLITE
 def test_two_processes_train_together(idle_stack: Stack, seed: int) -> None:
     idle_stack.start_worker(**THREADS, RAIW_TASK_PROCESSES="2")
-    job = train(idle_stack, seed).wait(120)
+    job = train(idle_stack, seed).wait(300)
     assert job.report["runs"][0]["processes"] == 2
     assert job.report["accuracy"] > 0.9
     assert job.report["mask_violations"] == 0

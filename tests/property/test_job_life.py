@@ -22,7 +22,7 @@ from service.contract.tasks import Queue
 from service.settings import Settings
 from service.store import jobs, migrate, outbox, recovery, requests
 from service.store.database import Database
-from service.store.tables import Job, JobEvent, Masks, Outbox, Result
+from service.store.tables import JobEventRow, JobRow, MasksRow, OutboxRow, ResultRow
 
 LEASE = timedelta(seconds=60)
 MOST_ATTEMPTS = 3
@@ -56,7 +56,7 @@ class JobLife(RuleBasedStateMachine):
         self.messages: list[str] = []
         with self.database.write() as session:
             session.add(
-                Masks(
+                MasksRow(
                     digest="sha256:m",
                     file_sha256="sha256:f",
                     size=1,
@@ -80,7 +80,7 @@ class JobLife(RuleBasedStateMachine):
             active = jobs.find_active(session, key)
             if active is not None:
                 return active.id
-            job = Job(
+            job = JobRow(
                 id=jobs.new_job_id(),
                 kind="craft",
                 status=JobStatus.QUEUED,
@@ -139,6 +139,9 @@ class JobLife(RuleBasedStateMachine):
             job = jobs.claim(session, job_id, "worker", LEASE, self.now)
         if job is None:
             return multiple()
+        assert job.deadline_at is None or job.deadline_at > self.now, (
+            "what is too late never starts"
+        )
         self.attempts[job.id] = job.attempt
         return jobs.Attempt(job.id, job.attempt)
 
@@ -197,15 +200,15 @@ class JobLife(RuleBasedStateMachine):
                         assert jobs.succeed(session, attempt, "sha256:m", self.now)
             self.messages.clear()
         with self.database.read() as session:
-            assert {job.status for job in session.scalars(select(Job))} <= ENDED
+            assert {job.status for job in session.scalars(select(JobRow))} <= ENDED
 
     @invariant()
     def laws(self) -> None:
         with self.database.read() as session:
-            rows = session.scalars(select(Job)).all()
-            events = session.scalars(select(JobEvent).order_by(JobEvent.seq)).all()
-            unsent = {message.argument for message in session.scalars(select(Outbox))}
-            results = {result.content_key for result in session.scalars(select(Result))}
+            rows = session.scalars(select(JobRow)).all()
+            events = session.scalars(select(JobEventRow).order_by(JobEventRow.seq)).all()
+            unsent = {message.argument for message in session.scalars(select(OutboxRow))}
+            results = {result.content_key for result in session.scalars(select(ResultRow))}
         for job in rows:
             ended = self.ends.setdefault(job.id, job.status) if job.status in ENDED else None
             assert ended in (None, job.status), "an ended job never changes"

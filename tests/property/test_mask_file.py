@@ -1,8 +1,10 @@
 """Laws of the mask file: nothing is lost, nothing changes unseen, one meaning has one digest."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
@@ -126,3 +128,21 @@ def variant(mask, **changes):
 def wider(mask):
     kept = np.pad(mask.numpy(), ((0, 0), (0, 1)))
     return np.packbits(kept, axis=1, bitorder="little")
+
+
+@given(mask_sets(), st.data())
+def test_a_bit_past_the_last_input_is_refused_though_every_digest_is_right(masks, data):
+    """It would count as an edge for whoever counts bits, and be none for whoever counts cells."""
+    odd = [mask for mask in masks.values() if mask.shape[1] % 8]
+    assume(odd)
+    chosen = data.draw(st.sampled_from(odd))
+    bits = chosen.graph.bits.copy()
+    row = data.draw(st.integers(0, bits.shape[0] - 1))
+    bits[row, -1] |= 1 << data.draw(st.integers(chosen.shape[1] % 8, 7))
+    dirty = replace(chosen, graph=Graph(chosen.shape, bits))
+    file = raiw.MaskSet(
+        [dirty if mask is chosen else mask for mask in masks.values()], masks.origin
+    ).to_bytes()
+    for verify in (True, False):
+        with pytest.raises(InvalidMasks, match="bits past its last input"):
+            raiw.load(file, verify=verify)

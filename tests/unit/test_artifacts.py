@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raiw.canonical import CHUNK_BYTES, digest_of, digest_of_chunks
-from raiw.errors import NotFound
-from service.contract.errors import Busy, Damaged, NoSpace
+from raiw.errors import DiskFull, NotFound
+from service.contract.errors import Busy, Damaged
 from service.store.artifacts import Artifacts, State
 
 BIG = os.urandom(2 * CHUNK_BYTES + 17)
@@ -76,9 +76,9 @@ def test_only_one_writer_at_a_time(tmp_path):
 
 def test_the_floor_of_free_space_is_kept(tmp_path):
     artifacts = Artifacts(tmp_path, min_free_bytes=1 << 60)
-    with pytest.raises(NoSpace, match="do not fit"):
+    with pytest.raises(DiskFull, match="do not fit"):
         artifacts.stage(1)
-    with pytest.raises(NoSpace):
+    with pytest.raises(DiskFull):
         artifacts.put(b"abc")
 
 

@@ -99,7 +99,6 @@ def test_a_checkpoint_is_read_from_its_header(tmp_path: Path) -> None:
     ("model", "words"),
     [
         (nn.ReLU(), "no linear layer"),
-        (nn.Linear(3, 3), "wrap it"),
         (nn.Sequential(nn.LazyLinear(3)), "layer '0', a LazyLinear, .* one batch first"),
         (nn.Sequential(nn.LazyConv2d(3, 1)), "one batch first"),
         ({"fc": 1}, "no torch module"),

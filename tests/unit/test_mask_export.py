@@ -9,9 +9,12 @@ import pytest
 from safetensors.numpy import load_file
 from scipy.sparse import csr_array
 
+from raiw.canonical import digest_of
 from raiw.errors import InvalidInput, TooLarge
+from raiw.masks import MaskSet, maskset
 from raiw.masks import export as module
 from raiw.masks.export import FORMS, export
+from raiw.masks.file import encode
 from raiw.pipeline import craft
 
 CONV = {"kind": "conv2d", "in_channels": 8, "out_channels": 12, "kernel_size": 3, "groups": 2}
@@ -127,3 +130,19 @@ def test_an_export_is_reproducible(form, tmp_path):
     for name in ("a", "b"):
         export(MASKS, tmp_path / name, form)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_file_is_encoded_once_however_often_it_is_asked_for(tmp_path, monkeypatch):
+    masks, encoded = MaskSet(MASKS.values(), MASKS.origin), []
+
+    def counting(*arguments):
+        encoded.append(arguments)
+        return encode(*arguments)
+
+    monkeypatch.setattr(maskset, "encode", counting)
+    masks.save(tmp_path / "masks.safetensors")
+    data = masks.to_bytes()
+    assert masks.file_bytes == len(data)
+    assert masks.file_sha256 == digest_of(data)
+    assert (tmp_path / "masks.safetensors").read_bytes() == data
+    assert len(encoded) == 1

@@ -10,11 +10,11 @@ from torch import nn
 
 from raiw.errors import InvalidInput, InvalidMasks
 from raiw.masks import channels
-from raiw.pruning.magnitude import prune_weights
 from raiw.pruning.methods import METHODS
 from raiw.pruning.prune import prune
 from raiw.pruning.shrink import shrink, silence
 from raiw.pruning.slimming import penalty
+from raiw.pruning.thresholds import prune_weights
 
 OPTIONS = {
     "afie": {"channel_sparsity": 0.4},
@@ -263,3 +263,14 @@ def test_weights_above_the_deviation_stay() -> None:
         prune_weights(model, -1)
     with pytest.raises(InvalidInput, match="no layer '3'"):
         prune_weights(model, 1, {"3": 1})
+
+
+@pytest.mark.parametrize("method", ["l1_filter", "slimming"])
+def test_of_equal_channels_the_later_go_first(method: str) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 2, 1))
+    with torch.no_grad():
+        for value in model.parameters():
+            value.fill_(0.5)
+        model[0].weight[1] = model[1].weight[1] = 0.1  # less than the others
+    pruned = prune(model, method, torch.zeros(1, 1, 4, 4), channel_sparsity=0.5)
+    assert pruned.channels.kept["0"].tolist() == [True, False, True, True, False, False]

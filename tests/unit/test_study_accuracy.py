@@ -19,7 +19,7 @@ from raiw.errors import Diverged, InvalidInput, InvalidSpec, NotFound
 from raiw.study.accuracy.outcomes import AccuracyStudy, summarise
 from raiw.study.accuracy.report import accuracy_markdown, accuracy_picture, write_accuracy_report
 from raiw.study.accuracy.significance import MOST_PAIRS, holm, paired
-from raiw.study.accuracy.trials import Plan, plan_training
+from raiw.study.accuracy.trials import TrialPlan, plan_training
 from raiw.training.report import Epoch, Report
 
 PRESET = "raiw/digits-cnn-10"
@@ -28,7 +28,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 images_read = st.integers(340, 359).map(lambda right: right / 359)
 
 
-def keys(plan: Plan) -> set[str]:
+def keys(plan: TrialPlan) -> set[str]:
     return {trial.key for trial in plan.trials}
 
 
@@ -93,7 +93,7 @@ def test_what_decides_a_run_names_it(tmp_path):
         (InvalidInput, {"seeds": 0}, "at least 1"),
         (InvalidSpec, {"recipe": {"epoch": 3}}, "did you mean 'epochs'"),
         (NotFound, {"data": "cifar10"}, "cifar10"),
-        (NotFound, {"spec": "raiw/llama3-8b-10"}, "no network 'llama3-8b' to build"),
+        (NotFound, {"spec": "raiw/llama3-8b-10"}, "no network 'llama3-8b'"),
         (InvalidInput, {"spec": {"layers": [LAYER], "craft": {"degree": 2}}}, "layers of its own"),
     ],
 )

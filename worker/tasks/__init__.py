@@ -1,1 +1,1 @@
-"""What runs in a process of its own: tasks that need PyTorch. :mod:`worker.child` starts them."""
+"""What runs in a process of its own; :mod:`worker.child` starts it."""

@@ -2,95 +2,79 @@
 
 import json
 import os
-import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import Any, BinaryIO
 
-from raiw.training.data.arrays import read_arrays
-from raiw.training.data.dataset import Dataset
-from raiw.training.data.registry import open_dataset
-
-if TYPE_CHECKING:
-    from raiw.jobs.samples import OnStep
+from raiw.jobs.document import JobDocument
+from raiw.jobs.registry import find_kind
 
 FILE = "task.json"
-_STEP_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One task, and the pipe to the worker that started it.
+class ChildTask:
+    """One task of a process, and the pipe to the worker that supervises it.
 
-    ``task.json`` in its folder holds ``request`` (what the job asks for), ``files`` (paths of
-    uploads by digest) and ``data_dir``. Every line written to the pipe is one JSON object with the
-    member ``event``: ``progress``, ``log``, and last ``done`` or ``failed``.
+    Every line written to the pipe is one JSON object with the member ``event``: ``progress``,
+    ``log``, and last ``done`` or ``failed``. After the line of ``done`` come so many bytes as its
+    member ``bytes`` says.
     """
 
+    name: str
+    """Name of the module beside this one that does it."""
+    share: Mapping[str, Any]
+    """Which part of a job it is; what it is, where it belongs to no job."""
+    request: dict[str, Any] | None
+    """What the job that it belongs to was asked for."""
+    files: Mapping[str, str]
+    """Paths of stored files by digest."""
     folder: Path
-    request: dict[str, Any]
-    files: dict[str, str]
+    """Where a task works that lasts longer than one attempt."""
     data_dir: Path
-    pipe: IO[str]
+    pipe: BinaryIO
 
     @classmethod
-    def open(cls, folder: Path, pipe: IO[str]) -> "Task":
-        """Read the task that a folder describes."""
-        document = json.loads((folder / FILE).read_text("utf-8"))
-        return cls(folder, document["request"], document["files"], Path(document["data_dir"]), pipe)
+    def of(cls, document: dict[str, Any], pipe: BinaryIO) -> "ChildTask":
+        """Take what :mod:`worker.supervising` has written down."""
+        folder, data_dir = Path(document["folder"]), Path(document["data_dir"])
+        task, share, request = document["task"], document["share"], document["job"]
+        return cls(task, share, request, document["files"], folder, data_dir, pipe)
 
-    @property
-    def kind(self) -> str:
-        """Kind of job."""
-        return str(self.request["kind"])
-
-    def dataset(self) -> Dataset | None:
-        """Open the data set that is asked for, by name or as an upload."""
-        name = self.request.get("data")
-        if name is None:
-            return None
-        if name.startswith("sha256:"):
-            return read_arrays("upload", Path(self.files[name]))
-        return open_dataset(name, self.data_dir)
-
-    def file(self, field: str) -> Path | None:
-        """Return the path of an upload that a field of the request names."""
-        digest = self.request.get(field)
-        return None if digest is None else Path(self.files[digest])
+    def job(self) -> JobDocument:
+        """Read the document of the job that the task belongs to."""
+        assert self.request is not None  # noqa: S101 -- asked only by tasks of jobs
+        return find_kind(self.request["kind"]).document.parse(self.request)
 
     def progress(self, phase: str, completed: int, total: int, **data: Any) -> None:
         """Tell how far the task has come."""
-        standing = {"phase": phase, "completed": completed, "total": total}
-        self._tell("progress", {**standing, **data})
-
-    def stepping(self, phase: str) -> "OnStep":
-        """Return what tells the steps inside a task, now and then, since each one is a commit."""
-        told = 0.0
-
-        def tell(done: int, of: int, what: str) -> None:
-            nonlocal told
-            if time.monotonic() - told >= _STEP_SECONDS:
-                told = time.monotonic()
-                self.progress(phase, 0, 1, step=f"{done} of {of} {what}")
-
-        return tell
+        self._tell("progress", standing(phase, completed, total, **data))
 
     def log(self, message: str) -> None:
         """Tell the user something."""
         self._tell("log", {"message": message})
 
     def done(self, files: dict[str, Path], report: dict[str, Any]) -> None:
-        """Tell the result: files by name, the main one first, and a report."""
+        """Tell the result: files by name, and a report."""
         paths = {name: str(path) for name, path in files.items()}
         self._tell("done", {"files": paths, "report": report})
 
-    def failed(self, problem: dict[str, Any]) -> None:
-        """Tell why there is no result; of several processes any may.
+    def deliver(
+        self,
+        chunks: Iterable[bytes | memoryview],
+        report: dict[str, Any],
+        progress: dict[str, Any] | None = None,
+    ) -> None:
+        """Tell the result: the bytes of one file, a report, and progress not told before."""
+        pieces = [memoryview(chunk).cast("B") for chunk in chunks]
+        size = sum(map(len, pieces))
+        self._tell("done", {"report": report, "progress": progress, "bytes": size})
+        self.pipe.writelines(pieces)
+        self.pipe.flush()
 
-        An upload is known to the user by its digest, not by where it lies here.
-        """
-        for digest, path in self.files.items():
-            problem |= {"detail": problem["detail"].replace(path, digest)}
+    def failed(self, problem: dict[str, Any]) -> None:
+        """Tell why there is no result; of several processes any may."""
         self._write("failed", {"error": problem})
 
     def _tell(self, event: str, data: dict[str, Any]) -> None:
@@ -98,5 +82,10 @@ class Task:
             self._write(event, data)
 
     def _write(self, event: str, data: dict[str, Any]) -> None:
-        self.pipe.write(json.dumps({"event": event, **data}) + "\n")
+        self.pipe.write(json.dumps({"event": event, **data}).encode() + b"\n")
         self.pipe.flush()
+
+
+def standing(phase: str, completed: int, total: int, **data: Any) -> dict[str, Any]:
+    """Return what a ``progress`` event tells."""
+    return {"phase": phase, "completed": completed, "total": total, **data}

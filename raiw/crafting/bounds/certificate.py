@@ -7,9 +7,9 @@ from raiw.crafting.bounds.descent import WORTH, descend, likely
 from raiw.crafting.bounds.potentials import settle
 from raiw.crafting.bounds.prices import arcs_of, largest_magnitude, underpriced, upper_bound
 from raiw.crafting.groups import group_graphs, group_scores
-from raiw.graphs import Graph
+from raiw.graphs import Floats, Graph
 from raiw.kernels.cells import Scores, as_native
-from raiw.kernels.exact import ExactSum, Floats
+from raiw.kernels.exact import ExactSum
 from raiw.specs.plan import PlannedLayer
 
 _ROUNDING = 2.0**-52

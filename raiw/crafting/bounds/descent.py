@@ -15,9 +15,8 @@ import numpy as np
 from raiw import kernels
 from raiw.crafting.bounds.prices import Prices
 from raiw.crafting.degrees import share
-from raiw.graphs import Graph
+from raiw.graphs import Floats, Graph
 from raiw.kernels.cells import Scores, cells
-from raiw.kernels.exact import Floats
 
 SWEEPS = 64
 _ENOUGH = 2e-5
@@ -76,10 +75,11 @@ def _lines(scores: Scores, prices: Floats, count: int, *, rows: bool) -> Floats:
     """Return the last of so many best cells of every row, or column, net of the other's prices."""
     rank = kernels.rank_rows if rows else kernels.rank_columns
     lines = scores.shape[0 if rows else 1]
-    ranked = np.empty((3, lines))
+    ranked: Floats = np.empty((3, lines))
     lows = _sampled(scores if rows else scores.T, prices, count)
     rank(cells(scores), prices, lows, np.full(lines, np.inf), count, ranked)
-    return np.asarray(ranked[0])
+    last: Floats = ranked[0]
+    return last
 
 
 @np.errstate(over="ignore", invalid="ignore")

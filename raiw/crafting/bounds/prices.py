@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from raiw import kernels
 from raiw.crafting.degrees import share
-from raiw.graphs import Graph
+from raiw.graphs import Floats, Graph
 from raiw.kernels.cells import Scores, cells
-from raiw.kernels.exact import ExactSum, Floats
+from raiw.kernels.exact import ExactSum
 
 _ROUNDING = 2.0**-50
 

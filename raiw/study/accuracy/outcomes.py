@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from raiw.errors import RaiwError
-from raiw.study.accuracy.significance import Difference, holm, paired
-from raiw.study.accuracy.trials import Plan, Trial
+from raiw.study.accuracy.significance import AccuracyDifference, holm, paired
+from raiw.study.accuracy.trials import Trial, TrialPlan
 from raiw.training.report import Report
 
-Outcome = Report | RaiwError
+TrialOutcome = Report | RaiwError
 """What became of a run."""
 Reports = dict[int, Report]
 """A method's finished runs at one density, by seed."""
@@ -39,7 +39,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class TrialRow:
     """A method at a density, over the seeds that it finished."""
 
     method: str
@@ -52,7 +52,7 @@ class Row:
     deviation: float | None
     """Standard deviation over seeds, n - 1 in the denominator; None for one run."""
     worst: float
-    difference: Difference | None
+    difference: AccuracyDifference | None
     """To the base at this density; None for the base itself."""
     t_test_holm: float | None = None
     """P of the t-test, corrected for all comparisons at this density."""
@@ -73,14 +73,14 @@ class AccuracyStudy:
     densities: tuple[float, ...]
     seeds: tuple[int, ...]
     runs: tuple[Run, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TrialRow, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the study as JSON-serialisable values."""
         return asdict(self)
 
 
-def summarise(plan: Plan, outcomes: Mapping[str, Outcome]) -> AccuracyStudy:
+def summarise(plan: TrialPlan, outcomes: Mapping[str, TrialOutcome]) -> AccuracyStudy:
     """Put the outcomes of all runs, by key, into one study."""
     runs = tuple(_run(trial, outcomes[trial.key]) for trial in plan.trials)
     rows = [row for density in plan.densities for row in _group(plan, density, outcomes)]
@@ -100,7 +100,7 @@ def summarise(plan: Plan, outcomes: Mapping[str, Outcome]) -> AccuracyStudy:
     )
 
 
-def _run(trial: Trial, outcome: Outcome) -> Run:
+def _run(trial: Trial, outcome: TrialOutcome) -> Run:
     run = Run(method=trial.method.name, density=trial.density, seed=trial.seed, key=trial.key)
     if isinstance(outcome, RaiwError):
         return replace(run, error=outcome.code, reason=outcome.message)
@@ -114,7 +114,7 @@ def _run(trial: Trial, outcome: Outcome) -> Run:
     )
 
 
-def _group(plan: Plan, density: float, outcomes: Mapping[str, Outcome]) -> list[Row]:
+def _group(plan: TrialPlan, density: float, outcomes: Mapping[str, TrialOutcome]) -> list[TrialRow]:
     """Return the rows of a density, each compared with the base."""
     finished: dict[str, Reports] = {method.name: {} for method in plan.methods}
     for trial in plan.trials:
@@ -136,7 +136,7 @@ def _group(plan: Plan, density: float, outcomes: Mapping[str, Outcome]) -> list[
     ]
 
 
-def _row(name: str, density: float, reports: Reports, base: Reports) -> Row:
+def _row(name: str, density: float, reports: Reports, base: Reports) -> TrialRow:
     accuracies = [report.accuracy for report in reports.values()]
     common = sorted(reports.keys() & base.keys())
     difference = (
@@ -146,7 +146,7 @@ def _row(name: str, density: float, reports: Reports, base: Reports) -> Row:
         if common
         else None
     )
-    return Row(
+    return TrialRow(
         method=name,
         density=density,
         runs=len(accuracies),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from raiw.canonical import canonical_json
-from raiw.study.accuracy.outcomes import AccuracyStudy, Row, Run
+from raiw.study.accuracy.outcomes import AccuracyStudy, Run, TrialRow
 from raiw.study.accuracy.significance import MOST_PAIRS
 from raiw.study.accuracy.trials import DENSE
 from raiw.study.graphs.report import csv_text, write_texts
@@ -56,7 +56,7 @@ def accuracy_picture(study: AccuracyStudy) -> str:
     return scatter([points[n] for n in names], x="weights", y="test accuracy, %", joined=True)
 
 
-def _line(row: Row) -> str:
+def _line(row: TrialRow) -> str:
     spread = "" if row.deviation is None else f" ± {100 * row.deviation:.2f}"
     cells = [
         f"{row.density:g}",
@@ -71,7 +71,7 @@ def _line(row: Row) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 
-def _difference(row: Row) -> str:
+def _difference(row: TrialRow) -> str:
     if row.difference is None:
         return ""
     mean = f"{100 * row.difference.mean:+.2f}"

@@ -3,7 +3,7 @@
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -17,25 +17,23 @@ from threading import Thread
 
 from raiw import extras
 from raiw.errors import DiskFull, InvalidInput, OutOfMemory, RaiwError, TrainingFailed
-from raiw.study.accuracy.outcomes import AccuracyStudy, Outcome, summarise
-from raiw.study.accuracy.trials import Plan, Setting, Trial, folder_of
+from raiw.study.accuracy.outcomes import AccuracyStudy, TrialOutcome, summarise
+from raiw.study.accuracy.trials import OnEpochsDone, Setting, Trial, TrialPlan, folder_of
 from raiw.training.report import FILE, Epoch, Report
 
 _LOOK_SECONDS = 0.5
 """How often progress is looked at."""
 
-OnProgress = Callable[[int, str], None]
-"""Called with the number of epochs done, over all runs, and with words on runs."""
 Told = SimpleQueue[tuple[str, int]]
 """What processes tell the study: the key of a run and the epochs it has done."""
 
 
 def run_plan(
-    plan: Plan,
+    plan: TrialPlan,
     folder: str | Path,
     *,
     jobs: int | None = None,
-    on_progress: OnProgress | None = None,
+    on_progress: OnEpochsDone | None = None,
 ) -> AccuracyStudy:
     """Train every run of a plan, several at a time, and compare their accuracies.
 
@@ -60,7 +58,7 @@ def run_plan(
         There is no room. What is finished is kept, as in all other cases.
     """
     place = Path(folder)
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, TrialOutcome] = {}
     left: dict[str, Trial] = {}
     for trial in plan.trials:
         report = _finished(place, trial)
@@ -93,7 +91,7 @@ def _run_all(
     setting: Setting,
     folder: Path,
     left: list[Trial],
-    outcomes: dict[str, Outcome],
+    outcomes: dict[str, TrialOutcome],
     progress: "_Progress",
 ) -> None:
     """Hand runs to the processes as soon as what they need is there."""
@@ -114,7 +112,7 @@ def _run_all(
     progress.show(outcomes)
 
 
-def _outcome(future: Future[Report], trial: Trial) -> Outcome:
+def _outcome(future: Future[Report], trial: Trial) -> TrialOutcome:
     try:
         return future.result()
     except BrokenProcessPool:
@@ -133,13 +131,13 @@ def _outcome(future: Future[Report], trial: Trial) -> Outcome:
 class _Progress:
     """Counts epochs over all runs."""
 
-    def __init__(self, plan: Plan, told: Told, on_progress: OnProgress | None) -> None:
+    def __init__(self, plan: TrialPlan, told: Told, on_progress: OnEpochsDone | None) -> None:
         self._epochs = dict.fromkeys((trial.key for trial in plan.trials), 0)
         self._each = plan.setting.recipe.epochs
         self._told = told
         self._on_progress = on_progress
 
-    def show(self, outcomes: dict[str, Outcome]) -> None:
+    def show(self, outcomes: dict[str, TrialOutcome]) -> None:
         while not self._told.empty():
             key, epoch = self._told.get()
             self._epochs[key] = epoch

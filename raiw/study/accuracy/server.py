@@ -1,13 +1,12 @@
 """A study by training on a server: each run is a job there, and the server keeps what is done."""
 
 import time
-from collections.abc import Callable
 
 from raiw.client.client import Client
 from raiw.client.job import Job
 from raiw.errors import InvalidInput, JobEnded, RaiwError, Unreachable
-from raiw.study.accuracy.outcomes import AccuracyStudy, Outcome, summarise
-from raiw.study.accuracy.trials import EVERY_IMAGE, Plan, Trial
+from raiw.study.accuracy.outcomes import AccuracyStudy, TrialOutcome, summarise
+from raiw.study.accuracy.trials import EVERY_IMAGE, OnEpochsDone, Trial, TrialPlan
 from raiw.training.report import Report
 
 _AT_ONCE = 64
@@ -16,12 +15,9 @@ _LOOK_SECONDS = 0.5
 _PATIENCE = 12
 """Looks in a row that may find no server, each of four seconds: a restart is not noticed."""
 
-OnProgress = Callable[[int, str], None]
-"""Called with the number of epochs done, over all runs, and with words on runs."""
-
 
 def run_plan_on(
-    client: Client, plan: Plan, *, on_progress: OnProgress | None = None
+    client: Client, plan: TrialPlan, *, on_progress: OnEpochsDone | None = None
 ) -> AccuracyStudy:
     """Have a server's workers train every run of a plan, and compare their accuracies.
 
@@ -59,8 +55,8 @@ def run_plan_on(
 class _Study:
     """The jobs of a plan, and what came of them so far."""
 
-    def __init__(self, client: Client, plan: Plan) -> None:
-        self.outcomes: dict[str, Outcome] = {}
+    def __init__(self, client: Client, plan: TrialPlan) -> None:
+        self.outcomes: dict[str, TrialOutcome] = {}
         self.left = list(plan.trials)
         self._client = client
         self._setting = plan.setting
@@ -82,7 +78,7 @@ class _Study:
                 self.outcomes[trial.key] = outcome
         self.left = [trial for trial in self.left if trial.key not in self.outcomes]
 
-    def _outcome(self, trial: Trial) -> Outcome | None:
+    def _outcome(self, trial: Trial) -> TrialOutcome | None:
         """Return what became of a run, None while it goes on."""
         if trial.scored is not None:
             failure = self.outcomes.get(trial.scored)

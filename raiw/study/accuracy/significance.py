@@ -14,7 +14,7 @@ _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class AccuracyDifference:
     """How far a method's runs are from those of the base with the same seeds."""
 
     pairs: int
@@ -27,7 +27,7 @@ class Difference:
     """Two-sided p of the exact permutation test that flips the signs of the differences."""
 
 
-def paired(values: Sequence[float], base: Sequence[float]) -> Difference:
+def paired(values: Sequence[float], base: Sequence[float]) -> AccuracyDifference:
     """Compare two methods over the same seeds.
 
     The t-test trusts that differences are normally distributed. The permutation test trusts only
@@ -43,10 +43,10 @@ def paired(values: Sequence[float], base: Sequence[float]) -> Difference:
     differences = np.subtract(values, base)
     mean = float(differences.mean())
     if len(differences) < 2 or np.ptp(differences) <= _ROUNDING:  # noqa: PLR2004 -- a spread
-        return Difference(len(differences), mean, None, None, _sign_flip(differences))
+        return AccuracyDifference(len(differences), mean, None, None, _sign_flip(differences))
     test = stats.ttest_rel(values, base)
     low, high = test.confidence_interval(_LEVEL)
-    return Difference(
+    return AccuracyDifference(
         pairs=len(differences),
         mean=mean,
         interval=(float(low), float(high)),

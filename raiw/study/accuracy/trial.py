@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from raiw.importance.methods import find_score
-from raiw.jobs.score import score_network
+from raiw.jobs.run_score import score_network
 from raiw.pipeline import craft
 from raiw.study.accuracy.trials import EVERY_IMAGE, Setting, Trial, folder_of
 from raiw.training.checkpoint import FILE as CHECKPOINT

@@ -1,14 +1,14 @@
 """What a study by training runs: methods × densities × seeds, each run named by what decides it."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from raiw import catalogue
 from raiw.algorithms import ALGORITHMS
-from raiw.canonical import digest_of_json
+from raiw.canonical import digest_of_json, hex_digits
 from raiw.errors import InvalidInput
 from raiw.importance.methods import find_score
 from raiw.nets.registry import find_net
@@ -16,6 +16,9 @@ from raiw.specs.spec import Spec
 from raiw.study.graphs.study import check_counts
 from raiw.training.data.registry import open_dataset
 from raiw.training.recipe import REVISION, Recipe
+
+OnEpochsDone = Callable[[int, str], None]
+"""Called with the number of epochs done, over all runs, and with words on runs."""
 
 DENSE = "dense"
 METHODS = ("regular", "random", "expander", "raiw", "magnitude")
@@ -28,11 +31,11 @@ _TARGETS = frozenset({"degree", "density", "edges", "n", "parameters", "flops"})
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
+class TrialMethod:
     """An algorithm, and the score it is given.
 
-    >>> Method.parse("raiw"), Method.parse("regular").score
-    (Method(name='raiw', algorithm='raiw', score='gradient'), None)
+    >>> TrialMethod.parse("raiw"), TrialMethod.parse("regular").score
+    (TrialMethod(name='raiw', algorithm='raiw', score='gradient'), None)
     """
 
     name: str
@@ -41,7 +44,7 @@ class Method:
     """A name of :data:`raiw.importance.methods.SCORES`."""
 
     @classmethod
-    def parse(cls, name: str) -> "Method":
+    def parse(cls, name: str) -> "TrialMethod":
         """Read ``ALGORITHM`` or ``ALGORITHM:SCORE``.
 
         An algorithm that needs scores is given ``gradient`` if none are named, ``magnitude`` its
@@ -67,7 +70,7 @@ class Method:
 class Trial:
     """One training run."""
 
-    method: Method
+    method: TrialMethod
     density: float | None
     seed: int
     """Decides the graph, the first weights and the order of the images."""
@@ -92,12 +95,12 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrialPlan:
     """All runs of a study, those of the dense network first."""
 
     setting: Setting
     spec: Spec
-    methods: tuple[Method, ...]
+    methods: tuple[TrialMethod, ...]
     """The first one is the base of all comparisons; the dense network is always among them."""
     densities: tuple[float, ...]
     seeds: tuple[int, ...]
@@ -115,7 +118,7 @@ def plan_training(  # noqa: PLR0913 -- what decides a study
     recipe: Recipe | Mapping[str, Any] | None = None,
     device: str | None = None,
     data_digest: str | None = None,
-) -> Plan:
+) -> TrialPlan:
     """Plan the training of one network with the masks of several methods.
 
     Parameters
@@ -145,7 +148,7 @@ def plan_training(  # noqa: PLR0913 -- what decides a study
     check_counts([], seeds)
     if not methods or not densities:
         raise InvalidInput("a study needs at least one method and one density")
-    chosen = [Method.parse(name) for name in dict.fromkeys([*methods, DENSE])]
+    chosen = [TrialMethod.parse(name) for name in dict.fromkeys([*methods, DENSE])]
     setting = Setting(
         network=_network(spec),
         data=data,
@@ -157,12 +160,12 @@ def plan_training(  # noqa: PLR0913 -- what decides a study
     shares = tuple(dict.fromkeys(_checked(density) for density in densities))
     numbers = tuple(range(spec.craft.seed, spec.craft.seed + seeds))
     trials = tuple(_trials(setting, spec, chosen, shares, numbers))
-    return Plan(setting, spec, tuple(chosen), shares, numbers, trials)
+    return TrialPlan(setting, spec, tuple(chosen), shares, numbers, trials)
 
 
 def folder_of(study: Path, key: str) -> Path:
     """Return where the run with a content key is kept in a study's folder."""
-    return study / "runs" / key.removeprefix("sha256:")[:_KEY_DIGITS]
+    return study / "runs" / hex_digits(key)[:_KEY_DIGITS]
 
 
 def _network(spec: Spec) -> str:
@@ -184,7 +187,7 @@ def _checked(density: float) -> float:
 def _trials(
     setting: Setting,
     spec: Spec,
-    methods: Sequence[Method],
+    methods: Sequence[TrialMethod],
     densities: Sequence[float],
     seeds: Sequence[int],
 ) -> Iterator[Trial]:

@@ -9,7 +9,7 @@ from raiw.algorithms import ALGORITHMS
 from raiw.errors import InvalidInput, RaiwError
 from raiw.masks import Mask, MaskSet
 from raiw.masks.compare import compare
-from raiw.names import nearest
+from raiw.names import check_name
 from raiw.pipeline import craft
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.spec import Spec
@@ -151,11 +151,7 @@ def check_counts(algorithms: Sequence[str], seeds: int) -> None:
         They are not, or there is none.
     """
     for name in algorithms:
-        if name not in ALGORITHMS:
-            raise InvalidInput(
-                f"no algorithm {name!r}{nearest(name, list(ALGORITHMS))}; there are "
-                f"{', '.join(ALGORITHMS)}"
-            )
+        check_name(name, ALGORITHMS, "algorithm")
     if seeds < 1:
         raise InvalidInput(f"{seeds} seeds: give at least 1")
 

@@ -10,7 +10,6 @@ from raiw.training.data.dataset import Dataset, Images, Labels
 PADDING = 4
 """Zeros around an image before it is cropped back to its size."""
 
-Indices = npt.NDArray[np.int64]
 _ORDER, _AUGMENT = 0, 1
 
 

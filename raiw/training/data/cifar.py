@@ -10,9 +10,9 @@ import numpy as np
 
 from raiw.errors import InvalidData
 from raiw.files import map_file
-from raiw.training.data.dataset import ArraySplit, Dataset, Shape, check_labels, check_sums
+from raiw.training.data.dataset import ArraySplit, Dataset, ImageShape, check_labels, check_sums
 
-_SHAPE: Shape = (3, 32, 32)
+_SHAPE: ImageShape = (3, 32, 32)
 _PIXELS = 3 * 32 * 32
 
 

@@ -9,13 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from raiw.canonical import digest_of_file, digest_of_json
+from raiw.canonical import digest_of_file, digest_of_json, hex_digits
 from raiw.errors import InvalidData
 
 Labels = npt.NDArray[np.int64]
 Images = npt.NDArray[Any]
 """``(n, channels, height, width)``, uint8 or float32."""
-Shape = tuple[int, int, int]
+ImageShape = tuple[int, int, int]
 
 SUMS = "SHA256SUMS"
 """File of expected checksums beside the data, as ``sha256sum`` writes it."""
@@ -49,7 +49,7 @@ class Dataset:
     """Training and test images of ``classes`` classes, labelled from 0."""
 
     name: str
-    shape: Shape
+    shape: ImageShape
     """Channels, height and width of every image."""
     classes: int
     train: Split
@@ -128,7 +128,7 @@ def check_sums(folder: Path, files: Iterable[Path]) -> None:
         expected[name.strip().removeprefix("*").removeprefix("./")] = digest.lower()
     for file in files:
         wanted = expected.get(file.relative_to(folder).as_posix())
-        found = digest_of_file(file).removeprefix("sha256:") if wanted else wanted
+        found = hex_digits(digest_of_file(file)) if wanted else wanted
         if wanted != found:
             raise InvalidData(
                 f"{file} is damaged: its sha256 is {found}, {SUMS} expects {wanted}; copy it again"

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from raiw.canonical import hex_digits
 from raiw.errors import NotFound
 from service.api.bodies import BodyRoute
 from service.api.dependencies import DigestPath, Id, ServicesDep, UploadBody
@@ -60,7 +61,7 @@ def get_blob(services: ServicesDep, request: Request, digest: DigestPath) -> Res
     def read(start: int, stop: int) -> Iterator[bytes]:
         return services.artifacts.read(digest, start, stop)
 
-    name = f"{digest.removeprefix('sha256:')[:16]}.safetensors"
+    name = f"{hex_digits(digest)[:16]}.safetensors"
     return download(request, digest=digest, size=blob.bytes, name=name, read=read)
 
 

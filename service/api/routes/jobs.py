@@ -100,7 +100,7 @@ def get_job(services: ServicesDep, job_id: Id) -> Response:
     },
 )
 def cancel_job(services: ServicesDep, job_id: Id) -> Response:
-    """Cancel a job: a queued one at once, a running one after the layer at hand."""
+    """Cancel a job: a queued one at once, a running one within seconds."""
     job = canceling.cancel(services, job_id)
     return JobAnswer(services, job, unfinished=HTTPStatus.ACCEPTED)
 

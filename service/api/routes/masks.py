@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 from starlette.responses import JSONResponse, Response
 
+from raiw.canonical import hex_digits
 from service.api.dependencies import DigestPath, ServicesDep
 from service.api.document import DOWNLOAD, DOWNLOAD_HEAD, headers
 from service.api.downloads import download
@@ -50,7 +51,7 @@ def get_masks(services: ServicesDep, digest: DigestPath) -> MasksView:
 def get_mask_file(services: ServicesDep, request: Request, digest: DigestPath) -> Response:
     """Download a mask file (`raiw.masks@1`); it never changes. One `Range` may be asked for."""
     file = stored.open_masks(services, digest)
-    name = f"masks-{digest.removeprefix('sha256:')[:16]}.safetensors"
+    name = f"masks-{hex_digits(digest)[:16]}.safetensors"
     row = file.row
     if request.method == "GET":
         file.verify()

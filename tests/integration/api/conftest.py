@@ -29,5 +29,5 @@ def server(start) -> Server:
 
 @pytest.fixture
 def http(server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=20) as client:
+    with httpx.Client(base_url=server.url, timeout=240) as client:
         yield client

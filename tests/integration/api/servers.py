@@ -45,12 +45,12 @@ class Server:
         return self.app.state.services
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(self.listener.getsockname(), timeout=20)
+        return socket.create_connection(self.listener.getsockname(), timeout=240)
 
     def stop(self) -> None:
         self.app.state.closing.set()
         self.uvicorn.should_exit = True
-        self.thread.join(timeout=20)
+        self.thread.join(timeout=240)
         self.listener.close()
 
 

@@ -46,7 +46,7 @@ def stored(request, start):
     assert services.artifacts.has(f"sha256:{hashlib.sha256(FILE).hexdigest()}") == (
         request.param == "artifact"
     )
-    with httpx.Client(base_url=server.url, timeout=20) as client:
+    with httpx.Client(base_url=server.url, timeout=240) as client:
         yield client
 
 

@@ -12,7 +12,10 @@ import pytest
 from raiw.canonical import digest_of
 from service.store import jobs as stored_jobs
 from tests.integration.api.servers import assert_problem
+from tests.integration.pools import pool
 from worker import runner
+
+pytestmark = pytest.mark.usefixtures("forks")
 
 SSE = {"Accept": "text/event-stream"}
 
@@ -26,7 +29,7 @@ def request(seed: int, **more) -> dict:
 
 def run_job(server, job_id: str) -> None:
     """Run a job as a Celery worker would."""
-    runner.run_job(server.services, job_id, stopping=lambda: False)
+    runner.run_job(pool(server.services), job_id)
 
 
 @contextmanager
@@ -207,7 +210,7 @@ def test_equal_requests_at_once_make_one_job(server):
     answers = []
 
     def ask() -> None:
-        with httpx.Client(base_url=server.url, timeout=20) as mine:
+        with httpx.Client(base_url=server.url, timeout=240) as mine:
             answers.append(mine.post("/v1/jobs", json=request(200)))
 
     threads = [threading.Thread(target=ask) for _ in range(8)]

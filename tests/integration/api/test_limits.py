@@ -149,7 +149,7 @@ def test_all_addresses_have_so_many_connections(small):
         for number in range(20):
             address = (f"127.0.0.{2 + number // 7}", 0)
             opened.append(socket.create_connection(
-                small.listener.getsockname(), timeout=20, source_address=address
+                small.listener.getsockname(), timeout=240, source_address=address
             ))  # fmt: skip
         with small.connect() as connection:
             assert answer(connection).startswith(b"HTTP/1.1 503")
@@ -256,14 +256,16 @@ def test_validation_does_not_stop_the_loop(server, http, monkeypatch):
 
     def decode(body):
         entered.set()
-        assert leave.wait(60)
+        assert leave.wait(300)
         return {}
 
     monkeypatch.setattr(bodies, "_decode", decode)
-    post = threading.Thread(target=lambda: httpx.post(f"{server.url}/v1/plan", json={}, timeout=30))
+    post = threading.Thread(
+        target=lambda: httpx.post(f"{server.url}/v1/plan", json={}, timeout=240)
+    )
     post.start()
     try:
-        assert entered.wait(20)
+        assert entered.wait(300)
         assert http.get("/livez").status_code == 200
     finally:
         leave.set()

@@ -12,7 +12,7 @@ import raiw
 from raiw.canonical import digest_of
 from service.jobs.services import Services
 from service.store import masks as stored_masks
-from service.store.tables import MaskChunk, Masks
+from service.store.tables import MaskChunkRow, MasksRow
 from tests.integration.api.servers import Server, assert_problem
 from tests.integration.api.test_uploads import begin, files_left, patch, put, request_head, scores
 
@@ -93,7 +93,7 @@ def keeper(request, start) -> Server:
 
 @pytest.fixture
 def client(keeper: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=keeper.url, timeout=20) as client:
+    with httpx.Client(base_url=keeper.url, timeout=240) as client:
         yield client
 
 
@@ -120,9 +120,9 @@ def made(server: Server, http: httpx.Client) -> str:
     return job_id
 
 
-def row(server: Server) -> Masks:
+def row(server: Server) -> MasksRow:
     with server.services.database.read() as session:
-        return session.get_one(Masks, CRAFTED.digest)
+        return session.get_one(MasksRow, CRAFTED.digest)
 
 
 def spoil(server: Server, *, lose: bool) -> None:
@@ -132,7 +132,7 @@ def spoil(server: Server, *, lose: bool) -> None:
         services.artifacts.delete(found.file_sha256) if lose else flip(services, found.file_sha256)
         return
     with services.database.write() as session:
-        chunk = session.get_one(MaskChunk, (CRAFTED.digest, 0))
+        chunk = session.get_one(MaskChunkRow, (CRAFTED.digest, 0))
         if lose:
             session.delete(chunk)
         else:
@@ -201,7 +201,7 @@ def test_masks_that_a_training_waits_for_are_not_removed(keeper, client):
     with keeper.services.database.write() as session:  # masks of a network that can be trained
         layers = [{"name": "fc", "facts": {"shape": [64, 256]}}]
         document = {**row(keeper).document, "layers": layers[:0]}
-        session.execute(update(Masks).values(document=document))
+        session.execute(update(MasksRow).values(document=document))
     body = {"kind": "train", "network": "digits-cnn", "data": "digits", "masks": CRAFTED.digest}
     job = client.post("/v1/jobs", json=body).json()
     assert assert_problem(client.delete(MASKS), 409, "in-use")["details"]["job_id"] == job["id"]
@@ -232,18 +232,20 @@ def test_an_upload_given_up_while_a_part_comes_is_gone(http, server, last):
 
 def test_jobs_are_refused_below_the_floor_of_the_disk(start):
     server = start(min_free_bytes=1 << 60)
-    with httpx.Client(base_url=server.url, timeout=20) as http:
-        problem = assert_problem(ask(http), 507, "no-space")
+    with httpx.Client(base_url=server.url, timeout=240) as http:
+        problem = assert_problem(ask(http), 507, "disk-full")
         assert problem["retryable"]
         body = {"kind": "train", "network": "digits-cnn", "data": "digits"}
-        assert_problem(http.post("/v1/jobs", json=body), 507, "no-space")
+        assert_problem(http.post("/v1/jobs", json=body), 507, "disk-full")
 
 
-def test_masks_larger_than_the_disk_are_refused(http):
+def test_masks_larger_than_the_disk_are_refused(start):
+    server = start(craft_memory_bytes=0)
     side = 1 << 20
     layers = [
         {"name": f"fc{i}", "kind": "linear", "in_features": side, "out_features": side}
         for i in range(300)
     ]
-    answer = http.post("/v1/jobs", json={"spec": {"layers": layers, "craft": {"degree": 2}}})
-    assert "bytes do not fit" in assert_problem(answer, 507, "no-space")["detail"]
+    body = {"spec": {"layers": layers, "craft": {"degree": 2}}}
+    answer = httpx.post(f"{server.url}/v1/jobs", json=body, timeout=240)
+    assert "bytes do not fit" in assert_problem(answer, 507, "disk-full")["detail"]

@@ -24,7 +24,7 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-def start(url: str, tmp_path: Path) -> Iterator[Open]:
+def start(url: str, tmp_path: Path, forks: None) -> Iterator[Open]:
     """Open services with given settings on an empty database; masks and units are files."""
     running: list[Services] = []
 

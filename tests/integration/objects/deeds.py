@@ -11,14 +11,15 @@ from sqlalchemy import select, update
 import raiw
 from raiw.canonical import digest_of
 from service.contract.jobs import JobView
-from service.contract.requests import CraftJob
+from service.contract.requests import REQUESTS
 from service.jobs.keeping import Kind
 from service.jobs.queries import get_job
 from service.jobs.scrub import Report, scrub
 from service.jobs.services import Services
 from service.jobs.submit import submit
 from service.jobs.uploads import put_blob
-from service.store.tables import Unit
+from service.store.tables import UnitRow
+from tests.integration.pools import pool
 from worker.runner import run_job
 
 SIDE = 64
@@ -47,13 +48,13 @@ def put(services: Services, number: int) -> str:
 
 
 def ask(services: Services, **body: Any) -> tuple[str, str]:
-    submission = submit(services, CraftJob.model_validate({"spec": SPEC, **body}))
+    submission = submit(services, REQUESTS["craft"].model_validate({"spec": SPEC, **body}))
     return submission.job.id, submission.outcome
 
 
 def crafted(services: Services, **body: Any) -> JobView:
     job_id, _ = ask(services, **body)
-    run_job(services, job_id, lambda: False)
+    run_job(pool(services), job_id)
     return get_job(services, job_id)
 
 
@@ -77,7 +78,7 @@ def spoil(services: Services, digest: str) -> None:
 
 def unit_files(services: Services) -> list[str]:
     with services.database.read() as session:
-        return [name for name in session.scalars(select(Unit.artifact)) if name]
+        return [name for name in session.scalars(select(UnitRow.artifact)) if name]
 
 
 def scrubbed(services: Services, *, dry_run: bool = False) -> Report:

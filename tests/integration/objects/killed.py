@@ -25,16 +25,16 @@ import raiw
 from raiw.canonical import digest_of
 from raiw.errors import NotFound
 from service.contract.masks import UploadRequest
-from service.contract.requests import CraftJob
+from service.contract.requests import REQUESTS
 from service.jobs import housekeeping, keeping
 from service.jobs.services import Services
 from service.jobs.submit import submit
 from service.jobs.uploads import append, begin, get_upload, open_blob, put_blob
 from service.settings import Settings
-from service.store import jobs, objects
+from service.store import objects, recovery
 from service.store.migrate import migrate
-from service.store.tables import Blob, Job, Masks, Unit, Upload
-from worker.runner import run_job
+from service.store.tables import BlobRow, JobRow, MasksRow, UnitRow, UploadRow
+from tests.integration.pools import run_alone
 
 IN_MEMORY = next((str(path) for path in [Path("/dev", "shm")] if path.is_dir()), None)
 """Where a kill is as good as anywhere; it is no power cut."""
@@ -72,7 +72,7 @@ def put(services: Services) -> None:
 
 def upload(services: Services) -> None:
     with services.database.read() as session:
-        upload_id = session.scalar(select(Upload.id))
+        upload_id = session.scalar(select(UploadRow.id))
     if upload_id is None:
         upload_id = begin(services, UploadRequest(digest=DIGEST, bytes=len(DATA))).id
     while not (state := get_upload(services, upload_id)).complete:
@@ -94,17 +94,19 @@ def heal(services: Services) -> None:
 
 def craft(services: Services) -> None:
     """Ask for masks, run what waits or was lost, as the janitor and workers do."""
-    submit(services, CraftJob.model_validate({"spec": SPEC}))
+    submit(services, REQUESTS["craft"].model_validate({"spec": SPEC}))
     with services.database.write() as session:
         later = services.database.now(session) + timedelta(hours=1)
-        jobs.reap(session, later, timedelta(0))
-        session.execute(update(Job).values(run_after=Job.created_at))
-        session.execute(update(Unit).values(lease_expires_at=Unit.touched_at))
-        job = session.scalar(select(Job).where(Job.status == "queued"))
+        recovery.reap(session, later, timedelta(0))
+        session.execute(update(JobRow).values(run_after=JobRow.created_at))
+        session.execute(update(UnitRow).values(lease_expires_at=UnitRow.touched_at))
+        job = session.scalar(select(JobRow).where(JobRow.status == "queued"))
     if job is not None:
-        run_job(services, job.id, lambda: False)
+        run_alone(services, job.id)
     with services.database.read() as session:
-        assert session.scalar(select(Job.status).order_by(Job.created_at.desc())) == "succeeded"
+        assert (
+            session.scalar(select(JobRow.status).order_by(JobRow.created_at.desc())) == "succeeded"
+        )
 
 
 def grow_old(services: Services) -> None:
@@ -113,9 +115,9 @@ def grow_old(services: Services) -> None:
     services.artifacts.put(b"nobody's")
     with services.database.write() as session:
         old = services.database.now(session) - timedelta(days=2)
-        for table in (Blob, Masks):
+        for table in (BlobRow, MasksRow):
             session.execute(update(table).values(used_at=old))
-        session.execute(update(Unit).values(touched_at=old))
+        session.execute(update(UnitRow).values(touched_at=old))
     for path in services.settings.artifacts.glob("sha256/*/*/*"):
         os.utime(path, (old.timestamp(), old.timestamp()))
 
@@ -148,9 +150,11 @@ ACTIONS: dict[str, tuple[Callable[[Services], None], Callable[[Services], None]]
 def laws(services: Services, *, damaged: bool) -> None:
     """Every row has its file; once housekeeping has been, every file has its row."""
     with services.database.read() as session:
-        named = set(session.scalars(select(Blob.digest)))
-        named |= set(session.scalars(select(Unit.artifact).where(Unit.artifact.is_not(None))))
-        named |= set(session.scalars(select(Masks.file_sha256).where(Masks.removed_at.is_(None))))
+        named = set(session.scalars(select(BlobRow.digest)))
+        named |= set(session.scalars(select(UnitRow.artifact).where(UnitRow.artifact.is_not(None))))
+        named |= set(
+            session.scalars(select(MasksRow.file_sha256).where(MasksRow.removed_at.is_(None)))
+        )
     there = {digest for digest, _ in services.artifacts.digests()}
     assert damaged or named <= there, named - there
     for digest in there:

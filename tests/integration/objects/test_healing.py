@@ -21,7 +21,7 @@ from service.jobs.stored import open_masks
 from service.settings import Settings
 from service.store import migrate
 from service.store.artifacts import Artifacts, State
-from service.store.tables import Outcome, Unit
+from service.store.tables import OutcomeRow, UnitRow
 from tests.integration.objects.deeds import (
     CRAFTED,
     SPEC,
@@ -34,6 +34,7 @@ from tests.integration.objects.deeds import (
     spoil,
     unit_files,
 )
+from tests.integration.pools import pool
 from worker.runner import run_job
 
 
@@ -54,7 +55,7 @@ def test_lost_units_are_crafted_anew_and_others_not(start: Open, hurt: Any) -> N
     assert again.result.digest == CRAFTED.digest
     assert sorted(unit_files(services)) == files
     with services.database.read() as session:
-        assert sorted(session.scalars(select(Unit.attempt))) == [1, 1, 2]
+        assert sorted(session.scalars(select(UnitRow.attempt))) == [1, 1, 2]
 
 
 def test_a_folder_that_keeps_nothing_fails_the_job(start: Open) -> None:
@@ -65,7 +66,7 @@ def test_a_folder_that_keeps_nothing_fails_the_job(start: Open) -> None:
     services = start()
     job_id, _ = ask(services)
     leaking = Leaking(services.settings.artifacts)
-    run_job(replace(services, artifacts=leaking), job_id, lambda: False)
+    run_job(pool(replace(services, artifacts=leaking)), job_id)
     error = get_job(services, job_id).error
     assert error is not None
     assert error["code"] == "damaged"
@@ -76,7 +77,7 @@ def test_a_damaged_upload_fails_the_job_that_reads_it_with_the_remedy(start: Ope
     scores = put(services, 1)
     job_id, _ = ask(services, importance=scores)
     spoil(services, scores)
-    run_job(services, job_id, lambda: False)
+    run_job(pool(services), job_id)
     error = get_job(services, job_id).error
     assert error is not None
     assert error["code"] == "damaged"
@@ -99,7 +100,7 @@ def test_scrubbing_heals_what_can_be_made_anew_and_names_the_rest(start: Open) -
         now = services.database.now(session)
         for key, digest in (("a", made), ("b", digest_of(b"never stored"))):
             document = {"files": [{"name": "weights", "digest": digest, "bytes": 1}], "report": {}}
-            session.add(Outcome(content_key=key, document=document, created_at=now))
+            session.add(OutcomeRow(content_key=key, document=document, created_at=now))
     for digest in (spoiled, row.file_sha256, unit):
         spoil(services, digest)
     for digest in (lost, made):

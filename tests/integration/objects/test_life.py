@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import select, update
 
 from raiw.canonical import digest_of
-from service.contract.errors import InUse, NoSpace
+from raiw.errors import DiskFull
+from service.contract.errors import InUse
 from service.jobs import keeping
 from service.jobs.housekeeping import keep_house
 from service.jobs.keeping import BLOBS, MASKS
@@ -21,7 +22,7 @@ from service.jobs.uploads import find_blob
 from service.settings import Settings
 from service.store import objects, units
 from service.store.artifacts import Artifacts
-from service.store.tables import Blob, Unit
+from service.store.tables import BlobRow, UnitRow
 from tests.integration.objects.deeds import (
     CRAFTED,
     SPEC,
@@ -35,6 +36,7 @@ from tests.integration.objects.deeds import (
     unit_files,
     unused,
 )
+from tests.integration.pools import pool
 from worker.runner import run_job
 
 
@@ -94,7 +96,7 @@ def test_what_a_job_needs_stays_however_long_it_waits(start: Open) -> None:
     keep_house(services)
     with pytest.raises(InUse, match=job_id):
         keeping.remove(services, BLOBS, scores)
-    run_job(services, job_id, lambda: False)
+    run_job(pool(services), job_id)
     assert get_job(services, job_id).status == "succeeded"
     keeping.remove(services, BLOBS, scores)
     assert not services.artifacts.has(scores)
@@ -115,7 +117,7 @@ def test_a_file_that_another_row_names_stays(start: Open) -> None:
     assert services.artifacts.has(blob)
     with services.database.write() as session:
         before = services.database.now(session) - timedelta(days=2)
-        session.execute(update(Unit).values(touched_at=before))
+        session.execute(update(UnitRow).values(touched_at=before))
     keep_house(services)
     assert not services.artifacts.has(blob)
 
@@ -177,7 +179,7 @@ def test_storing_and_removing_at_once_leave_rows_and_files_in_pairs(start: Open)
     for thread in threads:
         thread.join()
     with services.database.read() as session:
-        rows = set(session.scalars(select(Blob.digest)))
+        rows = set(session.scalars(select(BlobRow.digest)))
     assert rows == {digest for digest in digests if services.artifacts.has(digest)}
 
 
@@ -192,9 +194,9 @@ def test_room_is_made_before_anything_is_refused(start: Open) -> None:
 
     small = replace(services, artifacts=Small(services.settings.artifacts))
     blob = put(small, 1)
-    with pytest.raises(NoSpace):
+    with pytest.raises(DiskFull):
         put(small, 2)
-    with pytest.raises(NoSpace):
+    with pytest.raises(DiskFull):
         ask(small)
     unused(services, BLOBS, blob)
     assert ask(small)[1] == "created"
@@ -205,7 +207,7 @@ def test_a_job_without_room_for_its_masks_fails_and_says_so(start: Open) -> None
     services = start(masks_in_database_bytes=1 << 30, unit_cells=1 << 30)
     job_id, _ = ask(services)
     full = replace(services, artifacts=Artifacts(services.settings.artifacts, 1 << 60))
-    run_job(full, job_id, lambda: False)
+    run_job(pool(full), job_id)
     error = get_job(services, job_id).error
     assert error is not None
-    assert error["code"] == "no-space"
+    assert error["code"] == "disk-full"

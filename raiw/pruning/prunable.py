@@ -1,22 +1,20 @@
-"""A network as the pruning methods see it, and the choices they have in common."""
+"""A model as the pruning methods see it, and the choices they have in common."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
 from raiw.errors import InvalidInput
-from raiw.masks.channels import Bools, Kept
-from raiw.pruning.groups import Group, Groups
-
-Floats = npt.NDArray[np.float64]
+from raiw.graphs import Bools, Floats
+from raiw.masks.channels import KeptFilters
+from raiw.pruning.groups import Group, Groups, layer_of
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class PrunableModel:
     """A model, its channel groups and the data to run it on."""
 
     model: nn.Module
@@ -38,7 +36,7 @@ class Network:
 class Selection:
     """What a method decided."""
 
-    kept: Kept
+    kept: KeptFilters
     """Which filters stay, by layer name."""
     facts: dict[str, dict[str, float]]
     """What the method measured of a layer on the way, by layer name."""
@@ -56,12 +54,11 @@ def filter_norms(group: Group) -> Floats:
 
 def out_first(layer: nn.Module) -> Floats:
     """Return a layer's weight with its outputs first, in double precision."""
-    weight = layer.weight
-    if not isinstance(weight, torch.Tensor):
+    own = layer_of(layer)
+    if own is None:
         raise TypeError(type(layer))
-    array: Floats = weight.detach().double().cpu().numpy()
-    transposed = isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d)
-    return array.swapaxes(0, 1) if transposed else array
+    array: Floats = own.weight.detach().double().cpu().numpy()
+    return array.swapaxes(0, 1) if own.inputs_first else array
 
 
 def remove_lowest(group: Group, scores: Floats, count: int) -> Bools:
@@ -87,9 +84,9 @@ def remove_lowest(group: Group, scores: Floats, count: int) -> Bools:
     return channels
 
 
-def spread(groups: Iterable[Group], channels: Mapping[str, Bools]) -> Kept:
+def spread(groups: Iterable[Group], channels: Mapping[str, Bools]) -> KeptFilters:
     """Return which filters stay by layer, given the channels that stay by group."""
-    kept: Kept = {}
+    kept: KeptFilters = {}
     for group in groups:
         kept |= group.spread(channels[group.name])
     return kept

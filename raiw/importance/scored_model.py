@@ -1,53 +1,30 @@
-"""A torch network as the importance scores see it: its weights, its batches, its state kept."""
+"""A torch model as the importance scores see it: its layers, its batches, its state kept."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from raiw.errors import InvalidInput
+from raiw.graphs import Floats
+from raiw.readers.modules import ModuleLayer, read_module
 
-Floats = npt.NDArray[np.float64]
 Loss = Callable[[Any, Tensor], Tensor]
 
-_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *_TRANSPOSED)
 _LABELLED = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Weight:
-    """The weight of one layer; layers that share it are one."""
-
-    name: str
-    """Name of the layer: its module, or the parameter itself where it belongs to no layer."""
-    parameter: nn.Parameter
-    transposed_groups: int = 0
-    """Groups of a transposed convolution, whose inputs come first; 0 for other layers."""
-
-    def edges(self, values: Tensor) -> Floats:
-        """Return values of this weight's shape as float64 ``(out, in/groups, taps)``."""
-        array: Floats = values.detach().double().cpu().numpy()
-        taps = array.reshape(*array.shape[:2], -1)
-        if not self.transposed_groups:
-            return taps
-        n_in, out, count = taps.shape
-        grouped = taps.reshape(self.transposed_groups, n_in // self.transposed_groups, out, count)
-        return grouped.transpose(0, 2, 1, 3).reshape(self.transposed_groups * out, -1, count)
-
-
-@dataclass(frozen=True, eq=False)
-class Network:
-    """A model in evaluation mode, its weights, and the data to run it on."""
+class ScoredModel:
+    """A model in evaluation mode, its layers, and the data to run it on."""
 
     model: nn.Module
-    weights: tuple[Weight, ...]
+    layers: tuple[ModuleLayer, ...]
+    """Those whose weights are parameters."""
     data: Iterable[Any]
     """Batches: inputs, or pairs of inputs and labels; may be walked more than once."""
     loss: Loss
@@ -58,7 +35,7 @@ class Network:
     @property
     def parameters(self) -> list[nn.Parameter]:
         """The weights as torch has them."""
-        return [weight.parameter for weight in self.weights]
+        return [layer.weight for layer in self.layers]
 
     def inputs(self) -> Iterator[Any]:
         """Yield the inputs of each batch, on the model's device."""
@@ -143,49 +120,40 @@ def cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
     return functional.cross_entropy(outputs, labels)
 
 
-def weights_of(model: nn.Module) -> tuple[Weight, ...]:
-    """Return the weights of the layers that a mask can have, each once, in the model's order.
+def layers_to_score(model: nn.Module) -> tuple[ModuleLayer, ...]:
+    """Return the layers whose weights are parameters, each once, in the model's order.
 
     Raises
     ------
     InvalidInput
-        There is none.
+        There is none, or one whose weight has no shape yet.
     """
-    found: dict[int, Weight] = {}
-    for name, module in model.named_modules():
-        for weight in _own_weights(name, module):
-            found.setdefault(id(weight.parameter), weight)
-    if not found:
+    layers = tuple(layer for layer in read_module(model) if not layer.computed)
+    if not layers:
         raise InvalidInput("the model has no linear layer and no convolution to score")
-    return tuple(found.values())
+    return layers
 
 
-def _own_weights(name: str, module: nn.Module) -> Iterator[Weight]:
-    if isinstance(module, nn.MultiheadAttention):
-        for leaf in ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight"):
-            parameter = getattr(module, leaf)
-            if parameter is not None:
-                yield Weight(f"{name}.{leaf}".removeprefix("."), parameter)
-    elif isinstance(module, _LAYERS) and isinstance(module.weight, nn.Parameter):
-        groups = module.groups if isinstance(module, _TRANSPOSED) else 0
-        yield Weight(name or "weight", module.weight, groups)
+def edges_of(layer: ModuleLayer, values: Tensor) -> Floats:
+    """Return values of a layer's weight as float64 ``(out, in/groups, taps)``."""
+    return layer.edges(values.detach().double().cpu().numpy())
 
 
 @contextlib.contextmanager
-def undisturbed(model: nn.Module, weights: tuple[Weight, ...]) -> Iterator[None]:
+def undisturbed(model: nn.Module, layers: tuple[ModuleLayer, ...]) -> Iterator[None]:
     """Put a model into evaluation mode with gradients for its weights; leave no trace of it."""
     modes = [(module, module.training) for module in model.modules()]
     wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    values = [(weight.parameter, weight.parameter._version) for weight in weights]  # noqa: SLF001 -- torch's only word on whether a value changed
+    values = [(layer.weight, layer.weight._version) for layer in layers]  # noqa: SLF001 -- torch's only word on whether a value changed
     devices = sorted({p.device.index or 0 for p in model.parameters() if p.is_cuda})
     try:
         with torch.random.fork_rng(devices), torch.enable_grad():
             model.eval()
             for parameter, _ in wanted:
                 parameter.requires_grad = False
-            for weight in weights:
-                weight.parameter.requires_grad = True
+            for layer in layers:
+                layer.weight.requires_grad = True
             yield
     finally:
         for module, training in modes:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from raiw.errors import InvalidInput
-from raiw.importance.network import weights_of
+from raiw.importance.scored_model import edges_of, layers_to_score
 from raiw.importance.scoring import score
 from raiw.masks import MaskSet
 from raiw.names import nearest
@@ -49,17 +49,17 @@ def prune_weights(
     array([[1, 0],
            [0, 1]])
     """
-    weights = {weight.name: weight for weight in weights_of(model)}
-    factors = dict.fromkeys(weights, quality) | dict(layers or {})
+    known = {layer.name: layer for layer in layers_to_score(model)}
+    factors = dict.fromkeys(known, quality) | dict(layers or {})
     for name, factor in factors.items():
-        if name not in weights:
-            raise InvalidInput(f"the model has no layer {name!r}{nearest(name, list(weights))}")
+        if name not in known:
+            raise InvalidInput(f"the model has no layer {name!r}{nearest(name, list(known))}")
         if not 0 <= factor < math.inf:
             raise InvalidInput(f"quality {factor} of layer {name!r}: give 0 or more")
     norms = score(model, "magnitude", taps="l2")
     rules = []
-    for name, weight in weights.items():
-        values = weight.edges(weight.parameter)
+    for name, layer in known.items():
+        values = edges_of(layer, layer.weight)
         threshold = factors[name] * float(values.std()) * math.sqrt(values.shape[2])
         kept = int((norms[name] > threshold).sum()) if factors[name] else norms[name].size
         rules.append({"match": name, "edges": kept})

@@ -1,0 +1,63 @@
+"""Commands whose help stands elsewhere: in the document of a job, or in a table of names."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from typer.core import TyperCommand, TyperOption
+
+from raiw import extras
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+
+class JobCommand(TyperCommand):
+    """The command of the kind of job that it is named after.
+
+    A parameter without a default has that of the document's field of its name, and one without
+    help the field's. The document is imported when the command is called or its own help is
+    asked for, so that the list of commands stays quick.
+    """
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the parameters, completed from the document."""
+        from raiw.jobs.registry import KINDS
+
+        fields = KINDS[str(self.name)].document.model_fields
+        params = super().get_params(ctx)
+        for param in params:
+            if (field := fields.get(str(param.name))) is not None:
+                _complete(param, field)
+        return params
+
+
+def listing(option: str, module: str, table: str) -> type[TyperCommand]:
+    """Return a kind of command whose help lists, at one option, the names of a table.
+
+    The table is imported as late as a document is by :class:`JobCommand`.
+    """
+
+    class ListingCommand(TyperCommand):
+        def get_params(self, ctx: Any) -> Any:
+            """Return the parameters, that one completed."""
+            params = super().get_params(ctx)
+            for param in params:
+                if param.name == option and isinstance(param, TyperOption):
+                    param.help = _one_of(getattr(extras.load(module), table))
+            return params
+
+    return ListingCommand
+
+
+def _one_of(names: Iterable[Any]) -> str:
+    return f"One of {', '.join(map(str, names))}."
+
+
+def _complete(param: Any, field: "FieldInfo") -> None:
+    if param.required and not field.is_required():
+        param.required, param.default = False, field.get_default()
+    if not param.help:
+        extra = field.json_schema_extra
+        choices = extra.get("enum") if isinstance(extra, dict) else None
+        listed = f" {_one_of(choices)}" if isinstance(choices, list) else ""
+        param.help = f"{field.description}{listed}"

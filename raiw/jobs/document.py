@@ -1,0 +1,155 @@
+"""What the documents of all kinds of jobs share."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from raiw.canonical import digest_of_json
+from raiw.errors import InvalidInput, NotFound
+from raiw.importance.methods import Score
+from raiw.jobs.fields import MASKS, UPLOADED, DataSet, Options, UploadDigest, stored
+from raiw.nets.registry import NETS, find_net
+from raiw.pruning.methods import Method
+from raiw.specs.document import WHOLE, Document
+
+Found = TypeVar("Found")
+
+
+class JobDocument(Document):
+    """What a job is asked to do, and all that decides its result.
+
+    The same document is the body of a request, what a worker runs and what a command builds.
+    """
+
+    kind: str
+    """What is asked for."""
+
+    @property
+    @abstractmethod
+    def subject(self) -> str:
+        """What the job is about, for lists."""
+
+    @property
+    @abstractmethod
+    def algorithm(self) -> str:
+        """Algorithm or method that the job is listed by."""
+
+    @property
+    @abstractmethod
+    def total(self) -> int:
+        """Steps of the job, as its progress counts them."""
+
+    @property
+    @abstractmethod
+    def revisions(self) -> list[int]:
+        """Of all that does the work: one is raised when the same document gives another result."""
+
+    def content_key(self) -> str:
+        """Name the result: the same key means the same document, by the same revisions."""
+        return digest_of_json({"job": self.keyed(), "revisions": self.revisions})
+
+    @property
+    def uploads(self) -> dict[str, str]:
+        """Digests of the uploads it needs, by JSON pointer."""
+        return stored(self, UPLOADED)
+
+    @property
+    def stored_masks(self) -> dict[str, str]:
+        """Content digests of the stored masks it needs, by JSON pointer."""
+        return stored(self, MASKS)
+
+
+class NetworkJob(JobDocument):
+    """A job on a network that is built and run."""
+
+    network: Annotated[str, Field(max_length=200, json_schema_extra={"enum": [*NETS]})]
+    """A network of the catalogue that can be built."""
+
+    @field_validator("network")
+    @classmethod
+    def _network_exists(cls, network: str) -> str:
+        at("/network", lambda: find_net(network))
+        return network
+
+    @property
+    def subject(self) -> str:
+        """The network."""
+        return self.network
+
+
+class MethodJob(NetworkJob):
+    """A job on a trained network by one of several methods."""
+
+    weights: UploadDigest
+    """Digest of the uploaded state dict (safetensors)."""
+    data: DataSet | None = None
+    """A data set that the workers have, or the digest of an uploaded one."""
+    method: Annotated[str, Field(max_length=100)]
+    """What to do it by."""
+    options: Options = Field(default_factory=dict, validate_default=True)
+    """Options of the method; those left out have the method's defaults."""
+    samples: Annotated[int, Field(ge=1, le=1 << 30, strict=True), WHOLE] = 1000
+    """Training images to look at."""
+
+    @staticmethod
+    @abstractmethod
+    def find(method: str) -> Score | Method:
+        """Return what the registry says of a method."""
+
+    @property
+    @abstractmethod
+    def needs_data(self) -> bool:
+        """Whether the method runs the network."""
+
+    @field_validator("method")
+    @classmethod
+    def _method_exists(cls, method: str) -> str:
+        at("/method", lambda: cls.find(method))
+        return method
+
+    @field_validator("options")
+    @classmethod
+    def _options_complete(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if "method" not in info.data:  # at fault itself, and told
+            return options
+        chosen = cls.find(info.data["method"])
+        return at("/options", lambda: chosen.complete(options))
+
+    @model_validator(mode="after")
+    def _data_given(self) -> Self:
+        if self.needs_data and self.data is None:
+            raise InvalidInput(
+                f"{self.method!r} needs data: name a data set, such as 'digits'", pointer="/data"
+            )
+        return self
+
+    @property
+    def algorithm(self) -> str:
+        """The method."""
+        return self.method
+
+    @property
+    def total(self) -> int:
+        """One step."""
+        return 1
+
+    @property
+    def revisions(self) -> list[int]:
+        """Of the method."""
+        return [self.find(self.method).revision]
+
+
+def at(pointer: str, check: Callable[[], Found]) -> Found:
+    """Return what ``check`` does; its error says where in the document the fault is.
+
+    Raises
+    ------
+    InvalidInput
+        ``check`` found something wrong, or did not find it.
+    """
+    try:
+        return check()
+    except (InvalidInput, NotFound) as error:
+        raise InvalidInput(error.message, pointer=pointer) from None

@@ -1,0 +1,80 @@
+"""Training a network of the catalogue, once for each seed."""
+
+import statistics
+from typing import Any
+
+import torch
+
+from raiw.canonical import hex_digits
+from raiw.jobs.train import TrainJob
+from raiw.jobs.workspace import Made, Workspace
+from raiw.masks import MaskSet, load
+from raiw.pipeline import craft
+from raiw.training.processes import joined
+from raiw.training.report import Epoch, Report
+from raiw.training.train import WEIGHTS, train
+
+
+def run(job: TrainJob, space: Workspace) -> Made:
+    """Train a network once for each seed, and write the weights of each."""
+    dataset = space.dataset(job.data)
+    files = {}
+    masks = _masks(job, space)
+    # What was learned of other data under the same name is no checkpoint of this run.
+    learned = hex_digits(dataset.digest)[:16]
+    if not torch.cuda.is_available():
+        space.log(f"no GPU here: training on the CPU with {torch.get_num_threads()} threads")
+    reports: list[Report] = []
+    with joined(space.device):
+        for place, seed in enumerate(job.seeds):
+            before = place * job.recipe.epochs
+
+            def tell(epoch: Epoch, _: int, seed: int = seed, before: int = before) -> None:
+                done = before + epoch.epoch
+                space.progress(done, job.total, seed=seed, metrics=epoch.to_json())
+
+            folder = space.folder / f"seed-{seed}-{learned}"
+            trained = train(
+                job.network,
+                masks,
+                dataset,
+                recipe=job.recipe,
+                seed=seed,
+                folder=folder,
+                device=space.device,
+                on_epoch=tell,
+            )
+            trained.save(folder)
+            reports.append(trained.report)
+            files[f"weights-seed-{seed}"] = folder / WEIGHTS
+    if job.spec is not None:
+        files["masks"] = space.output("masks")
+    return Made(files, summary(reports))
+
+
+def summary(reports: list[Report]) -> dict[str, Any]:
+    """Return the report of a job: mean and deviation over its seeds, and each one's own."""
+    accuracies = [report.accuracy for report in reports]
+    runs = [report.to_json() for report in reports]
+    for run_ in runs:
+        del run_["history"], run_["recipe"]  # events and the request hold them
+    return {
+        "accuracy": statistics.fmean(accuracies),
+        "accuracy_deviation": statistics.stdev(accuracies) if len(accuracies) > 1 else None,
+        "weights": reports[0].weights,
+        "dense_weights": reports[0].dense_weights,
+        "flops": reports[0].flops,
+        "dense_flops": reports[0].dense_flops,
+        "mask_violations": sum(report.mask_violations for report in reports),
+        "runs": runs,
+    }
+
+
+def _masks(job: TrainJob, space: Workspace) -> MaskSet | None:
+    """Return the masks that are asked for, crafted here from a spec or stored before."""
+    if job.spec is not None:
+        importance = None if job.importance is None else space.file(job.importance)
+        masks = craft(job.spec, importance)
+        masks.save(space.output("masks"))
+        return masks
+    return None if job.masks is None else load(space.file(job.masks))

@@ -1,0 +1,61 @@
+"""The job ``train``."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from raiw.algorithms import ALGORITHMS
+from raiw.errors import InvalidInput
+from raiw.jobs.document import NetworkJob
+from raiw.jobs.fields import DataSet, Seed, StoredMasks, UploadDigest
+from raiw.specs.limits import AtMost
+from raiw.specs.spec import Spec
+from raiw.training.recipe import REVISION, Recipe
+
+MAX_SEEDS = 100
+
+
+class TrainJob(NetworkJob):
+    """Train a network from scratch, with masks held, once for each seed."""
+
+    kind: Literal["train"] = "train"
+    masks: StoredMasks | None = None
+    """Content digest of stored masks; without masks and spec the dense network is trained."""
+    spec: Spec | None = None
+    """Crafted first, instead of masks."""
+    importance: UploadDigest | None = None
+    """Digest of an uploaded importance file, for the spec."""
+    data: DataSet
+    """A data set that the workers have, or the digest of an uploaded one."""
+    recipe: Recipe = Recipe()
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AtMost(MAX_SEEDS)] = (0,)
+    """Each decides first weights, order and crops of one run."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.masks is not None and self.spec is not None:
+            raise InvalidInput("give masks or a spec to craft them from, not both", pointer="/spec")
+        if self.importance is not None and self.spec is None:
+            raise InvalidInput("importance is for a spec, and there is none", pointer="/importance")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise InvalidInput("a seed is given twice", pointer="/seeds")
+        if self.spec is not None:
+            self.spec.algorithm(scored=self.importance is not None)
+        return self
+
+    @property
+    def algorithm(self) -> str:
+        """The algorithm of the spec; else ``masks``, or ``dense``."""
+        if self.spec is not None:
+            return self.spec.algorithm(scored=self.importance is not None)
+        return "dense" if self.masks is None else "masks"
+
+    @property
+    def total(self) -> int:
+        """Epochs of all seeds."""
+        return self.recipe.epochs * len(self.seeds)
+
+    @property
+    def revisions(self) -> list[int]:
+        """Of training, and of the algorithm where a spec is crafted."""
+        return [REVISION] if self.spec is None else [REVISION, ALGORITHMS[self.algorithm].revision]

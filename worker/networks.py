@@ -1,0 +1,145 @@
+"""Jobs on networks: scored, pruned, trained, in a process that goes on where the last one was."""
+
+import os
+import shutil
+import sys
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from raiw.canonical import canonical_json, hex_digits
+from raiw.errors import InvalidInput, InvalidTensors
+from raiw.files import write_atomically
+from raiw.jobs.document import JobDocument
+from raiw.jobs.registry import JobKind, find_kind
+from raiw.tensors import MAX_HEADER_BYTES, header_end
+from service.jobs.services import Services
+from service.jobs.stored import open_masks
+from service.jobs.uploads import verified_upload
+from service.store import blobs, jobs
+from service.store.tables import BlobRow, JobRow
+from worker.lease import Lease
+from worker.pool import PoolProcess
+from worker.stops import Canceled, Failed
+from worker.supervising import Done, Order, Recorder, supervise
+from worker.tasks.task import FILE
+
+_HOPELESS = frozenset({InvalidInput.code, InvalidTensors.code})
+"""Codes of a damaged checkpoint, or one of another run: no attempt could go on from it."""
+
+
+def run_task(
+    process: PoolProcess, job: JobRow, document: JobDocument, attempt: jobs.Attempt, lease: Lease
+) -> None:
+    """Run a task until it has ended, store its files and close the job.
+
+    An attempt finds what those before it have left in the task's folder.
+
+    Raises
+    ------
+    Failed
+        The task cannot be done.
+    Killed
+        Its process was killed.
+    Stopped
+        It must stop: canceled, out of time, taken away, or the worker ends.
+    """
+    services = process.services
+    services.artifacts.require_space(0)
+    folder = services.artifacts.run(job.content_key)
+    recorder = Recorder(services, attempt, lease)
+    kind = find_kind(job.kind)
+    order = _lay_out(services, kind, document, folder)
+    try:
+        done = supervise(process, order, lease.check, recorder)
+    except Failed as failed:
+        if failed.problem["code"] in _HOPELESS:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    _finish(services, attempt, recorder, done, kind.main_file(document))
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lay_out(services: Services, kind: JobKind, document: JobDocument, folder: Path) -> Order:
+    """Put what the task needs into its folder.
+
+    Raises
+    ------
+    NotFound, Damaged
+        An upload or the masks are gone, or not as they were.
+    """
+    files = {digest: verified_upload(services, digest) for digest in document.uploads.values()}
+    for digest in document.stored_masks.values():
+        files[digest] = folder / f"{hex_digits(digest)}.safetensors"
+        _write_masks(services, digest, files[digest])
+    order = Order(
+        "job",
+        {digest: str(path) for digest, path in files.items()},
+        job=document,
+        memory_setting="task_memory_bytes",
+        folder=str(folder),
+        environment={"OMP_NUM_THREADS": str(_threads(services))},
+        command=_command(services, kind, folder),
+    )
+    # Where several processes share the task, each reads it there.
+    write_atomically(folder / FILE, [canonical_json(order.document(services)).encode()])
+    return order
+
+
+def _write_masks(services: Services, digest: str, path: Path) -> None:
+    file = open_masks(services, digest)
+    file.verify()
+    write_atomically(path, file.read(0, file.row.size))
+
+
+def _command(services: Services, kind: JobKind, folder: Path) -> list[str]:
+    processes = services.settings.task_processes
+    if processes == 1 or not kind.distributed:
+        return []
+    launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    # -P: what is installed runs, not a source tree that happens to be the current folder.
+    return [sys.executable, "-P", "-m", *launcher, "-m", "worker.child", str(folder)]
+
+
+def _threads(services: Services) -> int:
+    settings = services.settings
+    processes = settings.worker_concurrency * settings.task_processes
+    return settings.task_threads or max(1, (os.cpu_count() or 1) // processes)
+
+
+def _finish(
+    services: Services, attempt: jobs.Attempt, recorder: Recorder, done: Done, main: str
+) -> None:
+    """Store the files, then close the job with them in one transaction.
+
+    Raises
+    ------
+    Canceled
+        The job is no longer this attempt's to close.
+    """
+    artifacts = services.artifacts
+    paths = {name: Path(path) for name, path in done.files.items()}
+    files = [
+        {"name": name, "digest": artifacts.take(path), "bytes": path.stat().st_size}
+        for name, path in paths.items()
+    ]
+    outcome = {"files": files, "main": main, "report": done.report}
+
+    def write(session: Session, now: datetime) -> None:
+        for file, path in zip(files, paths.values(), strict=True):
+            blob = BlobRow(digest=file["digest"], size=file["bytes"], header=_header(path))
+            blob.created_at = blob.used_at = now
+            blobs.add(session, artifacts, blob, partial(artifacts.link, path, blob.digest))
+        if not jobs.finish(session, attempt, outcome, now):
+            # Taken away, or canceled at the last moment; an end that is not won changes nothing.
+            raise Canceled("canceled at the last moment")
+
+    recorder.write(write)
+
+
+def _header(path: Path) -> bytes:
+    with path.open("rb") as file:
+        start = file.read(MAX_HEADER_BYTES + 8)
+    return start[: header_end(start)]

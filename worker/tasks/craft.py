@@ -1,0 +1,57 @@
+"""The task ``craft``: the masks of a whole network."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from raiw.jobs.craft import CraftJob
+from raiw.masks import Mask, MaskSet
+from raiw.pipeline import craft
+from raiw.scores.importance import Importance, open_importance
+from raiw.specs.spec import Spec
+from worker.tasks.task import ChildTask, standing
+
+_REPORT_SECONDS = 0.25
+"""Progress of quick layers is gathered for so long, because each report is a commit."""
+
+
+def run(task: ChildTask) -> None:
+    """Craft all layers, one after the other."""
+    spec, scores = inputs(task)
+    reporter = Reporter(task)
+    deliver(task, craft(spec, scores, on_layer=reporter), reporter.last)
+
+
+def inputs(task: ChildTask) -> tuple[Spec, Importance | None]:
+    """Read the spec of a task and open its scores."""
+    job = task.job()
+    assert isinstance(job, CraftJob)  # noqa: S101 -- no other job has a task that crafts
+    if job.importance is None:
+        return job.spec, None
+    path = Path(task.files[job.importance])
+    return job.spec, open_importance(path, job.spec, digest=job.importance)
+
+
+def deliver(task: ChildTask, masks: MaskSet, progress: dict[str, Any] | None = None) -> None:
+    """Hand over the mask file, with its document as the report, and the last progress."""
+    task.deliver(masks.chunks(), masks.to_json(), progress)
+
+
+class Reporter:
+    """Tells of finished layers, now and then; of the last ones with the masks, in one commit."""
+
+    def __init__(self, task: ChildTask) -> None:
+        self._task = task
+        self._layers: list[dict[str, Any]] = []
+        self._reported = time.monotonic()
+        self.last: dict[str, Any] | None = None
+
+    def __call__(self, completed: int, total: int, mask: Mask) -> None:
+        """Take note of a layer."""
+        layer = {"name": mask.name, "shape": list(mask.shape), "edges": mask.edges}
+        self._layers.append(layer | {"completed": mask.completed})
+        if completed == total:
+            self.last = standing("crafting", completed, total, layers=self._layers)
+        elif time.monotonic() - self._reported >= _REPORT_SECONDS:
+            self._task.progress("crafting", completed, total, layers=self._layers)
+            self._layers, self._reported = [], time.monotonic()
