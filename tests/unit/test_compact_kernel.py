@@ -10,6 +10,9 @@ from torch import nn
 
 import raiw
 from raiw.compacting import kernels
+from raiw.compacting.after import find_followers
+from raiw.compacting.geometry import Geometry
+from raiw.compacting.layers import MaskedLayer
 
 INPUTS = torch.randn(40, 8, 16, 16, generator=torch.Generator().manual_seed(1))
 
@@ -18,6 +21,34 @@ def condensed():
     layer = {"name": "0", "kind": "conv2d", "in_channels": 8, "out_channels": 16, "kernel_size": 3}
     masks = raiw.craft({"layers": [layer], "craft": {"density": 0.25}})
     return raiw.compact(nn.Sequential(nn.Conv2d(8, 16, 3)), masks, forms=["condensed"])[0]
+
+
+LARGE = {
+    "strides": (nn.Conv2d(32, 16, 3, stride=2, padding=1), (2, 32, 80, 81)),
+    "dilation": (nn.Conv2d(32, 16, 3, stride=(3, 1), dilation=2), (1, 32, 83, 80)),
+    "a long line": (nn.Conv1d(16, 8, 5, stride=2, padding=2), (2, 16, 20_000)),
+    "a solid": (nn.Conv3d(8, 8, 3, stride=(2, 1, 1), padding=1), (1, 8, 30, 30, 30)),
+    "a strip": (nn.Conv2d(8, 8, (1, 3), padding=(0, 1)), (1, 8, 1, 30_000)),
+}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("case", LARGE)
+def test_large_images_are_cut_where_nobody_sees_it(case, threads):
+    module, shape = LARGE[case]
+    layers = nn.Sequential(module, nn.ReLU(), *([nn.MaxPool2d(3)] if case == "strides" else []))
+    kept = np.random.default_rng(0).random(module.weight.shape[:2]) < 0.3
+    with torch.no_grad():
+        module.weight *= torch.from_numpy(kept).reshape(*kept.shape, *[1] * (len(shape) - 2))
+        inputs = torch.randn(shape)
+        followers = find_followers(layers, 0, len(shape) - 2)
+        layer = MaskedLayer("0", module, Geometry.of(module), kept, followers)
+        torch.set_num_threads(threads)
+        try:
+            got = layer.forms()["condensed"]()(inputs)
+        finally:
+            torch.set_num_threads(2)
+        torch.testing.assert_close(got, layers(inputs), rtol=1e-5, atol=1e-5)
 
 
 def test_threads_of_the_program_and_its_children_share_the_pool():
@@ -115,6 +146,8 @@ def geometry(place, value):
         {"shared": 16},
         {"threads": 0},
         {"geometry": geometry(1, 2)},
+        {"geometry": geometry(1, 2), "outputs": np.zeros(2, np.float32)},
+        {"geometry": geometry(2, 2), "weights": np.ones(4, np.float32)},
         {"geometry": geometry(2, 2)},
         {"geometry": geometry(3, 0)},
         {"geometry": geometry(4, -1)},
