@@ -12,8 +12,9 @@ the floor and the eligible one less. Either way ``x`` has a larger degree than `
 neighbour ``y`` that ``u`` has not. The same sentence shows that ``x`` and ``y``, whose degrees do
 not change, stay ineligible: no edge ever becomes free, and the argument holds until ``m'``.
 
-Ties: for each ``y`` the highest-scored, then lowest-indexed ``u``; for each ``x`` likewise ``v``;
-then the lowest flat index ``x·n_in + y``.
+Ties go by index, not at random as in the greedy pass, for completed edges are few: for each ``y``
+the highest-scored, then lowest-indexed ``u``; for each ``x`` likewise ``v``; then the lowest flat
+index ``x·n_in + y``.
 
 Edges scored -inf may not be added, and can leave no swap. Then a longer augmenting path is found
 on the flow network of the contract: the floors are capacities of the vertices, the tokens of a

@@ -12,10 +12,10 @@ _BLOCK_CELLS = 1 << 22
 _NARROW = 8
 _LONG = 1 << 10
 
-EdgeNumbers = npt.NDArray[np.int64]
+FlatIndices = npt.NDArray[np.int64]
 
 
-def best(values: Scores, count: int, stream: Stream, edges: EdgeNumbers | None = None) -> Bools:
+def best(values: Scores, count: int, stream: Stream, edges: FlatIndices | None = None) -> Bools:
     """Mark the ``count`` largest values of every row; of equals those of the lowest key.
 
     Costs a partition of every row, and memory for one block of rows; where equals are told apart,
@@ -49,12 +49,12 @@ class _Edges:
     """The edges that the cells of a block of rows stand for."""
 
     def __init__(
-        self, top: int, shape: tuple[int, int], stream: Stream, edges: EdgeNumbers | None
+        self, top: int, shape: tuple[int, int], stream: Stream, edges: FlatIndices | None
     ) -> None:
         self._top, self._shape, self._stream, self._edges = top, shape, stream, edges
 
     def keys(
-        self, rows: EdgeNumbers | np.signedinteger, columns: EdgeNumbers
+        self, rows: FlatIndices | np.signedinteger, columns: FlatIndices
     ) -> npt.NDArray[np.uint32]:
         """Return the keys of some cells."""
         if self._edges is not None:
@@ -123,7 +123,7 @@ def _best_by_line(values: Scores, count: int, edges: _Edges) -> Bools:
     return kept
 
 
-def _last_keys(keys: npt.NDArray[np.uint32], count: int) -> EdgeNumbers:
+def _last_keys(keys: npt.NDArray[np.uint32], count: int) -> FlatIndices:
     """Return the places of the last keys; of equal ones the later come last."""
     places = np.arange(len(keys), dtype=np.uint64)
     unequal = keys.astype(np.uint64) << np.uint64(32) | places

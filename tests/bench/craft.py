@@ -3,6 +3,8 @@
 ``python -m tests.bench.craft`` prints, for every shape and score family, the median times of one
 thread; peers and engine take turns, so that a busy machine slows all of them alike. NetworKit and
 torch are compared where they are installed. ``--networkit`` adds NetworKit at 4096² (minutes).
+``--end-to-end`` prints what ``raiw.craft`` costs with scores in memory, without a certificate, with
+the default one and a tight one, as ratios to ``torch.topk`` and to the kernel alone.
 """
 
 import argparse
@@ -16,10 +18,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
+import raiw
 from raiw import kernels
 from raiw.crafting.completion import complete
 from raiw.graphs import Graph
 
+END_TO_END = {
+    "768×640 5 %": (768, 640, 768 * 32),
+    "4096² d=64": (4096, 4096, 4096 * 64),
+    "3584×5120 2 %": (3584, 5120, 3584 * 102),
+    "6144×2560 10 %": (6144, 2560, 6144 * 256),
+}
 CASES = {
     "512² d=16": (512, 512, 512 * 16),
     "2048×512 d=32": (2048, 512, 2048 * 32),
@@ -35,6 +44,8 @@ def make_scores(family: str, out: int, n_in: int) -> np.ndarray:
     rng = np.random.default_rng(0)
     if family == "equal":
         return np.ones((out, n_in), np.float32)
+    if family == "rank one":
+        return np.outer(rng.lognormal(size=out), rng.lognormal(size=n_in)).astype(np.float32)
     scores = np.abs(rng.standard_normal((out, n_in), np.float32))
     if family == "heavy":
         scores *= rng.lognormal(size=(out, 1)).astype(np.float32)
@@ -52,13 +63,17 @@ def timed(function: Callable[[], object]) -> float:
     return (time.perf_counter() - start) * 1e3
 
 
-def medians(rounds: int, **functions: Callable[[], object]) -> dict[str, float]:
+def taking_turns(rounds: int, **functions: Callable[[], object]) -> dict[str, list[float]]:
     """Milliseconds of each function, which take turns."""
     taken: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(rounds):
         for name, function in functions.items():
             taken[name].append(timed(function))
-    return {name: statistics.median(times) for name, times in taken.items()}
+    return taken
+
+
+def medians(rounds: int, **functions: Callable[[], object]) -> dict[str, float]:
+    return {n: statistics.median(times) for n, times in taking_turns(rounds, **functions).items()}
 
 
 def topk(scores: np.ndarray, edges: int) -> Callable[[], object] | None:
@@ -92,6 +107,36 @@ def greedy_row(case: str, family: str, rounds: int) -> str:
         f"{ms['greedy'] / ms.get('topk', nan):8.3f} {ms['greedy'] / ms['read']:8.2f} "
         f"{missing:8d} {ms.get('completion', nan):9.2f} "
         f"{ms.get('completion', nan) / ms['greedy']:8.2f}"
+    )
+
+
+def end_to_end_row(case: str, family: str, rounds: int, *, tight: bool) -> str:
+    """What a user pays; least times, for a median of a busy machine is its neighbours'."""
+    out, n_in, edges = END_TO_END[case]
+    scores = make_scores(family, out, n_in)
+    layer = {"name": "fc", "kind": "linear", "in_features": n_in, "out_features": out}
+
+    def craft(certify: bool | str) -> raiw.Mask:
+        spec = {"layers": [layer], "craft": {"edges": edges, "certify": certify}}
+        return raiw.craft(spec, {"fc": scores})["fc"]
+
+    functions: dict[str, Callable[[], object]] = {
+        "kernel": lambda: kernels.greedy(scores, empty(out, n_in), edges, 0),
+        "plain": lambda: craft(False),
+        "default": lambda: craft(True),
+    }
+    if tight:
+        functions["tight"] = lambda: craft("tight")
+    if (peer := topk(scores, edges)) is not None:
+        functions["topk"] = peer
+    ms = {name: min(times) for name, times in taking_turns(rounds, **functions).items()}
+    nan = float("nan")
+    gaps = [craft(True).gap, craft("tight").gap if tight else nan]
+    return (
+        f"{case:>16} {family:>8} {ms.get('topk', nan):8.1f} {ms['kernel']:8.2f} {ms['plain']:8.2f} "
+        f"{ms['plain'] / ms['kernel']:8.2f} {ms['default']:8.2f} "
+        f"{ms['default'] / ms.get('topk', nan):8.3f} {ms.get('tight', nan):9.1f} "
+        f"{gaps[0]:9.4%} {gaps[1]:9.4%}"
     )
 
 
@@ -140,7 +185,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--networkit", action="store_true")
+    parser.add_argument("--end-to-end", action="store_true")
+    parser.add_argument(
+        "--tight", action="store_true", help="time tight bounds too, and their gaps"
+    )
     arguments = parser.parse_args()
+    if arguments.end_to_end:
+        print("raiw.craft, one thread, scores in memory; least ms, plain is without a certificate")
+        print(f"{'case':>16} {'scores':>8} {'topk':>8} {'kernel':>8} {'plain':>8} {'/kernel':>8} "
+              f"{'default':>8} {'/topk':>8} {'tight':>9} {'gap':>9} {'tight':>9}")  # fmt: skip
+        for case in END_TO_END:
+            for family in ("normal", "heavy", "rank one"):
+                tight = arguments.tight
+                print(end_to_end_row(case, family, arguments.rounds, tight=tight), flush=True)
+        return
     print("greedy, ms of one thread; read = one pass of numpy's max over the scores")
     print(f"{'case':>16} {'scores':>7} {'greedy':>9} {'read':>8} {'topk':>9} {'/topk':>8} "
           f"{'/read':>8} {'missing':>8} {'complete':>9} {'/greedy':>8}")  # fmt: skip

@@ -47,6 +47,8 @@ def certify_layer(
 
     The graph keeps the degree contract. None where a sum is no finite number.
     """
+    if planned.graphs == planned.group_outputs == 1:
+        return certify(graph, scores, tight=tight)
     kept, bound = ExactSum(), ExactSum()
     try:
         bound.add([_summing_margin(planned, graph.edges, scores)])
@@ -82,13 +84,14 @@ def certify(graph: Graph, scores: Scores, *, tight: bool = True) -> Certificate 
     None where a sum is no finite number.
     """
     scores = as_native(scores)
-    kept = ExactSum()
-    levels = kept.add_kept(scores, graph.bits)
+    total = ExactSum()
+    levels = total.add_kept(scores, graph.bits)
     try:
-        bound = _bound(graph, scores, levels, kept.total(), tight=tight)
+        kept = total.total()
     except OverflowError:
         return None
-    return Certificate(kept.total(), bound) if math.isfinite(bound) else None
+    bound = _bound(graph, scores, levels, kept, tight=tight)
+    return Certificate(kept, bound) if math.isfinite(bound) else None
 
 
 def _bound(

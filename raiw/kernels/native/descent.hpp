@@ -41,7 +41,7 @@ struct PricedSide {
     std::int64_t floor, spare;
     std::vector<double> prices, lows, highs, ranked, steps;
     std::vector<Vertex> order;
-    std::size_t missed = 0;  // prices that lie at an end of their window
+    std::size_t missed = 0;  // windows that do not hold what was looked for
 
     PricedSide(std::size_t vertices, std::int64_t edges, const double* start)
         : floor(edges / static_cast<std::int64_t>(vertices)),
@@ -113,6 +113,7 @@ struct PricedSide {
     // Moves every price to the middle of the interval that is best for the ranked cells; returns by
     // how much all moved, of all.
     double move() {
+        constexpr double kNear = 1e-6;  // the rounding of scores
         double moved = 0, all = 0;
         missed = 0;
         const double line = spare ? middle(at()[order[static_cast<std::size_t>(spare)]], least_up())
@@ -128,7 +129,8 @@ struct PricedSide {
                 price = middle(at()[v], std::min(above()[v], line));
             steps[v] = std::fabs(price - prices[v]);
             moved += steps[v];
-            missed += price <= lows[v] || price >= highs[v];
+            missed += at()[v] <= lows[v] + kNear * std::fabs(lows[v]) ||
+                      above()[v] >= highs[v] - kNear * std::fabs(highs[v]);
             all += std::fabs(price);
             prices[v] = price;
         }
@@ -190,6 +192,7 @@ public:
             const double gain = lower(bound);
             if (std::fabs(gain) <= stopping_.settled * std::fabs(bound)) return true;
             if (gain <= stopping_.worth * (best_ - stopping_.kept)) return false;
+            missed_ = outs_.missed + ins_.missed;
             steps = bound < last_bound ? steps + 1 : 0;
             go_ahead(last, start, steps);
             last_bound = bound;
@@ -198,24 +201,23 @@ public:
     }
 
 private:
-    // Ranks the first rows alone, to learn how far the prices will rise.
+    // Ranks the first rows alone, to learn how far the prices will rise, most of them.
     void look_at_few(const std::vector<double>& ins) {
         constexpr std::size_t kFew = 64;
-        constexpr double kWide = 3;
+        constexpr double kMost = 0.9, kWide = 1.5;
         Scores<T> few = scores_;
         few.rows = std::min(few.rows, kFew);
-        PricedSide& side = outs_;
-        rank_rows(few, ins.data(), side.ranking());
-        double moved = 0, all = 0;
+        rank_rows(few, ins.data(), outs_.ranking());
+        std::vector<double> rises(few.rows);
         for (std::size_t u = 0; u < few.rows; ++u) {
-            const double rise = side.at()[u] - side.prices[u];
-            if (!std::isfinite(rise)) return;
-            moved += std::fabs(rise);
-            all += std::fabs(side.prices[u]);
+            rises[u] = std::fabs(outs_.at()[u] / outs_.prices[u] - 1);
+            if (!std::isfinite(rises[u])) return;
         }
-        const std::vector<double> lows(side.lows);
-        side.expect(kWide * moved / all);
-        side.lows = lows;
+        const auto most = rises.begin() + static_cast<std::ptrdiff_t>(kMost * (few.rows - 1));
+        std::nth_element(rises.begin(), most, rises.end());
+        const std::vector<double> lows(outs_.lows);
+        outs_.expect(kWide * *most);
+        outs_.lows = lows;
     }
 
     // Notes the prices where they bound lower than any before; returns by how much.
@@ -230,11 +232,11 @@ private:
 
     // Whether half a sweep has shown that others are not worth it: most scores settle at once.
     bool hardly_falls(double bound) {
-        constexpr double kHardly = 0.125;
+        constexpr double kHardly = 0.1;
         constexpr std::size_t kFew = 4;
         const double before = best_, gain = lower(bound);
         return stopping_.worth > 0 && gain <= kHardly * (before - stopping_.kept) &&
-               kFew * (ins_.missed + outs_.missed) <= ins_.size() + outs_.size();
+               kFew * missed_ <= ins_.size() + outs_.size();
     }
 
     // Ranks a side; returns what it keeps at most, net of the prices of the other.
@@ -258,6 +260,7 @@ private:
     double *out_prices_, *in_prices_;
     Stopping stopping_;
     double best_ = kInf;
+    std::size_t missed_ = 0;
 };
 
 }  // namespace raiw
