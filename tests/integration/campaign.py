@@ -9,11 +9,10 @@ import statistics
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,7 +20,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 import raiw
-from tests.integration.stack import Postgres, Stack, eventually
+from tests.integration.stack import Postgres, Stack, children, eventually
 
 SIDE = 96
 CLIENTS = 4
@@ -226,9 +225,3 @@ class Campaign:
         )
         if result["digest"] != here.digest or not same:
             self._account.wrong.append(job_id)
-
-
-def children(pid: int) -> Iterator[int]:
-    """Yield the processes that a process has started and that still run."""
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        yield from map(int, (task / "children").read_text().split())

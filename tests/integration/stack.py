@@ -44,6 +44,13 @@ def eventually(look: Callable[[], T], seconds: float = 300) -> T:
     return found
 
 
+def children(pid: int) -> Iterator[int]:
+    """Yield the processes that a process has started and that still run."""
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # a thread that has ended meanwhile
+            yield from map(int, file.read_text().split())
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])

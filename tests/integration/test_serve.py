@@ -14,7 +14,7 @@ import pytest
 
 import raiw
 from raiw.errors import Unauthorized
-from tests.integration.stack import eventually
+from tests.integration.stack import children, eventually
 from tests.integration.test_job_life import slow, small
 
 SERVE = [sys.executable, "-m", "raiw", "serve", "--port", "0"]
@@ -56,8 +56,7 @@ def serving(folder: Path, **environment: str) -> Iterator[Service]:
 
 def family(pid: int) -> set[int]:
     """Return the processes below a process: Valkey, the worker and its pool."""
-    children = Path(f"/proc/{pid}/task").glob("*/children")
-    direct = {int(child) for file in children for child in file.read_text().split()}
+    direct = set(children(pid))
     return direct.union(*map(family, direct))
 
 

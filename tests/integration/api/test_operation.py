@@ -76,9 +76,12 @@ def test_every_error_class_has_a_status_of_its_own_kind():
 
     for kind in tree(errors.InvalidInput):
         assert 400 <= status_of(kind) < 500, kind
+    faults_of_servers = {service_errors.InternalError, service_errors.WorkerLost}
     for name, kind in vars(service_errors).items():
         if isinstance(kind, type) and kind.__module__ == service_errors.__name__:
-            assert status_of(kind) != STATUS[errors.RaiwError], name
+            assert (status_of(kind) == STATUS[errors.RaiwError]) == (kind in faults_of_servers), (
+                name
+            )
 
 
 def test_health(http):

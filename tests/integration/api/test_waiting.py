@@ -142,8 +142,7 @@ def test_a_client_that_waits_for_its_large_job_keeps_nothing_of_it(server):
     def held() -> int:
         gc.collect()
         return sum(
-            isinstance(thing, Spec) and thing.name.startswith("large-")
-            for thing in gc.get_objects()
+            type(thing) is Spec and thing.name.startswith("large-") for thing in gc.get_objects()
         )
 
     with ThreadPoolExecutor(4) as pool, httpx.Client(base_url=server.url) as http:
