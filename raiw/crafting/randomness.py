@@ -53,7 +53,7 @@ def edge_keys(edges: npt.NDArray[np.int64], stream: Stream) -> npt.NDArray[np.ui
     """Return the words of a stream at the flat indices of some edges.
 
     >>> edge_keys(np.arange(3), Stream(seed=0, layer="fc", group=0)).tolist()
-    [0, 0, 0]
+    [3767265438, 851351877, 1674843787]
     """
     keys = np.empty(edges.size, np.uint32)
     kernels.edge_keys(stream.key, np.ascontiguousarray(edges.reshape(-1), np.int64), keys)
