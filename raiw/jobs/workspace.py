@@ -77,7 +77,7 @@ class Workspace:
         self.on_progress(self.phase, completed, total, **data)
 
     def stepping(self) -> OnStep:
-        """Return what tells of steps now and then, since a worker commits each one."""
+        """Return a callback that reports a step at most twice a second: a report is a commit."""
         told = 0.0
 
         def step(done: int, of: int, what: str) -> None:

@@ -55,7 +55,7 @@ def networks(draw):
 
 
 def known(spec):
-    """What a state dict tells of layers: all but the groups of a convolution."""
+    """What a state dict says about its layers: everything but the groups of a convolution."""
     return [
         (layer.name, layer.kind, layer.graph_shape, layer.weight_shape) for layer in spec.layers
     ]
