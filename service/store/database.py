@@ -9,10 +9,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+)
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import InstrumentedAttribute, Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from service.settings import Settings
@@ -96,6 +106,17 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def lock_rows(
+    session: Session, key: InstrumentedAttribute[str], *where: ColumnElement[bool]
+) -> None:
+    """Lock several rows of a table before they are written, as everybody does: in order of key.
+
+    Two transactions that want the same rows then wait for each other and never in a circle. Rows of
+    several tables are locked in the order objects, jobs, messages. On SQLite there is one writer.
+    """
+    session.execute(select(key).where(*where).order_by(key).with_for_update())
 
 
 def _sqlite_engine(url: URL, patience: Patience, **pool: Any) -> Engine:

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from service.contract.jobs import ENDED
 from service.store.artifacts import Artifacts
-from service.store.database import Database
+from service.store.database import Database, lock_rows
 from service.store.tables import BlobRow, JobRow, MasksRow, Table, UnitRow
 
 SPARSE = timedelta(hours=1)
@@ -80,7 +80,9 @@ def needed_by(session: Session, digest: str) -> str | None:
 def use(session: Session, table: KeptTable, digests: Collection[str], now: datetime) -> None:
     """Note that objects are used, unless that was noted within the last hour."""
     rested = or_(table.used_at.is_(None), table.used_at < now - SPARSE)
-    session.execute(update(table).where(table.digest.in_(digests), rested).values(used_at=now))
+    named = table.digest.in_(digests)
+    lock_rows(session, table.digest, named, rested)
+    session.execute(update(table).where(named, rested).values(used_at=now))
 
 
 def pin(session: Session, table: KeptTable, digest: str, *, pinned: bool) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from service.contract.tasks import Queue, Task
+from service.store.database import lock_rows
 from service.store.tables import JobRow, OutboxRow
 
 
@@ -50,11 +51,12 @@ def take(
 
 def remove(session: Session, published: Sequence[OutboxRow], now: datetime) -> None:
     """Drop published messages and note on their jobs when that was."""
+    told = [message.argument for message in published if message.task == Task.RUN_JOB]
+    lock_rows(session, JobRow.id, JobRow.id.in_(told))
+    session.execute(update(JobRow).where(JobRow.id.in_(told)).values(published_at=now))
     session.execute(
         delete(OutboxRow).where(OutboxRow.id.in_([message.id for message in published]))
     )
-    told = [message.argument for message in published if message.task == Task.RUN_JOB]
-    session.execute(update(JobRow).where(JobRow.id.in_(told)).values(published_at=now))
 
 
 def postpone(session: Session, messages: Sequence[OutboxRow], due: datetime) -> None:

@@ -28,7 +28,9 @@ def is_overdue(session: Session, now: datetime) -> bool:
 
 def expire_queued(session: Session, now: datetime) -> int:
     """End queued jobs whose deadline has passed; return how many."""
-    overdue = session.scalars(_expired(now).limit(BATCH)).all()
+    overdue = session.scalars(
+        _expired(now).order_by(JobRow.id).limit(BATCH).with_for_update(skip_locked=True)
+    ).all()
     return sum(end_queued(session, job_id, JobStatus.EXPIRED, now) for job_id in overdue)
 
 
@@ -57,7 +59,7 @@ def publish_again(
         _published(before)
         .where(JobRow.id.in_(job_ids))
         .order_by(JobRow.published_at)
-        .with_for_update()
+        .with_for_update(skip_locked=True)
     ).all()
     session.execute(update(JobRow).where(JobRow.id.in_(waiting)).values(published_at=None))
     outbox.add(session, Task.RUN_JOB, queue, waiting, now)

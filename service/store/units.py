@@ -11,6 +11,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from service.store.database import lock_rows
 from service.store.tables import UnitRow
 
 
@@ -76,6 +77,7 @@ def reopen(session: Session, key: str, artifact: str, now: datetime) -> None:
 
 def touch(session: Session, keys: Sequence[str], now: datetime) -> None:
     """Keep units from being removed for a while: somebody is about to read them."""
+    lock_rows(session, UnitRow.key, UnitRow.key.in_(keys))
     session.execute(update(UnitRow).where(UnitRow.key.in_(keys)).values(touched_at=now))
 
 
