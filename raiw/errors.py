@@ -15,6 +15,7 @@
     ├── Infeasible                forbidden (-inf) edges leave no graph that keeps the contract
     ├── NotFound                  no such job, mask, file or layer
     ├── GateFailed                verification, comparison or a gate said no
+    │   └── DeadUnitsFound        a layer leaves outputs or inputs without an edge
     ├── TrainingFailed            a training run cannot go on; its last checkpoint is kept
     │   ├── Diverged              the loss is not a finite number
     │   └── OutOfMemory           the machine or its GPU has too little memory
@@ -168,6 +169,16 @@ class GateFailed(RaiwError):
 
     code = "gate-failed"
     title = "A check failed"
+
+
+class DeadUnitsFound(GateFailed):
+    """Outputs have no input edge, or inputs no output edge; ``details["dead_units"]`` lists them.
+
+    Raised only where strictness was asked for.
+    """
+
+    code = "dead-units"
+    title = "Some units have no edge"
 
 
 class TrainingFailed(RaiwError):

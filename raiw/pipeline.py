@@ -15,6 +15,7 @@ from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.crafting import Craft
+from raiw.specs.dead import refuse_dead
 from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
 from raiw.statistics import describe
@@ -27,7 +28,7 @@ UNKEYED_OF_LAYER = frozenset({"pointer"})
 """Of a planned layer: where in the spec its target stands."""
 UNKEYED_OF_CRAFT = frozenset(
     {"algorithm", "degree", "density", "edges", "n", "m", "parameters", "flops"}
-    | {"allocation", "group_outputs", "rules"}
+    | {"allocation", "group_outputs", "keep_first", "keep_last", "min_fan_in", "rules"}
 )
 """Of ``craft``: what has done its work once the layers are planned."""
 
@@ -36,10 +37,15 @@ def craft(
     spec: Spec | Mapping[str, Any] | str | Path,
     importance: Importance | Mapping[str, Any] | str | Path | None = None,
     *,
+    strict: bool = False,
     on_layer: OnLayer | None = None,
     check: Callable[[], None] | None = None,
 ) -> MaskSet:
     """Craft the masks of a network. The same input gives the same bits on every machine.
+
+    Where a layer has too few edges, or scores leave a vertex none, units are dead:
+    :attr:`raiw.MaskSet.dead_units` names them. ``craft.min_fan_in``, ``keep_first`` and
+    ``keep_last`` of the spec prevent that.
 
     Parameters
     ----------
@@ -48,6 +54,8 @@ def craft(
     importance
         A safetensors file, or arrays by layer name; see :mod:`raiw.scores.importance`. Without
         scores the default algorithm is ``regular``, with them ``raiw``.
+    strict
+        Refuse dead units.
     on_layer
         Called after each layer; for progress.
     check
@@ -61,6 +69,9 @@ def craft(
         The importance file is malformed, or does not fit the spec (InvalidImportance).
     Infeasible
         Forbidden edges (-inf) leave no graph that keeps the degree contract.
+    DeadUnitsFound
+        Units are dead, and ``strict`` is set; raised before anything is crafted where the targets
+        alone tell.
     NotFound
         A file or a name of the catalogue does not exist.
 
@@ -77,6 +88,8 @@ def craft(
     spec = Spec.of(spec)
     scores = None if importance is None else open_importance(importance, spec)
     plan = spec.plan(scored=scores is not None)
+    if strict:
+        refuse_dead(plan.dead_units)
     masks: list[Mask] = []
     for planned in plan.layers:
         if check is not None:
@@ -84,9 +97,13 @@ def craft(
         masks.append(craft_mask(planned, plan.algorithm, spec.craft, scores))
         if on_layer is not None:
             on_layer(len(masks), len(plan.layers), masks[-1])
-    if scores is None or not scores.waits:
-        return MaskSet(masks, origin_of(spec, scores))
-    return MaskSet(masks, lambda: origin_of(spec, scores))
+    waits = scores is not None and scores.waits
+    crafted = MaskSet(
+        masks, (lambda: origin_of(spec, scores)) if waits else origin_of(spec, scores)
+    )
+    if strict:
+        refuse_dead(crafted.dead_units)
+    return crafted
 
 
 def craft_mask(

@@ -5,10 +5,12 @@ crafted: scores that change later change no number of edges.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from raiw.budgets.afie import CAP, afie_score, allocate
 from raiw.crafting.groups import group_scores
@@ -21,10 +23,12 @@ from raiw.masks.channels import load as load_channels
 from raiw.names import check_name
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.budget import Open, edge_cost, open_budget, share_budget
-from raiw.specs.plan import PlannedLayer
+from raiw.specs.crafting import Craft
+from raiw.specs.plan import PlannedLayer, least_edges
 from raiw.specs.spec import Spec
 
 Layers = Sequence[PlannedLayer]
+Order = npt.NDArray[np.integer[Any]]
 Sharing = Callable[[Layers, Sequence[Open], Any, int], list[int]]
 """Edges of every layer, given what they cost, scores or channels, and the total to share."""
 
@@ -49,12 +53,12 @@ def budget(
     method
         ``score``: density in proportion to the mean of the positive scores. ``global``: as many
         edges as the layer has among the highest scores of the network, ties by layer and index, as
-        many of them as fit into the target; with algorithm ``magnitude`` the masks then are the
-        global choice. ``afie``: each layer loses a share of its weights in inverse proportion to
-        its average filter information entropy, 99 % at most
-        (:func:`raiw.budgets.afie.allocate`, with weights in place of filters). ``channels``:
-        density in proportion to the share of filters that a pruning method, such as ``entropic``,
-        left in the layer; layers that it does not name count as whole.
+        many of them as fit into the target after those that ``min_fan_in`` gives every layer; with
+        algorithm ``magnitude`` the masks then are the global choice. ``afie``: each layer loses a
+        share of its weights in inverse proportion to its average filter information entropy, 99 %
+        at most (:func:`raiw.budgets.afie.allocate`, with weights in place of filters).
+        ``channels``: density in proportion to the share of filters that a pruning method, such as
+        ``entropic``, left in the layer; layers that it does not name count as whole.
 
     Raises
     ------
@@ -91,21 +95,29 @@ def budget(
             "there is no total to share: give craft density, parameters or flops", pointer="/craft"
         )
     unshared = dict.fromkeys(("parameters", "flops", "allocation"))
-    update = {"algorithm": "magnitude", "density": 0.0} | unshared
+    update = {"algorithm": "magnitude", "density": 0.0, "min_fan_in": 0} | unshared
     empty = spec.model_copy(update={"craft": craft.model_copy(update=update)})
     plan = empty.plan(scored=True)
-    layers = [layer for layer in plan.layers if layer.pointer == "/craft/density"]
-    fixed = sum(layer.edges * edge_cost(layer.layer, craft) for layer in plan.layers)
-    opened = [
-        Open(planned.layer, planned.group_outputs, edge_cost(planned.layer, craft))
-        for planned in layers
-    ]
+    every = [_open(planned, craft, spec.algorithm(scored=True)) for planned in plan.layers]
+    is_open = [planned.pointer == "/craft/density" for planned in plan.layers]
+    layers, opened = list(compress(plan.layers, is_open)), list(compress(every, is_open))
+    fixed = sum(
+        max(planned.edges, one.least_edges) * one.edge_cost
+        for planned, one, free in zip(plan.layers, every, is_open, strict=True)
+        if not free
+    )
     total = open_budget(craft, opened, fixed)
     source = _channels(importance) if method == "channels" else open_importance(importance, empty)
     edges = METHODS[method](layers, opened, source, total)
     return _with_rules(
         spec, {planned.name: kept for planned, kept in zip(layers, edges, strict=True)}
     )
+
+
+def _open(planned: PlannedLayer, craft: Craft, algorithm: str) -> Open:
+    layer, outputs = planned.layer, planned.group_outputs
+    least = least_edges(layer, craft, outputs, algorithm)
+    return Open(layer, outputs, edge_cost(layer, craft), least)
 
 
 def _by_score(
@@ -132,8 +144,9 @@ def _by_rank(
     tables = [_scores(layer, importance).reshape(-1) for layer in layers]
     falling = -np.concatenate([np.zeros(0), *tables])
     owners = np.repeat(np.arange(len(layers), dtype=np.int32), [len(table) for table in tables])
-    order = np.argsort(falling, kind="stable")
+    order: Order = np.argsort(falling, kind="stable")
     order = order[: np.searchsorted(falling[order], np.inf)]
+    order = _least_first(layers, order, owners[order], [one.least for one in opened])
     costs = np.array([one.cost for one in opened], np.int64)
     spent = np.cumsum(costs[owners[order]])
     count = int(np.searchsorted(spent, total, side="right"))
@@ -145,6 +158,27 @@ def _by_rank(
         )
     kept = np.bincount(owners[order[:count]], minlength=len(layers)).tolist()
     return [edges * layer.group_outputs for edges, layer in zip(kept, layers, strict=True)]
+
+
+def _least_first(layers: Layers, order: Order, owners: Order, least: Sequence[int]) -> Order:
+    """Put the best edges of every layer, as many as it has in any case, before all others."""
+    if not any(least):
+        return order
+    by_layer = np.argsort(owners, kind="stable")
+    counts = np.bincount(owners, minlength=len(layers))
+    first = np.zeros(len(order), np.bool_)
+    for layer, end, count, wanted in zip(
+        layers, np.cumsum(counts).tolist(), counts.tolist(), least, strict=True
+    ):
+        if count < wanted:
+            raise Infeasible(
+                f"layer {layer.name!r}: min_fan_in takes {wanted} edges, only {count} have a score "
+                f"above -inf; lower it, or keep the layer dense by a rule",
+                layer=layer.name,
+                missing=wanted - count,
+            )
+        first[by_layer[end - count :][:wanted]] = True
+    return np.concatenate([order[first], order[~first]])
 
 
 def _by_afie(

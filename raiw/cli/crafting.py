@@ -17,6 +17,7 @@ from raiw.cli.options import (
     ServerOption,
     SetOption,
     SpecArgument,
+    StrictOption,
     TimeoutOption,
     chosen_server,
     connect,
@@ -31,6 +32,7 @@ from raiw.names import listed
 if TYPE_CHECKING:
     from raiw.client import Client
     from raiw.masks import Mask, MaskSet
+    from raiw.specs.dead import DeadUnits
     from raiw.specs.plan import Plan
     from raiw.specs.spec import Spec
 
@@ -55,13 +57,14 @@ OutputOption = Annotated[
         "raiw plan raiw/vgg16-d16", "raiw plan vgg16-cifar10 --set craft.density=0.1 --json"
     )
 )
-def plan(
+def plan(  # noqa: PLR0913 -- each argument is an option of the command
     spec: SpecArgument,
     importance: ImportanceOption = None,
     set_: SetOption = None,
     server: ServerOption = None,
     *,
     local: LocalOption = False,
+    strict: StrictOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -74,6 +77,7 @@ def plan(
     else:
         with connect(url) as client:
             document = client.plan(parsed, importance)
+    out.dead_units(_dead_units(document), strict=strict)
     if out.json:
         out.document(document)
     elif out.quiet:
@@ -99,6 +103,7 @@ def craft(  # noqa: PLR0913 -- each argument is an option of the command
     timeout: TimeoutOption = None,
     *,
     local: LocalOption = False,
+    strict: StrictOption = False,
     wait: Annotated[
         bool, typer.Option("--wait/--detach", help="Wait for the server's job, or only start it.")
     ] = True,
@@ -115,10 +120,11 @@ def craft(  # noqa: PLR0913 -- each argument is an option of the command
     _check_output(output, out, detach=not wait and url is not None)
     parsed = read_spec(spec, set_)
     if url is None:
-        result = _craft_here(out, parsed, importance, output, limit)
+        result = _craft_here(out, parsed, importance, output, limit, strict=strict)
     else:
         with connect(url) as client:
-            result = _craft_there(out, client, parsed, importance, output, limit if wait else 0.0)
+            most = limit if wait else 0.0
+            result = _craft_there(out, client, parsed, importance, output, most, strict=strict)
     if out.json:
         out.document(result)
     elif output != "-":
@@ -180,7 +186,13 @@ def _check_output(output: str | None, out: Output, *, detach: bool) -> None:
 
 
 def _craft_here(
-    out: Output, spec: "Spec", importance: Path | None, output: str | None, limit: float | None
+    out: Output,
+    spec: "Spec",
+    importance: Path | None,
+    output: str | None,
+    limit: float | None,
+    *,
+    strict: bool,
 ) -> dict[str, Any]:
     planned = spec.plan(scored=importance is not None)
     from raiw.pipeline import craft as craft_masks
@@ -198,16 +210,18 @@ def _craft_here(
                     f"not finished after {limit:g} s, and stopped; give a longer --timeout"
                 )
 
-        masks = craft_masks(spec, importance, on_layer=on_layer, check=check)
+        masks = craft_masks(spec, importance, strict=strict, on_layer=on_layer, check=check)
     if output is not None:
         write_masks(masks, output)
     _summarise(out, planned, output, f"crafted in {time.monotonic() - began:.1f} s")
     _note_ties(out, masks)
+    out.dead_units(masks.dead_units, strict=False)
     return {
         "digest": masks.digest,
         "file_sha256": masks.file_sha256,
         "bytes": masks.file_bytes,
         "content_key": spec.content_key(masks.importance),
+        "dead_units": [units.model_dump() for units in masks.dead_units],
         "output": output,
         "cache": None,
         "job": None,
@@ -221,31 +235,45 @@ def _craft_there(
     importance: Path | None,
     output: str | None,
     limit: float | None,
+    *,
+    strict: bool,
 ) -> dict[str, Any]:
     """Craft on a server; a ``limit`` of 0 only starts the job."""
     detached = limit == 0.0
+    planned = spec.plan(scored=importance is not None)
+    out.dead_units(planned.dead_units if strict else [], strict=True)
     job = client.craft(spec, importance, wait=0 if detached else _QUICK_JOB_SECONDS)
     if detached:
         out.note(f"{job.cache} job, {job.status}; wait for it: raiw jobs wait {job.id}")
     else:
         follow(out, client, job, limit)
         digest = job.require_digest()
+        dead = _dead_units(job.view["result"])
+        out.dead_units(dead if strict else [], strict=True)
         if output == "-":
             write_masks(client.masks(digest), output)
         elif output is not None:
             client.download(digest, output)
-        planned = spec.plan(scored=importance is not None)
         _summarise(out, planned, output, f"{_CACHE_NOTES[str(job.cache)]} on {client.url}")
+        out.dead_units(dead, strict=False)
     result = job.view["result"] or {}
     return {
         "digest": job.digest,
         "file_sha256": result.get("file_sha256"),
         "bytes": result.get("bytes"),
         "content_key": job.view["content_key"],
+        "dead_units": result.get("dead_units"),
         "output": output,
         "cache": job.cache,
         "job": job.view,
     }
+
+
+def _dead_units(answer: dict[str, Any]) -> "list[DeadUnits]":
+    """Return the dead units that a plan or a job's result tells of; older servers do not."""
+    from raiw.specs.dead import DeadUnits
+
+    return [DeadUnits.model_validate(units) for units in answer.get("dead_units") or ()]
 
 
 def _note_ties(out: Output, masks: "MaskSet") -> None:

@@ -53,6 +53,10 @@ DataOption = Annotated[str | None, typer.Option("--data", metavar="NAME", help=D
 DeviceOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; a GPU if there is one.")
 ]
+StrictOption = Annotated[
+    bool,
+    typer.Option("--strict", help="Exit 6 where outputs or inputs of a layer have no edge."),
+]
 OptionsOption = Annotated[
     list[str] | None,
     typer.Option("--option", metavar="NAME=VALUE", help="An option of the method; repeatable."),

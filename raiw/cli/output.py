@@ -11,6 +11,7 @@ from raiw.errors import InvalidSpec, RaiwError
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+    from raiw.specs.dead import DeadUnits
     from raiw.specs.spec import Spec
 
 _PIPE_WIDTH = 200
@@ -49,6 +50,7 @@ class Output:
             write_atomically(path, [text.encode()])
             plan = spec.plan(scored=True)
             self.note(f"wrote {path}: {plan.weights:,} of {plan.dense_weights:,} weights")
+            self.dead_units(plan.dead_units, strict=False)
         if self.json:
             self.document(document)
         elif path is None:
@@ -59,6 +61,15 @@ class Output:
         console = stdout_console()
         for part in parts:
             console.print(part)
+
+    def dead_units(self, dead: "list[DeadUnits]", *, strict: bool) -> None:
+        """Name the layers with dead units, or refuse them."""
+        if dead:
+            from raiw.specs.dead import refuse_dead, told
+
+            if strict:
+                refuse_dead(dead)
+            self.note(f"warning: {told(dead)}")
 
     def note(self, text: str) -> None:
         """Tell the user something that is not a result."""

@@ -12,6 +12,7 @@ from raiw.masks.compare import Difference, compare
 from raiw.masks.file import Origin, content_digest, decode, describe_masks, encode
 from raiw.masks.mask import Mask
 from raiw.names import nearest
+from raiw.specs.dead import DeadUnits, dead_units
 from raiw.specs.spec import Spec
 from raiw.statistics import LayerStatistics
 
@@ -119,6 +120,11 @@ class MaskSet(Mapping[str, Mask]):
     def density(self) -> float:
         """Kept weights over all weights."""
         return self.weights / self.dense_weights
+
+    @property
+    def dead_units(self) -> list[DeadUnits]:
+        """The layers that leave outputs without an input edge, or inputs without an output edge."""
+        return dead_units((name, mask.facts) for name, mask in self.items())
 
     def stats(self) -> dict[str, LayerStatistics]:
         """Return every layer's statistics, entropies included; each is computed once.

@@ -19,6 +19,13 @@ class Open:
     """Consecutive outputs that share their inputs: edges come so many at a time."""
     edge_cost: int
     """Weights or operations of one edge."""
+    least_edges: int = 0
+    """Edges it has in any case, for its ``min_fan_in``."""
+
+    @property
+    def least(self) -> int:
+        """Edges it has in any case, ``outputs`` of them counted as one."""
+        return self.least_edges // self.outputs
 
     @property
     def count(self) -> int:
@@ -34,6 +41,11 @@ class Open:
     def dense_cost(self) -> int:
         """Cost of the dense layer."""
         return self.count * self.cost
+
+    @property
+    def least_cost(self) -> int:
+        """Cost of the edges it has in any case."""
+        return self.least * self.cost
 
 
 def edge_cost(layer: Linear | Conv, craft: Craft) -> int:
@@ -76,10 +88,11 @@ def slope(layer: Linear | Conv, allocation: str) -> float:
 def share_budget(layers: Sequence[Open], slopes: Sequence[float], budget: int) -> list[int]:
     """Return edges of the layers that cost exactly so much, if any do.
 
-    Densities are ``min(1, c·slope)`` with one ``c``, solved again when layers become dense. The
+    Densities are ``c·slope`` with one ``c``, but what ``least`` is at least and 1 at most. The
     largest remainders are rounded up, the first layer's first among equal ones, never above the
     budget. What is then missing is met by some edges more and some fewer; where the costs do not
-    allow it, less than the cheapest edge of a layer with room is missing.
+    allow it, less than the cheapest edge of a layer with room is missing. The budget is at least
+    what all ``least`` cost.
     """
     densities = _densities(layers, slopes, budget)
     edges = [math.floor(d * one.count) for d, one in zip(densities, layers, strict=True)]
@@ -103,18 +116,20 @@ def open_budget(craft: Craft, layers: Sequence[Open], fixed: int) -> int:
     Raises
     ------
     ImpossibleTarget
-        The budget is less than what the rules fix, or more than the network has.
+        The budget is less than what is fixed, or more than the network has.
     """
-    free = sum(one.dense_cost for one in layers)
+    free, least = sum(one.dense_cost for one in layers), sum(one.least_cost for one in layers)
     unit, field = ("weights", "parameters") if craft.flops is None else ("operations", "flops")
     budget = craft.parameters if craft.flops is None else craft.flops
     if budget is None:
-        return math.floor(Fraction(craft.density or 0) * free + Fraction(1, 2))
-    if not fixed <= budget <= fixed + free:
-        nearest = fixed if budget < fixed else fixed + free
+        field = "density"
+        budget = fixed + math.floor(Fraction(craft.density or 0) * free + Fraction(1, 2))
+    if not fixed + least <= budget <= fixed + free:
+        nearest = fixed + (least if budget < fixed + least else free)
+        floor = f", {least} of it for min_fan_in" if least else ""
         raise ImpossibleTarget(
             f"{budget} {unit} cannot be kept: the rules fix {fixed} and the other layers "
-            f"have {free}; the nearest feasible number is {nearest}",
+            f"have {free}{floor}; the nearest feasible number is {nearest}",
             pointer=f"/craft/{field}",
             nearest=nearest,
         )
@@ -135,16 +150,24 @@ def share(craft: Craft, layers: Sequence[Open], fixed: int) -> list[int]:
 
 def _densities(layers: Sequence[Open], slopes: Sequence[float], budget: int) -> list[Fraction]:
     exact = [Fraction(slope) for slope in slopes]
-    left = Fraction(budget)
-    rate = sum((s * one.dense_cost for s, one in zip(exact, layers, strict=True)), Fraction(0))
+    least = [Fraction(one.least, one.count) for one in layers]
+    active = [i for i in range(len(layers)) if not least[i]]
+    rate = sum((exact[i] * layers[i].dense_cost for i in active), Fraction(0))
+    spent = Fraction(sum(one.least_cost for one in layers))
+    # Where c makes a layer exceed its least, and where it makes it dense.
+    bounds = [(least[i] / s, i, False) for i, s in enumerate(exact) if s and least[i]]
+    bounds += [(1 / s, i, True) for i, s in enumerate(exact) if s]
     scale = Fraction(0)
-    for index in sorted(range(len(layers)), key=lambda i: (-exact[i], i)):
-        scale = left / rate if rate else Fraction(0)
-        if scale * exact[index] <= 1:
+    for bound, index, dense in sorted(bounds):
+        if spent + rate * bound >= budget:
             break
-        left -= layers[index].dense_cost
-        rate -= exact[index] * layers[index].dense_cost
-    return [min(Fraction(1), scale * s) for s in exact]
+        change = exact[index] * layers[index].dense_cost
+        rate += -change if dense else change
+        spent += layers[index].dense_cost if dense else -layers[index].least_cost
+        scale = bound
+    if rate:
+        scale = (budget - spent) / rate
+    return [min(Fraction(1), max(low, scale * s)) for low, s in zip(least, exact, strict=True)]
 
 
 def _adjusted(layers: Sequence[Open], edges: list[int], left: int) -> list[int]:
@@ -152,13 +175,13 @@ def _adjusted(layers: Sequence[Open], edges: list[int], left: int) -> list[int]:
     costs = sorted({one.cost for one in layers}, reverse=True)
     kept, room = dict.fromkeys(costs, 0), dict.fromkeys(costs, 0)
     for one, own in zip(layers, edges, strict=True):
-        kept[one.cost] += own
+        kept[one.cost] += own - one.least
         room[one.cost] += one.count - own
     changes = _changes(costs, kept, room, left)
     adjusted = list(edges)
     for index, one in enumerate(layers):
         change = changes.get(one.cost, 0)
-        change = max(-adjusted[index], min(change, one.count - adjusted[index]))
+        change = max(one.least - adjusted[index], min(change, one.count - adjusted[index]))
         adjusted[index] += change
         changes[one.cost] = changes.get(one.cost, 0) - change
     return adjusted

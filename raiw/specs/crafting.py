@@ -1,6 +1,6 @@
 """What to craft: the algorithm, the target and the rules for single layers."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -22,6 +22,7 @@ Density = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False, strict=Tru
 Edges = Annotated[int, Field(ge=0, strict=True), WHOLE]
 Parameters = Annotated[int, Field(ge=0, strict=True), WHOLE]
 EdgesOfM = Annotated[int, Field(ge=0, le=MAX_M, strict=True), WHOLE]
+Count = Annotated[int, Field(ge=0, le=MAX_EDGES, strict=True), WHOLE]
 GroupOutputs = Annotated[int, Field(ge=1, le=1 << 16, strict=True), WHOLE]
 
 BoundKind = Literal["quick", "tight"]
@@ -69,6 +70,8 @@ class Rule(Document):
 class Craft(Document):
     """The algorithm, its seed and the target of every layer."""
 
+    newer: ClassVar[frozenset[str]] = frozenset({"keep_first", "keep_last", "min_fan_in"})
+
     algorithm: Annotated[str, Field(max_length=100)] | None = None
     """A name of the registry. Left out: ``raiw`` with importance scores, ``regular`` without."""
     seed: Annotated[int, Field(ge=0, lt=1 << 64, strict=True), WHOLE] = 0
@@ -96,6 +99,14 @@ class Craft(Document):
     group_outputs: GroupOutputs = 1
     """So many consecutive outputs share one set of inputs: they are one vertex of the graph that
     is crafted, whose score is the sum of theirs. Targets still count edges of single outputs."""
+    keep_first: Count = 0
+    """So many of the spec's first layers stay dense, whatever target and rules say."""
+    keep_last: Count = 0
+    """So many of the spec's last layers stay dense, whatever target and rules say."""
+    min_fan_in: Count = 0
+    """Fewest input edges of every output: a layer whose target is less gets as many edges as that
+    takes, at most all. A total for the network counts them. Only for algorithms that share the
+    edges of a layer evenly among its outputs."""
     certify: Annotated[bool, Field(strict=True)] | Literal["tight"] = True
     """Bound the score that any graph could keep, so that the masks tell how good they are. It costs
     about as much as crafting. ``tight`` goes on until the bound falls no more, and proves optimal
@@ -120,6 +131,10 @@ class Craft(Document):
                 f"parameters or flops with it"
             )
         return self
+
+    def keeps_dense(self, position: int, layers: int) -> bool:
+        """Whether the layer at a position, of so many, is one of the first or last kept dense."""
+        return position < self.keep_first or position >= layers - self.keep_last
 
     def certificate(self, algorithm: str) -> BoundKind | None:
         """Return the kind of bound that scored masks of an algorithm get, None where they get none.

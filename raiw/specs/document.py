@@ -1,7 +1,7 @@
 """What every raiw document shares: frozen, strict about unknown fields, faults told by pointer."""
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     BaseModel,
@@ -44,6 +44,10 @@ class Document(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
+    newer: ClassVar[frozenset[str]] = frozenset()
+    """Fields that came when keys were in use: left out of them while they have their default, which
+    means what was there before."""
+
     @model_validator(mode="before")
     @classmethod
     def _know_every_field(cls, value: Any) -> Any:
@@ -84,8 +88,13 @@ class Document(BaseModel):
         A default that changes therefore changes the key, as it changes the result. ``without``
         names the fields that cannot change a bit of what the key is of.
         """
-        names = [name for name in type(self).model_fields if name not in without]
-        return {name: _keyed(getattr(self, name)) for name in names}
+        fields = type(self).model_fields
+        return {
+            name: _keyed(value)
+            for name in fields
+            if name not in without
+            and ((value := getattr(self, name)) != fields[name].default or name not in self.newer)
+        }
 
 
 def _keyed(value: Any) -> Any:

@@ -16,6 +16,7 @@ from raiw.specs.contracts import (
     reachable_edges,
 )
 from raiw.specs.crafting import MAX_EDGES, Craft
+from raiw.specs.dead import DeadUnits, dead_units
 from raiw.specs.layers import Conv, Linear, packed_bytes
 from raiw.specs.targets import Deciding, deciding_rules, group_outputs, layer_edges
 
@@ -46,6 +47,11 @@ class PlannedLayer:
     def shape(self) -> tuple[int, int]:
         """Shape ``(out, in/groups)`` of the mask."""
         return self.layer.graph_shape
+
+    @property
+    def groups(self) -> int:
+        """Groups of the layer."""
+        return self.layer.groups
 
     @property
     def cells(self) -> int:
@@ -108,15 +114,34 @@ class PlannedLayer:
 
     def degree_range(self, side: str) -> tuple[int, int]:
         """Return the smallest and largest degree the contract allows on side ``in`` or ``out``."""
-        rows, n_in = self.group_shape
-        unions = self.layer.groups // self.graphs
-        vertices, others = (rows, n_in) if side == "out" else (n_in * unions, rows // unions)
+        vertices, others = self._vertices(side)
         even = side in even_sides(self.contract, self.group_shape)
         fewest, most = (
             degree_range(edges, vertices, others, even=even) for edges in self.group_edges_range
         )
         outputs = self.group_outputs if side == "in" else 1
         return outputs * fewest[0], outputs * most[1]
+
+    def _vertices(self, side: str) -> tuple[int, int]:
+        """Return the vertices of a side of each graph, and the most that one may be joined to."""
+        rows, n_in = self.group_shape
+        unions = self.layer.groups // self.graphs
+        return (rows, n_in) if side == "out" else (n_in * unions, rows // unions)
+
+    @property
+    def unreached_outputs(self) -> int:
+        """Outputs that get no edge: so many at least, exactly so many where they share evenly."""
+        return self._unreached("out") * self.group_outputs
+
+    @property
+    def unreached_inputs(self) -> int:
+        """Inputs that get no edge: so many at least, exactly so many where they share evenly."""
+        return self._unreached("in")
+
+    def _unreached(self, side: str) -> int:
+        vertices, _ = self._vertices(side)
+        share, rest = divmod(self.edges // self.group_outputs, self.graphs)
+        return self.graphs * max(0, vertices - share) - rest * (share < vertices)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan of the layer as JSON-serialisable values."""
@@ -166,6 +191,11 @@ class Plan:
         return sum(known) if len(known) == len(self.layers) else None
 
     @property
+    def dead_units(self) -> list[DeadUnits]:
+        """The layers that must leave vertices without an edge, as they have too few edges."""
+        return dead_units((layer.name, layer) for layer in self.layers)
+
+    @property
     def mask_bytes(self) -> int:
         """Bytes of the packed masks."""
         return sum(packed_bytes(layer.shape) for layer in self.layers)
@@ -189,6 +219,7 @@ class Plan:
             "weights": self.weights,
             "dense_weights": self.dense_weights,
             "flops": self.flops,
+            "dead_units": [units.model_dump() for units in self.dead_units],
             "mask_bytes": self.mask_bytes,
             "memory_bytes": self.memory_bytes,
         }
@@ -211,7 +242,8 @@ def plan_layers(
     Raises
     ------
     InvalidSpec
-        A rule matches no layer, a layer has no target, or one that the algorithm does not know.
+        A rule matches no layer, a layer has no target, or one that the algorithm does not know, or
+        it does not promise what ``min_fan_in`` asks for.
     ImpossibleTarget
         A target has no graph; the message names the nearest one that has.
     TooLarge
@@ -222,7 +254,7 @@ def plan_layers(
         dense = [math.prod(layer.graph_shape) for layer in layers]
         targets = [(edges, "/craft/algorithm", 1) for edges in dense]
     else:
-        targets = _targets(layers, craft, deciding)
+        targets = _targets(layers, craft, deciding, algorithm)
     planned = tuple(
         PlannedLayer(layer, *target, algorithm, craft.m, position)
         for position, (layer, target) in enumerate(zip(layers, targets, strict=True))
@@ -230,31 +262,58 @@ def plan_layers(
     for layer_plan in planned:
         _check_size(layer_plan)
         _check_contract(layer_plan)
+        _check_fan_in(layer_plan, craft.min_fan_in)
     return planned
 
 
+def least_edges(layer: Linear | Conv, craft: Craft, outputs: int, algorithm: str) -> int:
+    """Return the fewest edges that give every output ``craft.min_fan_in``, or all there are.
+
+    Where the algorithm has no graph of just so many, the next number that it has.
+    """
+    out, n_in = layer.graph_shape
+    fewest = min(craft.min_fan_in, n_in) * out
+    empty = PlannedLayer(layer, 0, "", outputs, algorithm, craft.m)
+    reachable = reachable_edges(empty.contract, empty.group_shape, craft.m)
+    if not fewest or reachable is None:
+        return fewest
+    step = empty.graphs * outputs
+    return next(edges * step for edges in reachable if edges * step >= fewest)
+
+
 def _targets(
-    layers: Sequence[Linear | Conv], craft: Craft, deciding: Sequence[Deciding]
+    layers: Sequence[Linear | Conv], craft: Craft, deciding: Sequence[Deciding], algorithm: str
 ) -> list[Target]:
-    shared = [group_outputs(layer, craft, own) for layer, own in zip(layers, deciding, strict=True)]
+    kept_dense = [craft.keeps_dense(position, len(layers)) for position in range(len(layers))]
+    shared = [
+        1 if dense else group_outputs(layer, craft, own)
+        for layer, own, dense in zip(layers, deciding, kept_dense, strict=True)
+    ]
+    least = [
+        least_edges(layer, craft, outputs, algorithm)
+        for layer, outputs in zip(layers, shared, strict=True)
+    ]
     totals = {"parameters": craft.parameters, "flops": craft.flops}
     total = next((name for name, value in totals.items() if value is not None), None)
     whole_network = total is not None or craft.allocation is not None
     targets: dict[int, Target] = {}
     for index, (layer, outputs) in enumerate(zip(layers, shared, strict=True)):
         position = deciding[index].target
-        if position is not None:
+        if kept_dense[index]:
+            field = "keep_first" if index < craft.keep_first else "keep_last"
+            targets[index] = math.prod(layer.graph_shape), f"/craft/{field}", 1
+        elif position is not None:
             rule, at = craft.rules[position], f"/craft/rules/{position}"
             edges, pointer = layer_edges(layer, rule, at, outputs, craft.m)
-            targets[index] = edges, pointer, 1 if rule.dense else outputs
+            targets[index] = max(edges, least[index]), pointer, 1 if rule.dense else outputs
         elif not whole_network:
             edges, pointer = layer_edges(layer, craft, "/craft", outputs, craft.m)
-            targets[index] = edges, pointer, outputs
+            targets[index] = max(edges, least[index]), pointer, outputs
     if whole_network:
         costs = [edge_cost(layer, craft) for layer in layers]
         fixed = sum(targets[i][0] * costs[i] for i in targets)
         free = [i for i in range(len(layers)) if i not in targets]
-        split = share(craft, [Open(layers[i], shared[i], costs[i]) for i in free], fixed)
+        split = share(craft, [Open(layers[i], shared[i], costs[i], least[i]) for i in free], fixed)
         pointer = f"/craft/{total or 'density'}"
         for index, edges in zip(free, split, strict=True):
             targets[index] = edges, pointer, shared[index]
@@ -304,6 +363,19 @@ def _check_contract(planned: PlannedLayer) -> None:
         layer=planned.name,
         nearest=min(around, key=lambda edges: abs(edges - planned.edges)),
     )
+
+
+def _check_fan_in(planned: PlannedLayer, wanted: int) -> None:
+    """Require that the algorithm gives every output as many edges as was asked for."""
+    promised, wanted = planned.degree_range("out")[0], min(wanted, planned.shape[1])
+    if promised < wanted:
+        raise InvalidSpec(
+            f"layer {planned.name!r}: {planned.algorithm!r} promises an output {promised} input "
+            f"edges, min_fan_in asks for {wanted}: use an algorithm with even outputs such as "
+            f"'raiw', 'regular' or 'constant_fan_in', or make the layer dense by a rule",
+            pointer="/craft/min_fan_in",
+            layer=planned.name,
+        )
 
 
 def _around(numbers: Sequence[int], wanted: int) -> list[int]:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from raiw.specs.dead import DeadUnits
 from raiw.specs.document import Digest
 
 
@@ -67,6 +68,8 @@ class JobResult(View):
     bytes: int
     files: list[FileView] = []
     """Every file of a job that crafts no masks."""
+    dead_units: list[DeadUnits] | None = None
+    """The layers of crafted masks that leave outputs or inputs without an edge; null in lists."""
     report: dict[str, Any] | None = None
     """What such a job has measured; null in lists."""
 
@@ -178,6 +181,8 @@ class PlanView(View):
     dense_weights: int
     flops: int | None
     """Operations for one input; null where the positions of a layer are unknown."""
+    dead_units: list[DeadUnits]
+    """The layers that must leave outputs or inputs without an edge, as they have too few edges."""
     mask_bytes: int
     memory_bytes: int
     """Memory that crafting takes at least; jobs that need more than a worker may take are refused,

@@ -1,5 +1,6 @@
 """From rows to what clients see: the only translator."""
 
+from raiw.specs.dead import recorded_dead_units
 from raiw.specs.plan import Plan
 from service.contract.jobs import (
     ENDED,
@@ -57,7 +58,12 @@ def job_summary(shown: Shown) -> JobSummary:
 def _result(shown: Shown) -> JobResult | None:
     digest = shown.job.mask_digest
     if digest is not None and shown.file_sha256 is not None and shown.bytes is not None:
-        return JobResult(digest=digest, file_sha256=shown.file_sha256, bytes=shown.bytes)
+        return JobResult(
+            digest=digest,
+            file_sha256=shown.file_sha256,
+            bytes=shown.bytes,
+            dead_units=None if shown.masks is None else recorded_dead_units(shown.masks["layers"]),
+        )
     if shown.outcome is None:
         return None
     main = main_file(shown.outcome)

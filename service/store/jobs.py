@@ -61,6 +61,8 @@ class Shown:
     file_sha256: str | None
     bytes: int | None
     """Of the mask file, if the job has made masks."""
+    masks: dict[str, Any] | None
+    """The metadata of these masks; None in lists."""
     outcome: dict[str, Any] | None
     """Files and report, if it has made something else."""
 
@@ -77,8 +79,9 @@ def find(session: Session, job_id: str) -> JobRow | None:
 
 def show(session: Session, job_id: str) -> Shown | None:
     """Return a job with the mask file it made."""
-    row = session.execute(_shown().where(JobRow.id == job_id)).one_or_none()
-    return None if row is None else Shown(row[0], row[1], row[2], row[0].outcome)
+    query = _shown().add_columns(MasksRow.document).where(JobRow.id == job_id)
+    row = session.execute(query).one_or_none()
+    return None if row is None else Shown(row[0], row[1], row[2], row[3], row[0].outcome)
 
 
 def standings(session: Session, job_ids: Sequence[str]) -> dict[str, Standing]:
@@ -126,7 +129,8 @@ def page(
         query = query.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*before))
     query = query.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(size)
     for job, digest, bytes_, made, named in session.execute(query, execution_options=_STREAMED):
-        yield Shown(job, digest, bytes_, made and {"files": made, "main": named, "report": None})
+        outcome = made and {"files": made, "main": named, "report": None}
+        yield Shown(job, digest, bytes_, None, outcome)
 
 
 def events_after(session: Session, job_id: str, seq: int, size: int) -> Iterator[JobEventRow]:

@@ -28,6 +28,8 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    starved = {"layers": LAYERS, "craft": {"parameters": 3}}
+    (tmp_path / "starved.json").write_text(json.dumps(starved))
     network = {"layers": LAYERS, "craft": {"density": 0.2}}
     (tmp_path / "network.yaml").write_text(json.dumps(network))
     rng = np.random.default_rng(3)
@@ -106,6 +108,16 @@ def test_set_changes_the_spec(folder: Path) -> None:
         (["diff", "masks.safetensors", "other.safetensors"], 6, ""),
         (["verify", "masks.safetensors", "--spec", "spec.json"], 0, ""),
         (["verify", "masks.safetensors", "--spec", "raiw/vgg16-d16"], 6, "fc1"),
+        (["plan", "spec.json", "--set", "craft.degree=0"], 0, "fc1 (24 of 24 outputs"),
+        (["plan", "spec.json", "--set", "craft.degree=0", "--strict"], 6, "2 layers have dead"),
+        (["craft", "spec.json", "--set", "craft.degree=0"], 0, "fc2 (8 of 8 outputs"),
+        (["craft", "spec.json", "--strict", "--set", "craft.degree=0"], 6, "min_fan_in"),
+        (["craft", "spec.json", "--strict", "--set", "craft.degree=2"], 0, ""),
+        (
+            ["budget", "starved.json", "-m", "score", "-i", "scores.safetensors", "-o", "x.yaml"],
+            0,
+            "dead units: fc1",
+        ),
         (["show", "spec.json"], 2, "mask file"),
         (["show", "nothing"], 5, "nothing"),
         (["craft", "nothing.yaml"], 5, "nothing.yaml"),
@@ -132,6 +144,18 @@ def test_the_exit_status_says_what_happened(
     assert "Traceback" not in done.stderr
     if status not in (0, 6):
         assert done.stdout == ""
+
+
+def test_strict_refuses_before_anything_is_written(folder: Path) -> None:
+    craft = ["craft", "starved.json", "-o", "new.safetensors", "--json"]
+    error = json.loads(run(folder, *craft, "--strict").stdout)["error"]
+    assert error["code"] == "dead-units"
+    assert not (folder / "new.safetensors").exists()
+    crafted = json.loads(run(folder, *craft).stdout)
+    plan = json.loads(run(folder, "plan", "starved.json", "--json").stdout)
+    assert crafted["dead_units"] == plan["dead_units"] == error["dead_units"]
+    assert [units["layer"] for units in error["dead_units"]] == ["fc1", "fc2"]
+    assert (folder / "new.safetensors").exists()
 
 
 def test_an_error_is_json_where_json_was_asked_for(folder: Path) -> None:

@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import httpx
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from raiw.canonical import digest_of
+from raiw.cli.app import run as command
 from service.store import jobs as stored_jobs
 from tests.integration.api.servers import assert_problem
 from tests.integration.pools import pool
@@ -78,6 +81,41 @@ def test_a_plan_is_what_the_job_makes(http, server):
     assert job["content_key"] == plan["content_key"]
     run_job(server, job["id"])
     assert http.post("/v1/plan", json=request(2)).json()["stored"]
+
+
+def test_dead_units_stand_in_plans_and_jobs(http, server):
+    spec = {"layers": request(0)["spec"]["layers"], "craft": {"edges": 5}}
+    plan = http.post("/v1/plan", json={"spec": spec}).json()
+    assert [(u["layer"], u["outputs"], u["inputs"]) for u in plan["dead_units"]] == [
+        ("fc0", 3, 0), ("fc1", 3, 11), ("fc2", 3, 11),
+    ]  # fmt: skip
+    job = http.post("/v1/jobs", json={"spec": spec}).json()
+    run_job(server, job["id"])
+    view = http.get(job["urls"]["self"]).json()
+    assert view["result"]["dead_units"] == plan["dead_units"]
+    listed = http.get("/v1/jobs").json()["items"]
+    assert {item["id"]: item["result"] for item in listed}[job["id"]]["dead_units"] is None
+    alive = spec | {"craft": {"edges": 5, "min_fan_in": 2, "keep_first": 1}}
+    layers = http.post("/v1/plan", json={"spec": alive}).json()["layers"]
+    assert [layer["edges"] for layer in layers] == [128, 16, 16]
+
+
+def test_strict_refuses_what_a_server_crafts(http, server, tmp_path, capsys):
+    """What only the scores decide is known when the job is done."""
+    layers = request(0)["spec"]["layers"]
+    spec = {"layers": layers, "craft": {"density": 0.5, "algorithm": "magnitude"}}
+    scores = {layer["name"]: np.arange(128.0).reshape(8, 16) for layer in layers}
+    save_file(scores, tmp_path / "scores.safetensors")
+    (tmp_path / "spec.json").write_text(json.dumps(spec))
+    craft = ["craft", str(tmp_path / "spec.json"), "-i", str(tmp_path / "scores.safetensors")]
+    craft += ["--server", str(http.base_url), "-o", str(tmp_path / "masks.safetensors")]
+    assert command([*craft[:-2], "--detach", "--json"]) == 0
+    run_job(server, json.loads(capsys.readouterr().out)["job"]["id"])
+    assert command([*craft, "--strict"]) == 6
+    assert "fc0 (4 of 8 outputs" in capsys.readouterr().err
+    assert not (tmp_path / "masks.safetensors").exists()
+    assert command(craft) == 0
+    assert "warning: 3 layers have dead units" in capsys.readouterr().err
 
 
 def test_waiting_ends_with_the_job(http, server):
