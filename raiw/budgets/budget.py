@@ -28,7 +28,7 @@ from raiw.specs.plan import PlannedLayer, least_edges
 from raiw.specs.spec import Spec
 
 Layers = Sequence[PlannedLayer]
-Order = npt.NDArray[np.integer[Any]]
+Ranked = npt.NDArray[np.integer[Any]]
 Sharing = Callable[[Layers, Sequence[Open], Any, int], list[int]]
 """Edges of every layer, given what they cost, scores or channels, and the total to share."""
 
@@ -144,7 +144,7 @@ def _by_rank(
     tables = [_scores(layer, importance).reshape(-1) for layer in layers]
     falling = -np.concatenate([np.zeros(0), *tables])
     owners = np.repeat(np.arange(len(layers), dtype=np.int32), [len(table) for table in tables])
-    order: Order = np.argsort(falling, kind="stable")
+    order: Ranked = np.argsort(falling, kind="stable")
     order = order[: np.searchsorted(falling[order], np.inf)]
     order = _least_first(layers, order, owners[order], [one.least for one in opened])
     costs = np.array([one.cost for one in opened], np.int64)
@@ -160,7 +160,7 @@ def _by_rank(
     return [edges * layer.group_outputs for edges, layer in zip(kept, layers, strict=True)]
 
 
-def _least_first(layers: Layers, order: Order, owners: Order, least: Sequence[int]) -> Order:
+def _least_first(layers: Layers, order: Ranked, owners: Ranked, least: Sequence[int]) -> Ranked:
     """Put the best edges of every layer, as many as it has in any case, before all others."""
     if not any(least):
         return order

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from raiw.graphs import Degrees, Graph
+from raiw.graphs import Degrees
 from raiw.specs.contracts import degree_range
 
 
@@ -38,13 +38,6 @@ def may_take(degrees: Degrees, side: SideShare) -> np.ndarray[tuple[int], np.dty
     """Tell which vertices of a side may take one more edge."""
     tokens = side.spare - int((degrees > side.floor).sum())
     return degrees < side.floor + (tokens > 0)
-
-
-def keeps_contract(graph: Graph, edges: int) -> bool:
-    """Tell whether a graph has exactly ``edges`` edges, shared evenly on both sides."""
-    return graph.edges == edges and all(
-        even(degrees) for degrees in (graph.out_degrees(), graph.in_degrees())
-    )
 
 
 def even(degrees: Degrees) -> bool:

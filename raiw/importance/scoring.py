@@ -71,8 +71,8 @@ class _Counter:
 
 def score(
     model: nn.Module,
-    method: str = "gradient",
     data: Iterable[Any] | Tensor | None = None,
+    method: str = "gradient",
     *,
     loss: Loss = cross_entropy,
     seed: int = 0,
@@ -92,11 +92,11 @@ def score(
     ----------
     model
         Any torch module.
-    method
-        A name of :data:`raiw.importance.methods.SCORES`.
     data
         Batches: tensors, ``(inputs, labels)``, or mappings of the model's arguments. A single
         tensor is one batch of inputs. Left out for methods that need none.
+    method
+        A name of :data:`raiw.importance.methods.SCORES`.
     loss
         ``loss(outputs, labels)``, a mean over samples; cross entropy unless given.
     seed
@@ -118,13 +118,17 @@ def score(
     >>> import torch
     >>> from torch import nn
     >>> net = nn.Sequential(nn.Linear(3, 2, bias=False))
-    >>> score(net, "gradient", torch.tensor([[1.0, -2.0, 0.0], [3.0, 0.0, 0.0]]))["0"].tolist()
+    >>> score(net, torch.tensor([[1.0, -2.0, 0.0], [3.0, 0.0, 0.0]]), "gradient")["0"].tolist()
     [[2.0, 1.0, 0.0], [2.0, 1.0, 0.0]]
     """
+    if isinstance(data, str):
+        raise InvalidInput(f"{data!r} stands where data stand: score(model, data, {data!r})")
     chosen = find_score(method)
     complete = chosen.complete(options)
     if data is None and chosen.needs_inputs:
         raise InvalidInput(f"score {method!r} needs data: give batches of inputs")
+    if isinstance(data, Tensor) and chosen.needs_labels:
+        raise InvalidInput(f"score {method!r} needs labels: give batches of (inputs, labels)")
     layers = layers_to_score(model)
     counter = _Counter(on_batch=on_batch)
     batches = [data] if isinstance(data, Tensor) else (data if data is not None else [])

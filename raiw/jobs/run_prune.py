@@ -97,7 +97,7 @@ def prune_network(
         if on_step is not None:
             on_step(place, layers, f"layers, {name}")
 
-    pruned = prune(model, method, inputs, data=batches, on_layer=on_layer, **options)
+    pruned = prune(model, inputs, method, data=batches, on_layer=on_layer, **options)
     return PrunedNetwork(
         pruned,
         weights=pruned.weights,

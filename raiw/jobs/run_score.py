@@ -65,4 +65,4 @@ def score_network(  # noqa: PLR0913 -- what decides the scores
         if on_step is not None:
             on_step(seen, images, "images")
 
-    return score(model, method, batches, seed=seed, on_batch=on_batch, **options)
+    return score(model, batches, method, seed=seed, on_batch=on_batch, **options)

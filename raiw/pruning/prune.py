@@ -42,8 +42,8 @@ class Pruned:
 
 def prune(
     model: nn.Module,
-    method: str,
     inputs: torch.Tensor,
+    method: str,
     *,
     data: Iterable[torch.Tensor] | None = None,
     on_layer: Callable[[str, int, int], None] | None = None,
@@ -55,10 +55,10 @@ def prune(
     ----------
     model
         A trained network; it is left as it is.
-    method
-        A name of :data:`raiw.pruning.METHODS`.
     inputs
         An example batch, to trace the network with.
+    method
+        A name of :data:`raiw.pruning.METHODS`.
     data
         Batches of inputs for the methods that need samples; left out, ``inputs`` are all.
     on_layer
@@ -77,7 +77,7 @@ def prune(
     >>> import torch
     >>> from torch import nn
     >>> net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
-    >>> pruned = prune(net, "l1_filter", torch.ones(1, 4), channel_sparsity=0.5)
+    >>> pruned = prune(net, torch.ones(1, 4), "l1_filter", channel_sparsity=0.5)
     >>> pruned.smaller
     Sequential(
       (0): Linear(in_features=4, out_features=4, bias=True)
@@ -85,6 +85,9 @@ def prune(
       (2): Linear(in_features=4, out_features=2, bias=True)
     )
     """
+    given: Any = inputs
+    if isinstance(given, str):
+        raise InvalidInput(f"{given!r} stands where inputs stand: prune(model, inputs, {given!r})")
     chosen = find_method(method)
     complete = chosen.complete(options)
     masked = copy.deepcopy(model).eval()

@@ -56,7 +56,7 @@ def prune_weights(
             raise InvalidInput(f"the model has no layer {name!r}{nearest(name, list(known))}")
         if not 0 <= factor < math.inf:
             raise InvalidInput(f"quality {factor} of layer {name!r}: give 0 or more")
-    norms = score(model, "magnitude", taps="l2")
+    norms = score(model, method="magnitude", taps="l2")
     rules = []
     for name, layer in known.items():
         values = edges_of(layer, layer.weight)

@@ -22,7 +22,7 @@ Density = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False, strict=Tru
 Edges = Annotated[int, Field(ge=0, strict=True), WHOLE]
 Parameters = Annotated[int, Field(ge=0, strict=True), WHOLE]
 EdgesOfM = Annotated[int, Field(ge=0, le=MAX_M, strict=True), WHOLE]
-Count = Annotated[int, Field(ge=0, le=MAX_EDGES, strict=True), WHOLE]
+KeptLayers = Annotated[int, Field(ge=0, le=MAX_EDGES, strict=True), WHOLE]
 GroupOutputs = Annotated[int, Field(ge=1, le=1 << 16, strict=True), WHOLE]
 
 BoundKind = Literal["quick", "tight"]
@@ -99,11 +99,11 @@ class Craft(Document):
     group_outputs: GroupOutputs = 1
     """So many consecutive outputs share one set of inputs: they are one vertex of the graph that
     is crafted, whose score is the sum of theirs. Targets still count edges of single outputs."""
-    keep_first: Count = 0
+    keep_first: KeptLayers = 0
     """So many of the spec's first layers stay dense, whatever target and rules say."""
-    keep_last: Count = 0
+    keep_last: KeptLayers = 0
     """So many of the spec's last layers stay dense, whatever target and rules say."""
-    min_fan_in: Count = 0
+    min_fan_in: Degree = 0
     """Fewest input edges of every output: a layer whose target is less gets as many edges as that
     takes, at most all. A total for the network counts them. Only for algorithms that share the
     edges of a layer evenly among its outputs."""

@@ -61,10 +61,10 @@ class Shown:
     file_sha256: str | None
     bytes: int | None
     """Of the mask file, if the job has made masks."""
-    masks: dict[str, Any] | None
-    """The metadata of these masks; None in lists."""
     outcome: dict[str, Any] | None
     """Files and report, if it has made something else."""
+    masks: dict[str, Any] | None = None
+    """The metadata of its masks; None in lists."""
 
 
 def new_job_id() -> str:
@@ -81,7 +81,7 @@ def show(session: Session, job_id: str) -> Shown | None:
     """Return a job with the mask file it made."""
     query = _shown().add_columns(MasksRow.document).where(JobRow.id == job_id)
     row = session.execute(query).one_or_none()
-    return None if row is None else Shown(row[0], row[1], row[2], row[3], row[0].outcome)
+    return None if row is None else Shown(row[0], row[1], row[2], row[0].outcome, row[3])
 
 
 def standings(session: Session, job_ids: Sequence[str]) -> dict[str, Standing]:
@@ -129,8 +129,7 @@ def page(
         query = query.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*before))
     query = query.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(size)
     for job, digest, bytes_, made, named in session.execute(query, execution_options=_STREAMED):
-        outcome = made and {"files": made, "main": named, "report": None}
-        yield Shown(job, digest, bytes_, None, outcome)
+        yield Shown(job, digest, bytes_, made and {"files": made, "main": named, "report": None})
 
 
 def events_after(session: Session, job_id: str, seq: int, size: int) -> Iterator[JobEventRow]:

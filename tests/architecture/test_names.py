@@ -1,9 +1,12 @@
 """One word, one meaning: no two public types have one name."""
 
 import ast
+import inspect
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+
+import raiw
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,3 +48,21 @@ def test_types_are_told_from_constants_and_what_is_private() -> None:
         "class Aa: ...\nclass _B: ...\nCc = dict\nMAX_D = 1\nEe: type = int\nFf = TypeVar(0)\ng = 2"
     )
     assert [*public_types(source)] == ["Aa", "Cc", "Ee"]
+
+
+ORDER = ["masks", "spec", "importance", "data", "inputs", "method"]
+"""Of arguments, after the one that is worked on."""
+
+
+def test_arguments_come_in_one_order_everywhere() -> None:
+    checked = 0
+    for name in raiw.__all__:
+        found = getattr(raiw, name)
+        members = vars(found).values() if inspect.isclass(found) else [found]
+        for function in filter(inspect.isfunction, members):
+            parameters = inspect.signature(function).parameters.values()
+            positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+            places = [ORDER.index(word) for word in positional[1:] if word in ORDER]
+            assert places == sorted(places), (name, function.__name__, positional)
+            checked += len(places) > 1
+    assert checked >= 6

@@ -77,7 +77,7 @@ def score_on_gpu(data: Dataset, device: torch.device) -> None:
     model = build("vgg16-cifar10").to(device)
     images = torch.from_numpy(data.train.images(np.arange(min(512, len(data.train.labels)))))
     began = time.perf_counter()
-    scores = raiw.score(model, "gradient", images.float().to(device))
+    scores = raiw.score(model, images.float().to(device), "gradient")
     scored = time.perf_counter()
     raiw.craft("raiw/vgg16-d16", scores)
     crafted = time.perf_counter()

@@ -31,6 +31,15 @@ class Side:
         return [vertex for vertex in range(len(self.degree)) if self.eligible(vertex)]
 
 
+def keeps_contract(kept: list[list[bool]], edges: int) -> bool:
+    """Whether so many edges are shared evenly on both sides."""
+    return sum(map(sum, kept)) == edges and all(
+        sum(vertex) in {edges // len(side), -(-edges // len(side))}
+        for side in (kept, [*zip(*kept, strict=True)])
+        for vertex in side
+    )
+
+
 def edge_keys(key: int, out: int, n_in: int) -> list[list[int]]:
     """The words of a stream by flat index, which tell edges of equal score apart."""
     words = Philox(key)

@@ -50,7 +50,7 @@ def test_model_to_masks_to_model() -> None:
         nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.Flatten(), nn.Linear(32, 4)
     )
     spec = raiw.Spec.from_model(net, density=0.25)
-    scores = raiw.score(net, "gradient", torch.randn(6, 3, 6, 6))
+    scores = raiw.score(net, torch.randn(6, 3, 6, 6), "gradient")
     masks = raiw.craft(spec, scores)
     handle = raiw.apply(net, masks)
     handle.check()

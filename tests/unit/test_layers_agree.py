@@ -127,7 +127,7 @@ def test_all_name_the_same_layers_shapes_and_counts(name: str) -> None:
         assert (layer.edges(place.kept)[:, :, 0] == masks[layer.name].numpy()).all()
 
     if name in AWKWARD:
-        scores = raiw.score(model, "magnitude")
+        scores = raiw.score(model, method="magnitude")
         shapes = {layer.name: layer.shape for layer in dense.layers}
         assert {key: values.shape for key, values in scores.items()} == shapes
 
@@ -136,7 +136,7 @@ def test_all_name_the_same_layers_shapes_and_counts(name: str) -> None:
 def test_the_account_of_pruning_is_that_of_the_plan(name: str) -> None:
     torch.manual_seed(0)
     model, size = build(name), NETS[name].input_shape
-    pruned = prune(model, "l1_filter", torch.zeros(2, *size), channel_sparsity=0.5)
+    pruned = prune(model, torch.zeros(2, *size), "l1_filter", channel_sparsity=0.5)
     assert pruned.dense_weights == dense_weights(name)
     assert pruned.weights == sum(layer.weight.numel() for layer in read_module(pruned.smaller))
 

@@ -87,7 +87,7 @@ def test_the_smaller_network_computes_what_the_masked_one_does(
     method: str, network: nn.Sequential, images: torch.Tensor
 ) -> None:
     before = copy.deepcopy(network.state_dict())
-    pruned = prune(network, method, images, **OPTIONS[method])
+    pruned = prune(network, images, method, **OPTIONS[method])
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     assert pruned.channels.channel_sparsity > 0
     torch.testing.assert_close(pruned.smaller(images), pruned.model(images))
@@ -100,21 +100,21 @@ def test_the_smaller_network_computes_what_the_masked_one_does(
 def test_the_same_call_chooses_the_same(
     method: str, network: nn.Sequential, images: torch.Tensor
 ) -> None:
-    first, second = (prune(network, method, images, **OPTIONS[method]) for _ in range(2))
+    first, second = (prune(network, images, method, **OPTIONS[method]) for _ in range(2))
     assert first.channels.digest == second.channels.digest
 
 
 def test_layers_that_cannot_lose_filters_say_why(
     network: nn.Sequential, images: torch.Tensor
 ) -> None:
-    pruned = prune(network, "l1_filter", images, channel_sparsity=0.5)
+    pruned = prune(network, images, "l1_filter", channel_sparsity=0.5)
     assert pruned.kept_dense.keys() == {"8", "10", "14"}
     assert "grouped" in pruned.kept_dense["8"]
     assert "outputs" in pruned.kept_dense["14"]
 
 
 def test_added_channels_go_together(network: nn.Sequential, images: torch.Tensor) -> None:
-    kept = prune(network, "l1_filter", images, channel_sparsity=0.5).channels.kept
+    kept = prune(network, images, "l1_filter", channel_sparsity=0.5).channels.kept
     assert np.array_equal(kept["0"], kept["3.second"])
     different = kept | {"0": ~kept["0"]}
     with pytest.raises(InvalidInput, match="must keep the same ones"):
@@ -127,7 +127,7 @@ def test_l1_removes_the_smallest_filters(images: torch.Tensor) -> None:
         model[0].weight.copy_(
             torch.tensor([5, -1, 3, 2, 1, 4]).double()[:, None, None, None].expand(6, 3, 3, 3)
         )
-    kept = prune(model, "l1_filter", images, channel_sparsity=0.5).channels.kept
+    kept = prune(model, images, "l1_filter", channel_sparsity=0.5).channels.kept
     assert kept["0"].tolist() == [True, False, True, False, False, True]
 
 
@@ -142,7 +142,7 @@ def test_slimming_has_one_threshold_for_the_network(images: torch.Tensor) -> Non
     with torch.no_grad():
         model[1].weight.copy_(torch.tensor([0.1, -0.2, 0.9, 0.3]))
         model[3].weight.copy_(torch.tensor([-0.8, 0.7, 0.25, 0.6]))
-    kept = prune(model, "slimming", images, channel_sparsity=0.5).channels.kept
+    kept = prune(model, images, "slimming", channel_sparsity=0.5).channels.kept
     assert kept["0"].tolist() == [False, False, True, False]
     assert kept["2"].tolist() == [True, True, False, True]
 
@@ -150,7 +150,7 @@ def test_slimming_has_one_threshold_for_the_network(images: torch.Tensor) -> Non
 def test_slimming_needs_batch_norms(images: torch.Tensor) -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 1, 1)).double()
     with pytest.raises(InvalidInput, match="batch normalisation"):
-        prune(model, "slimming", images, channel_sparsity=0.5)
+        prune(model, images, "slimming", channel_sparsity=0.5)
 
 
 def test_the_penalty_of_slimming_pulls_every_scale_towards_zero() -> None:
@@ -183,7 +183,7 @@ def test_entropic_finds_channels_that_copy_others() -> None:
         model[0].weight[6:] = model[0].weight[:6]
         model[0].bias[6:] = model[0].bias[:6]
     images = torch.randn(300, 2, 12, 12).double()
-    pruned = prune(model, "entropic", images, entropy=1e-2)
+    pruned = prune(model, images, "entropic", entropy=1e-2)
     kept = pruned.channels.kept["0"]
     assert (kept[:6] ^ kept[6:]).all()
     outputs, wanted = pruned.smaller(images), model(images)
@@ -193,7 +193,7 @@ def test_entropic_finds_channels_that_copy_others() -> None:
 def test_channel_masks_in_a_file(
     network: nn.Sequential, images: torch.Tensor, tmp_path: Path
 ) -> None:
-    pruned = prune(network, "afie", images, channel_sparsity=0.3)
+    pruned = prune(network, images, "afie", channel_sparsity=0.3)
     path = tmp_path / "channels.safetensors"
     pruned.channels.save(path)
     read = channels.load(path)
@@ -233,16 +233,18 @@ def test_bad_options(
     images: torch.Tensor,
 ) -> None:
     with pytest.raises(InvalidInput, match=words):
-        prune(network, method, images, **options)
+        prune(network, images, method, **options)
 
 
 def test_networks_that_cannot_be_pruned(network: nn.Sequential, images: torch.Tensor) -> None:
     with pytest.raises(InvalidInput, match="outputs"):
-        prune(nn.Linear(4, 4), "l1_filter", torch.ones(1, 4), channel_sparsity=0.5)
+        prune(nn.Linear(4, 4), torch.ones(1, 4), "l1_filter", channel_sparsity=0.5)
     with pytest.raises(InvalidInput, match=r"cannot run on inputs of shape \(12, 2"):
-        prune(network, "l1_filter", images[:, :2], channel_sparsity=0.5)
+        prune(network, images[:, :2], "l1_filter", channel_sparsity=0.5)
+    with pytest.raises(InvalidInput, match=r"prune\(model, inputs, 'l1_filter'\)"):
+        prune(network, "l1_filter", images, channel_sparsity=0.5)
     with pytest.raises(InvalidInput, match="no samples"):
-        prune(network, "entropic", images, data=[])
+        prune(network, images, "entropic", data=[])
     with pytest.raises(InvalidInput, match="no such layer"):
         silence(network, {"nowhere": np.ones(3, np.bool_)}, images)
     with pytest.raises(InvalidInput, match="lose all filters"):
@@ -276,5 +278,5 @@ def test_of_equal_channels_the_later_go_first(method: str) -> None:
         for value in model.parameters():
             value.fill_(0.5)
         model[0].weight[1] = model[1].weight[1] = 0.1  # less than the others
-    pruned = prune(model, method, torch.zeros(1, 1, 4, 4), channel_sparsity=0.5)
+    pruned = prune(model, torch.zeros(1, 1, 4, 4), method, channel_sparsity=0.5)
     assert pruned.channels.kept["0"].tolist() == [True, False, True, True, False, False]

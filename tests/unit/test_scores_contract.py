@@ -72,7 +72,7 @@ def scored(method: str, weight: Array, x: Array, y: Array, seed: int = 0) -> Arr
     entry = SCORES[method]
     batch = torch.from_numpy(x)
     data = [(batch, torch.from_numpy(y))] if entry.needs_labels else [batch]
-    (found,) = raiw.score(net, method, data if entry.needs_inputs else None, seed=seed).values()
+    (found,) = raiw.score(net, data if entry.needs_inputs else None, method, seed=seed).values()
     return found
 
 

@@ -118,7 +118,7 @@ def test_gradients_are_those_of_eq_10(
 ) -> None:
     model = evaluated(net)
     each = sample_gradients(model, data, loss=method == "loss_gradient")
-    scores = raiw.score(net, method, data, samples=samples, taps=taps)
+    scores = raiw.score(net, data, method, samples=samples, taps=taps)
     for name, _, _ in weights(model):
         every = np.stack([gradients[name] for gradients in each])
         mean = np.abs(every).mean(0) if samples == "absolute" else np.abs(every.mean(0))
@@ -129,7 +129,7 @@ def test_gradients_are_those_of_eq_10(
 def test_taylor_and_snip_follow_from_the_loss_gradient(net: Net, data: list) -> None:
     model = evaluated(net)
     each = sample_gradients(model, data, loss=True)
-    taylor, snip = raiw.score(net, "taylor", data), raiw.score(net, "snip", data)
+    taylor, snip = raiw.score(net, data, "taylor"), raiw.score(net, data, "snip")
     products = {
         name: graph_first(weight, groups) * np.mean([g[name] for g in each], axis=0)
         for name, weight, groups in weights(model)
@@ -157,7 +157,7 @@ def test_grasp_is_the_directional_derivative_of_the_gradient(net: Net, data: lis
 
     g = gradient(0, {name: torch.zeros_like(weight) for name, weight, _ in weights(model)})
     ahead, behind = gradient(1e-4, g), gradient(-1e-4, g)
-    scores = raiw.score(net, "grasp", data)
+    scores = raiw.score(net, data, "grasp")
     for name, weight, groups in weights(model):
         product = weight * (ahead[name] - behind[name]) / 2e-4
         wanted = graph_first(product, groups).sum(2)
@@ -170,7 +170,7 @@ def test_synflow_is_the_same_in_every_layer_of_a_chain() -> None:
         nn.Conv2d(2, 5, 3, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(20, 7, bias=False),
         nn.ReLU(), nn.Linear(7, 3, bias=False),
     )  # fmt: skip
-    scores = raiw.score(chain, "synflow", torch.zeros(1, 2, 4, 4))
+    scores = raiw.score(chain, torch.zeros(1, 2, 4, 4), "synflow")
     assert [layer.sum(dtype=float) for layer in scores.values()] == pytest.approx([1, 1, 1])
     first, second, third = (chain[i].weight.detach().abs().double() for i in (0, 3, 5))
     reached = functional.conv2d(torch.ones(1, 2, 4, 4).double(), first).flatten()
@@ -182,16 +182,19 @@ def test_synflow_of_a_deep_network_is_finite() -> None:
     """The flow itself is above 1e100, and scores are stored in single precision."""
     torch.manual_seed(2)
     net = build("resnet110-cifar100")
-    scores = raiw.score(net, "synflow", torch.zeros(1, 3, 32, 32))
+    scores = raiw.score(net, torch.zeros(1, 3, 32, 32), "synflow")
     assert scores["fc"].sum(dtype=float) == pytest.approx(1, rel=0.01)  # its bias has the rest
 
 
 def test_magnitude_and_random(net: Net) -> None:
     for name, weight, groups in weights(net):
         wanted = np.abs(graph_first(weight, groups)).sum(2)
-        assert raiw.score(net, "magnitude")[name] == pytest.approx(wanted, rel=1e-6)
-    first, other = raiw.score(net, "random", seed=4), raiw.score(net, "random", seed=5)
-    assert all(np.array_equal(first[n], raiw.score(net, "random", seed=4)[n]) for n in first)
+        assert raiw.score(net, method="magnitude")[name] == pytest.approx(wanted, rel=1e-6)
+    first, other = (
+        raiw.score(net, method="random", seed=4),
+        raiw.score(net, method="random", seed=5),
+    )
+    assert all(np.array_equal(first[n], raiw.score(net, method="random", seed=4)[n]) for n in first)
     assert not np.array_equal(first["first"], other["first"])
     assert min(layer.min() for layer in first.values()) >= 0
     assert max(layer.max() for layer in first.values()) < 1
@@ -205,8 +208,8 @@ def test_every_score_leaves_the_model_as_it_was(method: str, net: Net, data: lis
     modes = [module.training for module in net.modules()]
     random_state = torch.get_rng_state()
     seen: list[int] = []
-    scores = raiw.score(net, method, data, on_batch=seen.append)
-    again = raiw.score(net, method, data)
+    scores = raiw.score(net, data, method, on_batch=seen.append)
+    again = raiw.score(net, data, method)
     assert all(np.array_equal(scores[name], again[name]) for name in scores)
     assert list(scores) == list(again)
     assert set(scores) == {name for name, _, _ in weights(net)}
@@ -220,7 +223,7 @@ def test_every_score_leaves_the_model_as_it_was(method: str, net: Net, data: lis
 
 
 def test_scores_are_an_importance_file(net: Net, data: list, tmp_path) -> None:
-    scores = raiw.score(net, "gradient", data)
+    scores = raiw.score(net, data, "gradient")
     scores.save(tmp_path / "scores.safetensors")
     layer = {"name": "head", "kind": "linear", "in_features": 6, "out_features": 3}
     spec = {"layers": [layer], "craft": {"degree": 2}}
@@ -242,16 +245,16 @@ def test_models_of_several_inputs_and_outputs() -> None:
             return {"other": a.sum(), "logits": self.fc(a + b)}
 
     batch = {"a": torch.ones(2, 3), "b": torch.arange(3.0).repeat(2, 1)}
-    assert raiw.score(Inner(), "gradient", [batch])["fc"].tolist() == [[1.0, 2.0, 3.0]] * 2
+    assert raiw.score(Inner(), [batch], "gradient")["fc"].tolist() == [[1.0, 2.0, 3.0]] * 2
     pair = [(batch, torch.zeros(2, dtype=torch.long))]
-    assert raiw.score(Inner(), "snip", pair)["fc"].shape == (2, 3)
+    assert raiw.score(Inner(), pair, "snip")["fc"].shape == (2, 3)
 
 
 def test_layers_whose_scores_tell_nothing_are_named() -> None:
     net = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
     nn.init.zeros_(net[1].weight)  # as the last scale of a residual block is at the start
     with pytest.warns(UserWarning, match="'snip' tells nothing of 2 of 2 layers.*: 0, 1; craft"):
-        scores = raiw.score(net, "snip", [(torch.ones(2, 3), torch.zeros(2, dtype=torch.long))])
+        scores = raiw.score(net, [(torch.ones(2, 3), torch.zeros(2, dtype=torch.long))], "snip")
     assert scores.uninformative == ["0", "1"]
 
 
@@ -260,6 +263,8 @@ def test_layers_whose_scores_tell_nothing_are_named() -> None:
     [
         ("gradients", None, {}, "did you mean 'gradient'"),
         ("gradient", None, {}, "needs data"),
+        ("gradient", "snip", {}, r"score\(model, data, 'snip'\)"),
+        ("snip", [torch.ones(2, 3)], {}, "needs labels"),
         ("gradient", [], {}, "no samples"),
         ("gradient", torch.ones(2, 4), {}, "cannot run on these inputs"),
         ("gradient", ["text"], {}, "a batch is a str"),
@@ -270,14 +275,14 @@ def test_layers_whose_scores_tell_nothing_are_named() -> None:
 )
 def test_bad_input(method: str, given: object, options: dict, words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
-        raiw.score(nn.Linear(3, 2), method, given, **options)
+        raiw.score(nn.Linear(3, 2), given, method, **options)
 
 
 def test_what_has_no_score_is_named() -> None:
     with pytest.raises(InvalidInput, match="no linear layer"):
-        raiw.score(nn.Sequential(nn.ReLU()), "magnitude")
+        raiw.score(nn.Sequential(nn.ReLU()), method="magnitude")
     broken = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2))
     with torch.no_grad():
         broken[1].weight[0, 0] = float("nan")
     with pytest.raises(InvalidImportance, match="layer '1'"):
-        raiw.score(broken, "magnitude")
+        raiw.score(broken, method="magnitude")
