@@ -5,6 +5,7 @@
 >>> masks.weights
 754368
 
+Arguments come in one order: what is worked on, its masks or scores, data, the method.
 Names are imported when they are first used, so ``import raiw`` costs nothing.
 """
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from raiw.masks import Mask, MaskSet, load
     from raiw.pipeline import craft
     from raiw.pruning.prune import prune
+    from raiw.sparsifying import sparsify
     from raiw.specs.spec import Spec
     from raiw.training.train import train
     from raiw.verification import verify
@@ -42,6 +44,7 @@ __all__ = [
     "load",
     "prune",
     "score",
+    "sparsify",
     "train",
     "verify",
 ]
@@ -61,6 +64,7 @@ _HOMES = {
     "load": "raiw.masks",
     "prune": "raiw.pruning.prune",
     "score": "raiw.importance.scoring",
+    "sparsify": "raiw.sparsifying",
     "train": "raiw.training.train",
     "verify": "raiw.verification",
 }

@@ -42,6 +42,23 @@ def test_masks_on_a_model(file, tmp_path, monkeypatch):
     assert int(model["fc"].weight.count_nonzero()) == masks.weights
 
 
+def test_one_call(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (block,) = blocks("README.md", "raiw.sparsify(")
+    assert (ROOT / "README.md").read_text("utf-8").split("```python\n")[1].startswith(block)
+    model = nn.Sequential(nn.Linear(20, 30), nn.ReLU(), nn.Linear(30, 10))
+
+    def train(model):
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        model(torch.ones(2, 20)).sum().backward()
+        optimizer.step()
+
+    run(block, model=model, batches=[torch.randn(4, 20)], train=train)
+    assert "600 of 900 weights" in capsys.readouterr().out
+    assert int(model[0].weight.count_nonzero()) == 60
+    assert raiw.load("masks.safetensors").weights == 60 + 300
+
+
 def test_from_a_model_to_masks(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (block,) = blocks("README.md", "from_model")
