@@ -12,7 +12,8 @@ the floor and the eligible one less. Either way ``x`` has a larger degree than `
 neighbour ``y`` that ``u`` has not. The same sentence shows that ``x`` and ``y``, whose degrees do
 not change, stay ineligible: no edge ever becomes free, and the argument holds until ``m'``.
 
-Ties go by index, not at random as in the greedy pass, for completed edges are few: for each ``y``
+Ties go by index, not at random as in the greedy pass, for completed edges are few (of 52,224 edges
+of equal score in a 1024 × 1024 graph 5 to 9) and the graphs as connected either way: for each ``y``
 the highest-scored, then lowest-indexed ``u``; for each ``x`` likewise ``v``; then the lowest flat
 index ``x·n_in + y``.
 

@@ -273,9 +273,11 @@ def least_edges(layer: Linear | Conv, craft: Craft, outputs: int, algorithm: str
     """
     out, n_in = layer.graph_shape
     fewest = min(craft.min_fan_in, n_in) * out
+    if not fewest:
+        return 0
     empty = PlannedLayer(layer, 0, "", outputs, algorithm, craft.m)
     reachable = reachable_edges(empty.contract, empty.group_shape, craft.m)
-    if not fewest or reachable is None:
+    if reachable is None:
         return fewest
     step = empty.graphs * outputs
     return next(edges * step for edges in reachable if edges * step >= fewest)
