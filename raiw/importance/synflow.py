@@ -9,12 +9,14 @@ flow, NeurIPS 2020.
 """
 
 import copy
+from dataclasses import replace
 
 import torch
 
 from raiw.errors import InvalidInput
 from raiw.graphs import Floats
-from raiw.importance.scored_model import ScoredModel, edges_of, layers_to_score, logits_of
+from raiw.importance.batches import inputs_of, logits_of
+from raiw.importance.scored_model import ScoredModel, edges_of
 from raiw.importance.taps import added
 
 
@@ -24,23 +26,31 @@ def measure(network: ScoredModel) -> dict[str, Floats]:
     Raises
     ------
     InvalidInput
-        The model takes several inputs.
+        The model takes several inputs, or numbers of tokens, or cannot be copied.
     """
-    inputs = next(network.inputs())
-    if not isinstance(inputs, torch.Tensor):
-        raise InvalidInput("'synflow' needs a model of one input tensor: use 'magnitude'")
-    positive = copy.deepcopy(network.model).double()
+    inputs = inputs_of(next(network.batches()))
+    if not isinstance(inputs, torch.Tensor) or not inputs.is_floating_point():
+        raise InvalidInput("'synflow' needs a model of one input tensor of reals: use 'magnitude'")
+    positive = _positive(network)
+    ones = torch.ones_like(inputs[:1], dtype=torch.float64)
+    flow = logits_of(positive.model, ones).sum()
+    gradients = positive.gradients(flow)
+    whole = flow.item() or 1.0  # without any flow every score is 0
+    return {
+        layer.name: added(edges_of(layer, layer.weight) * edges_of(layer, gradient) / whole)
+        for layer, gradient in positive.by_layer(gradients)
+    }
+
+
+def _positive(network: ScoredModel) -> ScoredModel:
+    """Return the network of magnitudes, in double precision."""
+    try:
+        positive = copy.deepcopy(network.model).double()
+    except RuntimeError as error:
+        raise InvalidInput(f"'synflow' needs a copy of the model: {error}") from error
     with torch.no_grad():
         for parameter in positive.parameters():
             parameter.abs_()
-    layers = layers_to_score(positive)
-    ones = torch.ones_like(inputs[:1], dtype=torch.float64)
-    flow = logits_of(positive, ones).sum()
-    gradients = torch.autograd.grad(
-        flow, [layer.weight for layer in layers], allow_unused=True, materialize_grads=True
-    )
-    whole = flow.item() or 1.0  # without any flow every score is 0
-    return {
-        layer.name: added(edges_of(layer, layer.weight.detach() * gradient / whole))
-        for layer, gradient in zip(layers, gradients, strict=True)
-    }
+    copies = dict(zip(network.model.modules(), positive.modules(), strict=True))
+    layers = tuple(replace(layer, module=copies[layer.module]) for layer in network.layers)
+    return replace(network, model=positive, layers=layers)
