@@ -34,6 +34,8 @@ class Place:
     """Broadcasts to the part: kernel axes have size 1."""
     where: Where = ()
     """Which part of the parameter; empty for the whole."""
+    whole: str = ""
+    """Name of the layer that the parameter is, where this one is a part."""
 
     @property
     def weight(self) -> nn.Parameter:
@@ -83,8 +85,7 @@ def joined_places(places: Iterable[Place]) -> list[Place]:
         first = parts[0]
         if first.where:
             kept = kept_by_parameter(parts)[id(first.weight)]
-            name = first.layer.rpartition(".")[0] if parts[1:] else first.layer
-            first = replace(first, layer=name, kept=kept, where=())
+            first = replace(first, layer=first.whole, kept=kept, where=())
         joined.append(first)
     return joined
 
@@ -173,7 +174,11 @@ def _fit(mask: Mask, spot: _Spot) -> Place:
         raise InvalidInput(_misfit(mask, kept, shape, spot.name), layer=mask.name)
     kept = kept.reshape(kept.shape + (1,) * (len(shape) - 2))
     _refuse_division_by_zero(mask, kept, spot)
-    return Place(mask.name, spot.module, spot.attribute, kept, spot.where)
+    part = f".{spot.where[0]}" if layer is None and spot.where else ""
+    if layer is not None and layer.whole:
+        part = layer.name.removeprefix(layer.whole)
+    whole = mask.name.removesuffix(part)
+    return Place(mask.name, spot.module, spot.attribute, kept, spot.where, whole)
 
 
 def _misfit(mask: Mask, kept: Bools, shape: tuple[int, ...], name: str) -> str:

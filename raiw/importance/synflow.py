@@ -2,20 +2,24 @@
 
 ``R`` is the sum of the outputs; scores are divided by it, because a network of thirty layers has a
 flow beyond single precision. The paper prunes in a hundred small steps, computing the score anew
-after each; this is the score of one step. Data gives the shape of the input and nothing else.
+after each; this is the score of one step. Data gives the shapes of the inputs and nothing else, but
+for whole numbers: tokens and labels stay those of the first sample.
 
 Source: Tanaka et al., Pruning neural networks without any data by iteratively conserving synaptic
 flow, NeurIPS 2020.
 """
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from raiw.errors import InvalidInput
 from raiw.graphs import Floats
-from raiw.importance.batches import inputs_of, logits_of
+from raiw.importance.batches import inputs_of, logits_of, sample
 from raiw.importance.scored_model import ScoredModel, edges_of
 from raiw.importance.taps import added
 
@@ -26,13 +30,10 @@ def measure(network: ScoredModel) -> dict[str, Floats]:
     Raises
     ------
     InvalidInput
-        The model takes several inputs, or numbers of tokens, or cannot be copied.
+        The model cannot be copied, or cannot run in double precision.
     """
-    inputs = inputs_of(next(network.batches()))
-    if not isinstance(inputs, torch.Tensor) or not inputs.is_floating_point():
-        raise InvalidInput("'synflow' needs a model of one input tensor of reals: use 'magnitude'")
+    ones = _ones(sample(inputs_of(next(network.batches())), 0))
     positive = _positive(network)
-    ones = torch.ones_like(inputs[:1], dtype=torch.float64)
     flow = logits_of(positive.model, ones).sum()
     gradients = positive.gradients(flow)
     whole = flow.item() or 1.0  # without any flow every score is 0
@@ -40,6 +41,15 @@ def measure(network: ScoredModel) -> dict[str, Floats]:
         layer.name: added(edges_of(layer, layer.weight) * edges_of(layer, gradient) / whole)
         for layer, gradient in positive.by_layer(gradients)
     }
+
+
+def _ones(inputs: Any) -> Any:
+    """Return inputs with ones for reals, in double precision."""
+    if isinstance(inputs, Mapping):
+        return {name: _ones(value) for name, value in inputs.items()}
+    if isinstance(inputs, Tensor) and inputs.is_floating_point():
+        return torch.ones_like(inputs, dtype=torch.float64)
+    return inputs
 
 
 def _positive(network: ScoredModel) -> ScoredModel:

@@ -25,7 +25,7 @@ from raiw.readers.families import (
 )
 from raiw.readers.layers import linear
 from raiw.readers.module_layer import ModuleLayer
-from raiw.readers.parts import Split, are_experts, divided, experts, fused_children, stacked
+from raiw.readers.parts import Division, are_experts, divided, experts, fused_children, stacked
 from raiw.readers.positions import count_positions
 
 __all__ = ["ModuleLayer", "ModuleReading", "own_layers", "read_module", "read_weights"]
@@ -146,7 +146,7 @@ def own_layers(module: Any, path: str = "") -> Iterator[ModuleLayer]:
 
 def walk(model: Any, *, every_path: bool = False) -> Iterator[ModuleLayer | Unusable]:
     """Yield the layers of a model as they come; modules of several paths once, or by each."""
-    fused: dict[int, tuple[Split, Any]] = {}
+    fused: dict[int, tuple[Division, Any]] = {}
     adapted: set[str] = set()
     tried: dict[type, bool | None] = {}
     for path, module in model.named_modules(remove_duplicate=not every_path):
@@ -252,11 +252,13 @@ def _embeddings(model: Any) -> dict[int, str]:
 
 def _others(model: Any, layers: list[ModuleLayer], embeddings: dict[int, str]) -> dict[str, str]:
     known = {id(layer.weight) for layer in layers}
+    holders = {layer.module for layer in layers}
     adapted = {path for path, module in model.named_modules() if is_adapted(module)}
     others = {}
     for name, module, leaf in _parameters(model):
         parameter = getattr(module, leaf)
-        if id(parameter) in known or parameter.dim() < _MATRIX:
+        length = leaf == "original0" or leaf.endswith("_g")  # of weight norm
+        if id(parameter) in known or parameter.dim() < _MATRIX or (length and module in holders):
             continue
         if id(parameter) in embeddings:
             others[name] = "an embedding"

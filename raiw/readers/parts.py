@@ -14,7 +14,7 @@ from raiw.readers.module_layer import ModuleLayer
 Outputs = slice | list[int]
 """Which outputs of a layer are a part's."""
 
-Split = Callable[[Any, int, int], dict[str, Outputs]]
+Division = Callable[[Any, int, int], dict[str, Outputs]]
 """Returns the outputs of each part, given ``(parent, outputs, inputs)``; nothing for no parts."""
 
 
@@ -43,7 +43,7 @@ def divided(layer: ModuleLayer, parts: dict[str, Outputs]) -> Iterator[ModuleLay
     """Yield the layers that the groups of outputs of a linear layer are, or itself."""
     axis: tuple[slice, ...] = (slice(None),) if layer.inputs_first else ()
     places = [(*layer.where, *axis, outputs) for outputs in parts.values()] or [layer.where]
-    whole = layer.name if parts else layer.whole
+    whole = layer.whole or (layer.name if parts else "")
     documents = part_documents(layer.document, parts)
     for document, where in zip(documents, places, strict=True):
         yield replace(layer, document=document, where=where, whole=whole)
@@ -88,7 +88,7 @@ def are_experts(module: Any) -> bool:
     return down in {(second, first // 2), (second // 2, first)}
 
 
-def fused_children(parent: Any, class_name: str) -> Iterator[tuple[Any, Split]]:
+def fused_children(parent: Any, class_name: str) -> Iterator[tuple[Any, Division]]:
     """Yield the children of a module that are several layers in one, and how they divide."""
     package = class_name.partition(".")[0]
     for child, by_class in FUSED.get(package, {}).items():
@@ -98,7 +98,7 @@ def fused_children(parent: Any, class_name: str) -> Iterator[tuple[Any, Split]]:
             yield module, split
 
 
-def _blocks(*names: str) -> Split:
+def _blocks(*names: str) -> Division:
     return lambda _parent, outputs, _inputs: equal(names, outputs)
 
 
@@ -125,7 +125,7 @@ def _queries_first(parent: Any, outputs: int, _inputs: int) -> dict[str, Outputs
     return {name: slice(*ends[place : place + 2]) for place, name in enumerate(QKV)}
 
 
-FUSED: dict[str, dict[str, dict[str, Split]]] = {
+FUSED: dict[str, dict[str, dict[str, Division]]] = {
     "timm": {
         # Those of other models lie by head, as LeViT's do: one graph for all of them.
         "qkv": dict.fromkeys(
