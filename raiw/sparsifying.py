@@ -11,8 +11,8 @@ from raiw.applying.apply import Handle, Held, apply
 from raiw.applying.coverage import Coverage, coverage
 from raiw.applying.held import held_masks
 from raiw.errors import InvalidInput
-from raiw.importance.scored_model import Loss, cross_entropy, layers_to_score
-from raiw.importance.scoring import NetworkScores, score
+from raiw.importance.batches import Loss
+from raiw.importance.scoring import score
 from raiw.masks import MaskSet
 from raiw.pipeline import craft as craft_masks
 from raiw.specs.dead import told
@@ -32,14 +32,15 @@ class Sparsified(Handle):
 
 def sparsify(  # noqa: PLR0913 -- what decides the masks, each with a default
     model: nn.Module,
-    data: Iterable[Any] | Tensor | None = None,
+    data: Iterable[Any] | Mapping[str, Any] | Tensor | None = None,
     method: str | None = None,
     *,
     density: float | None = None,
     exclude: str | Iterable[str] = (),
     keep_first: int = 0,
     keep_last: int = 0,
-    loss: Loss = cross_entropy,
+    bare: Mapping[str, str] | None = None,
+    loss: Loss | None = None,
     options: Mapping[str, Any] | None = None,
     strict: bool = False,
     **craft: Any,
@@ -66,6 +67,8 @@ def sparsify(  # noqa: PLR0913 -- what decides the masks, each with a default
         Globs over layer names: these layers stay dense.
     keep_first, keep_last
         So many of the model's first and last layers stay dense.
+    bare
+        Parameters of no known layer that are layers too, as :meth:`raiw.Spec.from_model` has them.
     loss
         As :func:`raiw.score` takes it.
     options
@@ -96,15 +99,16 @@ def sparsify(  # noqa: PLR0913 -- what decides the masks, each with a default
     128 of 192 weights (66.7%) are in sparse layers, which keep 32; density of all 50.00%
       dense: 2.weight, 64 weights: keep_last=1
     """
-    layers = [layer.to_document() for layer in layers_to_score(model)]
     globs = [exclude] if isinstance(exclude, str) else exclude
     rules = [{"match": glob, "dense": True, "note": "excluded"} for glob in globs]
     craft |= {"keep_first": keep_first, "keep_last": keep_last}
     craft["rules"] = [*craft.get("rules", ()), *rules]
     if density is not None:
         craft["density"] = density
-    spec = Spec.of_layers(layers, craft)
-    importance = _scores(model, data, method, spec, loss, options or {})
+    spec = Spec.from_model(model, bare=bare, **craft)
+    method = _method(spec, data, method)
+    own = {"loss": loss, "bare": bare, **(options or {})}
+    importance = None if method is None else score(model, data, method, **own)
     masks = craft_masks(spec, importance, strict=strict)
     report = coverage(model, masks)
     apply(model, masks)
@@ -113,21 +117,14 @@ def sparsify(  # noqa: PLR0913 -- what decides the masks, each with a default
     return Sparsified(model, held_masks(model), masks, report)
 
 
-def _scores(
-    model: nn.Module,
-    data: Iterable[Any] | Tensor | None,
-    method: str | None,
-    spec: Spec,
-    loss: Loss,
-    options: Mapping[str, Any],
-) -> NetworkScores | None:
+def _method(spec: Spec, data: Any, method: str | None) -> str | None:
+    """Return the score to compute; None where the algorithm ignores scores."""
     algorithm = spec.algorithm(scored=True)
-    if ALGORITHMS[algorithm].scores == "ignored":
-        if method is not None:
-            raise InvalidInput(
-                f"algorithm {algorithm!r} ignores scores: leave out method={method!r}, or choose "
-                f"an algorithm that takes them, such as 'raiw'"
-            )
-        return None
-    chosen = method or ("magnitude" if data is None else "gradient")
-    return score(model, data, chosen, loss=loss, **options)
+    if ALGORITHMS[algorithm].scores != "ignored":
+        return method or ("magnitude" if data is None else "gradient")
+    if method is not None:
+        raise InvalidInput(
+            f"algorithm {algorithm!r} ignores scores: leave out method={method!r}, or choose an "
+            f"algorithm that takes them, such as 'raiw'"
+        )
+    return None

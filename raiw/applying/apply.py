@@ -7,7 +7,7 @@ from typing import Protocol
 from torch import nn
 
 from raiw.applying.held import HeldMask, held_masks
-from raiw.applying.places import find_places
+from raiw.applying.places import find_places, joined_places
 from raiw.applying.torch_prune import PrunedWeight
 from raiw.errors import GateFailed, InvalidInput, NotFound
 from raiw.graphs import Bools
@@ -165,7 +165,7 @@ def apply(
     """
     hold = find(mode, MODES, "mode")
     masks = masks if isinstance(masks, MaskSet) else load(masks)
-    places = find_places(model, masks, strict=strict)
+    places = joined_places(find_places(model, masks, strict=strict))
     taken = {id(held.parameter): held.name for held in held_masks(model)}
     for place in places:
         if id(place.weight) in taken:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from raiw.applying.places import find_places
+from raiw.applying.places import find_places, kept_by_parameter
 from raiw.errors import InvalidSpec
 from raiw.masks import MaskSet
 from raiw.readers.modules import read_module
@@ -42,19 +42,19 @@ def count(model: nn.Module, masks: MaskSet | None, input_size: tuple[int, ...]) 
     layers = read_module(model, input_size)
     if not layers:
         raise InvalidSpec("the model has no linear layer and no convolution")
-    names = {id(layer.weight): layer.name for layer in layers}
+    kept = kept_by_parameter(find_places(model, masks, strict=True) if masks else ())
     used = {layer.name for layer in layers if layer.positions}
     rules = [
-        {"match": names[id(place.weight)], "edges": int(place.kept.sum())}
-        for place in (find_places(model, masks, strict=True) if masks else ())
-        if id(place.weight) in names
+        {"match": layer.name, "edges": int(layer.own(kept[id(layer.weight)]).sum())}
+        for layer in layers
+        if id(layer.weight) in kept
     ]
     documents = [layer.to_document() for layer in layers]
-    kept, dense = (
+    sparse, dense = (
         Spec.of_layers(documents, {"density": 1.0, "rules": wanted}).plan()
         for wanted in (rules, [])
     )
-    return Counts(kept.weights, dense.weights, _flops(kept, used), _flops(dense, used))
+    return Counts(sparse.weights, dense.weights, _flops(sparse, used), _flops(dense, used))
 
 
 def _flops(plan: Plan, used: set[str]) -> int:

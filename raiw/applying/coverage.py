@@ -1,6 +1,5 @@
 """What share of a model's weights masks cover, and what they leave out and why."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,7 +7,7 @@ from torch import nn
 
 from raiw.applying.places import find_places
 from raiw.masks import MaskSet
-from raiw.readers.modules import read_module
+from raiw.readers.modules import read_weights
 from raiw.specs.dead import DeadUnits, told
 from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
@@ -89,48 +88,44 @@ def coverage(model: nn.Module, masks: MaskSet) -> Coverage:
     InvalidInput
         A mask does not fit its parameter.
     """
-    masked = {id(place.weight): place.layer for place in find_places(model, masks, strict=False)}
+    parts: dict[int, dict[str, str]] = {}
+    for place in find_places(model, masks, strict=False):
+        parts.setdefault(id(place.weight), {})[repr(place.where)] = place.layer
     planned = {layer.name: layer for layer in masks.spec.plan(scored=bool(masks.importance)).layers}
-    owners = dict(_owners(model))
+    reasons = _reasons(model)
     weights = covered = kept = 0
     left_out = []
     for name, parameter in model.named_parameters():
         if parameter.dim() < _MATRIX:
             continue
         weights += parameter.numel()
-        layer = masked.get(id(parameter))
-        mask = None if layer is None else masks[layer]
-        if mask is not None and mask.edges < mask.shape[0] * mask.shape[1]:
-            covered += mask.dense_weights
-            kept += mask.weights
-            continue
-        reason = owners[name] if layer is None else _why_dense(planned[layer], masks.spec)
-        left_out.append(LeftOut(name, parameter.numel(), reason))
+        layers = parts.get(id(parameter), {}).values()
+        for mask in (masks[layer] for layer in layers):
+            if mask.weights < mask.dense_weights:
+                covered += mask.dense_weights
+                kept += mask.weights
+            else:
+                reason = _why_dense(planned[mask.name], masks.spec)
+                whole = name if len(layers) == 1 else mask.name
+                left_out.append(LeftOut(whole, mask.dense_weights, reason))
+        rest = parameter.numel() - sum(masks[layer].dense_weights for layer in layers)
+        if rest:
+            reason = reasons.get(name, "the masks have none for it")
+            left_out.append(LeftOut(name, rest, reason))
     left_out.sort(key=lambda each: -each.weights)
     return Coverage(weights, covered, kept, tuple(left_out), tuple(masks.dead_units))
 
 
-def _owners(model: nn.Module) -> Iterator[tuple[str, str]]:
-    """Yield every parameter with why it has no mask, as far as its module tells."""
-    layers = {id(layer.module): layer for layer in read_module(model)}
-    for path, module in model.named_modules():
-        for leaf, _ in module.named_parameters(recurse=False):
-            inside = next((layers[id(m)] for m in _around(model, path) if id(m) in layers), None)
-            if inside is None:
-                reason = f"masks know no layer of class {type(module).__name__}"
-            elif inside.computed:
-                reason = f"the weight of layer {inside.name!r} is computed from it"
-            else:
-                reason = "the masks have none for it"
-            yield f"{path}.{leaf}".strip("."), reason
-
-
-def _around(model: nn.Module, path: str) -> Iterator[nn.Module]:
-    """Yield the module at a path, and those around it, innermost first."""
-    while path:
-        yield model.get_submodule(path)
-        path = path.rpartition(".")[0]
-    yield model
+def _reasons(model: nn.Module) -> dict[str, str]:
+    """Return why parameters can have no mask, by their names."""
+    reading = read_weights(model)
+    unusable = {
+        name: reason
+        for name, _ in model.named_parameters()
+        for layer, reason in reading.unusable.items()
+        if name.startswith(f"{layer}.")
+    }
+    return reading.others | unusable
 
 
 def _why_dense(planned: PlannedLayer, spec: Spec) -> str:

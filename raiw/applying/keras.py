@@ -16,6 +16,7 @@ from raiw.applying.names import match_names
 from raiw.errors import GateFailed
 from raiw.graphs import Bools
 from raiw.masks import MaskSet, load
+from raiw.specs.layers import Conv
 
 if TYPE_CHECKING:
     import keras
@@ -52,7 +53,7 @@ def apply(model: "keras.Model", masks: MaskSet | str | Path, *, strict: bool = T
     fitting = []
     for layer, name in match_names(masks, kernels, ("kernel",), strict=strict).items():
         variable, mask = kernels[name], masks[layer]
-        transposed = mask.layer.transposed
+        transposed = isinstance(mask.layer, Conv) and mask.layer.transposed
         kept = kernel_mask(mask, tuple(variable.shape), name, outputs_first=transposed)
         fitting.append((variable, KeepEdges(kept)))
     for variable, constraint in fitting:

@@ -4,9 +4,7 @@ from collections.abc import Collection, Iterable
 
 from raiw.errors import InvalidInput
 from raiw.names import nearest
-
-WRAPPERS = frozenset({"_orig_mod", "module", "_checkpoint_wrapped_module", "params"})
-"""Parts of a name that torch.compile, DDP, AveragedModel, checkpointing and Flax add."""
+from raiw.readers.adapters import plain
 
 _SHOWN = 5
 
@@ -17,7 +15,7 @@ def match_names(
     """Return the parameter of every layer that has one, by layer name.
 
     A layer is named like its parameter, or like the module whose parameter is called as one of
-    ``leaves``. Exact names count first, then names without the parts in :data:`WRAPPERS`.
+    ``leaves``. Exact names count first, then names without what wrappers add.
 
     >>> match_names(["0", "fc.bias"], ["_orig_mod.0.weight", "fc.bias"], ("weight",), strict=True)
     {'0': '_orig_mod.0.weight', 'fc.bias': 'fc.bias'}
@@ -28,11 +26,11 @@ def match_names(
         Some layer has no parameter and ``strict`` is set, or none has.
     """
     exact = {name: name for name in parameters}
-    short = {_shorten(name): name for name in exact}
+    short = {plain(name): name for name in exact}
     found = {}
     for layer in layers:
         wanted = (layer, *(f"{layer}.{leaf}" for leaf in leaves))
-        places = [exact.get(name) or short.get(_shorten(name)) for name in wanted]
+        places = [exact.get(name) or short.get(plain(name)) for name in wanted]
         parameter = next((place for place in places if place is not None), None)
         if parameter is not None:
             found[layer] = parameter
@@ -40,10 +38,6 @@ def match_names(
     if missing and (strict or not found):
         raise _not_found(missing, len(found), list(short), leaves)
     return found
-
-
-def _shorten(name: str) -> str:
-    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
 def _not_found(

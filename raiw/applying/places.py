@@ -1,28 +1,41 @@
 """Where the masks of a set belong in a PyTorch model, with every reason why one does not fit."""
 
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
 from raiw.applying.names import match_names
 from raiw.errors import InvalidInput
 from raiw.graphs import Bools
+from raiw.layouts import by_weight
 from raiw.masks import Mask, MaskSet
-from raiw.readers.modules import own_layers
+from raiw.names import listed
+from raiw.readers.adapters import is_adapted, plain
+from raiw.readers.families import Unusable
+from raiw.readers.module_layer import ModuleLayer, Where
+from raiw.readers.modules import walk
+
+_STACK = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One layer's parameter, and its mask in the layout of the weight."""
+    """One layer's part of a parameter, and its mask in the layout of that part."""
 
     layer: str
     module: nn.Module
     attribute: str
     kept: Bools
-    """Broadcasts to the parameter: kernel axes have size 1."""
+    """Broadcasts to the part: kernel axes have size 1."""
+    where: Where = ()
+    """Which part of the parameter; empty for the whole."""
+    whole: str = ""
+    """Name of the layer that the parameter is, where this one is a part."""
 
     @property
     def weight(self) -> nn.Parameter:
@@ -31,82 +44,177 @@ class Place:
         return parameter
 
 
+class _Spot(NamedTuple):
+    """What a mask may be put on."""
+
+    name: str
+    module: nn.Module
+    attribute: str
+    where: Where = ()
+    layer: ModuleLayer | None = None
+    """None for a parameter of no known layer."""
+
+
 def find_places(model: nn.Module, masks: MaskSet, *, strict: bool) -> list[Place]:
-    """Find the parameter of every mask and check that they fit.
+    """Find the place of every mask and check that they fit.
 
     Raises
     ------
     InvalidInput
         A layer is unknown, computed from other parameters, of another shape or kind, or shares
-        its weight with a layer of another mask.
+        weights with a layer of another mask.
     """
-    owners = {
-        f"{path}.{attribute}".removeprefix("."): (module, attribute)
-        for path, module in model.named_modules(remove_duplicate=False)
-        for attribute, _ in module.named_parameters(recurse=False, remove_duplicate=False)
-    }
-    _refuse_computed(masks, owners)
-    places: list[Place] = []
-    for layer, name in match_names(masks, owners, ("weight",), strict=strict).items():
-        module, attribute = owners[name]
-        places.append(Place(layer, module, attribute, _fit(masks[layer], module, attribute, name)))
-    _refuse_contradictions(places)
+    found = tuple(walk(model, every_path=True))
+    _refuse_unusable(masks, [layer for layer in found if isinstance(layer, Unusable)])
+    spots = _spots(model, [layer for layer in found if isinstance(layer, ModuleLayer)])
+    names = match_names(masks, spots, ("weight",), strict=strict)
+    places = [_fit(masks[layer], spots[name]) for layer, name in names.items()]
+    kept_by_parameter(places)  # which finds contradictions
+    _warn(model, [spots[name] for name in names.values()])
     return places
 
 
-def _refuse_computed(masks: MaskSet, names: dict[str, tuple[nn.Module, str]]) -> None:
-    """Refuse layers whose weight is not a parameter but computed from others."""
-    makers = {"weight_orig": "torch.nn.utils.prune", "parametrizations.weight": "a parametrization"}
+def joined_places(places: Iterable[Place]) -> list[Place]:
+    """Return one place for each parameter of a module, whose mask is that of all its parts."""
+    places = list(places)
+    by_parameter: dict[tuple[int, str], list[Place]] = {}
+    for place in places:
+        by_parameter.setdefault((id(place.module), place.attribute), []).append(place)
+    joined = []
+    for parts in by_parameter.values():
+        first = parts[0]
+        if first.where:
+            kept = kept_by_parameter(parts)[id(first.weight)]
+            first = replace(first, layer=first.whole, kept=kept, where=())
+        joined.append(first)
+    return joined
+
+
+def kept_by_parameter(places: Iterable[Place]) -> dict[int, Bools]:
+    """Return what is kept of each parameter by its id; it broadcasts to the parameter.
+
+    Raises
+    ------
+    InvalidInput
+        Two masks say different things of one weight.
+    """
+    kept: dict[int, Bools] = {}
+    told: dict[int, Bools] = {}
+    first: dict[int, str] = {}
+    for place in places:
+        key = id(place.weight)
+        if key not in kept:
+            first[key] = place.layer
+            shape = tuple(place.weight.shape) if place.where else place.kept.shape
+            kept[key], told[key] = np.ones(shape, np.bool_), np.zeros(shape, np.bool_)
+        before = kept[key][place.where]
+        if (told[key][place.where] & (before != place.kept)).any():
+            raise InvalidInput(
+                f"layers {first[key]!r} and {place.layer!r} share one weight but have different "
+                f"masks: leave one of them out of the spec",
+                layer=place.layer,
+            )
+        kept[key][place.where] = place.kept
+        told[key][place.where] = True
+    return kept
+
+
+def _spots(model: nn.Module, layers: list[ModuleLayer]) -> dict[str, _Spot]:
+    """Return all that a mask may be put on, by name: parameters, and layers that are none."""
+    whole = {(id(layer.module), layer.attribute): layer for layer in layers if not layer.where}
+    spots = {}
+    for path, module in model.named_modules(remove_duplicate=False):
+        for leaf, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
+            name = f"{path}.{leaf}".removeprefix(".")
+            layer = whole.get((id(module), leaf))
+            spots[name] = _Spot(name, module, leaf, (), layer)
+            if layer is None and not is_lazy(parameter) and parameter.dim() == _STACK:
+                for place in range(len(parameter)):
+                    stacked = f"{name}.{place}"
+                    spots[stacked] = _Spot(stacked, module, leaf, (place,))
+    for layer in layers:
+        if layer.where or f"{layer.name}.weight" not in spots:
+            own = _Spot(layer.name, layer.module, layer.attribute, layer.where, layer)
+            spots.setdefault(layer.name, own)
+    return spots
+
+
+def _refuse_unusable(masks: MaskSet, unusable: list[Unusable]) -> None:
+    """Refuse layers whose weight is computed, so that no parameter can hold its mask."""
+    reasons = {plain(layer.name): layer.reason for layer in unusable}
     for layer in masks:
-        for inside, maker in makers.items():
-            if any(name.startswith(f"{layer}.{inside}") for name in names):
-                raise InvalidInput(
-                    f"layer {layer!r}: the weight is computed by {maker}; remove that, then apply "
-                    f"the masks",
-                    layer=layer,
-                )
+        reason = reasons.get(plain(layer.removesuffix(".weight")))
+        if reason is not None:
+            raise InvalidInput(
+                f"layer {layer!r} cannot hold a mask: {reason}; remove that, then apply the masks, "
+                f"or leave the layer out",
+                layer=layer,
+            )
 
 
-def _fit(mask: Mask, module: nn.Module, attribute: str, name: str) -> Bools:
+def _fit(mask: Mask, spot: _Spot) -> Place:
     """Return the mask in the layout of the weight, once kind and shape agree."""
-    weight = getattr(module, attribute)
+    weight, layer = getattr(spot.module, spot.attribute), spot.layer
     if is_lazy(weight):
         raise InvalidInput(
-            f"layer {mask.name!r}: parameter {name!r} has no shape yet; run one forward pass first",
+            f"layer {mask.name!r}: parameter {spot.name!r} has no shape yet; run one forward pass "
+            f"first",
             layer=mask.name,
         )
-    layer = next((own for own in own_layers(module) if own.attribute == attribute), None)
-    if mask.layer.transposed != (layer is not None and layer.inputs_first):
-        remedy = "" if layer is None else f": set its kind to {layer.kind}"
+    if layer is not None and mask.layer.transposed != layer.inputs_first:
         raise InvalidInput(
-            f"layer {mask.name!r} is {mask.layer.kind} in the spec, but {type(module).__name__} in "
-            f"the model, which stores its weight the other way round{remedy}",
+            f"layer {mask.name!r} is {mask.layer.kind} in the spec, but "
+            f"{type(spot.module).__name__} in the model, which stores its weight the other way "
+            f"round: set its kind to {layer.kind}",
             layer=mask.name,
         )
-    kept = mask.for_weight()
-    if weight.shape[:2] != kept.shape[:2]:
-        raise InvalidInput(_misfit(mask, kept, weight, name), layer=mask.name)
-    return kept.reshape(kept.shape[:2] + (1,) * (weight.dim() - 2))
+    kept = by_weight(mask.numpy(), mask.groups, inputs_first=mask.layer.transposed)
+    shape = tuple(weight[spot.where].shape) if spot.where else tuple(weight.shape)
+    if shape[:2] != kept.shape:
+        raise InvalidInput(_misfit(mask, kept, shape, spot.name), layer=mask.name)
+    kept = kept.reshape(kept.shape + (1,) * (len(shape) - 2))
+    _refuse_division_by_zero(mask, kept, spot)
+    part = f".{spot.where[0]}" if layer is None and spot.where else ""
+    if layer is not None and layer.whole:
+        part = layer.name.removeprefix(layer.whole)
+    whole = mask.name.removesuffix(part)
+    return Place(mask.name, spot.module, spot.attribute, kept, spot.where, whole)
 
 
-def _misfit(mask: Mask, kept: Bools, weight: torch.Tensor, name: str) -> str:
+def _misfit(mask: Mask, kept: Bools, shape: tuple[int, ...], name: str) -> str:
     sides = "(in, out/groups)" if mask.layer.transposed else "(out, in/groups)"
     fault = (
-        f"layer {mask.name!r}: the mask is {sides} = {kept.shape[:2]}, parameter {name!r} is "
-        f"{tuple(weight.shape)}"
+        f"layer {mask.name!r}: the mask is {sides} = {kept.shape}, parameter {name!r} is {shape}"
     )
-    if tuple(weight.shape[:2]) == kept.shape[1::-1]:
+    if shape[:2] == kept.shape[::-1]:
         return f"{fault}: it is transposed; the spec names inputs and outputs the other way round"
     return f"{fault}: craft the masks for this network's shapes"
 
 
-def _refuse_contradictions(places: list[Place]) -> None:
-    first: dict[int, Place] = {}
-    for place in places:
-        other = first.setdefault(id(place.weight), place)
-        if not np.array_equal(other.kept, place.kept):
-            raise InvalidInput(
-                f"layers {other.layer!r} and {place.layer!r} share one weight but have different "
-                f"masks: leave one of them out of the spec",
-                layer=place.layer,
-            )
+def _refuse_division_by_zero(mask: Mask, kept: Bools, spot: _Spot) -> None:
+    """Refuse to prune all that weight norm divides by the length of."""
+    if spot.attribute not in {"original1", "weight_v"}:
+        return
+    empty = int((~kept.reshape(len(kept), -1).any(1)).sum())
+    if empty:
+        raise InvalidInput(
+            f"layer {mask.name!r} has weight norm, which divides by the length of each of its "
+            f"{len(kept)} slices, and the mask keeps nothing of {empty}: craft it with an "
+            f"algorithm that leaves no vertex without an edge, such as 'raiw'",
+            layer=mask.name,
+        )
+
+
+def _warn(model: nn.Module, spots: list[_Spot]) -> None:
+    """Say what may bring pruned weights back, though the masks are held."""
+    adapted = {id(module.base_layer) for module in model.modules() if is_adapted(module)}
+    under = [spot.name for spot in spots if id(spot.module) in adapted]
+    if under:
+        warnings.warn(
+            f"adapters add to {len(under)} layers with masks: {listed(under)}; merge_and_unload() "
+            f"fills their pruned weights: call raiw.applied(model).enforce() after it",
+            stacklevel=4,
+        )
+    doubts = {spot.name: spot.layer.doubt for spot in spots if spot.layer and spot.layer.doubt}
+    for name, doubt in doubts.items():
+        warnings.warn(f"layer {name!r}: {doubt}", stacklevel=4)

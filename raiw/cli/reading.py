@@ -36,7 +36,7 @@ def spec(
     ] = None,
     transposed: Annotated[
         list[str] | None,
-        typer.Option(metavar="GLOB", help="Layers that are transposed convolutions; repeatable."),
+        typer.Option(metavar="GLOB", help="Layers that store their inputs first; repeatable."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the spec there.")
@@ -59,6 +59,8 @@ def spec(
     made = Spec.of_layers(reading.layers, craft, source if known else Path(source).stem)
     if reading.assumed:
         out.note(f"assumed: {reading.assumed} (see --transposed)")
+    if reading.doubts:
+        out.note(f"taken for granted: {reading.doubts}")
     _tell(out, "left out", reading.skipped.items())
     _tell(out, "kept dense", ((rule.match, rule.note) for rule in made.craft.rules if rule.dense))
     out.spec(made, output)

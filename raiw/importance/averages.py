@@ -6,14 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from raiw.importance.scored_model import ScoredModel, size_of
+from raiw.importance.batches import sample, size_of
+from raiw.importance.scored_model import ScoredModel
 
 
 def mean_output_gradients(network: ScoredModel, *, absolute: bool) -> list[Tensor]:
     """Return ``1/M sum_i d(sum of outputs)/d theta``, or the mean of magnitudes, by weight."""
     sums = _Sums(network, absolute=absolute)
-    for inputs in network.inputs():
-        for part in sums.parts(inputs):
+    for batch in network.batches():
+        for part in sums.parts(batch):
             sums.add(network.outputs(part).sum(), size_of(part))
     return sums.means()
 
@@ -21,10 +22,10 @@ def mean_output_gradients(network: ScoredModel, *, absolute: bool) -> list[Tenso
 def mean_loss_gradients(network: ScoredModel, *, absolute: bool = False) -> list[Tensor]:
     """Return the mean gradient of the samples' losses, or of its magnitude, by weight."""
     sums = _Sums(network, absolute=absolute)
-    for inputs, labels in network.labelled():
-        for part in sums.parts((inputs, labels)):
+    for batch in network.batches():
+        for part in sums.parts(batch):
             count = size_of(part)
-            sums.add(network.loss(network.outputs(part[0]), part[1]) * count, count)
+            sums.add(network.mean_loss(part) * count, count)
     return sums.means()
 
 
@@ -44,7 +45,7 @@ class _Sums:
             yield batch
             return
         for place in range(size_of(batch)):
-            yield _sample(batch, place)
+            yield sample(batch, place)
 
     def add(self, value: Tensor, count: int) -> None:
         """Add the gradient of the sum of ``count`` samples."""
@@ -54,11 +55,3 @@ class _Sums:
 
     def means(self) -> list[Tensor]:
         return [total / self._count for total in self._totals]
-
-
-def _sample(batch: Any, place: int) -> Any:
-    if isinstance(batch, Tensor):
-        return batch[place : place + 1]
-    if isinstance(batch, tuple):
-        return tuple(_sample(value, place) for value in batch)
-    return {name: _sample(value, place) for name, value in batch.items()}

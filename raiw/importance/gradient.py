@@ -19,6 +19,5 @@ def measure(network: ScoredModel, *, samples: str, taps: str) -> dict[str, Float
     """
     means = mean_output_gradients(network, absolute=samples == "absolute")
     return {
-        layer.name: norm(edges_of(layer, mean), taps)
-        for layer, mean in zip(network.layers, means, strict=True)
+        layer.name: norm(edges_of(layer, mean), taps) for layer, mean in network.by_layer(means)
     }

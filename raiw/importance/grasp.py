@@ -11,7 +11,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from raiw.graphs import Floats
 from raiw.importance.averages import mean_loss_gradients
-from raiw.importance.scored_model import ScoredModel, edges_of, size_of
+from raiw.importance.batches import size_of
+from raiw.importance.scored_model import ScoredModel, edges_of
 from raiw.importance.taps import added
 
 
@@ -23,16 +24,16 @@ def measure(network: ScoredModel) -> dict[str, Floats]:
     ]
     products = [torch.zeros_like(mean, dtype=torch.float64) for mean in means]
     samples = 0
-    for inputs, labels in network.labelled():
-        count = size_of(inputs)
+    for batch in network.batches():
+        count = size_of(batch)
         with sdpa_kernel(SDPBackend.MATH):  # the fused attention kernels have no second derivative
-            loss = network.loss(network.outputs(inputs), labels) * count
+            loss = network.mean_loss(batch) * count
         gradients = network.gradients(loss, create_graph=True)
         flow = torch.stack([(g * m).sum() for g, m in zip(gradients, means, strict=True)]).sum()
         for product, part in zip(products, network.gradients(flow), strict=True):
             product.add_(part)
         samples += count
     return {
-        layer.name: added(edges_of(layer, layer.weight.detach() * product / samples))
-        for layer, product in zip(network.layers, products, strict=True)
+        layer.name: added(edges_of(layer, layer.weight) * edges_of(layer, product) / samples)
+        for layer, product in network.by_layer(products)
     }

@@ -10,6 +10,5 @@ def measure(network: ScoredModel, *, samples: str, taps: str) -> dict[str, Float
     """Return the norm over the taps of the loss's mean gradient."""
     means = mean_loss_gradients(network, absolute=samples == "absolute")
     return {
-        layer.name: norm(edges_of(layer, mean), taps)
-        for layer, mean in zip(network.layers, means, strict=True)
+        layer.name: norm(edges_of(layer, mean), taps) for layer, mean in network.by_layer(means)
     }

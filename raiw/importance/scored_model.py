@@ -2,20 +2,26 @@
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from raiw.errors import InvalidInput
 from raiw.graphs import Floats
+from raiw.importance.batches import (
+    Loss,
+    inputs_of,
+    labels_of,
+    logits_of,
+    loss_in,
+    moved,
+    run_model,
+    size_of,
+)
 from raiw.readers.modules import ModuleLayer, read_module
-
-Loss = Callable[[Any, Tensor], Tensor]
-
-_LABELLED = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,43 +30,59 @@ class ScoredModel:
 
     model: nn.Module
     layers: tuple[ModuleLayer, ...]
-    """Those whose weights are parameters."""
     data: Iterable[Any]
-    """Batches: inputs, or pairs of inputs and labels; may be walked more than once."""
-    loss: Loss
+    """Batches, see :mod:`raiw.importance.batches`; may be walked more than once."""
+    loss: Loss | None
+    """The caller's own; None for the model's, or cross entropy."""
     seed: int
     on_batch: Callable[[int], None]
     """Called with the number of samples seen, after every batch."""
 
-    @property
+    @cached_property
     def parameters(self) -> list[nn.Parameter]:
-        """The weights as torch has them."""
-        return [layer.weight for layer in self.layers]
+        """The parameters of the layers, each once."""
+        return list({id(layer.weight): layer.weight for layer in self.layers}.values())
 
-    def inputs(self) -> Iterator[Any]:
-        """Yield the inputs of each batch, on the model's device."""
-        for batch in self._batches():
-            yield batch[0] if isinstance(batch, list | tuple) else batch
+    def by_layer(self, values: Iterable[Tensor]) -> Iterator[tuple[ModuleLayer, Tensor]]:
+        """Yield each layer with the value of its parameter."""
+        known = {
+            id(parameter): value for parameter, value in zip(self.parameters, values, strict=True)
+        }
+        for layer in self.layers:
+            yield layer, known[id(layer.weight)]
 
-    def labelled(self) -> Iterator[tuple[Any, Tensor]]:
-        """Yield inputs and labels of each batch.
+    def batches(self) -> Iterator[Any]:
+        """Yield the batches, on the model's device.
 
         Raises
         ------
         InvalidInput
-            A batch has no labels.
+            There is none, or one holds no tensor.
         """
-        for batch in self._batches():
-            if not isinstance(batch, list | tuple) or len(batch) != _LABELLED:
-                raise InvalidInput(
-                    "this score needs labels: give batches of (inputs, labels), or use "
-                    "'gradient' or 'synflow'"
-                )
-            yield batch[0], batch[1]
+        device = self.parameters[0].device
+        seen = 0
+        for batch in self.data:
+            own = moved(batch, device)
+            seen += size_of(own)
+            yield own
+            self.on_batch(seen)
+        if not seen:
+            raise InvalidInput("there are no samples: give data with at least one batch")
 
-    def outputs(self, inputs: Any) -> Tensor:
-        """Run the model; see :func:`logits_of`."""
-        return logits_of(self.model, inputs)
+    def outputs(self, batch: Any) -> Tensor:
+        """Run the model on the inputs of a batch and return its logits."""
+        return logits_of(self.model, inputs_of(batch))
+
+    def mean_loss(self, batch: Any) -> Tensor:
+        """Return the mean loss of a batch.
+
+        Raises
+        ------
+        InvalidInput
+            It has no labels, or the loss cannot be computed.
+        """
+        labels = labels_of(batch)
+        return loss_in(run_model(self.model, inputs_of(batch)), labels, self.loss)
 
     def gradients(self, value: Tensor, **options: Any) -> tuple[Tensor, ...]:
         """Return the gradient of a scalar in every weight, zeros where it has no part."""
@@ -68,75 +90,28 @@ class ScoredModel:
             value, self.parameters, allow_unused=True, materialize_grads=True, **options
         )
 
-    def _batches(self) -> Iterator[Any]:
-        device = self.parameters[0].device
-        seen = 0
-        for batch in self.data:
-            moved = _to(batch, device)
-            seen += size_of(moved)
-            yield moved
-            self.on_batch(seen)
-        if not seen:
-            raise InvalidInput("there are no samples: give data with at least one batch")
 
-
-def logits_of(model: nn.Module, inputs: Any) -> Tensor:
-    """Run a model; of several outputs take the logits, else the first tensor.
-
-    Raises
-    ------
-    InvalidInput
-        There is no tensor among the outputs, or the model refuses the inputs.
-    """
-    try:
-        result = model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
-    except (RuntimeError, TypeError, ValueError, IndexError) as error:
-        raise InvalidInput(f"the model cannot run on these inputs: {error}") from error
-    if isinstance(result, Tensor):
-        return result
-    logits = getattr(result, "logits", None)
-    if logits is None and isinstance(result, Mapping):
-        logits = result.get("logits", next(iter(result.values()), None))
-    if logits is None and isinstance(result, list | tuple) and result:
-        logits = result[0]
-    if not isinstance(logits, Tensor):
-        raise InvalidInput(
-            f"the model returns a {type(result).__name__} without a tensor: wrap it so that it "
-            f"returns its logits"
-        )
-    return logits
-
-
-def size_of(batch: Any) -> int:
-    """Return the number of samples of a batch."""
-    if isinstance(batch, Tensor):
-        return len(batch)
-    first = next(iter(batch.values())) if isinstance(batch, Mapping) else batch[0]
-    return size_of(first)
-
-
-def cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean cross entropy of logits."""
-    return functional.cross_entropy(outputs, labels)
-
-
-def layers_to_score(model: nn.Module) -> tuple[ModuleLayer, ...]:
-    """Return the layers whose weights are parameters, each once, in the model's order.
+def layers_to_score(
+    model: nn.Module, bare: Mapping[str, str] | None = None
+) -> tuple[ModuleLayer, ...]:
+    """Return the layers that a mask can have, each once, in the model's order.
 
     Raises
     ------
     InvalidInput
         There is none, or one whose weight has no shape yet.
     """
-    layers = tuple(layer for layer in read_module(model) if not layer.computed)
+    layers = tuple(read_module(model, bare=bare))
     if not layers:
         raise InvalidInput("the model has no linear layer and no convolution to score")
     return layers
 
 
 def edges_of(layer: ModuleLayer, values: Tensor) -> Floats:
-    """Return values of a layer's weight as float64 ``(out, in/groups, taps)``."""
-    return layer.edges(values.detach().double().cpu().numpy())
+    """Return a layer's part of its parameter's values as float64 ``(out, in/groups, taps)``."""
+    own: Tensor = layer.own(values.detach())
+    edges: Floats = replace(layer, where=()).edges(own.double().cpu().numpy())
+    return edges
 
 
 @contextlib.contextmanager
@@ -165,16 +140,3 @@ def undisturbed(model: nn.Module, layers: tuple[ModuleLayer, ...]) -> Iterator[N
                 buffer.copy_(before)
     if any(parameter._version != version for parameter, version in values):  # noqa: SLF001 -- as above
         raise InvalidInput("the model changes its own weights when it runs: it cannot be scored")
-
-
-def _to(batch: Any, device: torch.device) -> Any:
-    if isinstance(batch, Tensor):
-        return batch.to(device)
-    if isinstance(batch, Mapping):
-        return {name: _to(value, device) for name, value in batch.items()}
-    if isinstance(batch, list | tuple):
-        return tuple(_to(value, device) for value in batch)
-    raise InvalidInput(
-        f"a batch is a {type(batch).__name__}: give tensors, or (inputs, labels), or a mapping of "
-        f"the model's arguments"
-    )

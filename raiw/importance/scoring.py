@@ -13,14 +13,9 @@ from torch import Tensor, nn
 
 from raiw.errors import InvalidImportance, InvalidInput
 from raiw.files import write_atomically
+from raiw.importance.batches import Loss, batches_of
 from raiw.importance.methods import find_score
-from raiw.importance.scored_model import (
-    Loss,
-    ScoredModel,
-    cross_entropy,
-    layers_to_score,
-    undisturbed,
-)
+from raiw.importance.scored_model import ScoredModel, layers_to_score, undisturbed
 from raiw.names import listed
 from raiw.tensors import to_metadata
 
@@ -71,11 +66,12 @@ class _Counter:
 
 def score(
     model: nn.Module,
-    data: Iterable[Any] | Tensor | None = None,
+    data: Iterable[Any] | Mapping[str, Any] | Tensor | None = None,
     method: str = "gradient",
     *,
-    loss: Loss = cross_entropy,
+    loss: Loss | None = None,
     seed: int = 0,
+    bare: Mapping[str, str] | None = None,
     on_batch: Callable[[int], None] | None = None,
     **options: Any,
 ) -> NetworkScores:
@@ -93,14 +89,18 @@ def score(
     model
         Any torch module.
     data
-        Batches: tensors, ``(inputs, labels)``, or mappings of the model's arguments. A single
-        tensor is one batch of inputs. Left out for methods that need none.
+        Batches: tensors, ``(inputs, labels, …)``, or mappings of the model's arguments, labels
+        among them. A single tensor or mapping is one batch; a generator is kept as a list. Left
+        out for methods that need none.
     method
         A name of :data:`raiw.importance.methods.SCORES`.
     loss
-        ``loss(outputs, labels)``, a mean over samples; cross entropy unless given.
+        ``loss(outputs, labels)``, a mean over samples. Left out, it is the loss that the model
+        returns, else cross entropy over the second axis, or over the last one of token by token.
     seed
         Decides what the score ``random`` draws.
+    bare
+        Parameters of no known layer that are layers too, as :meth:`raiw.Spec.from_model` has them.
     on_batch
         Called with the number of samples seen, after every batch.
     options
@@ -129,10 +129,9 @@ def score(
         raise InvalidInput(f"score {method!r} needs data: give batches of inputs")
     if isinstance(data, Tensor) and chosen.needs_labels:
         raise InvalidInput(f"score {method!r} needs labels: give batches of (inputs, labels)")
-    layers = layers_to_score(model)
+    layers = layers_to_score(model, bare)
     counter = _Counter(on_batch=on_batch)
-    batches = [data] if isinstance(data, Tensor) else (data if data is not None else [])
-    network = ScoredModel(model, layers, batches, loss, seed, counter)
+    network = ScoredModel(model, layers, batches_of(data), loss, seed, counter)
     with undisturbed(model, layers):
         arrays = chosen.load()(network, **complete)
     provenance = {

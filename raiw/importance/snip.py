@@ -15,8 +15,8 @@ def measure(network: ScoredModel) -> dict[str, Floats]:
     """Return the sensitivities, which sum to 1 over the network."""
     means = mean_loss_gradients(network)
     scores = {
-        layer.name: norm(edges_of(layer, layer.weight.detach() * mean), "l1")
-        for layer, mean in zip(network.layers, means, strict=True)
+        layer.name: norm(edges_of(layer, layer.weight) * edges_of(layer, mean), "l1")
+        for layer, mean in network.by_layer(means)
     }
     total = math.fsum(float(layer.sum()) for layer in scores.values())
     return {name: layer / total for name, layer in scores.items()} if total > 0 else scores

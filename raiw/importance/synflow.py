@@ -2,19 +2,25 @@
 
 ``R`` is the sum of the outputs; scores are divided by it, because a network of thirty layers has a
 flow beyond single precision. The paper prunes in a hundred small steps, computing the score anew
-after each; this is the score of one step. Data gives the shape of the input and nothing else.
+after each; this is the score of one step. Data gives the shapes of the inputs and nothing else, but
+for whole numbers: tokens and labels stay those of the first sample.
 
 Source: Tanaka et al., Pruning neural networks without any data by iteratively conserving synaptic
 flow, NeurIPS 2020.
 """
 
 import copy
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from raiw.errors import InvalidInput
 from raiw.graphs import Floats
-from raiw.importance.scored_model import ScoredModel, edges_of, layers_to_score, logits_of
+from raiw.importance.batches import inputs_of, logits_of, sample
+from raiw.importance.scored_model import ScoredModel, edges_of
 from raiw.importance.taps import added
 
 
@@ -24,23 +30,37 @@ def measure(network: ScoredModel) -> dict[str, Floats]:
     Raises
     ------
     InvalidInput
-        The model takes several inputs.
+        The model cannot be copied, or cannot run in double precision.
     """
-    inputs = next(network.inputs())
-    if not isinstance(inputs, torch.Tensor):
-        raise InvalidInput("'synflow' needs a model of one input tensor: use 'magnitude'")
-    positive = copy.deepcopy(network.model).double()
+    ones = _ones(sample(inputs_of(next(network.batches())), 0))
+    positive = _positive(network)
+    flow = logits_of(positive.model, ones).sum()
+    gradients = positive.gradients(flow)
+    whole = flow.item() or 1.0  # without any flow every score is 0
+    return {
+        layer.name: added(edges_of(layer, layer.weight) * edges_of(layer, gradient) / whole)
+        for layer, gradient in positive.by_layer(gradients)
+    }
+
+
+def _ones(inputs: Any) -> Any:
+    """Return inputs with ones for reals, in double precision."""
+    if isinstance(inputs, Mapping):
+        return {name: _ones(value) for name, value in inputs.items()}
+    if isinstance(inputs, Tensor) and inputs.is_floating_point():
+        return torch.ones_like(inputs, dtype=torch.float64)
+    return inputs
+
+
+def _positive(network: ScoredModel) -> ScoredModel:
+    """Return the network of magnitudes, in double precision."""
+    try:
+        positive = copy.deepcopy(network.model).double()
+    except RuntimeError as error:
+        raise InvalidInput(f"'synflow' needs a copy of the model: {error}") from error
     with torch.no_grad():
         for parameter in positive.parameters():
             parameter.abs_()
-    layers = layers_to_score(positive)
-    ones = torch.ones_like(inputs[:1], dtype=torch.float64)
-    flow = logits_of(positive, ones).sum()
-    gradients = torch.autograd.grad(
-        flow, [layer.weight for layer in layers], allow_unused=True, materialize_grads=True
-    )
-    whole = flow.item() or 1.0  # without any flow every score is 0
-    return {
-        layer.name: added(edges_of(layer, layer.weight.detach() * gradient / whole))
-        for layer, gradient in zip(layers, gradients, strict=True)
-    }
+    copies = dict(zip(network.model.modules(), positive.modules(), strict=True))
+    layers = tuple(replace(layer, module=copies[layer.module]) for layer in network.layers)
+    return replace(network, model=positive, layers=layers)

@@ -16,6 +16,6 @@ def measure(network: ScoredModel) -> dict[str, Floats]:
     """Return how the loss changes to first order when an edge is removed."""
     means = mean_loss_gradients(network)
     return {
-        layer.name: np.abs(added(edges_of(layer, layer.weight.detach() * mean)))
-        for layer, mean in zip(network.layers, means, strict=True)
+        layer.name: np.abs(added(edges_of(layer, layer.weight) * edges_of(layer, mean)))
+        for layer, mean in network.by_layer(means)
     }

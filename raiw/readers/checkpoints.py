@@ -1,56 +1,76 @@
 """Layers read from the names and shapes of a network's weights, as a checkpoint has them.
 
-Of a convolution these do not tell everything. Its groups: a grouped convolution is read as one
-graph of its ``(out, in/groups)``. Its direction: only a bias whose length fits one side tells
-whether inputs or outputs come first; without, it is read as not transposed unless it is named.
+These do not tell everything. Groups: a grouped convolution is read as one graph of its
+``(out, in/groups)``. Direction: only a bias whose length fits one side tells whether inputs or
+outputs come first; a square matrix goes the way of the others, a convolution without a bias is read
+as not transposed unless it is named. Embeddings: they look like linear layers without a bias, and
+are told by their names, or where all others store their inputs first. What was taken for granted
+stands in :class:`Reading`.
 """
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from raiw.errors import InvalidSpec, NotFound
 from raiw.files import map_file
-from raiw.readers.layers import PROJECTIONS, LayerDocument, Reading, convolution, linear
+from raiw.names import listed
+from raiw.readers.adapters import without_adapters
+from raiw.readers.layers import (
+    GATES,
+    PROJECTIONS,
+    QKV,
+    LayerDocument,
+    Reading,
+    convolution,
+    linear,
+)
+from raiw.readers.parts import equal, part_documents
 from raiw.tensors import read_header
 
 TensorShape = tuple[int, ...]
 
 _MATRIX = 2
 _MOST_AXES = 5
-_ASSUMED = "convolutions have one group and, where no bias tells, are not transposed"
+_CONVOLUTIONS = "convolutions have one group and, where no bias tells, are not transposed"
+_WEIGHT = re.compile(r"(.+)\.(?:weight|weight_v|parametrizations\.weight\.original1)")
+_EMBEDDING = re.compile(r"embed|^(wte|wpe|tokens?|shared|relative_attention_bias)$")
+_RECURRENT = re.compile(r"weight_[ih]h(_l\d+(_reverse)?)?|weight_hr_l\d+(_reverse)?")
 
 
 def read_shapes(shapes: Mapping[str, TensorShape], transposed: Iterable[str] = ()) -> Reading:
     """Return the layers among named tensors, in their order.
 
-    Tensors called ``<layer>.weight`` of two to five axes and the projections of attention count;
-    matrices that are called like an embedding and have no bias do not. ``transposed`` are globs
-    over the names of transposed convolutions.
+    Tensors called ``<layer>.weight`` of two to five axes, the projections of attention and the
+    weights of recurrent layers count; with weight norm it is the direction that counts.
+    ``transposed`` are globs over the names of layers that store their inputs first.
 
     Raises
     ------
     InvalidSpec
-        No tensor is the weight of a layer, or a glob matches no convolution.
+        No tensor is the weight of a layer, or a glob matches no layer.
     """
-    named = set(_named(shapes, transposed))
+    checkpoint = _Checkpoint(shapes, set(_named(shapes, transposed)))
     layers: list[LayerDocument] = []
     skipped: dict[str, str] = {}
     for name, shape in shapes.items():
         if len(shape) < _MATRIX:
             continue
-        path = name.removesuffix(".weight")
-        found = _layer(name, shape, shapes.get(f"{path}.bias"), named=path in named)
+        found = checkpoint.layers(name, shape)
         if isinstance(found, str):
             skipped[name] = found
         else:
-            layers.append(found)
+            layers.extend(found)
     if not layers:
         raise InvalidSpec("no tensor is called '<layer>.weight' and has two to five axes")
     convolved = any("kernel_size" in layer for layer in layers)
-    return Reading(layers, skipped, _ASSUMED if convolved else "")
+    return Reading(
+        layers, skipped, _CONVOLUTIONS if convolved else "", "; ".join(checkpoint.doubts())
+    )
 
 
 def shapes_of_state(state: Mapping[str, Any]) -> dict[str, TensorShape]:
@@ -84,48 +104,148 @@ def shapes_of_file(path: str | Path) -> dict[str, TensorShape]:
     return {name: tensor.shape for name, tensor in header.tensors.items()}
 
 
+@dataclass
+class _Checkpoint:
+    """Named shapes, and what is taken for granted while they are read."""
+
+    shapes: Mapping[str, TensorShape]
+    named: set[str]
+    """Paths of the layers that are said to store their inputs first."""
+    doubtful: list[str] = field(default_factory=list)
+    """Matrices that may be embeddings."""
+    square: list[str] = field(default_factory=list)
+    """Square matrices of which nothing tells what comes first."""
+
+    def __post_init__(self) -> None:
+        sides = [
+            (path, shape, self._bias(path))
+            for path, shape in ((_path(name), shape) for name, shape in self.shapes.items())
+            if path and len(shape) == _MATRIX and shape[0] != shape[1]
+        ]
+        self._inputs_first = {path for path, shape, bias in sides if bias == shape[1:]}
+        self._outputs_first = {path for path, shape, bias in sides if bias == shape[:1]}
+        self._adapted = {
+            name.partition(".base_layer.")[0] for name in self.shapes if ".base_layer." in name
+        }
+
+    def layers(self, name: str, shape: TensorShape) -> Iterable[LayerDocument] | str:
+        """Return the layers of a tensor, or the reason why it is of none."""
+        path, leaf = _path(name), name.rpartition(".")[2]
+        if len(shape) > _MOST_AXES or 0 in shape:
+            return f"of the shape {shape}"
+        if len(shape) == _MATRIX and leaf in PROJECTIONS:
+            parts = equal(QKV, shape[0]) if leaf == PROJECTIONS[0] else {}
+            return part_documents(linear(name, shape), parts)
+        if len(shape) == _MATRIX and _RECURRENT.fullmatch(leaf):
+            return self._recurrent(name, shape)
+        if not path or self._is_adapter(path):
+            return "an adapter" if path else "not called <layer>.weight"
+        if len(shape) == _MATRIX:
+            return self._matrix(path, shape)
+        return _convolution(path, shape, self._bias(path), named=path in self.named)
+
+    def _is_adapter(self, path: str) -> bool:
+        return any(
+            path.startswith(f"{above}.") and not path.startswith(f"{above}.base_layer")
+            for above in self._adapted
+        )
+
+    def doubts(self) -> Iterator[str]:
+        """Yield what was decided of matrices without a word of the names or shapes."""
+        if self.square:
+            yield f"outputs come first in {listed(self.square)}"
+        if self.doubtful:
+            yield f"{listed(self.doubtful)} without a bias are linear layers, not embeddings"
+
+    def _bias(self, path: str) -> TensorShape | None:
+        return self.shapes.get(f"{path}.bias")
+
+    def _matrix(self, path: str, shape: TensorShape) -> Iterable[LayerDocument] | str:
+        bias, leaf = self._bias(path), path.rpartition(".")[2]
+        if bias is None and path not in self.named:
+            if _EMBEDDING.search(leaf):
+                return "an embedding, by its name"
+            if self._inputs_first and not self._outputs_first:
+                return "an embedding, as the others store inputs first and have a bias"
+            if not self._is_read(shape[0]):
+                self.doubtful.append(path)
+        elif bias is not None and bias not in (shape[:1], shape[1:]):
+            return f"a bias of {bias} fits neither side of {shape}"
+        inputs_first = self._reads_inputs_first(path, shape)
+        sides = shape[::-1] if inputs_first else shape
+        document = linear(without_adapters(path), sides, transposed=inputs_first)
+        fused = inputs_first and leaf == "c_attn" and sides[0] == len(QKV) * sides[1]
+        return part_documents(document, equal(QKV, sides[0]) if fused else {})
+
+    def _reads_inputs_first(self, path: str, shape: TensorShape) -> bool:
+        if path in self.named or path in self._inputs_first:
+            return True
+        if shape[0] != shape[1] or self._bias(path) is None:
+            return False
+        leaf = path.rpartition(".")[2]
+        alike = {
+            first
+            for first, paths in ((True, self._inputs_first), (False, self._outputs_first))
+            if any(other.rpartition(".")[2] == leaf for other in paths)
+        }
+        known = alike or {
+            first
+            for first, paths in ((True, self._inputs_first), (False, self._outputs_first))
+            if paths
+        }
+        if len(known) > 1:
+            self.square.append(path)
+        return known == {True}
+
+    def _is_read(self, width: int) -> bool:
+        """Whether some tensor has a side of so many inputs, or a value for each."""
+        return any(
+            shape == (width,) or (len(shape) >= _MATRIX and shape[1] == width)
+            for shape in self.shapes.values()
+        )
+
+    def _recurrent(self, name: str, shape: TensorShape) -> Iterable[LayerDocument] | str:
+        path, _, leaf = name.rpartition(".")
+        end = leaf.removeprefix("weight_")[2:]
+        below = f"{path}." if path else ""
+        smaller = self.shapes.get(f"{below}weight_hr{end}")
+        state = self.shapes.get(f"{below}weight_hh{end}")
+        if leaf.startswith("weight_hr"):
+            return [linear(name, shape)]
+        if not state or shape[0] != state[0]:
+            return "without the other weight of a recurrent layer"
+        gates = shape[0] / (smaller or state)[1]
+        names = next((own for own in GATES.values() if max(1, len(own)) == gates), None)
+        if names is None:
+            return f"of {gates:g} gates"
+        return part_documents(linear(name, shape), equal(names, shape[0]))
+
+
+def _path(name: str) -> str:
+    """Return the path of the layer that a tensor is the weight of; empty if it is none."""
+    found = _WEIGHT.fullmatch(name)
+    return found[1] if found else ""
+
+
 def _named(shapes: Mapping[str, TensorShape], globs: Iterable[str]) -> Iterator[str]:
-    """Yield the convolutions that globs name."""
+    """Yield the layers that globs name."""
     for glob in globs:
-        paths = (name.removesuffix(".weight") for name, shape in shapes.items() if shape[_MATRIX:])
-        matching = [path for path in paths if fnmatchcase(path, glob)]
+        paths = (_path(name) for name, shape in shapes.items() if len(shape) >= _MATRIX)
+        matching = [path for path in paths if path and fnmatchcase(path, glob)]
         if not matching:
-            raise InvalidSpec(f"no convolution is called {glob!r}, which is said to be transposed")
+            raise InvalidSpec(f"no layer is called {glob!r}, which is said to be transposed")
         yield from matching
-
-
-def _layer(
-    name: str, shape: TensorShape, bias: TensorShape | None, *, named: bool
-) -> LayerDocument | str:
-    """Return the layer of a tensor, or the reason why it is none."""
-    path, _, leaf = name.rpartition(".")
-    if leaf in PROJECTIONS and len(shape) == _MATRIX:
-        return linear(name, shape)
-    if leaf != "weight" or not path:
-        return "not called <layer>.weight"
-    if len(shape) > _MOST_AXES or 0 in shape:
-        return f"of the shape {shape}"
-    if len(shape) == _MATRIX:
-        return _matrix(path, shape, bias)
-    return _convolution(path, shape, bias, named=named)
-
-
-def _matrix(path: str, shape: TensorShape, bias: TensorShape | None) -> LayerDocument | str:
-    if bias is None and "embed" in path.rpartition(".")[2]:
-        return "an embedding, by its name"
-    if bias not in {None, shape[:1]}:
-        return f"a bias of {bias} does not fit {shape[0]} outputs"
-    return linear(path, shape)
 
 
 def _convolution(
     path: str, shape: TensorShape, bias: TensorShape | None, *, named: bool
-) -> LayerDocument | str:
+) -> list[LayerDocument] | str:
+    name = without_adapters(path)
     first, second, *kernel = shape
     if not named and bias in {None, shape[:1]}:
-        return convolution(path, (first, second), kernel)
+        return [convolution(name, (first, second), kernel)]
     outputs = second if bias is None else math.prod(bias)
     groups = max(1, outputs // second)
     if outputs != second * groups or first % groups:
         return f"a bias of {bias} fits neither {first} outputs nor {second} a group"
-    return convolution(path, (outputs, first), kernel, groups, transposed=True)
+    return [convolution(name, (outputs, first), kernel, groups, transposed=True)]

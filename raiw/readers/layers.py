@@ -1,5 +1,6 @@
 """What was read of a network: its layers, and the weights that are not layers, with the reason."""
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,8 +8,17 @@ from typing import Any
 LayerDocument = dict[str, Any]
 """A layer as its document has it."""
 
+QKV = ("q", "k", "v")
+"""Queries, keys and values: what a fused projection of attention makes."""
+
+GATE_UP = ("gate", "up")
+"""The halves of a gated layer."""
+
+GATES = {"LSTM": ("i", "f", "g", "o"), "GRU": ("r", "z", "n"), "RNN": ()}
+"""What the weights of a recurrent layer make, one after the other, as torch calls it."""
+
 PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
-"""Weights of torch's attention that belong to no layer of their own."""
+"""Weights of torch's attention that belong to no layer of their own; the first is fused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +29,23 @@ class Reading:
     skipped: dict[str, str] = field(default_factory=dict)
     """Why a weight was left out, by its name."""
     assumed: str = ""
-    """What the source does not tell and is taken for granted."""
+    """What no such source tells and is taken for granted."""
+    doubts: str = ""
+    """What this one does not tell and is taken for granted."""
+
+    def warn(self) -> None:
+        """Warn the caller's caller of doubts."""
+        if self.doubts:
+            warnings.warn(f"taken for granted: {self.doubts}", stacklevel=3)
 
 
-def linear(name: str, shape: tuple[int, ...]) -> LayerDocument:
-    """Return the document of a linear layer with weight ``(out, in)``."""
-    return {"name": name, "kind": "linear", "in_features": shape[1], "out_features": shape[0]}
+def linear(name: str, sides: tuple[int, ...], *, transposed: bool = False) -> LayerDocument:
+    """Return the document of a linear layer of ``(out, in)`` features.
+
+    Its weight is ``(in, out)`` when transposed.
+    """
+    kind = "linear_transpose" if transposed else "linear"
+    return {"name": name, "kind": kind, "in_features": sides[1], "out_features": sides[0]}
 
 
 def convolution(
@@ -51,7 +72,7 @@ def dense_rules(layers: Iterable[LayerDocument]) -> list[dict[str, Any]]:
     """Return rules that keep dense what cannot be sparse: one input or one output a group."""
     rules = []
     for layer in layers:
-        if layer["kind"] == "linear":
+        if "in_features" in layer:
             out, n_in = layer["out_features"], layer["in_features"]
         else:
             groups = layer.get("groups", 1)

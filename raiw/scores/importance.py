@@ -85,7 +85,8 @@ class Importance:
         A tensor of the graph's shape is used as it is. One of the weight's own shape is reduced
         over the kernel, in float64, tap after tap: the score of an edge is the sum of the
         magnitudes of its taps, and -inf where one of them is. With method ``magnitude`` the
-        tensor holds weights, and the sum of their magnitudes is taken in every case.
+        tensor holds weights, and the sum of their magnitudes is taken in every case. Of a linear
+        layer that stores its inputs first a square tensor is a weight with that method only.
 
         Raises
         ------
@@ -102,7 +103,9 @@ class Importance:
         self._prints[planned.name] = _check_values(
             values, planned.name, tensor.name, weights=self._magnitude
         )
-        if tensor.shape != planned.shape:
+        if self._inputs_first(tensor, planned.layer):
+            values = values.T
+        if values.shape != planned.shape:
             values = _sum_taps(values, planned.layer)
             if np.isposinf(values.max()):
                 raise InvalidImportance(
@@ -113,6 +116,13 @@ class Importance:
         elif self._magnitude:
             values = np.abs(values)
         return np.require(values, requirements=("C", "A"))
+
+    def _inputs_first(self, tensor: Tensor, layer: Linear | Conv) -> bool:
+        """Whether a tensor of a linear layer has inputs before outputs, as the layer's weight."""
+        if not layer.transposed or tensor.shape != layer.weight_shape:
+            return False
+        square = layer.weight_shape == layer.graph_shape
+        return isinstance(layer, Linear) and (self._magnitude or not square)
 
     def _require_no_forbidden(self, planned: PlannedLayer) -> None:
         """Require that no edge of a layer that keeps every edge is scored -inf."""

@@ -26,7 +26,7 @@ UNKNOWN_FIELD = "unknown_field"
 _LONGEST_DETAIL = 1000
 
 _UNION_TAGS = frozenset(
-    {"linear", "kernel_size:number", "kernel_size:list"}
+    {"linear", "linear_transpose", "kernel_size:number", "kernel_size:list"}
     | {f"conv{way}{axes}d" for way in ("", "_transpose") for axes in (1, 2, 3)}
 )
 

@@ -1,6 +1,6 @@
 """Layers: the shapes a neural graph is built for.
 
-A layer's weight is ``(out, in/groups, *kernel)`` as in PyTorch, for transposed convolutions
+A layer's weight is ``(out, in/groups, *kernel)`` as in PyTorch, for transposed layers
 ``(in, out/groups, *kernel)``. Its graph is always ``(out, in/groups)``: one edge is one weight of a
 linear layer or one filter (all kernel taps) of a convolution. A grouped convolution is ``groups``
 separate bipartite graphs stacked by output: group ``g`` owns rows ``g·out/groups`` onwards.
@@ -32,11 +32,12 @@ _KERNEL_DIMENSIONS = {"conv1d": 1, "conv2d": 2, "conv3d": 3} | _TRANSPOSED
 
 
 class Linear(Document):
-    """A linear layer: weight ``(out_features, in_features)``."""
+    """A linear layer: weight ``(out_features, in_features)``; sides exchanged when transposed."""
 
     name: LayerName
     """Name of the layer, as in the network's state dict without the trailing ``.weight``."""
-    kind: Literal["linear"]
+    kind: Literal["linear", "linear_transpose"]
+    """``linear_transpose`` stores its weight ``(in_features, out_features)``, as GPT-2's Conv1D."""
     in_features: Side
     out_features: Side
     positions: Positions = 1
@@ -49,8 +50,8 @@ class Linear(Document):
 
     @property
     def transposed(self) -> bool:
-        """Whether inputs come first in the weight: never."""
-        return False
+        """Whether inputs come first in the weight."""
+        return self.kind == "linear_transpose"
 
     @property
     def taps(self) -> int:
@@ -65,7 +66,7 @@ class Linear(Document):
     @property
     def weight_shape(self) -> tuple[int, ...]:
         """Shape of the weight tensor."""
-        return self.graph_shape
+        return self.graph_shape[::-1] if self.transposed else self.graph_shape
 
 
 class Conv(Document):

@@ -16,7 +16,7 @@ from raiw.names import check_name
 from raiw.readers.checkpoints import read_shapes, shapes_of_file, shapes_of_state
 from raiw.readers.documents import read_document
 from raiw.readers.layers import dense_rules
-from raiw.readers.modules import read_module
+from raiw.readers.modules import read_weights, tied_rules
 from raiw.specs.crafting import Craft, ImportanceReading
 from raiw.specs.document import Document
 from raiw.specs.layers import Layer
@@ -119,14 +119,34 @@ class Spec(Document):
 
     @classmethod
     def from_model(
-        cls, model: Any, *, input_size: tuple[int, ...] | None = None, **craft: Any
+        cls,
+        model: Any,
+        *,
+        input_size: tuple[int, ...] | None = None,
+        bare: Mapping[str, str] | None = None,
+        **craft: Any,
     ) -> Self:
         """Read the layers of a torch module; ``craft`` holds the fields of that section.
 
-        Linear layers, convolutions and attention projections count, each weight once. Layers with
-        one input or one output a group are kept dense, and their rules say why; rules given in
-        ``craft`` come after and win. ``input_size``, the shape of one input without the batch,
-        counts the positions of each layer, by one run of the model on a copy without values.
+        Linear layers (GPT-2's Conv1D among them), convolutions, recurrent layers, projections of
+        attention and experts of mixtures count, each weight once. Queries, keys and values in one
+        weight, gates, and experts are layers of their own, called like the weight with ``.q``,
+        ``.i`` or ``.3`` behind. Layers with one input or one output a group, and those that share
+        their weight with an embedding, are kept dense, and their rules say why; rules given in
+        ``craft`` come after and win. A layer whose weight is computed is left out, and a warning
+        names it; with weight norm it is the direction ``v`` that has the mask.
+
+        Parameters
+        ----------
+        input_size
+            Shape of one input without the batch: the positions of each layer are counted, by one
+            run of the model on a copy without values.
+        bare
+            Parameters of no known layer that are layers too: ``linear`` for ``(out, in)``,
+            ``linear_transpose`` for ``(in, out)``, by globs over their names; of three axes the
+            first one counts layers.
+        craft
+            The fields of the section ``craft``; without a target every edge is kept.
 
         Examples
         --------
@@ -139,12 +159,16 @@ class Spec(Document):
         ------
         InvalidSpec
             The model has no such layer or one without a shape yet, does not run on an input of
-            that size, or the target does not fit.
+            that size, a glob of ``bare`` names no parameter, or the target does not fit.
         """
-        layers = [layer.to_document() for layer in read_module(model, input_size)]
-        if not layers:
+        reading = read_weights(model, input_size, bare)
+        reading.warn()
+        if not reading.layers:
             raise InvalidSpec("the model has no linear layer and no convolution")
-        return cls.of_layers(layers, craft)
+        craft = craft or {"density": 1.0}
+        rules = [*tied_rules(reading.layers), *craft.get("rules", ())]
+        layers = [layer.to_document() for layer in reading.layers]
+        return cls.of_layers(layers, craft | {"rules": rules})
 
     @classmethod
     def from_state_dict(
@@ -153,17 +177,21 @@ class Spec(Document):
         """Read the layers of a state dict, by the names and shapes of its tensors.
 
         A state dict does not tell groups: a grouped convolution is read as one graph of its
-        ``(out, in/groups)``. Nor does it tell transposed convolutions, other than by a bias that
-        fits one side only: name them by globs in ``transposed``. An embedding is told by ``embed``
-        in its name.
+        ``(out, in/groups)``. Nor does it tell which side of a weight comes first, other than by a
+        bias that fits one side only: name layers that store their inputs first by globs in
+        ``transposed``. Square matrices go the way of the others. An embedding is told by its name
+        (``embed…``, ``wte``, ``wpe``, …), or as the one matrix without a bias where the others
+        store inputs first. A warning names what neither names nor shapes tell.
 
         Raises
         ------
         InvalidSpec
-            No tensor is the weight of a layer, a glob of ``transposed`` matches no convolution, or
-            the target does not fit.
+            No tensor is the weight of a layer, a glob of ``transposed`` matches no layer, or the
+            target does not fit.
         """
-        return cls.of_layers(read_shapes(shapes_of_state(state), transposed).layers, craft)
+        reading = read_shapes(shapes_of_state(state), transposed)
+        reading.warn()
+        return cls.of_layers(reading.layers, craft)
 
     @classmethod
     def from_safetensors(
@@ -176,14 +204,16 @@ class Spec(Document):
         Raises
         ------
         InvalidSpec
-            No tensor is the weight of a layer, a glob of ``transposed`` matches no convolution, or
-            the target does not fit.
+            No tensor is the weight of a layer, a glob of ``transposed`` matches no layer, or the
+            target does not fit.
         InvalidTensors
             It is not a safetensors file, or is malformed.
         NotFound
             There is no such file.
         """
-        return cls.of_layers(read_shapes(shapes_of_file(path), transposed).layers, craft)
+        reading = read_shapes(shapes_of_file(path), transposed)
+        reading.warn()
+        return cls.of_layers(reading.layers, craft)
 
     @classmethod
     def from_onnx(cls, path: str | Path, **craft: Any) -> Self:

@@ -1,5 +1,6 @@
 """A network, its state dict and its file on disk tell the same layers."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,6 +62,7 @@ def known(spec):
     ]
 
 
+@pytest.mark.filterwarnings("ignore:taken for granted.*not embeddings")
 @given(networks())
 def test_a_state_dict_tells_what_the_model_tells(net):
     wanted = raiw.Spec.from_model(net)

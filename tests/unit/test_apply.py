@@ -155,7 +155,7 @@ def test_masking_twice_is_refused_and_the_remedy_works(model):
     ("spoil", "maker"),
     [
         (lambda fc: prune.l1_unstructured(fc, "weight", 0.5), "torch.nn.utils.prune"),
-        (parametrizations.weight_norm, "a parametrization"),
+        (parametrizations.spectral_norm, "the parametrization SpectralNorm"),
     ],
 )
 def test_a_weight_that_is_computed_is_refused(model, spoil, maker):

@@ -33,7 +33,9 @@ def test_every_layer_once_with_its_groups() -> None:
         ("conv", (16, 4, 3, 1)),
         ("depthwise", (16, 1, 3, 3)),
         ("up", (16, 8, 2, 2)),
-        ("attention.in_proj_weight", (24, 8)),
+        ("attention.in_proj_weight.q", (8, 8)),
+        ("attention.in_proj_weight.k", (8, 8)),
+        ("attention.in_proj_weight.v", (8, 8)),
         ("attention.out_proj", (8, 8)),
         ("fc", (8, 8)),
         ("value", (1, 8)),
@@ -143,7 +145,9 @@ def test_positions_are_counted_on_one_input() -> None:
     assert {layer.name: layer.positions for layer in spec.layers} == {
         "conv": convolved,
         "up": convolved,
-        "encoder.self_attn.in_proj_weight": raised,
+        "encoder.self_attn.in_proj_weight.q": raised,
+        "encoder.self_attn.in_proj_weight.k": raised,
+        "encoder.self_attn.in_proj_weight.v": raised,
         "encoder.self_attn.out_proj": raised,
         "encoder.linear1": raised,
         "encoder.linear2": raised,
@@ -176,7 +180,7 @@ def test_the_catalogue_and_its_modules_agree_on_positions(name: str) -> None:
     [
         ({"c.weight": (2, 3, 4), "c.bias": (5,)}, "has two to five axes"),
         ({"c.weight": (3, 0, 4), "c.bias": (5,)}, "has two to five axes"),
-        ({"first.weight": (6, 4), "first.bias": (4,)}, "has two to five axes"),
+        ({"first.weight": (6, 4), "first.bias": (5,)}, "has two to five axes"),
         ({"embed.weight": (6, 4)}, "has two to five axes"),
     ],
 )
@@ -186,5 +190,5 @@ def test_a_weight_that_contradicts_its_bias_is_no_layer(state: dict, words: str)
 
 
 def test_a_glob_that_names_no_convolution_is_told() -> None:
-    with pytest.raises(InvalidSpec, match="no convolution is called 'upp"):
+    with pytest.raises(InvalidSpec, match="no layer is called 'upp"):
         raiw.Spec.from_state_dict({"up.weight": torch.ones(2, 2, 2)}, transposed=["up*", "upp*"])

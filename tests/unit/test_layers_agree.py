@@ -1,5 +1,6 @@
 """Plan, training, pruning, scores and masks mean the same by a layer and by a weight."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -92,7 +93,7 @@ def dense_weights(name: str) -> int:
 
 def shape_of(layer: ModuleLayer) -> tuple[int, int]:
     """Return ``(out, in/groups)`` from the weight alone, by PyTorch's own convention."""
-    first, second = layer.weight.shape[:2]
+    first, second = layer.own(layer.weight).shape[:2]
     if "transpose" not in layer.kind:
         return first, second
     return second * layer.groups, first // layer.groups
@@ -107,14 +108,14 @@ def test_all_name_the_same_layers_shapes_and_counts(name: str) -> None:
     dense = raiw.Spec.from_model(model).plan()
     assert [layer.name for layer in spec.layers] == [layer.name for layer in dense.layers] == names
     assert [layer.shape for layer in dense.layers] == [shape_of(layer) for layer in layers]
-    assert dense.weights == sum(layer.weight.numel() for layer in layers)
+    assert dense.weights == sum(layer.own(layer.weight).numel() for layer in layers)
 
     masks = raiw.craft(spec)
     counted, plan = count(model, masks, size), spec.plan()
     assert (counted.weights, counted.dense_weights) == (plan.weights, dense.weights)
     assert counted.weights == masks.weights
     assert counted.dense_flops == sum(
-        2 * layer.weight.numel() * layer.positions for layer in layers
+        2 * layer.own(layer.weight).numel() * layer.positions for layer in layers
     )
     called = {layer.name for layer in layers if layer.positions}
     assert counted.flops == sum(layer.flops for layer in plan.layers if layer.name in called)
@@ -123,8 +124,10 @@ def test_all_name_the_same_layers_shapes_and_counts(name: str) -> None:
     assert [place.layer for place in places] == names
     for place, layer in zip(places, layers, strict=True):
         assert place.weight is layer.weight
-        assert place.kept.shape[:2] == layer.weight.shape[:2]
-        assert (layer.edges(place.kept)[:, :, 0] == masks[layer.name].numpy()).all()
+        assert place.where == layer.where
+        kept = np.zeros(layer.weight.shape, bool)
+        kept[place.where] = place.kept
+        assert (layer.edges(kept)[:, :, 0] == masks[layer.name].numpy()).all()
 
     if name in AWKWARD:
         scores = raiw.score(model, method="magnitude")

@@ -68,12 +68,23 @@ def weights(model: nn.Module) -> Iterator[tuple[str, Tensor, int]]:
     """Yield the layers as a reader of the model would list them."""
     for name in ("first", "grouped", "depthwise", "up", "attention.in_proj_weight"):
         if name.endswith("in_proj_weight"):
-            yield name, model.attention.in_proj_weight, 0
+            for part, own in zip("qkv", part_of(model.attention.in_proj_weight), strict=True):
+                yield f"{name}.{part}", own, 0
         else:
             layer = model.get_submodule(name)
             yield name, layer.weight, layer.groups if name == "up" else 0
     for name in ("attention.out_proj", "twice", "head", "frozen"):
         yield name, model.get_submodule(name).weight, 0
+
+
+def part_of(weight: Tensor) -> Iterator[Tensor]:
+    """Yield the thirds of a fused projection, with its gradient."""
+    for place in range(3):
+        rows = slice(6 * place, 6 * place + 6)
+        part = weight.detach()[rows]
+        if weight.grad is not None:
+            part.grad = weight.grad[rows]
+        yield part
 
 
 def graph_first(values: Tensor, groups: int) -> np.ndarray:

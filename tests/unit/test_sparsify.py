@@ -80,10 +80,10 @@ class Odd(nn.Module):
 def test_what_no_mask_is_made_for_is_named_with_its_size() -> None:
     report = raiw.sparsify(Odd(), density=0.5).report
     left = {each.name: (each.weights, each.reason) for each in report.left_out}
-    assert left["embedding.weight"] == (800, "masks know no layer of class Embedding")
-    assert left["free"] == (256, "masks know no layer of class Odd")
-    assert all("'normed' is computed" in r for n, (_, r) in left.items() if n.startswith("normed"))
-    assert report.covered == 128
+    assert left["embedding.weight"] == (800, "an embedding")
+    assert left["free"] == (256, "a parameter of Odd")
+    assert left["normed.parametrizations.weight.original0"][0] == 16
+    assert report.covered == 128 + 256
     assert report.weights == 800 + 256 + 256 + 16 + 128
 
 
@@ -128,3 +128,23 @@ def test_what_is_wrong_is_said_and_the_model_is_left_alone(
         raiw.sparsify(model, **options)
     for name, value in model.state_dict().items():
         assert np.array_equal(value.numpy(), before[name].numpy()), name
+
+
+def test_parts_of_a_parameter_count_one_by_one() -> None:
+    class Gated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm = nn.LSTM(12, 16)
+            self.spectral = nn.utils.parametrizations.spectral_norm(nn.Linear(16, 16))
+
+    model = Gated()
+    with pytest.warns(UserWarning, match="spectral"):
+        report = raiw.sparsify(model, density=0.5, exclude="*_ih_l0.f").report
+    assert report.weights == 4 * 16 * (12 + 16) + 256
+    assert report.covered == 4 * 16 * 28 - 16 * 12
+    left = {each.name: each.reason for each in report.left_out}
+    assert left["lstm.weight_ih_l0.f"] == "excluded"
+    assert "SpectralNorm" in left.pop("spectral.parametrizations.weight.original")
+    assert len(left) == 1
+    zeros = sum(int((p == 0).sum()) for n, p in model.named_parameters() if p.dim() > 1)
+    assert report.covered - report.kept == zeros
