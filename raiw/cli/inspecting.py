@@ -54,6 +54,7 @@ def show(
     if out.quiet and not out.json:
         out.line(opened.digest)
         return
+    out.dead_units(opened.dead_units, strict=False)
     if bytes_:
         _show_account(opened, out)
         return

@@ -155,7 +155,7 @@ def test_strict_refuses_before_anything_is_written(folder: Path) -> None:
     plan = json.loads(run(folder, "plan", "starved.json", "--json").stdout)
     assert crafted["dead_units"] == plan["dead_units"] == error["dead_units"]
     assert [units["layer"] for units in error["dead_units"]] == ["fc1", "fc2"]
-    assert (folder / "new.safetensors").exists()
+    assert "2 layers have dead units" in run(folder, "show", "new.safetensors").stderr
 
 
 def test_an_error_is_json_where_json_was_asked_for(folder: Path) -> None:
