@@ -32,7 +32,7 @@ def accuracy_markdown(study: AccuracyStudy) -> str:
     )
     head = (
         "| density | method | weights | test accuracy, % | worst | "
-        f"difference to `{study.base}` (95 %) | p, t-test | p, sign flips |\n"
+        f"difference from `{study.base}` (95 %) | p, t-test | p, sign flips |\n"
         "|---|---|---|---|---|---|---|---|\n"
     )
     return (
