@@ -27,13 +27,13 @@ class LayerAccount:
     """Weights kept."""
     dense_weights: int
     positions: int | None
-    """Places where the weights are used for one input; None if the spec does not know them."""
+    """Positions where the weights are used for one input; None if the spec does not give them."""
     bytes: Mapping[str, int]
-    """Bytes of the layer's mask in each file, as they stand there."""
+    """Bytes of the layer's mask in each file, as stored."""
 
     @property
     def flops(self) -> int | None:
-        """Operations of the kept weights for one input, two a weight and position."""
+        """Operations of the kept weights for one input, two per weight and position."""
         return None if self.positions is None else 2 * self.weights * self.positions
 
     @property
@@ -111,9 +111,9 @@ def account(
 ) -> Account:
     """Return what a network costs with these masks: per layer and in total, dense and sparse.
 
-    Operations are those at the input size that the spec's positions speak of. Bytes are exact. The
+    Operations are those at the input size that the spec's positions are for. Bytes are exact. The
     mask file, ``bool`` and ``torch-prune`` are accounted for by shapes, without an array; the other
-    forms are encoded, which takes as long as writing them. A text form that refuses so many edges
+    forms are encoded, which takes as long as writing them. A text form that refuses that many edges
     is left out.
 
     Parameters
@@ -123,7 +123,7 @@ def account(
     files
         Names of :data:`FILES`.
     on_file
-        Called with the number of files accounted for, and the one at hand.
+        Called with the number of files accounted for, and the current one.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def account(
 
 
 def _sizes(masks: MaskSet, file: str) -> Counter[str | None]:
-    """Return the bytes of every layer, and those of none."""
+    """Return the bytes of every layer, and those that belong to no layer."""
     sizes: Counter[str | None] = Counter()
     if file == MASK_FILE:
         sizes[None] = len(next(masks.chunks()))
@@ -185,7 +185,7 @@ def _costs(of: LayerAccount | Account) -> dict[str, int | None]:
 
 
 def _sum(numbers: Iterable[int | None]) -> int | None:
-    """Return the sum; None if a number is."""
+    """Return the sum; None if any number is None."""
     listed = list(numbers)
     known = [number for number in listed if number is not None]
     return sum(known) if len(known) == len(listed) else None

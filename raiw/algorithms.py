@@ -2,7 +2,7 @@
 
 A new algorithm is one module of :mod:`raiw.crafting.algorithms` with a function ``build`` of the
 signature of :class:`Build`, and one entry here that has the module's name; the command line, the
-REST schema, the documentation and the contract test follow by themselves. Nothing heavy is imported
+REST schema, the documentation and the contract test follow automatically. Nothing heavy is imported
 until an algorithm is loaded, so the web process can read the registry.
 """
 
@@ -57,18 +57,18 @@ class Build(Protocol):
 
 
 class Contract(StrEnum):
-    """What an algorithm promises of every graph, besides its exact number of edges."""
+    """What an algorithm promises of every graph, in addition to its exact number of edges."""
 
     REGULAR = "regular"
     """Every degree is the floor or the ceiling of its side's mean, on both sides."""
     FAN_IN = "fan-in"
-    """So are the degrees of the outputs."""
+    """The same for the outputs only."""
     ONE_SIDED = "one-sided"
-    """So are the degrees of the outputs if there are more inputs, else those of the inputs."""
+    """The same for the outputs if there are more inputs than outputs, else for the inputs."""
     NM = "N:M"
-    """Every output has N of each M consecutive inputs."""
+    """Every output keeps N of each M consecutive inputs."""
     TRANSPOSABLE_NM = "transposable N:M"
-    """So it has, and every input has N of each M consecutive outputs."""
+    """The same, and every input keeps N of each M consecutive outputs."""
     RADIX = "radix"
     """All degrees of a side are equal; the density is 1/q for a divisor q of both sides."""
     EDGES = "edges"
@@ -77,7 +77,7 @@ class Contract(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Algorithm:
-    """What is known of an algorithm without running it."""
+    """What is known about an algorithm without running it."""
 
     name: str
     summary: str
@@ -86,17 +86,17 @@ class Algorithm:
     contract: Contract
     """What it promises of every graph."""
     scores: Literal["needed", "used", "ignored"]
-    """What it does with importance scores; one that only uses them draws at random without."""
+    """What it does with importance scores; one that merely uses them draws at random without."""
     seeded: bool
     """Draws at random."""
     source: str
     """Where it is published."""
     options: tuple[str, ...] = ()
-    """Fields of :class:`raiw.specs.plan.PlannedLayer` that ``build`` takes besides."""
+    """Further fields of :class:`raiw.specs.plan.PlannedLayer` that ``build`` takes."""
     cell_bytes: int = 0
-    """Memory that crafting takes at least, in bytes for each cell of a layer, beside its mask."""
+    """Least memory that crafting takes, in bytes per cell of a layer, besides its mask."""
     by_group: bool = True
-    """Builds a graph for each group of a convolution; else the edges may fall unevenly on them."""
+    """Builds a graph for each group of a convolution; otherwise groups may get unequal edges."""
 
     @property
     def regular(self) -> bool:
@@ -111,7 +111,7 @@ class Algorithm:
 
 BOUNDS_REVISION = 2
 """Raised only when the same scores and graph would give another bound; part of the content key of
-what has one."""
+certified masks."""
 
 RAIW = "Dong et al., Crafting Efficient Neural Graph of Large Entropy, IJCAI 2019"
 

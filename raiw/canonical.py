@@ -58,7 +58,7 @@ def digest_of_hash(sha256: "hashlib._Hash") -> str:
 
 
 def is_digest(name: object) -> bool:
-    """Whether something is meant as a digest, not as a file or a name; it may still be malformed.
+    """Whether a text is meant as a digest, not as a file or a name; it may still be malformed.
 
     >>> is_digest("sha256:1f"), is_digest("masks.safetensors")
     (True, False)

@@ -48,7 +48,7 @@ class RaiwError(Exception):
     pointer
         JSON pointer into the document the message is about, or None.
     details
-        Further facts for programs, JSON-serialisable.
+        Further facts for programs; JSON-serialisable.
     """
 
     code: ClassVar[str] = "error"
@@ -102,7 +102,7 @@ class InvalidSpec(InvalidInput):
 
 
 class ImpossibleTarget(InvalidSpec):
-    """No graph of this shape has the edges asked for; the message names the nearest that does."""
+    """No graph of this shape has that many edges; the message names the nearest number possible."""
 
     code = "impossible-target"
     title = "The target cannot be met"
@@ -165,7 +165,7 @@ class NotFound(RaiwError):
 
 
 class GateFailed(RaiwError):
-    """A verification, comparison or gate said no."""
+    """A verification, comparison or gate failed."""
 
     code = "gate-failed"
     title = "A check failed"
@@ -203,7 +203,7 @@ class OutOfMemory(TrainingFailed):
 
 
 class DiskFull(RaiwError):
-    """There is no room for a file; what was there before is untouched."""
+    """There is no room for a file; its previous version is untouched."""
 
     code = "disk-full"
     title = "The disk is full"
@@ -245,7 +245,7 @@ class StillRunning(RaiwError):
 
 
 class Unauthorized(RaiwError):
-    """The server wants a token, or refused the one given."""
+    """The server needs a token, or refused the one given."""
 
     code = "unauthorized"
     title = "Not authorized"

@@ -1,4 +1,4 @@
-"""Files: mapped when read, and when written either there as a whole or not at all."""
+"""Files: mapped into memory when read; written whole or not at all."""
 
 import contextlib
 import errno
@@ -24,8 +24,8 @@ def map_file(path: Path) -> mmap.mmap | bytes:
 def write_atomically(path: str | Path, chunks: Iterable[bytes | memoryview]) -> None:
     """Write a file beside its name, flush it to the disk and rename it into place.
 
-    Whoever opens ``path`` meanwhile, or after a crash, sees the old file or the new one. A device
-    or pipe is written straight.
+    Anybody who opens ``path`` meanwhile, or after a crash, sees the old file or the new one. A
+    device or pipe is written straight.
 
     Raises
     ------

@@ -70,22 +70,22 @@ class Graph:
             yield Graph((rows, n_in), self.bits[start : start + rows])
 
     def union(self, other: "Graph") -> "Graph":
-        """Return the graph of the edges that either has."""
+        """Return the graph of the edges in either."""
         return Graph(self.shape, self.bits | other.bits)
 
     def among(self, larger: "Graph") -> Bools:
-        """Tell of each edge of a larger graph, by flat index, whether this one has it."""
+        """Tell for each edge of a larger graph, by flat index, whether this one has it."""
         blocks = zip(_row_blocks(self), _row_blocks(larger), strict=True)
         return np.concatenate([own[every] for own, every in blocks])
 
     def pick(self, kept: Bools) -> "Graph":
-        """Return the graph of some of the edges, told by flat index; undoes :meth:`among`."""
+        """Return the graph of some of the edges, given by flat index; undoes :meth:`among`."""
         chosen = self.to_bool()
         chosen[chosen] = kept
         return Graph.from_bool(chosen)
 
     def to_bool(self) -> Bools:
-        """Return the ``(out, in)`` boolean array; costs one byte an edge of the dense layer."""
+        """Return the ``(out, in)`` boolean array; costs one byte per edge of the dense layer."""
         unpacked = np.unpackbits(self.bits, axis=1, count=self.shape[1], bitorder="little")
         return unpacked.view(np.bool_)
 
@@ -115,7 +115,7 @@ class Graph:
 
 
 def _row_blocks(graph: Graph) -> Iterator[Bools]:
-    """Unpack a few rows at a time, so that a huge layer never stands unpacked as a whole."""
+    """Unpack a few rows at a time, so that a huge layer is never unpacked as a whole."""
     out, n_in = graph.shape
     rows = max(1, _BLOCK_CELLS // n_in)
     for start in range(0, out, rows):

@@ -1,4 +1,4 @@
-"""How the weights of a layer lie in their array, and how the edges of its graph do.
+"""How a layer's weights are arranged in their array, and the edges of its graph.
 
 A weight is ``(out, in/groups, *kernel)``; where inputs come first, as in a transposed convolution,
 it is ``(in, out/groups, *kernel)``. Group ``g`` owns the ``g``-th share of both sides.

@@ -26,7 +26,7 @@ def find(
     what
         What the table holds, in the singular, for the message.
     error, details
-        What is raised where there is no such entry.
+        What is raised if there is no such entry.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def check_name(
     error: type[RaiwError] = InvalidInput,
     **details: Any,
 ) -> None:
-    """Make sure that a name is one of those known, as :func:`find` does."""
+    """Make sure that a name is known, as :func:`find` does."""
     if name not in known:
         listed = ", ".join(known)
         shown = f"{clipped(repr(name))}{nearest(name, known)}"

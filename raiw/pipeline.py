@@ -21,7 +21,7 @@ from raiw.specs.spec import Spec
 from raiw.statistics import describe
 
 OnLayer = Callable[[int, int, Mask], None]
-"""Called with the number of layers done, the number of all, and the layer just crafted."""
+"""Called with the number of layers done, the total, and the layer just crafted."""
 
 
 UNKEYED_OF_LAYER = frozenset({"pointer"})
@@ -59,12 +59,12 @@ def craft(
     on_layer
         Called after each layer; for progress.
     check
-        Called before each layer; what it raises ends the crafting.
+        Called before each layer; an exception from it ends the crafting.
 
     Raises
     ------
     InvalidSpec
-        The spec is wrong, or needs scores and there are none.
+        The spec is wrong, or it needs scores and there are none.
     InvalidTensors
         The importance file is malformed, or does not fit the spec (InvalidImportance).
     Infeasible
@@ -159,7 +159,7 @@ def mask_key(
 
 
 def origin_of(spec: Spec, importance: Importance | None) -> Origin:
-    """Return what goes into the mask file about where masks came from."""
+    """Return the masks' origin, for the mask file."""
     scored = importance is not None
     algorithm = ALGORITHMS[spec.algorithm(scored=scored)]
     return Origin(

@@ -25,13 +25,13 @@ from raiw.canonical import canonical_json
 from raiw.errors import InvalidTensors, TooLarge
 
 METADATA_KEY = "raiw"
-"""The one key of the metadata that raiw writes; its value is canonical JSON."""
+"""The only metadata key that raiw writes; its value is canonical JSON."""
 
 MAX_HEADER_BYTES = 8 << 20
 MAX_TENSORS = 20_000
 MAX_RANK = 8
 MAX_METADATA_BYTES = 64 << 10
-"""Metadata of an upload; mask files carry their statistics there and may fill the header."""
+"""Most metadata of an upload; mask files keep their statistics there and may fill the header."""
 
 DTYPE_BITS = {
     "BOOL": 8,
@@ -93,12 +93,12 @@ class Header:
 
 
 def to_metadata(document: Mapping[str, Any]) -> dict[str, str]:
-    """Return the metadata of a file that says a document of itself."""
+    """Return the metadata of a file that describes itself with a document."""
     return {METADATA_KEY: canonical_json(document)}
 
 
 def from_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Return the document that a file says of itself.
+    """Return the document with which a file describes itself.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def from_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
 
 
 def header_end(prefix: bytes | mmap) -> int:
-    """Return how many bytes of the file must be at hand to read its header.
+    """Return how many bytes of the file are needed to read its header.
 
     With fewer than nine bytes that is nine: the length, and the brace that tells a safetensors
     file from another. From then on it is where the header ends.
@@ -147,7 +147,7 @@ def header_end(prefix: bytes | mmap) -> int:
 def read_header(
     prefix: bytes | mmap, file_size: int | None = None, *, max_metadata: int = MAX_METADATA_BYTES
 ) -> Header:
-    """Check a header and return what it says.
+    """Check a header and return its contents.
 
     Parameters
     ----------

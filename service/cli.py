@@ -8,7 +8,7 @@ import typer
 
 def serve(
     state_dir: Annotated[
-        Path | None, typer.Option(help="Folder of all that is kept (RAIW_STATE_DIR).")
+        Path | None, typer.Option(help="Folder for everything that is kept (RAIW_STATE_DIR).")
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on (RAIW_HOST).")] = None,
     port: Annotated[
@@ -20,8 +20,8 @@ def serve(
 ) -> None:
     """Run the whole service: API, worker, broker and database, until Ctrl-C.
 
-    RAIW_DATABASE_URL and RAIW_BROKER_URL put PostgreSQL and Redis or Valkey in the place of what
-    is embedded.
+    RAIW_DATABASE_URL and RAIW_BROKER_URL replace the embedded database and broker by PostgreSQL and
+    Redis or Valkey.
     """
     from service.embedded.serve import serve as run
     from service.logs import configure_logs
@@ -52,15 +52,15 @@ def migrate() -> None:
 
 def scrub(
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Change nothing; only say what is wrong.")
+        bool, typer.Option("--dry-run", help="Change nothing; only report what is wrong.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Read everything that is stored and compare it with its digests; heal what can be healed.
+    """Read everything that is stored, compare it with its digests, and repair what can be repaired.
 
-    Lost masks, units and results are forgotten, so that they are made anew when somebody asks for
-    them; files that nothing names are removed; lost uploads are named. Safe beside a running
-    service, whose RAIW_ variables it takes. Exit status 6 when something is left to be done.
+    Lost masks, units and results are forgotten, so that they are made again when somebody asks for
+    them; files that nothing names are removed; lost uploads are listed. It is safe beside a running
+    service and takes the same RAIW_ variables. The exit status is 6 when something is left to do.
     """
     from raiw.cli.exits import GATE
     from raiw.cli.output import Output
@@ -92,14 +92,14 @@ def scrub(
 
 def demo(
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder the files are left in.")
+        Path, typer.Option("--output", "-o", help="Folder to leave the files in.")
     ] = Path("raiw-demo"),
     state_dir: Annotated[
-        Path | None, typer.Option(help="Keep the service's state here; else it is thrown away.")
+        Path | None, typer.Option(help="Keep the service's state here; without, it is thrown away.")
     ] = None,
     train: Annotated[
         bool,
-        typer.Option("--train", help="Instead, train with six kinds of masks and compare them."),
+        typer.Option("--train", help="Train with six kinds of masks instead, and compare them."),
     ] = False,
 ) -> None:
     """Start a service, craft two networks with it, verify and show them, and stop it.

@@ -1,4 +1,4 @@
-"""One log: a line is the time in UTC, the level, the part that speaks, and what it says.
+"""One log: a line has the time in UTC, the level, the component and the message.
 
 A line about a request, or about a job it asked for, ends with the id of the request.
 """
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 _QUIET = ("alembic", "celery", "kombu", "uvicorn.error")
-"""Libraries that tell at ``info`` what their users never ask."""
+"""Libraries that are too talkative at ``info``."""
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """Id of the request being served, or of the one that asked for the job at hand."""

@@ -53,11 +53,12 @@ class Settings(BaseSettings):
     database_url: str = ""
     """SQLAlchemy URL; empty means SQLite in the state folder."""
     database_connect_seconds: Seconds = 10
-    """A database that gives no connection, or no sign of life on one, for so long is away."""
+    """A database that gives no connection, or no sign of life on one, for this long counts as
+    down."""
     database_lock_seconds: Seconds = 10
     """How long a statement waits for another's lock."""
     database_statement_seconds: Seconds = 60
-    """Longest statement, and longest pause of a transaction, on PostgreSQL."""
+    """Longest statement and longest idle transaction on PostgreSQL."""
     broker_url: str = ""
     """Redis or Valkey URL; empty means the Valkey that ``raiw serve`` starts by itself."""
     artifact_dir: Folder | None = None
@@ -76,11 +77,12 @@ class Settings(BaseSettings):
     hosts may write from a browser."""
     max_connections: Annotated[int, Field(ge=1, le=1 << 16)] = 1024
     max_client_connections: Annotated[int, Field(ge=1, le=1 << 16)] = 256
-    """Connections of one address; behind a proxy these are all, so raise it to all."""
+    """Connections from one address; behind a proxy that is every client, so raise it to the
+    total."""
     header_seconds: Seconds = 10
-    """A client has so long to send the header of a request."""
+    """Time for a client to send the header of a request."""
     min_body_rate: Bytes = 1024
-    """Slowest body, in bytes a second on average; a pause may last 30 seconds."""
+    """Slowest body, in bytes per second on average; a pause may last 30 seconds."""
 
     max_json_bytes: Bytes = 4 << 20
     max_upload_bytes: Bytes = 64 << 30
@@ -90,27 +92,27 @@ class Settings(BaseSettings):
     """Mask files above this size are kept in the artifact folder instead of the database."""
 
     lease_seconds: Seconds = 20
-    """A worker that stays silent for so long has lost its job."""
+    """A worker that is silent for this long has lost its job."""
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
     job_timeout_seconds: Seconds = 6 * 3600
     """Run time of a job that names none."""
     unit_cells: Annotated[int, Field(ge=1)] = 1 << 27
-    """Layers of so many possible edges together are one worker's share of a job; a job of more is
-    shared by all workers that are free. All workers must agree on it."""
+    """Possible edges of the layers in one unit; a job with more is shared among all free workers.
+    All workers must agree on it."""
     janitor_seconds: Seconds = 1.0
     """Longest pause between two rounds of the janitor."""
     republish_seconds: Seconds = 5
-    """How long a job may be neither claimed nor in the broker before it is published again."""
+    """How long a job may be neither claimed nor held by the broker before it is published again."""
     keep_jobs_seconds: Keep = 30 * 86400
-    """Ended jobs are removed after this time; what they made stays."""
+    """Ended jobs are removed after this time; their results stay."""
     keep_runs_seconds: Keep = 30 * 86400
-    """What a task that did not end has left to go on from is removed after this time."""
+    """Checkpoints of tasks that did not succeed are removed after this time."""
     keep_uploads_seconds: Keep = 86400
-    """Uploads that nobody goes on with are removed after this time."""
+    """Abandoned uploads are removed after this time."""
     keep_units_seconds: Keep = 86400
-    """Shares of large jobs, kept for the next attempt, are removed after this time without use."""
+    """Units of large jobs, kept for the next attempt, are removed after this time without use."""
     keep_masks_seconds: Annotated[float, Field(ge=0)] = 0
-    """Masks that nobody has asked for or read for so long are removed, unless they are pinned;
+    """Masks that nobody has asked for or read for this long are removed, unless they are pinned;
     0 keeps them for good."""
     keep_blobs_seconds: Annotated[float, Field(ge=0)] = 0
     """The same for uploaded files and for files that jobs made."""
@@ -123,9 +125,9 @@ class Settings(BaseSettings):
     task_memory_bytes: Annotated[int, Field(ge=0)] = 0
     """Most memory that a process which scores, prunes or trains may take; 0 sets no limit."""
     task_threads: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """Threads of such a process; a worker's cores shared by its jobs if unset."""
+    """Threads of such a process; if unset, the worker's cores are shared among its jobs."""
     task_processes: Annotated[int, Field(ge=1, le=64)] = 1
-    """Processes, one a GPU, that train one network together."""
+    """Processes that train one network together, one per GPU."""
     worker_concurrency: Annotated[int, Field(ge=1, le=1024)] = Field(
         default_factory=lambda: os.cpu_count() or 1
     )
@@ -178,9 +180,9 @@ class Settings(BaseSettings):
 
 
 def harmless_environment() -> dict[str, str]:
-    """Return the environment without what opens the service, its database or its broker.
+    """Return the environment without the secrets of the service, its database and its broker.
 
-    A process gets those it needs, and no others.
+    A process gets only the secrets it needs.
     """
     secret = {PREFIX + name for name in _SECRETS}
     return {name: value for name, value in os.environ.items() if name not in secret}

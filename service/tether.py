@@ -1,8 +1,8 @@
 """Run a command that is killed when the process that started it ends: ``tether.py PID COMMAND...``.
 
-This is a program of its own because the wish must be uttered by the child, between fork and exec,
-where a process with threads may not run Python. It is read by a bare interpreter: standard
-library only. Where the kernel cannot do it (macOS) the command runs all the same.
+This is a program of its own because the child must ask for this between fork and exec, where a
+process with threads may not run Python. A bare interpreter runs it, so it uses the standard library
+only. Where the kernel cannot do it (macOS), the command runs all the same.
 """
 
 import ctypes
@@ -11,7 +11,7 @@ import signal
 import sys
 
 TIED = "TETHER_PID"
-"""Variable in which a tied command finds its own process: the parent of those it starts."""
+"""Variable that tells a tied command its own process id, the parent of those it starts."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -25,7 +25,7 @@ def tie(parent: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
-        sys.exit(1)  # it ended before the wish was heard
+        sys.exit(1)  # it ended before the kernel was told
 
 
 def main() -> None:

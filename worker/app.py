@@ -18,7 +18,7 @@ from worker.pool import PoolHealth, PoolProcess
 from worker.runner import assist_job, run_job
 
 _HANGING_LEASES = 5
-"""A pool process at work that has not moved for the time of so many leases hangs."""
+"""A busy pool process that has not moved for this many lease times hangs."""
 
 
 def create_worker(settings: Settings) -> Celery:

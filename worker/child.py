@@ -1,9 +1,9 @@
-"""The processes in which all work is done: ``python -m worker.child SOCKET`` forks one for each.
+"""The processes that do all work: ``python -m worker.child SOCKET`` forks one for each task.
 
-A worker keeps this program ready, with all of crafting imported, so that a process of one's own
-costs a task milliseconds instead of the start of an interpreter. It has one thread and opens
-nothing, which makes forking safe; CUDA too, as nothing here imports torch before the fork. What
-is forked may be killed at any moment: what counts is on the disk, or with the worker.
+A worker keeps this program ready, with all of crafting imported, so that a process of its own costs
+a task milliseconds instead of the start of an interpreter. It has one thread and opens nothing,
+which makes forking safe, and CUDA too, as nothing here imports torch before the fork. A forked
+process may be killed at any moment: everything that matters is on disk or with the worker.
 
 torchrun starts ``python -m worker.child FOLDER`` for each of the processes that train together.
 """
@@ -34,15 +34,15 @@ from worker.tasks.task import FILE, ChildTask
 _EXAMPLE = "raiw/vgg16-d16"
 _WITHOUT_TORCH = ("craft", "unit", "join", "measure")
 LENGTH = 8
-"""Bytes of a number on the socket: that of a process, or the size of what follows."""
+"""Bytes of a number on the socket: a process id, or the size of what follows."""
 ENDED = b"."
-"""Told when a process has ended; it is forgotten once the same has come back."""
+"""Sent when a process has ended; the process is forgotten once the same is sent back."""
 
 
 def main() -> None:
-    """Fork for whoever holds the other end of a socket, or be one of several that train."""
+    """Fork for the worker at the other end of a socket, or be one of several that train."""
     if "LOCAL_RANK" in os.environ:
-        # torchrun gives each process a session of its own, out of the worker's reach.
+        # torchrun gives each process a session of its own, which the worker cannot signal.
         tie(int(os.environ[TIED]))
         _run(json.loads((Path(sys.argv[1]) / FILE).read_text("utf-8")))
     else:
@@ -54,17 +54,17 @@ def main() -> None:
 
 
 def _get_ready() -> None:
-    """Do once what every fork would have to do."""
+    """Do once what every fork would otherwise repeat."""
     for kind in _WITHOUT_TORCH:
         extras.load(f"worker.tasks.{kind}")
     for algorithm in ALGORITHMS.values():
         algorithm.load()
     craft(_EXAMPLE).to_bytes()  # the allocator learns to keep memory, which halves what follows
-    gc.freeze()  # else the first collection in a fork would copy every page
+    gc.freeze()  # otherwise the first collection in a fork would copy every page
 
 
 def _receive(control: socket.socket) -> tuple[dict[str, Any], int] | None:
-    """Return what to do and the pipe to tell about it; None once nobody asks any more."""
+    """Return the task and the pipe to report to; None once the worker is gone."""
     start, descriptors, _, _ = socket.recv_fds(control, LENGTH, 1)
     if not start:
         return None
@@ -73,7 +73,7 @@ def _receive(control: socket.socket) -> tuple[dict[str, Any], int] | None:
 
 
 def _fork(control: socket.socket, order: dict[str, Any], pipe: int) -> None:
-    """Fork a process, tell its number, and tell when it has ended."""
+    """Fork a process, send its id, and report when it has ended."""
     server = os.getpid()
     if (pid := os.fork()) == 0:
         try:
@@ -84,7 +84,7 @@ def _fork(control: socket.socket, order: dict[str, Any], pipe: int) -> None:
         finally:
             os._exit(0)
     os.close(pipe)
-    with contextlib.suppress(OSError):  # the fork does it too: whoever comes first
+    with contextlib.suppress(OSError):  # the fork does it too: whichever comes first
         os.setpgid(pid, pid)
     control.sendall(pid.to_bytes(LENGTH, "big"))
     _await_end(pid)
@@ -96,7 +96,7 @@ def _fork(control: socket.socket, order: dict[str, Any], pipe: int) -> None:
 
 def _await_end(pid: int) -> None:
     if hasattr(os, "waitid"):
-        # Until it is reaped its number belongs to nobody else, whoever means to kill it.
+        # Until it is reaped its id belongs to no other process, so killing it is safe.
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     else:  # macOS before Python 3.13
         os.waitpid(pid, 0)
@@ -116,26 +116,26 @@ def _work(server: int, order: dict[str, Any], pipe: int) -> None:
 
 
 def _run(document: dict[str, Any]) -> None:
-    """Run a task and tell its events on standard output."""
-    # Whatever a library prints must not get between the events.
+    """Run a task and report its events on standard output."""
+    # Output of libraries must not get between the events.
     pipe = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     task = ChildTask.of(document, pipe)
     limit, setting = document["memory_bytes"], document["memory_setting"]
     try:
         perform = _load(task)
-        # From here on: an import that meets the limit breaks in ways that nobody understands.
+        # Only from here on: an import that hits the limit fails in obscure ways.
         _limit_memory(limit)
         perform()
     except RaiwError as error:
         task.failed(problem_of(error))
-    except (MemoryError, SystemError):  # an import inside torch that gets no memory raises either
+    except (MemoryError, SystemError):  # an import inside torch may raise either
         traceback.print_exc()
         task.failed(out_of_memory(limit, setting))
     except Exception:  # noqa: BLE001 -- the worker must hear of it, whatever it is
-        # What the exception says may hold anything; the log has it, the client a stable code.
+        # The exception's text may contain anything: it goes to the log, the client gets a code.
         traceback.print_exc()
-        if "LOCAL_RANK" not in os.environ:  # else most likely the loss of another, which knows more
+        if "LOCAL_RANK" not in os.environ:  # otherwise most likely another process failed first
             task.failed(INTERNAL)
 
 

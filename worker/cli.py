@@ -16,7 +16,7 @@ _PING_SECONDS = 3.0
 
 def worker(
     queues: Annotated[
-        str, typer.Option(help="Queues to work for, with commas: raiw.cpu, raiw.gpu.")
+        str, typer.Option(help="Queues to serve, separated by commas: raiw.cpu, raiw.gpu.")
     ] = "raiw.cpu,raiw.gpu",
     concurrency: Annotated[
         int | None,
@@ -28,7 +28,7 @@ def worker(
         bool,
         typer.Option(
             "--ping",
-            help="Only ask whether a worker of this host answers, and none of its processes hangs.",
+            help="Only check that a worker on this host answers and none of its processes hangs.",
         ),
     ] = False,
 ) -> None:
@@ -47,7 +47,7 @@ def worker(
 def _run(settings: "Settings", queues: list[str]) -> None:
     import warnings
 
-    # The pool has a process for every core: threads inside one would only fight for them.
+    # The pool has a process for every core: threads inside one would only compete for them.
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
@@ -58,9 +58,9 @@ def _run(settings: "Settings", queues: list[str]) -> None:
     from worker.app import create_worker
     from worker.consumer import Consumer
 
-    # Celery warns root of pickle, which is switched off.
+    # Celery warns root about pickle, which is switched off.
     warnings.simplefilter("ignore", SecurityWarning)
-    # Celery leaves the logs alone once somebody listens to this signal.
+    # Celery leaves the logs alone once this signal has a receiver.
     signals.setup_logging.connect(_keep_logs)
     signals.worker_ready.connect(_say_ready)
     consumer = create_worker(settings).Worker(
@@ -69,12 +69,12 @@ def _run(settings: "Settings", queues: list[str]) -> None:
         consumer_cls=Consumer,
         concurrency=settings.worker_concurrency,
         quiet=True,
-        # Workers have nothing to tell each other: the database knows it all.
+        # Workers need not talk to each other: everything is in the database.
         without_gossip=True,
         without_mingle=True,
         without_heartbeat=True,
     )
-    # It has an opinion on what becomes of tasks, and says so whenever the broker was away.
+    # Celery comments on the fate of tasks whenever the broker was down.
     warnings.simplefilter("ignore", CPendingDeprecationWarning)
     consumer.start()
     raise typer.Exit(consumer.exitcode or 0)

@@ -1,4 +1,4 @@
-"""The worker's connection to the broker, made anew whatever ended the last one."""
+"""The worker's connection to the broker, made again whatever ended the last one."""
 
 import logging
 import time
@@ -17,8 +17,8 @@ _LONGEST_PAUSE_SECONDS = 8.0
 class Consumer(CeleryConsumer):  # type: ignore[misc]  # celery has no types
     """Connects again after any error.
 
-    Celery knows errors of the network only. A broker that denies what it is asked, and defects of
-    the client that a connection lost at the wrong moment brings to light, would end the worker.
+    Celery handles network errors only. A broker that refuses a request, or a defect in the client
+    that shows when a connection is lost at the wrong moment, would end the worker.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -40,7 +40,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # celery has no types
         )
 
     def on_connection_error_before_connected(self, error: Exception) -> None:
-        """Pause, for what was refused at once will be so again."""
+        """Pause: what was refused at once would be refused again."""
         self._say(error, _PAUSE_SECONDS)
         time.sleep(_PAUSE_SECONDS)
 
@@ -53,4 +53,4 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # celery has no types
     def _say(self, error: Exception, seconds: float) -> None:
         broker = self.conninfo.as_uri()
         words = " ".join(str(error).split()) or type(error).__name__
-        logger.error("no jobs from the broker %s, next try in %g s: %s", broker, seconds, words)
+        logger.error("no jobs from the broker %s; next try in %g s: %s", broker, seconds, words)

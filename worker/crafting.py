@@ -39,19 +39,19 @@ def run_craft(
 
 
 def _store(services: Services, attempt: jobs.Attempt, recorder: Recorder, done: Done) -> None:
-    """Store the masks and close the job, in one transaction that a lost lease refuses.
+    """Store the masks and close the job, in one transaction that fails if the lease is lost.
 
     Raises
     ------
     Canceled
         The job is no longer this attempt's to close.
     DiskFull
-        The masks would take the disk below its floor.
+        The masks would take the disk below the space that must stay free.
     """
     services.artifacts.require_space(len(done.content))
     most, digest = services.settings.masks_in_database_bytes, done.report["digest"]
     if len(done.content) > most:
-        services.artifacts.put(done.content)  # before the transaction: others wait for that
+        services.artifacts.put(done.content)  # before the transaction, for which others wait
 
     def write(session: Session, now: datetime) -> None:
         masks.add(

@@ -1,4 +1,4 @@
-"""Processes that can be killed: the worker's end of what :mod:`worker.child` forks."""
+"""Processes that can be killed: the worker's side of what :mod:`worker.child` forks."""
 
 import contextlib
 import io
@@ -20,7 +20,7 @@ from worker.child import ENDED, LENGTH
 _TICK_SECONDS = 0.2
 """How soon a process is killed once its work must stop."""
 _DYING_SECONDS = 10.0
-"""A process that was killed and is still there hangs in the kernel; another server takes over."""
+"""A process that outlives its kill by this hangs in the kernel; another program takes over."""
 _BUFFER_BYTES = 1 << 16
 _ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
 
@@ -35,15 +35,15 @@ class ForkServer:
         self._program: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._dying = False
-        """Whether the end of the last process has not been heard of yet."""
+        """Whether the end of the last process has not been reported yet."""
 
     @property
     def pid(self) -> int | None:
-        """The number of the program; None while it does not run."""
+        """The program's process id; None while it does not run."""
         return self._program.pid if self._program is not None else None
 
     def open(self) -> None:
-        """Start the program, unless it runs; it gets ready while this process goes on."""
+        """Start the program unless it is running; it gets ready while this process continues."""
         if self._program is not None and self._program.poll() is None:
             return
         self.close()
@@ -105,7 +105,7 @@ class ForkServer:
         return Fork(self, self._control, int.from_bytes(number, "big"), output)
 
     def forget(self) -> None:
-        """Take note that nobody will kill the last process again: its number may be used anew."""
+        """Note that nobody will kill the last process again: its id may be reused."""
         if self._control is not None:
             with contextlib.suppress(OSError):  # what forks has ended too
                 self._control.sendall(ENDED)
@@ -146,7 +146,7 @@ class Fork:
         self._server.forget()
 
     def messages(self, check: Callable[[], None]) -> Iterator[tuple[dict[str, Any], bytes]]:
-        """Yield what the process tells until it has ended.
+        """Yield what the process reports until it has ended.
 
         A message is a line of JSON; its member ``bytes`` counts the bytes that follow and belong
         to it. ``check`` is called several times a second, and raises when the process must end.

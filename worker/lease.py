@@ -1,4 +1,4 @@
-"""Holding work: how long it may go on, and a lease that a thread renews meanwhile."""
+"""Holding work: how long it may run, and a lease that a thread renews meanwhile."""
 
 import logging
 import threading
@@ -28,7 +28,7 @@ Renew = Callable[[Session, timedelta, datetime], str | None]
 
 
 class Watch:
-    """When work must stop: its time is over, or the worker ends."""
+    """When work must stop: its time is over, or the worker is stopping."""
 
     def __init__(self, process: PoolProcess, timeout_seconds: float) -> None:
         self._process = process
@@ -60,7 +60,7 @@ class Lease(Watch):
         self._renew = renew
         self._stop: Canceled | Lost | None = None
         self._left = threading.Event()
-        beat = partial(copy_context().run, self._beat)  # its lines are about the same request
+        beat = partial(copy_context().run, self._beat)  # its log lines are about the same request
         self._thread = threading.Thread(target=beat, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
@@ -88,7 +88,7 @@ class Lease(Watch):
         super().check()
 
     def observe(self, status: str | None) -> None:
-        """Learn from what a write found out about the job."""
+        """Take note of the job's status that a write returned."""
         if status is None:
             self._stop = Lost("the lease ran out and the job was taken away")
         elif status == JobStatus.CANCELING or status in ENDED:
@@ -98,7 +98,7 @@ class Lease(Watch):
         services = self._process.services
         lease = services.settings.lease_seconds
         tick = min(lease / 3, _LONGEST_TICK_SECONDS)
-        # Past its time a stuck attempt stops renewing, and the reaper takes the job.
+        # After its time, a stuck attempt stops renewing, and the reaper takes the job.
         while not self._left.wait(tick) and time.monotonic() < self._ends + lease:
             try:
                 with services.database.write() as session:

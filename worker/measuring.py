@@ -28,7 +28,7 @@ def measure_masks(process: PoolProcess, digest: str) -> None:
             order = Order("measure", {digest: path}, share={"masks": digest})
             done = supervise(process, order, watch.check, lambda *_: None)
     except RaiwError as reason:
-        # The janitor asks again, so many times.
+        # The janitor asks again, a limited number of times.
         logger.warning("the masks %s are not measured: %s", digest, reason)
         return
     with services.database.write() as session:
@@ -37,7 +37,7 @@ def measure_masks(process: PoolProcess, digest: str) -> None:
 
 @contextmanager
 def _laid_out(services: Services, stored: StoredFile) -> Iterator[str]:
-    """Keep a mask file where a process can read it."""
+    """Put a mask file where a process can read it."""
     row = stored.row
     if row.chunks == 0:
         yield str(services.artifacts.path(row.file_sha256))

@@ -1,4 +1,4 @@
-"""Jobs on networks: scored, pruned, trained, in a process that goes on where the last one was."""
+"""Jobs on networks: scored, pruned, trained, in a process that resumes where the last one was."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ def run_task(
 ) -> None:
     """Run a task until it has ended, store its files and close the job.
 
-    An attempt finds what those before it have left in the task's folder.
+    An attempt finds what earlier ones have left in the task's folder.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The processes of a worker's pool, which supervise what they do not do themselves."""
+"""The processes of a worker's pool, which supervise the processes that do the work."""
 
 import time
 from collections.abc import Callable
@@ -24,11 +24,11 @@ class PoolProcess:
     """Whether this worker has been asked to end."""
     forks: ForkServer = field(default_factory=ForkServer)
     moved: Callable[[], None] = _nobody
-    """Told several times a second while there is work: this process does not hang."""
+    """Called several times a second while there is work: this process does not hang."""
 
 
 class PoolHealth:
-    """When each process of the pool last moved, in memory that they share with the worker."""
+    """When each pool process last gave a sign of life, in memory shared with the worker."""
 
     def __init__(self, processes: int) -> None:
         self._moved = RawArray("d", processes)

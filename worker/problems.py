@@ -15,7 +15,7 @@ def out_of_memory(limit: int, setting: str) -> dict[str, Any]:
     variable = PREFIX + setting.upper()
     most = f"the {limit} bytes that {variable} allows" if limit else "the memory of the worker"
     return problem_of(
-        OutOfMemory(f"the job did not fit into {most}: use a worker with more, or smaller layers")
+        OutOfMemory(f"the job did not fit into {most}: use more memory or smaller layers")
     )
 
 
@@ -23,10 +23,10 @@ INTERNAL = problem_of(InternalError("the worker's log holds the details under th
 
 
 def without_paths(problem: dict[str, Any], settings: Settings) -> dict[str, Any]:
-    """Return a problem document that tells nothing of where files lie on this host.
+    """Return a problem document that does not reveal where files are on this host.
 
-    A stored file is named by its digest, one of a training by its name, and one that operators
-    put there by the setting of its folder.
+    A stored file is named by its digest, a training file by its name, and one that operators put
+    there by the setting of its folder.
     """
     artifacts = re.escape(str(settings.artifacts))
     stored = re.compile(rf"{artifacts}/sha256/../../([0-9a-f]{{64}})")

@@ -1,4 +1,4 @@
-"""Running a job: claim it, have its kind's runner do it, close it once."""
+"""Running a job: claim it, let its kind's runner do it, close it once."""
 
 import logging
 import os
@@ -29,7 +29,7 @@ from worker.units import SharedJob
 logger = logging.getLogger(__name__)
 
 _BACKOFF = timedelta(seconds=1)
-"""Pause after the first attempt that was killed; it grows with their number."""
+"""Pause after the first attempt that was killed; it grows with each further one."""
 
 
 def run_job(process: PoolProcess, job_id: str) -> None:
@@ -62,7 +62,7 @@ def _run_claimed(process: PoolProcess, job: JobRow) -> None:
 
 
 def assist_job(process: PoolProcess, job_id: str) -> None:
-    """Help the worker that runs a large job; do nothing when it is over."""
+    """Help the worker that runs a large job; do nothing if the job is over."""
     with process.services.database.read() as session:
         job = jobs.find(session, job_id)
     if job is None or job.status != JobStatus.RUNNING:
@@ -103,8 +103,8 @@ def _run_attempt(process: PoolProcess, job: JobRow, attempt: jobs.Attempt, lease
     except RaiwError as error:
         _end(services, attempt, JobStatus.FAILED, problem_of(error))
     except Exception:
-        # What the exception says may hold anything; the log has it, the client a stable code.
-        logger.exception("job %s failed by a defect", job.id)
+        # The exception's text may contain anything: it goes to the log, the client gets a code.
+        logger.exception("job %s failed because of a defect", job.id)
         _end(services, attempt, JobStatus.FAILED, INTERNAL)
 
 

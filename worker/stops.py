@@ -11,7 +11,7 @@
     ├── Failed              the process says why there is no result
     └── Killed              the process ended without a word
 
-Each decides what becomes of the job; only the codes of a problem get to the client.
+Each decides what becomes of the job; clients see only the codes of a problem.
 """
 
 from typing import Any
@@ -48,7 +48,7 @@ class TimedOut(Stopped):
 
 
 class ShuttingDown(Stopped):
-    """The worker ends; the job goes back to the queue for another."""
+    """The worker is stopping; the job goes back to the queue for another."""
 
     code = "worker-ends"
     title = "The worker ends"

@@ -1,7 +1,7 @@
 """Supervision: every kind of work runs in a process of its own, and one way ends them all.
 
-The process is killed, with all that it has started, as soon as ``check`` says that the work must
-stop, whatever it is at: a kernel that holds the interpreter's lock for hours asks nobody.
+The process is killed, with everything it has started, as soon as ``check`` says that the work must
+stop, whatever it is doing: a kernel that holds the interpreter's lock for hours checks nothing.
 """
 
 import logging
@@ -27,7 +27,7 @@ _DATABASE_SECONDS = 1.0
 """Pause before a database that was away is asked again."""
 
 OnEvent = Callable[[str, dict[str, Any]], None]
-"""Told of ``progress`` and ``log``, and what there is to tell."""
+"""Called with ``progress`` or ``log``, and the details."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,13 @@ class Order:
     job: JobDocument | None = None
     """The document of the job that the task belongs to."""
     share: Mapping[str, Any] = field(default_factory=dict)
-    """Which part of it the task is; what it is, where it belongs to no job."""
+    """Which part of the job the task is; a full description if it belongs to no job."""
     memory_setting: str = "craft_memory_bytes"
     """The setting that limits its memory."""
     folder: str = ""
     environment: Mapping[str, str] | None = None
     command: Sequence[str] = ()
-    """What the process becomes, if it is not to do the task by itself."""
+    """The command that the process becomes, if it does not do the task itself."""
 
     def document(self, services: Services) -> dict[str, Any]:
         """Return what :class:`worker.tasks.task.ChildTask` reads."""
@@ -71,31 +71,31 @@ class Done:
     files: dict[str, str]
     """Paths by name."""
     content: bytes
-    """The bytes of the file that it has handed over, if it did."""
+    """The bytes of the file that it has handed over, if any."""
     progress: dict[str, Any] | None
-    """What it has to tell besides, to be recorded with the result."""
+    """Progress to be recorded with the result."""
 
 
 def supervise(
     process: PoolProcess, order: Order, check: Callable[[], None], on_event: OnEvent
 ) -> Done:
-    """Have a process of its own do something, and return what it has made; it is killed then.
+    """Run an order in a process of its own, kill the process, and return what it has made.
 
     Parameters
     ----------
     process
-        The one that supervises.
+        The one to use.
     order
         What is to be done.
     check
         Called several times a second; the process is killed when it raises.
     on_event
-        Told what the process tells.
+        Called with what the process reports.
 
     Raises
     ------
     Failed
-        It says why it has no result.
+        The process says why it has no result.
     Killed
         It was killed.
     """
@@ -113,11 +113,11 @@ def supervise(
                 files, progress = message.get("files", {}), message.get("progress")
                 return Done(message["report"], files, content, progress)
             on_event(event, message)
-    raise Killed("its process ended without a word")
+    raise Killed("its process ended without an error")
 
 
 class Recorder:
-    """Writes down what the process of an attempt tells."""
+    """Records what the process of an attempt reports."""
 
     def __init__(self, services: Services, attempt: jobs.Attempt, lease: Lease) -> None:
         self._services = services

@@ -3,7 +3,7 @@
 The worker that runs the job invites others, crafts units until none is left, waits for those that
 others hold, and puts the masks together. A unit is claimed for the time of a lease and kept as a
 mask file of its layers, named by what it holds: a killed worker costs its unit and no more, and
-what was finished is taken up by the next attempt, or by another job for the same layers.
+the next attempt, or another job for the same layers, reuses what was finished.
 """
 
 import logging
@@ -42,7 +42,7 @@ _WAIT_SECONDS = 0.25
 """Pause before looking again for units that other workers hold."""
 _MOST_INVITED = 64
 _MOST_ROUNDS = 3
-"""How often units are crafted anew whose files are lost."""
+"""How often units whose files are lost are crafted again."""
 
 Unit = tuple[PlannedLayer, ...]
 """The layers that one worker crafts."""
@@ -69,7 +69,7 @@ class SharedJob:
             It is a job of another kind.
         """
         if not isinstance(document, CraftJob):
-            raise InvalidInput(f"a job {job.kind!r} crafts no masks, so nobody can share it")
+            raise InvalidInput(f"a {job.kind} job crafts no masks, so it cannot be shared")
         spec, importance = document.spec, None
         if document.importance is not None:
             path = verified_upload(process.services, document.importance)
@@ -88,7 +88,7 @@ class SharedJob:
 
     @property
     def is_large(self) -> bool:
-        """Whether it is of several units; a job of one needs neither keys nor helpers."""
+        """Whether it has several units; a job of one needs neither keys nor helpers."""
         return len(self._shares) > 1
 
     @cached_property
@@ -98,7 +98,7 @@ class SharedJob:
 
     @cached_property
     def _shares(self) -> list[list[PlannedLayer]]:
-        """The layers in their order, each share of so many cells or of one layer."""
+        """The layers in order, in units of at most so many cells or of one layer."""
         most = self.services.settings.unit_cells
         shares: list[list[PlannedLayer]] = []
         cells = most
@@ -111,7 +111,7 @@ class SharedJob:
         return shares
 
     def order(self, task: str, **share: Any) -> Order:
-        """Return what a process is told that crafts of this spec and these scores."""
+        """Return what a process needs to craft from this spec and these scores."""
         files = [*share.get("units", ()), *self.document.uploads.values()]
         paths = {file: str(self.services.artifacts.path(file)) for file in files}
         return Order(task, paths, job=self.document, share=share)
@@ -150,7 +150,7 @@ class SharedJob:
             logger.warning("a unit of job %s failed here", self.job_id, exc_info=True)
 
     def _key(self, unit: list[PlannedLayer]) -> str:
-        """Name a unit by what decides its bits, whatever job asks for it."""
+        """Name a unit by what decides its bits, whichever job asks for it."""
         plan, craft, importance = self.plan, self.document.spec.craft, self.importance
         return digest_of_json([mask_key(one, plan.algorithm, craft, importance) for one in unit])
 
@@ -214,19 +214,19 @@ class SharedJob:
         return {key: file for key, file in done.items() if inspect(file) is not State.SOUND}
 
     def _reopen(self, lost: dict[str, str], rounds: int) -> None:
-        """Have units crafted anew.
+        """Have units crafted again.
 
         Raises
         ------
         Damaged
-            That was tried often enough.
+            That has been tried often enough.
         """
         if rounds > _MOST_ROUNDS:
             raise Damaged(
                 f"{len(lost)} units were lost {_MOST_ROUNDS} times after they were crafted: the "
-                f"artifact folder does not keep what is written to it; the operator must look"
+                f"artifact folder does not keep what is written to it; the operator must check it"
             )
-        logger.error("%d units of job %s are lost and crafted anew", len(lost), self.job_id)
+        logger.error("%d lost units of job %s will be crafted again", len(lost), self.job_id)
         with self.services.database.write() as session:
             now = self.services.database.now(session)
             for key, file in lost.items():

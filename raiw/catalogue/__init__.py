@@ -1,9 +1,9 @@
 """Named networks and presets, kept as YAML documents beside this file.
 
 A network document holds ``layers``; a preset holds ``model`` (a network's name) and ``craft``. A
-preset's name carries its family, as in ``raiw/vgg16-d16``. Among ``layers``, an entry of ``repeat``
-and ``layers`` stands for so many copies of its own layers, ``{}`` in their names being the number
-of the copy.
+preset's name carries its family, as in ``raiw/vgg16-d16``. Among ``layers``, an entry with
+``repeat`` and ``layers`` stands for that many copies of its own layers; ``{}`` in their names is
+the number of the copy.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _FOLDER = files(__name__)
 @cache
 @cache
 def names() -> tuple[str, ...]:
-    """Return every name of the catalogue, sorted."""
+    """Return every name in the catalogue, sorted."""
     found = []
     for entry in _FOLDER.iterdir():
         if entry.name.endswith(".yaml"):
@@ -31,11 +31,11 @@ def names() -> tuple[str, ...]:
 
 
 def read(name: str) -> dict[str, Any] | None:
-    """Return a name's document, a preset's network filled in; None if there is no such name."""
+    """Return a name's document, with a preset's network filled in; None if it is unknown."""
     return deepcopy(_read(name)) if name in names() else None
 
 
-@cache  # names of the catalogue only: what a client makes up is not kept
+@cache  # names in the catalogue only: a client's inventions are not cached
 def _read(name: str) -> dict[str, Any]:
     document: dict[str, Any] = yaml.safe_load((_FOLDER / f"{name}.yaml").read_text("utf-8"))
     network = document.get("model")

@@ -31,14 +31,14 @@ PLUGINS = "raiw.commands"
 
 
 class Commands(TyperGroup):
-    """A group that finds further commands among the installed packages."""
+    """A group that finds more commands in the installed packages."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return own commands first, then the others."""
+        """Return raiw's own commands first, then the others."""
         return [*super().list_commands(ctx), *_plugins()]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a command; another package's is imported here, when it is called or listed."""
+        """Return a command; one from another package is imported only here."""
         own = super().get_command(ctx, cmd_name)
         if own is not None or cmd_name not in _plugins():
             return own
@@ -103,7 +103,7 @@ def run(arguments: list[str]) -> int:
     except RaiwError as error:
         return _failed(error, as_json=as_json)
     except BrokenPipeError:
-        # Whoever read our output has gone; Python must not complain at exit either.
+        # The reader of our output has gone; keep Python from complaining at exit too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.BROKEN_PIPE
     except OSError as error:

@@ -33,7 +33,8 @@ def budget(
     ],
     method: Annotated[str, typer.Option("--method", "-m", metavar="METHOD")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the spec there.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the spec to this file."),
     ] = None,
     set_: SetOption = None,
     *,

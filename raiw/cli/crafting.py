@@ -40,11 +40,11 @@ commands = typer.Typer()
 
 _CACHE_NOTES = {
     "hit": "stored before",
-    "joined": "joined a job that was under way",
+    "joined": "joined a running job",
     "created": "crafted now",
 }
 _QUICK_JOB_SECONDS = 1.0
-"""A server may hold its first answer back so long: most jobs have ended by then."""
+"""How long a server may delay its first answer: most jobs have ended by then."""
 
 OutputOption = Annotated[
     str | None,
@@ -68,7 +68,7 @@ def plan(  # noqa: PLR0913 -- each argument is an option of the command
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Show what a spec would craft: every layer's edges and degrees; builds nothing."""
+    """Show what a spec would craft: every layer's edges and degrees. Crafts nothing."""
     out = Output(json=json, quiet=quiet)
     parsed = read_spec(spec, set_)
     url = chosen_server(server, local=local)
@@ -105,7 +105,7 @@ def craft(  # noqa: PLR0913 -- each argument is an option of the command
     local: LocalOption = False,
     strict: StrictOption = False,
     wait: Annotated[
-        bool, typer.Option("--wait/--detach", help="Wait for the server's job, or only start it.")
+        bool, typer.Option("--wait/--detach", help="Wait for the server's job, or just start it.")
     ] = True,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -140,7 +140,7 @@ def key(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Print the content key: equal keys mean equal masks, so a pipeline can cache by it."""
+    """Print the content key: equal keys mean equal masks, so a pipeline can use it for caching."""
     out = Output(json=json, quiet=quiet)
     parsed = read_spec(spec, set_)
     digest = _importance_digest(importance, parsed)
@@ -180,7 +180,7 @@ def _check_output(output: str | None, out: Output, *, detach: bool) -> None:
     if output is not None and detach:
         raise InvalidInput("--detach leaves no masks to write: drop -o, and raiw pull JOB later")
     if output == "-" and out.json:
-        raise InvalidInput("-o - and --json both want stdout: write the masks to a file")
+        raise InvalidInput("-o - and --json both use stdout: write the masks to a file")
     if output not in (None, "-") and not Path(str(output)).absolute().parent.is_dir():
         raise InvalidInput(f"cannot write {output!r}: there is no such folder")
 
@@ -277,12 +277,12 @@ def _dead_units(answer: dict[str, Any]) -> "list[DeadUnits]":
 
 
 def _note_ties(out: Output, masks: "MaskSet") -> None:
-    """Name the layers that the scores hardly decided."""
+    """Name the layers for which the scores decided little."""
     tied = [mask.name for mask in masks.values() if mask.tied]
     if tied:
         out.note(
-            f"a draw among equal scores decided most edges of {len(tied)} of {len(masks)} layers: "
-            f"{listed(tied)}"
+            f"random draws among equal scores decided most edges of {len(tied)} of {len(masks)} "
+            f"layers: {listed(tied)}"
         )
 
 

@@ -1,4 +1,4 @@
-"""What ``--data`` names: a data set of the machine that does the work, or a file of this one."""
+"""What ``--data`` names: a data set on the machine that does the work, or a file on this one."""
 
 from pathlib import Path
 

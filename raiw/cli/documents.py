@@ -1,4 +1,4 @@
-"""Commands whose help stands elsewhere: in the document of a job, or in a table of names."""
+"""Commands whose help comes from elsewhere: from a job's document, or from a table of names."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class JobCommand(TyperCommand):
-    """The command of the kind of job that it is named after.
+    """The command for the kind of job that it is named after.
 
-    A parameter without a default has that of the document's field of its name, and one without
-    help the field's. The document is imported when the command is called or its own help is
-    asked for, so that the list of commands stays quick.
+    A parameter without a default or help takes it from the document's field of the same name. The
+    document is imported when the command is called or its own help is asked for, so that the list
+    of commands stays quick.
     """
 
     def get_params(self, ctx: Any) -> Any:
@@ -39,7 +39,7 @@ def listing(option: str, module: str, table: str) -> type[TyperCommand]:
 
     class ListingCommand(TyperCommand):
         def get_params(self, ctx: Any) -> Any:
-            """Return the parameters, that one completed."""
+            """Return the parameters, with that one completed."""
             params = super().get_params(ctx)
             for param in params:
                 if param.name == option and isinstance(param, TyperOption):

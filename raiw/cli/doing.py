@@ -1,4 +1,4 @@
-"""Doing what a job's document asks for: on this machine, or on a server."""
+"""Doing what a job's document asks, on this machine or on a server."""
 
 import tempfile
 from dataclasses import dataclass, field
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class JobSite:
-    """Where a job is done, and what it is given there.
+    """Where a job is done, and the files it gets there.
 
     Parameters
     ----------
     url
-        Address of the server; None is this machine.
+        Address of the server; None for this machine.
     data_dir
-        Root of the data sets of this machine.
+        Root of this machine's data sets.
     """
 
     url: str | None
@@ -37,10 +37,10 @@ class JobSite:
 
     def __post_init__(self) -> None:
         if self.url is not None and self.device is not None:
-            raise InvalidInput("--device is for this machine: a server's worker chooses by itself")
+            raise InvalidInput("--device is for this machine: a server's worker chooses its own")
 
     def take(self, file: Path) -> str:
-        """Return what a document calls a file: its digest.
+        """Return a file's name in a document: its digest.
 
         Raises
         ------
@@ -56,7 +56,7 @@ class JobSite:
         return digest
 
     def take_data(self, data: str) -> str:
-        """Return what a document calls a data set that is named, or given as a file."""
+        """Return the name in a document of a data set that is named, or given as a file."""
         file = data_file(data)
         if file is None:
             return data
@@ -67,7 +67,7 @@ class JobSite:
 
 
 def do(out: Output, job: "JobDocument", site: JobSite, wanted: dict[str, Path]) -> dict[str, Any]:
-    """Do a job, put those of its files that are wanted where they should go; return its report."""
+    """Do a job, put its wanted files where they should go, and return its report."""
     return _here(out, job, site, wanted) if site.url is None else _there(out, job, site, wanted)
 
 

@@ -20,7 +20,7 @@ INTERNAL = 1
 USAGE = 2
 GATE = 6
 BROKEN_PIPE = 141
-"""What a shell shows for a command whose reader went away."""
+"""What a shell reports for a command whose reader has gone."""
 
 STATUS: dict[type[RaiwError], int] = {
     RaiwError: INTERNAL,
@@ -37,7 +37,7 @@ STATUS: dict[type[RaiwError], int] = {
     Unreachable: 7,
     StillRunning: 8,
 }
-"""An error has the status of its class, else of the nearest class above it."""
+"""An error has the status of its class, or else of the nearest class above it."""
 
 MEANING = """\
 Exit status: 0 ok, 1 internal error, 2 wrong usage, spec or input, 3 job or training failed

@@ -1,4 +1,4 @@
-"""Waiting for a job with its progress on view."""
+"""Waiting for a job while showing its progress."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def follow(out: Output, client: "Client", job: "Job", limit: float | None) -> None:
-    """Show a job's progress until it has ended; say how to resume when the wait ends first.
+    """Show a job's progress until it has ended; if the wait ends first, say how to resume it.
 
     Raises
     ------
@@ -28,26 +28,26 @@ def follow(out: Output, client: "Client", job: "Job", limit: float | None) -> No
                 progress.show(*_standing(event, job))
     except StillRunning as error:
         raise StillRunning(
-            f"job {job.id} is still {job.status} and goes on; wait for it: {resume}",
+            f"job {job.id} is still {job.status} and continues; wait for it: {resume}",
             **error.details,
         ) from None
     except KeyboardInterrupt:
         complain(
-            f"\njob {job.id} goes on; wait for it: {resume}\nor stop it: raiw jobs cancel "
+            f"\njob {job.id} continues; wait for it: {resume}\nor stop it: raiw jobs cancel "
             f"{job.id} --server {client.url}"
         )
         raise
 
 
 def _doing(kind: str) -> tuple[str, str]:
-    """Return what is told of a kind of job, which a newer server may have, and what it counts."""
+    """Return the verb and the unit shown for a kind of job, which only a newer server may know."""
     from raiw.jobs.registry import KINDS
 
     return (KINDS[kind].phase, KINDS[kind].steps) if kind in KINDS else ("running", "steps")
 
 
 def _standing(event: "Event", job: "Job") -> tuple[int, str]:
-    """Return how far the job has come, and the newest word on it."""
+    """Return how far the job has come, and its latest message."""
     if event.event == "progress":
         return event.data["completed"], newest(event.data)
     told = event.data.get("message") or event.data.get("status", event.event)
@@ -55,7 +55,7 @@ def _standing(event: "Event", job: "Job") -> tuple[int, str]:
 
 
 def newest(data: dict[str, Any]) -> str:
-    """Return the newest word in the data of a progress event."""
+    """Return the message in the data of a progress event."""
     if metrics := data.get("metrics"):
         return epoch_words(data["seed"], metrics["train_loss"], metrics["test_accuracy"])
     if step := data.get("step"):
@@ -65,5 +65,5 @@ def newest(data: dict[str, Any]) -> str:
 
 
 def epoch_words(seed: int, loss: float, accuracy: float) -> str:
-    """Return what is told of an epoch."""
+    """Return the message about an epoch."""
     return f"seed {seed}, loss {loss:.4f}, test accuracy {accuracy:.2%}"

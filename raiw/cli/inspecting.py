@@ -43,7 +43,9 @@ def show(
     *,
     bytes_: Annotated[
         bool,
-        typer.Option("--bytes", help="Show weights, operations and bytes in every form instead."),
+        typer.Option(
+            "--bytes", help="Show weights, operations and bytes in every export format instead."
+        ),
     ] = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -98,7 +100,7 @@ def verify(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Check masks against their own claims, and a spec and scores where given; exit 6 if wrong."""
+    """Check masks against their own claims, and a spec and scores if given; exit 6 if wrong."""
     from raiw.verification import verify as check
 
     out = Output(json=json, quiet=quiet)
@@ -157,13 +159,13 @@ def export(
     masks: MasksArgument,
     form: Annotated[str, typer.Option("--to", metavar="FORM")],
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is stdout.")
+        str, typer.Option("--output", "-o", metavar="FILE", help="Output file; - is stdout.")
     ],
     server: ServerOption = None,
     *,
     quiet: QuietOption = False,
 ) -> None:
-    """Write masks in a form that other programs read."""
+    """Write masks in a format that other programs can read."""
     from raiw.masks.export import export as write
 
     out = Output(quiet=quiet)

@@ -27,7 +27,7 @@ commands = typer.Typer()
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job.")]
 
 jobs = typer.Typer(
-    help="Look at a server's jobs, wait for them, cancel them.",
+    help="Show a server's jobs, wait for them, cancel them.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -45,7 +45,7 @@ def list_jobs(
         typer.Option(
             "--status",
             metavar="STATUS",
-            help="Only queued, running, canceling, succeeded, failed, canceled or expired ones.",
+            help="Only queued, running, canceling, succeeded, failed, canceled or expired jobs.",
         ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Most jobs to list.")] = 20,
@@ -131,7 +131,7 @@ def watch_job(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Print a job's events as they happen, from its first; exit as ``raiw jobs wait`` does."""
+    """Print a job's events from the first one, as they happen; exit as ``raiw jobs wait`` does."""
     out = Output(json=json, quiet=quiet)
     with connect(server) as client:
         watched = client.job(job)
@@ -163,14 +163,14 @@ def pull(
         str, typer.Argument(metavar="DIGEST|JOB", help="Content digest of masks, or a job's id.")
     ],
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="File, or folder, to write.")
+        str, typer.Option("--output", "-o", metavar="FILE", help="File or folder to write.")
     ],
     server: ServerOption = None,
     *,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Download stored masks, or into a folder the files of another job, checked byte by byte."""
+    """Download stored masks, or another job's files into a folder, with every byte checked."""
     out = Output(json=json, quiet=quiet)
     with connect(server) as client:
         job = None if is_digest(what) else client.job(what)

@@ -27,10 +27,10 @@ NetworkOption = Annotated[
 ]
 OwnWeightsOption = Annotated[
     Path | None,
-    typer.Option("--weights", "-w", metavar="FILE", help="State dict; random ones without."),
+    typer.Option("--weights", "-w", metavar="FILE", help="State dict; random weights without."),
 ]
 InputOption = Annotated[
-    str | None, typer.Option("--input", metavar="SHAPE", help="Of one input, as in 3,32,32.")
+    str | None, typer.Option("--input", metavar="SHAPE", help="Shape of one input, as in 3,32,32.")
 ]
 
 
@@ -44,18 +44,23 @@ def speed(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     network: NetworkOption,
     masks: MasksArgument,
     weights: OwnWeightsOption = None,
-    batch: Annotated[str, typer.Option(metavar="SIZES", help="Batch sizes, with commas.")] = "1,64",
+    batch: Annotated[
+        str, typer.Option(metavar="SIZES", help="Batch sizes, separated by commas.")
+    ] = "1,64",
     threads: Annotated[
-        str | None, typer.Option(metavar="NUMBERS", help="Threads, with commas; torch's without.")
+        str | None,
+        typer.Option(
+            metavar="NUMBERS", help="Thread counts, separated by commas; torch's without."
+        ),
     ] = None,
     input_: InputOption = None,
-    seconds: Annotated[float, typer.Option(min=0.0, help="To measure one layer for.")] = 0.2,
+    seconds: Annotated[float, typer.Option(min=0.0, help="Time to spend on each layer.")] = 0.2,
     server: ServerOption = None,
     *,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure here whether masks make a network faster: every form of every layer, and the choice.
+    """Measure on this machine whether masks make a network faster, form by form and layer by layer.
 
     Dense layers and their compact forms take turns, and the shortest times count.
     """
@@ -141,7 +146,7 @@ def compact(  # noqa: PLR0913 -- each argument is an option of the command
 def _network(
     name: str, weights: Path | None, given: str | None
 ) -> "tuple[nn.Module, tuple[int, ...]]":
-    """Return a network of the catalogue or of the caller's own, and the shape of one input."""
+    """Return a network from the catalogue or the caller's own, and the shape of one input."""
     from raiw.nets.registry import build, find_net
     from raiw.nets.weights import trained
 
@@ -151,14 +156,14 @@ def _network(
         return (build(name).eval() if weights is None else trained(name, weights)), shape
     if shape is None or weights is not None:
         raise InvalidInput(
-            f"{name!r} loads its own weights and tells no shape of an input: give --input, as in "
-            f"3,224,224, and no --weights"
+            f"{name!r} loads its own weights and does not say the shape of an input: give --input, "
+            f"as in 3,224,224, and no --weights"
         )
     return _own_network(name).eval(), shape
 
 
 def _own_network(name: str) -> "nn.Module":
-    """Call a function of a module below the current folder, or of an installed package."""
+    """Call a function of a module in the current folder, or of an installed package."""
     module, _, function = name.partition(":")
     sys.path.insert(0, str(Path.cwd()))
     try:
@@ -171,8 +176,10 @@ def _own_network(name: str) -> "nn.Module":
 
 
 def _numbers(option: str, text: str) -> tuple[int, ...]:
-    """Return whole numbers from 1 on."""
+    """Return whole numbers of at least 1."""
     parts = text.split(",")
     if not all(part.strip().isdecimal() and int(part) for part in parts):
-        raise InvalidInput(f"{option} {text!r}: whole numbers from 1 on, with commas, are wanted")
+        raise InvalidInput(
+            f"{option} {text!r}: give whole numbers of at least 1, separated by commas"
+        )
     return tuple(map(int, parts))

@@ -107,7 +107,7 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     samples: SamplesOption,
     data_dir: DataFolderOption = Path(),
     channels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write which channels stay, too.")
+        Path | None, typer.Option(metavar="FILE", help="Also write which channels are kept.")
     ] = None,
     option: OptionsOption = None,
     server: ServerOption = None,
@@ -117,7 +117,7 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Remove channels of a trained network; writes the weights of the one that is smaller."""
+    """Remove channels of a trained network; writes the weights of the smaller network."""
     from raiw.jobs.prune import PruneJob
 
     out = Output(json=json, quiet=quiet)
@@ -155,15 +155,17 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     ],
     data: Annotated[str, typer.Option(metavar="NAME", help=DATA_HELP)],
     masks: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Masks to hold, or their digest on a server.")
+        str | None,
+        typer.Option(metavar="FILE", help="Masks to train with, or their digest on a server."),
     ] = None,
     data_dir: DataFolderOption = Path(),
     recipe: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A recipe; RAIW's 300 epochs without.")
+        Path | None, typer.Option(metavar="FILE", help="A recipe file; RAIW's 300 epochs without.")
     ] = None,
     set_: SetOption = None,
     seed: Annotated[
-        int | None, typer.Option(metavar="NUMBER", help="Decides weights, order and crops.")
+        int | None,
+        typer.Option(metavar="NUMBER", help="Decides first weights, order of images and crops."),
     ] = None,
     device: DeviceOption = None,
     server: ServerOption = None,
@@ -241,7 +243,7 @@ def _train_here(
 
 
 def _train_there(out: Output, job: "TrainJob", site: JobSite, folder: Path) -> dict[str, Any]:
-    """Have a server train; the folder is as if it had happened here, without the checkpoint."""
+    """Train on a server; the folder is as after training here, but without the checkpoint."""
     from raiw.jobs.registry import KINDS
 
     folder.mkdir(parents=True, exist_ok=True)

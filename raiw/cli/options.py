@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 DATA_HELP = "A data set: digits, cifar10 …, or a .safetensors file."
 
 SpecArgument = Annotated[
-    str, typer.Argument(metavar="SPEC", help="A spec file, a name of the catalogue, or - (stdin).")
+    str,
+    typer.Argument(metavar="SPEC", help="A spec file, a name from the catalogue, or - (stdin)."),
 ]
 MasksArgument = Annotated[
     str, typer.Argument(metavar="MASKS", help="A mask file, - (stdin), or a digest on the server.")
@@ -37,14 +38,15 @@ LocalOption = Annotated[
     bool, typer.Option("--local", help="Use this machine even where RAIW_URL is set.")
 ]
 TimeoutOption = Annotated[
-    str | None, typer.Option("--timeout", metavar="TIME", help="Wait so long: 90, 45s, 30m, 1h30m.")
+    str | None,
+    typer.Option("--timeout", metavar="TIME", help="How long to wait: 90, 45s, 30m, 1h30m."),
 ]
 NetworkArgument = Annotated[str, typer.Argument(metavar="NETWORK")]
 WeightsOption = Annotated[
     Path, typer.Option("--weights", "-w", metavar="FILE", help="State dict, safetensors.")
 ]
 DataFolderOption = Annotated[
-    Path, typer.Option("--data-dir", metavar="FOLDER", help="Where this machine's data sets lie.")
+    Path, typer.Option("--data-dir", metavar="FOLDER", help="Folder of this machine's data sets.")
 ]
 MethodOption = Annotated[str, typer.Option("--method", "-m", metavar="NAME")]
 SamplesOption = Annotated[int, typer.Option(metavar="NUMBER")]
@@ -75,7 +77,7 @@ def read_spec(source: str, changes: list[str] | None) -> "Spec":
     Raises
     ------
     InvalidSpec
-        A change names a place that is not there, or the changed document is not a spec.
+        A change names a place that does not exist, or the changed document is not a spec.
     """
     from raiw import catalogue
     from raiw.readers.documents import read_document
@@ -87,7 +89,7 @@ def read_spec(source: str, changes: list[str] | None) -> "Spec":
     if not isinstance(document, dict):
         return Spec.parse(document)
     preset = catalogue.read(str(document.get("model"))) or {}
-    if "craft" in preset:  # a change adds to what the preset says, as it does in a file
+    if "craft" in preset:  # a change adds to the preset, as in a file
         document.setdefault("craft", preset["craft"])
     return Spec.parse(changed(document, changes))
 

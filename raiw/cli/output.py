@@ -21,10 +21,10 @@ _SHOWN_PROBLEMS = 20
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """How one command was asked to speak."""
+    """How a command was asked to write its output."""
 
     json: bool = False
-    """Print one JSON document a line and nothing else on stdout."""
+    """Print one JSON document per line and nothing else on stdout."""
     quiet: bool = False
     """Print the bare result: a digest, a key or an id."""
 
@@ -78,13 +78,13 @@ class Output:
 
 
 def complain(text: str) -> None:
-    """Print what even a quiet command must say: errors, and how to go on."""
+    """Print what even a quiet command must say: errors, and how to continue."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
 
 
 def stdout_console() -> "Console":
-    """Return a console on stdout that neither wraps nor colours what goes into a pipe."""
+    """Return a console on stdout that does not wrap or colour what goes into a pipe."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
@@ -106,7 +106,7 @@ def error_document(error: RaiwError) -> dict[str, Any]:
 
 
 def error_text(error: RaiwError) -> str:
-    """Return what a person reads: the message, then every further fault of a spec."""
+    """Return the text for people: the message, then every further fault of a spec."""
     lines = [f"error: {error.message}"]
     if isinstance(error, InvalidSpec) and len(error.problems) > 1:
         shown = error.problems[:_SHOWN_PROBLEMS]

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 _LINE_SECONDS = 10.0
-"""Lines in a log come at most so often, but for the first and the last."""
+"""Least seconds between two lines of a log, except for the first and the last."""
 
 
 class LayerProgress:
-    """Shows how many layers are done; used with ``with``.
+    """Shows how many layers are done; a context manager.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class LayerProgress:
     total
         Number of layers.
     first_line
-        Seconds without a terminal before anything is said.
+        Seconds before the first line, where there is no terminal.
     unit
         What is counted.
     """
@@ -66,7 +66,7 @@ class LayerProgress:
             self._bar.stop()
 
     def show(self, completed: int, what: str) -> None:
-        """Tell that ``completed`` layers are done, and what is at hand."""
+        """Show that ``completed`` layers are done, and what is being done."""
         if self._bar is not None:
             task = self._bar.task_ids[0]
             self._bar.update(task, completed=completed, description=f"{self._doing} {what}")

@@ -18,11 +18,11 @@ def reproduce(
         str | None, typer.Argument(metavar="[ITEM|all]", help="A table or figure; see --list.")
     ] = None,
     *,
-    list_: Annotated[bool, typer.Option("--list", help="Say what can be reproduced.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List what can be reproduced.")] = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Compute the papers' numbers that need no training, beside what was printed."""
+    """Compute the papers' numbers that need no training, and show them beside the printed ones."""
     from raiw.cli.tables import item_table, row_table
     from raiw.reproduction.registry import ITEMS, item
 

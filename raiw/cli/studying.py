@@ -42,9 +42,14 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     spec: SpecArgument,
     importance: ImportanceOption = None,
     methods: Annotated[
-        str, typer.Option(metavar="NAMES", help="Algorithms, with commas; the first is the base.")
+        str,
+        typer.Option(
+            metavar="NAMES", help="Algorithms, separated by commas; the first is the base."
+        ),
     ] = "",
-    seeds: Annotated[int, typer.Option(min=1, help="Runs of a method, if it draws or trains.")] = 3,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Runs of each method that draws at random or trains.")
+    ] = 3,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FOLDER", help="Write Markdown, CSV, JSON and SVG."),
@@ -54,7 +59,10 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         bool, typer.Option("--train", help="Train with the masks, and compare accuracies.")
     ] = False,
     densities: Annotated[
-        str | None, typer.Option(metavar="SHARES", help="With --train: with commas; 0.1 without.")
+        str | None,
+        typer.Option(
+            metavar="SHARES", help="With --train: densities, separated by commas; 0.1 without."
+        ),
     ] = None,
     data: Annotated[
         str | None, typer.Option(metavar="NAME", help="With --train: a data set; digits without.")
@@ -70,7 +78,7 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         ),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="With --train: runs at a time; one a core without.")
+        int | None, typer.Option(min=1, help="With --train: runs at a time; one per core without.")
     ] = None,
     device: Annotated[
         str | None, typer.Option(metavar="NAME", help="With --train: as in raiw train.")
@@ -85,7 +93,7 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
 
     With --train a network is trained from scratch with the masks of every method, density and seed,
     and accuracies are compared; ALGORITHM:SCORE names the score of a method. Started again, it
-    goes on where it was. With --server each run is a job of the server.
+    continues where it was. With --server each run is a job of the server.
     """
     out = Output(json=json, quiet=quiet)
     parsed = read_spec(spec, set_)
@@ -128,12 +136,12 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
 def compare_accuracies(
     out: Output, plan: "TrialPlan", folder: Path, jobs: int | None = None, url: str | None = None
 ) -> None:
-    """Train every run of a plan, here or on a server, write the report and print it.
+    """Train every run of a plan, here or on a server; write the report and print it.
 
     Raises
     ------
     TrainingFailed
-        Not one run has ended well.
+        No run succeeded.
     """
     from raiw.study.accuracy.report import accuracy_markdown, write_accuracy_report
     from raiw.study.accuracy.runs import run_plan
@@ -155,7 +163,7 @@ def compare_accuracies(
     else:
         out.line(accuracy_markdown(found).rstrip())
     if not found.rows:
-        raise TrainingFailed(f"no run has ended well; the first: {found.runs[0].reason}")
+        raise TrainingFailed(f"no run succeeded; the first: {found.runs[0].reason}")
 
 
 def _compare_masks(
@@ -197,5 +205,5 @@ def _shares(text: str) -> list[float]:
         return [float(part) for part in _split(text)]
     except ValueError:
         raise InvalidInput(
-            f"--densities {text!r}: write shares with commas, as in 0.05,0.1"
+            f"--densities {text!r}: write densities separated by commas, as in 0.05,0.1"
         ) from None

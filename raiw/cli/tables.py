@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from raiw.statistics import DegreeRange, LayerStatistics
 
 _ID_LENGTH = 19
-"""``sha256:`` and twelve digits name a digest well enough for the eye."""
+"""``sha256:`` and twelve digits are enough to recognise a digest."""
 
 
 def layer_table(masks: "MaskSet", stats: "Mapping[str, LayerStatistics]") -> Table:
-    """Return one row a layer, and the totals.
+    """Return one row per layer, and the totals.
 
-    Entropies are in nats; the gap is what is missing to the dense layer of that shape. The score
-    gap is how far at most the kept score is from the best any graph could keep. ``stats``
+    Entropies are in nats; the gap is the entropy below that of the dense layer of that shape. The
+    score gap bounds how far the kept score is from the best that any graph could keep. ``stats``
     are those of :meth:`raiw.MaskSet.stats`.
     """
     certified = any(mask.gap is not None for mask in masks.values())
@@ -47,7 +47,7 @@ def layer_table(masks: "MaskSet", stats: "Mapping[str, LayerStatistics]") -> Tab
 
 
 def plan_table(plan: Mapping[str, Any]) -> Table:
-    """Return one row a layer of a plan, given as ``POST /v1/plan`` answers it."""
+    """Return one row per layer of a plan, in the form that ``POST /v1/plan`` answers."""
     table = _table(
         "layer", "kind", right=("shape", "edges", "in degree", "out degree", "density", "weights")
     )
@@ -73,7 +73,7 @@ def plan_table(plan: Mapping[str, Any]) -> Table:
 
 
 def account_table(account: "Account") -> Table:
-    """Return one row a layer with its weights, operations and bytes, and the totals."""
+    """Return one row per layer with its weights, operations and bytes, and the totals."""
     table = _table("layer", right=("weights", "of", "operations", *account.container))
     for row in account.layers:
         counts = (row.weights, row.dense_weights, row.flops, *row.bytes.values())
@@ -92,7 +92,7 @@ def account_table(account: "Account") -> Table:
 
 
 def speed_table(speed: "Speed") -> Table:
-    """Return one row a layer with the milliseconds of each form, and the form to take."""
+    """Return one row per layer with the milliseconds of each form, and the form to choose."""
     forms = [*dict.fromkeys(form for layer in speed.layers.values() for form in layer.seconds)]
     forms.sort(key=lambda form: form != "dense")
     table = _table("layer", right=(*forms, "take", "faster", "bytes"))
@@ -131,7 +131,7 @@ def difference_table(difference: "Difference") -> Table:
 
 
 def job_table(jobs: Iterable[Mapping[str, Any]]) -> Table:
-    """Return one row a job, given as the server shows it."""
+    """Return one row per job, in the form that the server shows."""
     table = _table("job", "kind", "status", "done", "by", "what", "created (UTC)", "result")
     for job in jobs:
         progress, result = job["progress"], job["result"]
@@ -157,7 +157,7 @@ def item_table(items: Mapping[str, str]) -> Table:
 
 
 def row_table(title: str, rows: "Iterable[Row]") -> Table:
-    """Return printed numbers beside ours."""
+    """Return the printed numbers beside ours."""
     table = _table("quantity", "paper", "ours", "verdict")
     table.add_column("why")
     table.title, table.title_justify = title, "left"

@@ -27,16 +27,16 @@ DEFAULT_URL = "http://127.0.0.1:8321"
 _PAGE_SIZE = 100
 
 SpecLike = Spec | Mapping[str, Any] | str | Path
-"""A spec, its decoded document, a file, or a name of the catalogue."""
+"""A spec, its decoded document, a file, or a name from the catalogue."""
 ScoresLike = str | Path | Mapping[str, Any]
-"""A safetensors file, the digest of one that the server has, or arrays by layer name."""
+"""A safetensors file, the digest of one on the server, or arrays by layer name."""
 DataLike = str | Path
 """Name of a data set that the workers have, or a path of a safetensors file."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobOptions:
-    """What every job may say besides its task."""
+    """Options that every job has besides its task."""
 
     wait: float | None = None
     """Seconds the server may hold the answer back for the job to end; at most 30 count."""
@@ -62,7 +62,7 @@ DEFAULT_OPTIONS = JobOptions()
 class Client:
     """A raiw server, seen from Python.
 
-    Safe requests are repeated with growing pauses; every wait is bounded. Failures are the
+    Safe requests are retried with growing pauses; every wait is bounded. Failures are the
     exceptions of :mod:`raiw.errors`, the same ones the local engine raises.
 
     Parameters
@@ -72,7 +72,7 @@ class Client:
     token
         Bearer token; ``RAIW_TOKEN``, else none.
     timeout
-        Seconds to wait for an answer, beyond what the server was asked to hold it back.
+        Seconds to wait for an answer, beyond the delay the server was asked for.
 
     Examples
     --------
@@ -105,7 +105,7 @@ class Client:
         self._transport.close()
 
     def health(self) -> dict[str, Any]:
-        """Return the server's own word on its readiness.
+        """Return the server's own account of its readiness.
 
         Raises
         ------
@@ -118,7 +118,7 @@ class Client:
     def plan(self, spec: SpecLike, importance: ScoresLike | None = None) -> dict[str, Any]:
         """Return what a job would build, as in ``POST /v1/plan``; nothing is crafted.
 
-        An importance file is uploaded where the server lacks it, because its shapes are checked.
+        An importance file is uploaded if the server lacks it, because its shapes are checked.
         """
         body = self._request(Spec.of(spec), importance)
         answer, _ = self._transport.json("POST", "/v1/plan", json=body)
@@ -134,7 +134,7 @@ class Client:
         deadline_at: datetime | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Job:
-        """Ask for masks and return the job that makes them, or has made them before.
+        """Ask for masks and return the job that makes or has made them.
 
         Parameters
         ----------
@@ -179,7 +179,7 @@ class Client:
         network
             A network of the catalogue that can be built.
         weights
-            Its state dict: a safetensors file, or the digest of one that the server has.
+            Its state dict: a safetensors file, or the digest of one on the server.
         data
             Name of a data set that the workers have, or a path of a file to upload.
         job
@@ -319,7 +319,7 @@ class Client:
         InvalidMasks
             The bytes received are not the bytes announced.
         """
-        # What a server calls a file decides its name, never its folder.
+        # A server's name for a file decides its name here, never its folder.
         paths = {
             file["name"]: Path(folder) / Path(f"{file['name']}.safetensors").name
             for file in job.files
@@ -351,7 +351,7 @@ class Client:
         return self._submit(body, options)
 
     def _upload(self, file: str | Path) -> str:
-        """Return the digest of a file that the server has from now on, or of one it has."""
+        """Upload a file if the server lacks it, and return its digest."""
         if is_digest(file):
             return str(file)
         if not Path(file).is_file():
@@ -383,7 +383,7 @@ class Client:
 
 @contextmanager
 def _score_file(scores: ScoresLike, spec: Spec) -> Iterator[tuple[Path, str]]:
-    """Give scores, checked against the spec, as a file with its digest."""
+    """Yield scores, checked against the spec, as a file with its digest."""
     from raiw.scores.importance import open_importance, write_scores
 
     if isinstance(scores, Mapping):

@@ -1,4 +1,4 @@
-"""Downloads of files: resumed by Range where a connection broke, verified at the end."""
+"""Downloads of files: resumed by Range when a connection breaks, verified at the end."""
 
 import base64
 import hashlib
@@ -79,7 +79,7 @@ def _same_file(response: httpx.Response, etag: str) -> str:
 
 
 def _from(response: httpx.Response, received: int) -> Iterator[bytes]:
-    """Yield what is new: a server that ignores Range sends everything again."""
+    """Yield only new bytes: a server that ignores Range sends everything again."""
     skip = 0 if response.status_code == httpx.codes.PARTIAL_CONTENT else received
     for chunk in response.iter_raw(CHUNK_BYTES):
         if skip < len(chunk):

@@ -1,4 +1,4 @@
-"""A job on a server: look, wait, follow, cancel, fetch."""
+"""A job on a server: show, wait, follow, cancel, fetch."""
 
 import json
 import math
@@ -21,12 +21,12 @@ ENDED = frozenset({"succeeded", "failed", "canceled", "expired"})
 _LONG_POLL_SECONDS = 25.0
 _POLL_SECONDS = 1.0
 _SILENCE_SECONDS = 40.0
-"""A stream whose keep-alives (every 15 s) fail to come for so long is dead, or held by a proxy."""
+"""A stream without its keep-alives (every 15 s) for this long is dead, or held by a proxy."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobProgress:
-    """How far a job has come."""
+    """A job's progress."""
 
     phase: str
     completed: int
@@ -76,12 +76,12 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether the job has ended, in whatever way."""
+        """Whether the job has ended in any way."""
         return bool(self.view["done"])
 
     @property
     def progress(self) -> JobProgress:
-        """Layers crafted so far, of how many."""
+        """How many layers have been crafted, and of how many."""
         return JobProgress(**{key: self.view["progress"][key] for key in JobProgress.__slots__})
 
     @property
@@ -110,18 +110,17 @@ class Job:
         return report
 
     def refresh(self) -> Self:
-        """Ask the server how the job stands."""
+        """Ask the server for the job's state."""
         self._poll(0, ATTEMPTS)
         return self
 
     def wait(self, timeout: float | None = None) -> Self:
-        """Wait until the job has ended, in whatever way; None waits for as long as it takes.
+        """Wait until the job has ended in any way; None waits as long as it takes.
 
         Raises
         ------
         StillRunning
-            ``timeout`` seconds have passed; the job goes on.
-        Unreachable
+            ``timeout`` seconds have passed; the job continues. Unreachable
             The server was gone for about a minute; the job is not affected.
         """
         deadline = _deadline(timeout)
@@ -138,10 +137,10 @@ class Job:
         return self
 
     def events(self, after: int = 0, timeout: float | None = None) -> Iterator[Event]:
-        """Yield events later than number ``after`` as they happen, up to the one that ends the job.
+        """Yield events after number ``after`` as they happen, up to the one that ends the job.
 
-        A broken stream is resumed by ``Last-Event-ID``; where streams do not get through, the
-        events are polled.
+        A broken stream resumes from ``Last-Event-ID``; if streams do not get through, events are
+        polled.
 
         Raises
         ------
@@ -174,7 +173,7 @@ class Job:
         Raises
         ------
         InvalidInput
-            The job has already ended otherwise.
+            The job has already ended in another way.
         """
         self.view, _ = self._transport.json("POST", f"{self._url}/cancel")
         return self
@@ -214,7 +213,7 @@ class Job:
         return f"/v1/jobs/{self.id}"
 
     def _poll(self, wait: float, attempts: int = PATIENT_ATTEMPTS) -> float | None:
-        """Fetch the job; the server holds the answer back up to ``wait`` seconds for its end.
+        """Fetch the job; the server delays the answer up to ``wait`` seconds for its end.
 
         Returns the pause before the next look, None once the job has ended.
         """
@@ -228,7 +227,7 @@ class Job:
 
     def _still_running(self) -> StillRunning:
         return StillRunning(
-            f"job {self.id} is still {self.status} and goes on: wait for it again",
+            f"job {self.id} is still {self.status} and continues: wait for it again",
             job=self.id,
             status=self.status,
         )
@@ -248,7 +247,7 @@ class Job:
             return
 
     def _polled(self, after: int) -> Iterator[Event]:
-        """Yield what one page holds."""
+        """Yield the events of one page."""
         page, _ = self._transport.json(
             "GET",
             f"{self._url}/events",

@@ -16,7 +16,7 @@ from raiw.errors import (
 )
 
 RETRIABLE = frozenset({429, 502, 503, 504})
-"""Statuses that say: the same request may succeed later."""
+"""Statuses that mean: the same request may succeed later."""
 
 BY_STATUS: dict[int, type[RaiwError]] = {
     400: InvalidInput,
@@ -32,7 +32,7 @@ BY_STATUS: dict[int, type[RaiwError]] = {
     507: Unreachable,
     **dict.fromkeys(RETRIABLE, Unreachable),
 }
-"""What a status means where we do not know the problem's code."""
+"""What a status means if we do not know the problem's code."""
 
 _SPEC = "/spec"
 """Where a request carries the spec: pointers into it are given as the local engine gives them."""

@@ -14,9 +14,9 @@ from raiw.client.problems import RETRIABLE, error_of
 from raiw.errors import InvalidInput, RaiwError, Unreachable
 
 ATTEMPTS = 5
-"""Times a safe request is tried: about four seconds in all, unless the server asks for more."""
+"""Attempts for a safe request: about four seconds in all, unless the server asks for more."""
 PATIENT_ATTEMPTS = 14
-"""Times a waiting client tries: a server that restarts within a minute is not noticed."""
+"""Attempts of a waiting client: a restart within a minute goes unnoticed."""
 CONNECT_SECONDS = 5.0
 MAX_PAUSE = 60.0
 """Longest ``Retry-After`` obeyed; beyond it the caller decides."""

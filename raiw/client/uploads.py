@@ -1,4 +1,4 @@
-"""Uploads by digest: nothing is sent twice, and a broken connection costs one part at most."""
+"""Uploads by digest: nothing is sent twice, and a broken connection costs at most one part."""
 
 import time
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def ensure_blob(transport: Transport, path: Path, digest: str) -> bool:
     InvalidTensors
         The server refuses the file: malformed, or of another digest than announced.
     TooLarge
-        The file is larger than the server takes.
+        The file is larger than the server accepts.
     """
     if blob_exists(transport, digest):
         return False
@@ -38,7 +38,7 @@ def ensure_blob(transport: Transport, path: Path, digest: str) -> bool:
 
 
 def blob_exists(transport: Transport, digest: str) -> bool:
-    """Ask whether the server has these bytes already."""
+    """Ask whether the server already has these bytes."""
     try:
         transport.send("HEAD", f"/v1/blobs/{digest}")
     except NotFound:

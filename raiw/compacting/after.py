@@ -1,4 +1,4 @@
-"""What follows a layer and may be done while its outputs are at hand."""
+"""What follows a layer and can be done while its outputs are still in the cache."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ class After(nn.Module):
         self._known = None
 
     def forward(self, outputs: Tensor) -> Tensor:
-        """Return what follows, by ordinary operators."""
+        """Apply what follows, with ordinary operators."""
         if self.norm is not None:
             outputs = self.norm(outputs)
         if self.relu:
@@ -31,7 +31,7 @@ class After(nn.Module):
         return functional.max_pool2d(outputs, self.pool) if self.pool > 1 else outputs
 
     def fits(self, places: list[int]) -> bool:
-        """Tell whether the kernel can do it to outputs of so many places."""
+        """Tell whether the kernel can do this to outputs with these numbers of places."""
         return not (self.norm is not None and self.norm.training) and (
             self.pool == 1 or min(places) >= self.pool
         )
@@ -41,7 +41,7 @@ class After(nn.Module):
         norm = self.norm
         if norm is None:
             return None, bias
-        # Running means change without a new version of theirs; the count of batches has one.
+        # Running means change without a new version number; the batch counter gets one.
         count = norm.num_batches_tracked
         tensors = (count, norm.running_mean, norm.running_var, norm.weight, norm.bias, bias)
         if count is None or any(t is not None and t.is_inference() for t in tensors):
@@ -86,7 +86,7 @@ class Followers:
 
     @property
     def modules(self) -> list[nn.Module]:
-        """The modules, in their order."""
+        """The modules, in order."""
         return [self.parent.get_submodule(name) for name in self.names]
 
     def after(self) -> After:
@@ -98,7 +98,7 @@ class Followers:
         return After(norm, relu=any(isinstance(m, nn.ReLU) for m in found), pool=side)
 
     def leave(self) -> None:
-        """Put nothing in their place."""
+        """Replace them by identities."""
         for name in self.names:
             setattr(self.parent, name, nn.Identity())
 

@@ -14,19 +14,19 @@ from raiw.compacting.layers import MaskedLayer
 from raiw.compacting.timing import shortest_times
 
 WORTH = 0.95
-"""A form is taken if it needs less than this share of the dense layer's time."""
+"""A form is chosen if it needs less than this share of the dense layer's time."""
 
 SECONDS = 0.2
-"""For which a layer's forms are measured."""
+"""Time spent on measuring a layer's forms."""
 
 COST = {1: 2.5, 2: 1.7, 4: 1.5, 8: 1.3}
-"""What an edge of the own kernel costs at most, in edges of the dense layer, by how many outputs
-share their inputs; ``python -m tests.bench.speed`` prints it."""
+"""The most that an edge costs in raiw's own kernel, in edges of the dense layer, by how many
+outputs share their inputs; ``python -m tests.bench.speed`` prints it."""
 
 
 @dataclass(frozen=True, slots=True)
 class FormTimes:
-    """What a layer's forms take on inputs of one shape."""
+    """The time of a layer's forms on inputs of one shape."""
 
     seconds: Mapping[str, float]
     bytes: Mapping[str, int]
@@ -46,7 +46,7 @@ class FormTimes:
 
 
 def expected_form(layer: MaskedLayer, forms: Iterable[str]) -> str:
-    """Return the form that is probably fastest, where nothing can be measured."""
+    """Return the form that is probably fastest, when nothing can be measured."""
     possible = set(forms)
     on_cpu = next(layer.module.parameters()).device.type == "cpu"
     if on_cpu and "condensed" in possible and layer.density * COST[layer.together] < 1:
@@ -62,7 +62,7 @@ def measure(
     inputs: Tensor,
     seconds: float = SECONDS,
 ) -> FormTimes:
-    """Return what each form of a layer takes on inputs like these, with what follows the layer."""
+    """Return the time of each form of a layer on inputs like these, with what follows the layer."""
     made = {form: make() for form, make in forms.items()}
     example = torch.randn_like(inputs)
     behind = [] if layer.followers is None else layer.followers.modules
@@ -76,7 +76,7 @@ def measure(
 
 
 def _chain(module: nn.Module, behind: list[nn.Module]) -> nn.Module:
-    """Return a form with what follows it, so that all forms do the same."""
+    """Return a form together with what follows it, so that all forms do the same work."""
     done = isinstance(module, Condensed) and module.after is not None
     return module if done or not behind else nn.Sequential(module, *behind)
 
@@ -90,7 +90,7 @@ def state_bytes(module: nn.Module) -> int:
 def inputs_of(
     model: nn.Module, layers: Iterable[MaskedLayer], inputs: Tensor | tuple[Any, ...]
 ) -> dict[str, Tensor]:
-    """Run a model once, and return what each layer read first; some may not have been called."""
+    """Run a model once and return the first input of each layer; some may not be called."""
     seen: dict[str, Tensor] = {}
 
     def see(name: str, given: tuple[Tensor, ...]) -> None:
@@ -112,7 +112,7 @@ def inputs_of(
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Let no batch norm or dropout notice a run."""
+    """Keep batch norm and dropout from changing during a run."""
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:

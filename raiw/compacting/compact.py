@@ -37,13 +37,13 @@ def compact(
     forms: Forms = None,
     strict: bool = True,
 ) -> nn.Module:
-    """Return a copy of a model in which each masked layer stands in its fastest equal form.
+    """Return a copy of a model with each masked layer in its fastest equivalent form.
 
-    The copy computes what the model with these masks on it does, up to the rounding of float32
-    sums in another order: within ``1e-5`` of the sum of their terms' magnitudes, a layer. 16-bit
-    tensors are added up in float32. The copy can be trained, compiled, exported, copied and saved;
-    pruned weights do not exist in it. Linear layers and convolutions of one to three axes have
-    these forms:
+    The copy computes the same as the model with these masks, up to the rounding of float32 sums in
+    another order: each output of a layer agrees within ``1e-5`` of the sum of its terms'
+    magnitudes. 16-bit tensors are summed in float32. The copy can be trained, compiled, exported,
+    copied and saved; pruned weights do not exist in it. Linear layers and convolutions in one to
+    three dimensions have these forms:
 
     ``condensed``
         Kept weights and the inputs they belong to, multiplied by raiw's own kernel, which does the
@@ -54,31 +54,31 @@ def compact(
     ``csr``
         torch's CSR product; linear layers.
     ``shrunk``
-        A smaller dense layer, where inputs are read by nobody or outputs read nothing.
+        A smaller dense layer, where some inputs are not read or some outputs read nothing.
     ``dense``
-        The layer itself with zeros, held there in training as by :func:`raiw.apply`; others keep it
-        too, such as transposed convolutions, the projections of attention, and layers that share
-        their weight.
+        The layer itself with zeros, held there in training as by :func:`raiw.apply`; other layers
+        always keep it, such as transposed convolutions, the projections of attention, and layers
+        that share their weight.
 
     Parameters
     ----------
     model
-        The dense model; masks that it holds are taken off the copy. It stays as it is.
+        The dense model, which is not changed; masks that it holds are removed from the copy.
     masks
         Masks or their file, named as for :func:`raiw.apply`.
     inputs
-        An example batch. Each form is measured on what its layer reads of it, on this machine and
-        as many threads as torch has now. Without, a rule decides by density and sharing.
+        An example batch. Each form is measured on what its layer reads from it, on this machine,
+        with torch's current number of threads. Without it, a rule decides by density and sharing.
     forms
         Forms to choose from besides ``dense``, or the form of each layer by its name, as
-        :func:`forms_of` tells it: that makes the same network again, to load a state dict.
+        :func:`forms_of` returns it: that builds the same network again, to load a state dict.
     strict
         Every mask must have its parameter.
 
     Raises
     ------
     InvalidInput
-        As in :func:`raiw.apply`; or there is no such form, or a layer does not have it.
+        As in :func:`raiw.apply`; a form does not exist, or a layer does not have it.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def forms_of(model: nn.Module) -> dict[str, str]:
 
 
 def replace(model: nn.Module, layer: MaskedLayer, form: nn.Module) -> None:
-    """Put a form of a layer wherever the model has the layer."""
+    """Replace a layer by one of its forms wherever the model has it."""
     if form is layer.module:
         return
     form.training = layer.module.training

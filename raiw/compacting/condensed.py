@@ -17,8 +17,8 @@ class Condensed(nn.Module):
 
     ``values`` is ``(entries, taps, shared)``: for each group of ``shared`` outputs and each channel
     it reads, one weight for every kernel tap and output. ``starts`` tells where each group begins
-    in ``channels``. Sums are float32, in another order than the dense layer's. A CPU computes with
-    the own kernel, other devices and float64 with the dense weight, made anew each time.
+    in ``channels``. Sums are float32, in another order than the dense layer's. A CPU uses raiw's
+    own kernel; other devices and float64 use the dense weight, rebuilt each time.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Condensed(nn.Module):
         self.bias = bias
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return what the masked layer, and what follows it, would."""
+        """Return the outputs of the masked layer and of what follows it."""
         geometry, after = self.geometry, self.after
         batch = geometry.batched(geometry.pad(inputs))
         plain = _is_plain(batch, self)
@@ -82,7 +82,7 @@ class Condensed(nn.Module):
         return dense_weight(self.geometry, self.values, self.starts, self.channels)
 
     def extra_repr(self) -> str:
-        """Name the sides and what is left."""
+        """Describe the shape and what is left of it."""
         shape = " × ".join(str(side) for side in self.geometry.weight_shape)
         entries, _, shared = self.values.shape
         return f"{shape}, {entries * shared:,} edges, {shared} outputs share their inputs"
@@ -110,7 +110,7 @@ class Csr(Condensed):
 
 @cache
 def _hear_about_csr() -> None:
-    """Let torch say once, to nobody, that its CSR tensors are in beta state."""
+    """Swallow torch's one warning that its CSR tensors are in beta state."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         torch.sparse_csr_tensor(torch.tensor([0, 0]), torch.tensor([], dtype=torch.int64), [])
@@ -127,7 +127,7 @@ def _values(geometry: Geometry, fans: Fans, weight: Tensor) -> Tensor:
 
 
 def _is_plain(inputs: Tensor, module: nn.Module) -> bool:
-    """Tell whether nothing watches the product, so that the operator's way to it can be saved."""
+    """Tell whether nothing traces the product, so that the operator can be bypassed."""
     return (
         type(inputs) is Tensor
         and not torch.compiler.is_compiling()

@@ -34,7 +34,7 @@ class Fans:
 
 
 def sharing(kept: Bools, groups: int) -> int:
-    """Return how many consecutive outputs read the same inputs throughout an ``(out, in)`` mask.
+    """Return how many consecutive outputs always read the same inputs in an ``(out, in)`` mask.
 
     >>> sharing(np.repeat(np.eye(2, dtype=bool), 6, axis=0), 1)
     6

@@ -11,7 +11,7 @@ from torch.nn import functional
 from raiw.errors import InvalidInput
 
 KINDS: dict[type[nn.Module], int] = {nn.Linear: 0, nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
-"""Layers that have compact forms, with their kernel axes; subclasses may compute something else."""
+"""Layers that have compact forms, by kernel axes; subclasses may compute something else."""
 
 _CONVOLUTIONS = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 
@@ -28,8 +28,8 @@ class Geometry:
     padding: tuple[int, ...] = ()
     dilation: tuple[int, ...] = ()
     around: tuple[int, ...] = ()
-    """Padding before the layer, as :func:`torch.nn.functional.pad` takes it, where the layer's own
-    would not do: by other values than zero, or by more on one side."""
+    """Padding before the layer, in the form of :func:`torch.nn.functional.pad`, where the layer's
+    own is not enough: with values other than zero, or with more on one side."""
     mode: str = "zeros"
 
     @classmethod
@@ -64,7 +64,7 @@ class Geometry:
         return (self.outputs, self.inputs // self.groups, *self.kernel)
 
     def pad(self, inputs: Tensor) -> Tensor:
-        """Return the inputs with what the layer does not pad itself."""
+        """Return the inputs with the padding that the layer does not do itself."""
         if not self.around:
             return inputs
         mode = "constant" if self.mode == "zeros" else self.mode
@@ -111,7 +111,7 @@ class Geometry:
 def _sides(layer: Any, axes: int) -> list[tuple[int, int]]:
     """Return the padding before and after each axis."""
     if layer.padding == "same":
-        # As torch has it: the odd one comes after.
+        # As in torch, the odd one comes after.
         total = [gap * (k - 1) for gap, k in zip(layer.dilation, layer.kernel_size, strict=True)]
         return [(n // 2, n - n // 2) for n in total]
     if layer.padding == "valid":

@@ -12,7 +12,7 @@ class Grouped(nn.Module):
     """One gather of the inputs, then a grouped convolution or a product of batched matrices.
 
     ``weight`` is ``(out, fan, *kernel)``, ``channels`` the inputs of every group in turn. Groups
-    that read fewer inputs than others are filled up: there, ``kept`` holds the weight at zero.
+    that read fewer inputs than others are filled up; ``kept`` holds those weights at zero.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Grouped(nn.Module):
         self._groups = len(kept)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return what the masked layer would."""
+        """Return the outputs of the masked layer."""
         geometry = self.geometry
         batch = geometry.batched(geometry.pad(inputs))
         weight = self.weight if self.kept is None else self.weight * self.kept
@@ -57,6 +57,6 @@ class Grouped(nn.Module):
         return geometry.unbatched(outputs, inputs)
 
     def extra_repr(self) -> str:
-        """Name the sides and the groups."""
+        """Describe the shape and the groups."""
         shape = " × ".join(str(side) for side in self.geometry.weight_shape)
         return f"{shape}, {self._groups} groups of {self.weight.shape[1]} inputs"

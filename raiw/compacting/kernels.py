@@ -15,7 +15,7 @@ except ModuleNotFoundError:
 __all__ = ["MOST_SHARED", "WIDEST", "pattern", "run"]
 
 WIDEST = 16
-"""Floats of the widest vectors there are; a processor takes the widest it has."""
+"""Floats in the widest vectors there are; a processor uses the widest it has."""
 
 MOST_SHARED = 8
 """Most outputs that the kernel takes together; 1, 2 and 4 work too."""

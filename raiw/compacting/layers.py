@@ -41,7 +41,7 @@ class MaskedLayer:
     kept: Bools
     """The ``(out, in/groups)`` mask."""
     followers: Followers | None = None
-    """What the own kernel can do to the outputs at once."""
+    """What raiw's own kernel can do to the outputs in the same pass."""
 
     @cached_property
     def shared(self) -> int:
@@ -50,7 +50,7 @@ class MaskedLayer:
 
     @property
     def together(self) -> int:
-        """How many of them the own kernel takes at once."""
+        """How many of them raiw's own kernel handles at once."""
         return math.gcd(self.shared, MOST_SHARED)
 
     @property
@@ -59,7 +59,7 @@ class MaskedLayer:
         return float(self.kept.mean())
 
     def forms(self) -> dict[str, Callable[[], nn.Module]]:
-        """Return what makes the layer in each of the forms it has."""
+        """Return functions that make each form that the layer has."""
         found: dict[str, Callable[[], nn.Module]] = {"condensed": self._condensed}
         if self.shared > 1 and not self.kept.all():
             found["grouped"] = self._grouped
@@ -99,8 +99,8 @@ class MaskedLayer:
 def find_layers(model: nn.Module, places: Iterable[Place], masks: MaskSet) -> list[MaskedLayer]:
     """Zero the pruned weights at these places, and return the layers there that have other forms.
 
-    Layers stay dense that are transposed, whose class may compute something else than its base,
-    whose weight another module reads too, or that have hooks.
+    Layers stay dense if they are transposed or have hooks, if their class may compute something
+    other than its base, or if another module reads their weight too.
     """
     for place in places:
         with torch.no_grad():
@@ -128,7 +128,7 @@ def find_layers(model: nn.Module, places: Iterable[Place], masks: MaskSet) -> li
 
 
 def _followers(model: nn.Module) -> dict[nn.Module, Followers]:
-    """Return what follows each layer that stands once in the model, in a plain sequence."""
+    """Return what follows each layer that occurs once in the model, in a plain sequence."""
     parents = list(model.modules())
     standing = Counter(child for parent in parents for child in parent._modules.values())  # noqa: SLF001 -- repeated ones too
     found = {}

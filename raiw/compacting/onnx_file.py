@@ -30,8 +30,8 @@ def export_onnx(
     """Write a masked network to an ONNX file, its layers made of ordinary operators.
 
     These are a gather and a grouped convolution or batched product where at least eight outputs
-    share their inputs, smaller dense layers, and dense ones; so any run-time computes with the
-    file. The number of inputs in a batch is left open.
+    share their inputs, smaller dense layers, and dense ones; so any runtime can load the file. The
+    batch size is left open.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def export_onnx(
     for form in forms.values() if isinstance(forms, Mapping) else forms:
         if form not in STANDARD_FORMS:
             raise InvalidInput(
-                f"ONNX has no operator for the form {form!r}: take {', '.join(STANDARD_FORMS)}"
+                f"ONNX has no operator for the form {form!r}: use {', '.join(STANDARD_FORMS)}"
             )
     extras.load("onnxscript")
     small = compact(model, masks, forms=forms).eval()
@@ -77,7 +77,7 @@ def export_onnx(
 
 @contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Keep what the exporter says about itself from the user."""
+    """Hide the exporter's messages about itself."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -153,7 +153,7 @@ def multiply(
     channels: Tensor,
     after: After | None = None,
 ) -> Tensor:
-    """Return the outputs, without a record for autograd; ``after`` is done to them too."""
+    """Return the outputs, with ``after`` applied to them, without a record for autograd."""
     kinds = {inputs.dtype, weights.dtype}
     places = geometry.places(inputs.shape[2:])
     foreign = inputs.device.type != "cpu" or torch.float64 in kinds or not inputs.numel()
@@ -195,7 +195,7 @@ def _floats(tensor: Tensor) -> Any:
 
 
 def _pattern(geometry: Geometry, starts: Tensor, channels: Tensor) -> Any:
-    if channels.is_inference():  # nothing tells whether they were written to
+    if channels.is_inference():  # nothing shows whether they were written to
         return _read_pattern(geometry, starts, channels)
     version = channels._version  # noqa: SLF001 -- it has no other name
     known = _patterns.get(channels)

@@ -1,4 +1,4 @@
-"""Layers without the inputs that nobody reads and the outputs that read nothing."""
+"""Layers without the inputs that no output reads and the outputs that read nothing."""
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ class Shrunk(nn.Module):
         self.bias = bias
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return what the masked layer would."""
+        """Return the outputs of the masked layer."""
         geometry = self.geometry
         batch = geometry.batched(geometry.pad(inputs))
         weight = self.weight if self.kept is None else self.weight * self.kept
@@ -54,6 +54,6 @@ class Shrunk(nn.Module):
         return geometry.unbatched(outputs, inputs)
 
     def extra_repr(self) -> str:
-        """Name the sides and what is left of them."""
+        """Describe the shape and what is left of it."""
         shape = " × ".join(str(side) for side in self.geometry.weight_shape)
         return f"{shape}, {self.weight.shape[0]} outputs of {self.weight.shape[1]} inputs"

@@ -16,17 +16,17 @@ from raiw.errors import InvalidInput
 from raiw.masks import MaskSet
 
 NETWORK_SECONDS = 2.0
-"""For which the whole network, dense and compact, is measured."""
+"""Time spent on measuring the whole network, dense and compact."""
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """What one batch takes on so many threads."""
+    """Measurements for one batch size and number of threads."""
 
     batch: int
     threads: int
     layers: Mapping[str, FormTimes]
-    """With the batch norm, ReLU and pooling that the own kernel could do at once."""
+    """Including the batch norm, ReLU and pooling that raiw's own kernel can do in the same pass."""
     shapes: Mapping[str, tuple[int, ...]]
     """Weight shapes of these layers."""
     dense_seconds: float
@@ -81,9 +81,9 @@ def measure_speed(
     shape
         Shape of one input, without the batch.
     seconds
-        For which the forms of one layer are measured together.
+        Time spent on measuring the forms of one layer.
     on_layer
-        Called with the number of layers that are done, and the name of the one at hand.
+        Called with the number of layers that are done, and the name of the current one.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def _measure(
     seconds: float,
     on_layer: Callable[[int, str], None] | None,
 ) -> Speed:
-    # The dense layers of this copy become what is measured; forms are those of its own layers.
+    # The forms measured are built from this copy's layers and replace them at the end.
     own = compact(model, masks, forms=[]).eval()
     dense = compact(model, masks, forms=[]).eval()
     layers = find_layers(own, find_places(own, masks, strict=True), masks)

@@ -11,4 +11,4 @@ class Built:
 
     graph: Graph
     completed: int = 0
-    """Edges the greedy pass could not place and the completion did."""
+    """Edges that the greedy pass could not place and the completion did."""

@@ -110,7 +110,7 @@ def _shortest_path(
     ends: npt.NDArray[np.intp],
     neighbours: Callable[[int], Any],
 ) -> list[int]:
-    """Breadth-first search, lowest index first; empty where no end can be reached."""
+    """Breadth-first search, lowest index first; empty if no end can be reached."""
     before = dict.fromkeys(starts.tolist(), -1)
     goal = set(ends.tolist())
     queue = deque(before)

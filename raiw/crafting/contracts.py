@@ -9,7 +9,7 @@ from raiw.specs.contracts import even_sides, reachable_edges
 
 
 def breach(contract: Contract, graph: Graph, m: int = 4) -> str | None:
-    """Return how a graph breaks a contract, None where it keeps it.
+    """Return how a graph breaks a contract, or None if it keeps it.
 
     >>> breach(Contract.FAN_IN, Graph.from_bool(np.eye(3, dtype=bool)[:, :2]))
     >>> breach(Contract.REGULAR, Graph.from_bool(np.tri(3, dtype=bool)))

@@ -22,7 +22,7 @@ Vertices = npt.NDArray[np.intp]
 
 TIE = 1e-9
 MAX_WORK = 1 << 33
-"""Most edges · cells · vertices: minutes."""
+"""Most edges · cells · vertices; this many take minutes."""
 
 _NODES = np.exp(np.linspace(-34.0, 30.0, 160))
 _WEIGHTS = _NODES * (64.0 / 159.0)

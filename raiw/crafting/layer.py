@@ -21,7 +21,7 @@ class CraftedLayer:
     graph: Graph
     """Shape ``(out, in/groups)``."""
     completed: int
-    """Edges the greedy pass could not place, over all groups."""
+    """Edges that the greedy pass could not place, over all groups."""
 
 
 def craft_layer(

@@ -1,9 +1,9 @@
 """One neural graph over all layers of a network, as in Figure 2 of the paper.
 
 Layers 0, 2, 4 … are one side of a bipartite graph, the others the second, and only consecutive
-layers may be joined. Entropy then decides over the whole network at once. That is for comparison:
-the middle layers of deeper networks starve (of 16-16-16-16 vertices and 256 edges the middle pair
-keeps 14), so that :func:`raiw.craft` builds a graph for each layer.
+layers may be joined. Entropy then decides over the whole network at once. This is for comparison:
+the middle layers of deeper networks starve (with 16-16-16-16 vertices and 256 edges, the middle
+pair keeps 14), so :func:`raiw.craft` builds a graph for each layer.
 
 Source: Dong et al., Crafting Efficient Neural Graph of Large Entropy, IJCAI 2019, Algorithms 1 and
 2, Figure 2.
@@ -54,13 +54,13 @@ def craft_network(
 
     ``greedy`` and ``greedy_min`` take edge by edge the one of largest or smallest entropy
     (Algorithm 1, from -∞, ties by lowest index in the folded graph); ``regular`` draws among the
-    edges of smallest ``(d_u + 1)² + (d_v + 1)²`` (Algorithm 2, literally). Even degrees are
-    promised by none.
+    edges of smallest ``(d_u + 1)² + (d_v + 1)²`` (Algorithm 2, literally). None of them promises
+    even degrees.
 
     Raises
     ------
     InvalidInput
-        The widths make no network, or the algorithm is another.
+        The widths do not make a network, or there is no such algorithm.
     ImpossibleTarget
         The network has fewer edges.
     TooLarge

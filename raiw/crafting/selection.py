@@ -1,4 +1,4 @@
-"""The best cells of every row of a table; equals in random order."""
+"""The best cells of every row of a table; ties in random order."""
 
 import numpy as np
 import numpy.typing as npt

@@ -1,4 +1,4 @@
-"""Whether a layer's edges were chosen by their scores, or mostly at random among equals."""
+"""Whether a layer's edges were chosen by score, or mostly at random among equal scores."""
 
 import numpy as np
 
@@ -9,10 +9,10 @@ _SAMPLE = 1024
 
 
 def tied_edges(graph: Graph, scores: Scores) -> int:
-    """Return how many edges were kept of the one score that most of them have, 0 if none has.
+    """Return how many kept edges share the score that most of them have; 0 if there is none.
 
-    They count only where other edges have that score too, so that a draw decided. Costs little
-    where scores differ, else two reads of them.
+    They count only where other edges have that score too, so that a draw decided. Costs little if
+    scores differ, otherwise two reads of them.
 
     >>> tied_edges(Graph.from_bool(np.eye(3, dtype=bool)), np.zeros((3, 3)))
     3

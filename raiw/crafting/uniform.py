@@ -23,8 +23,8 @@ def draw(shape: tuple[int, int], edges: int, key: int) -> Bits:
 def draw_rows(shape: tuple[int, int], edges: int, stream: Stream) -> Bits:
     """Return the packed rows of a table whose rows share ``edges`` cells evenly.
 
-    Every row draws its cells uniformly, independent of the others, and so are the rows drawn that
-    have one more.
+    Every row draws its cells uniformly and independently; the rows that get one more are drawn
+    uniformly too.
     """
     rows, columns = shape
     floor, spare = share(edges, rows)

@@ -1,4 +1,4 @@
-"""The inner loops, in C++ (``native/``): they are compiled when raiw is installed.
+"""The inner loops, in C++ (``native/``), compiled when raiw is installed.
 
 Raises
 ------

@@ -11,7 +11,7 @@ _NATIVE = (np.float16, ml_dtypes.bfloat16, np.float32, np.float64)
 
 
 def as_native(scores: Scores) -> Scores:
-    """Return the scores contiguous by rows, copied only where they are not so or not native.
+    """Return the scores contiguous by rows, copied only if they are not, or not native.
 
     Their address may be any: a tensor of a file starts where it starts.
     """

@@ -10,7 +10,7 @@ from raiw.kernels.cells import Scores, as_native, cells
 
 _EXPONENTS = 2048
 _UNIT = 1 << 1075
-"""Half the smallest positive float64 divides 1 so many times."""
+"""How often half the smallest positive float64 goes into 1."""
 
 
 class ExactSum:

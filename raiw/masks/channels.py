@@ -1,4 +1,4 @@
-"""Channel masks: which filters of each layer stay, and their file.
+"""Channel masks: which filters of each layer are kept, and their file.
 
 The file is safetensors: one BOOL tensor by layer name over its filters, and one metadata key
 ``raiw`` with canonical JSON: the format, the method with its options, what it measured, and the
@@ -22,12 +22,12 @@ from raiw.tensors import from_metadata, to_metadata
 FORMAT = "raiw.channels@1"
 
 KeptFilters = dict[str, Bools]
-"""Which filters stay, by layer name."""
+"""Which filters are kept, by layer name."""
 
 
 @dataclass(frozen=True, eq=False)
 class ChannelMasks:
-    """Which filters stay, by layer name, and how they were chosen."""
+    """Which filters are kept, by layer name, and how they were chosen."""
 
     kept: KeptFilters
     method: str
@@ -37,12 +37,12 @@ class ChannelMasks:
 
     @property
     def digest(self) -> str:
-        """Digest of names and bits, whatever method led to them."""
+        """Digest of names and bits, regardless of the method."""
         return digest_of_json({name: bits.tolist() for name, bits in self.kept.items()})
 
     @property
     def channel_sparsity(self) -> float:
-        """Removed filters over all filters of the layers named."""
+        """Removed filters over all filters of the named layers."""
         total = sum(len(filters) for filters in self.kept.values())
         left = sum(int(filters.sum()) for filters in self.kept.values())
         return 1 - left / total if total else 0.0
@@ -62,7 +62,7 @@ class ChannelMasks:
         }
 
     def save(self, path: str | Path) -> None:
-        """Write the channel masks to a file; there is never half a file."""
+        """Write the channel masks to a file, whole or not at all."""
         document = {"format": FORMAT, **self.to_json(), "facts": self.facts}
         del document["layers"]
         write_atomically(Path(path), [save(dict(self.kept), to_metadata(document))])
@@ -76,7 +76,7 @@ def load(path: str | Path) -> ChannelMasks:
     NotFound
         There is no such file.
     InvalidMasks
-        It is not a file of channel masks, or is damaged.
+        It is not a file of channel masks, or it is damaged.
     """
     if not Path(path).is_file():
         raise NotFound(f"no file {str(path)!r}")

@@ -11,7 +11,7 @@ from raiw.masks.mask import Mask
 
 @dataclass(frozen=True, slots=True)
 class LayerDifference:
-    """Edges of one layer that both masks keep, or only one of them."""
+    """Edges of one layer that both masks keep, or only one."""
 
     name: str
     shared: int
@@ -30,7 +30,7 @@ class Difference:
     """How two networks' masks differ."""
 
     layers: tuple[LayerDifference, ...]
-    """Layers of one shape in both, in the first set's order."""
+    """Layers that both have in one shape, in the first set's order."""
     only_a: tuple[str, ...]
     """Layers the second set lacks."""
     only_b: tuple[str, ...]

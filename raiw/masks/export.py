@@ -1,4 +1,4 @@
-"""Masks in the forms that other programs read."""
+"""Masks in forms that other programs can read."""
 
 import io
 import json
@@ -54,8 +54,8 @@ def export(masks: MaskSet, path: str | Path, form: str) -> None:
 def parts(masks: MaskSet, form: str) -> Iterator[FilePart]:
     """Return the parts of an export in their order.
 
-    Those of ``bool`` and ``torch-prune`` are made when they are read, and their sizes follow from
-    shapes; the other forms have to be encoded to know theirs.
+    The parts of ``bool`` and ``torch-prune`` are made when they are read, and their sizes follow
+    from the shapes; the other forms must be encoded to know theirs.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def as_bool(masks: MaskSet) -> Iterator[FilePart]:
 
 
 def as_torch_prune(masks: MaskSet) -> Iterator[FilePart]:
-    """Float ``<layer>.weight_mask`` of the weight's own shape, as torch.nn.utils.prune has it."""
+    """Float ``<layer>.weight_mask`` of the weight's own shape, as in torch.nn.utils.prune."""
     return _safetensors(masks, "weight_mask", "F32", kernel=True)
 
 

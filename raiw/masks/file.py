@@ -60,7 +60,7 @@ Count = Annotated[int, Field(ge=0, strict=True)]
 
 
 class Origin(BaseModel):
-    """What masks were made from."""
+    """The origin of masks."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -71,10 +71,10 @@ class Origin(BaseModel):
     seed: Count
     importance: Digest | None
     certificate: BoundKind | None = None
-    """The kind of bound; None where there is none, or where an older raiw wrote the file, whose
-    bounds are all tight. Then the file has no such key."""
+    """The kind of bound; None if there is none, or if an older raiw wrote the file, whose bounds
+    are all tight. Such files have no such key."""
     scored_by: dict[str, Any] | None = None
-    """Method, revision and options of the scores, where their file notes them."""
+    """Method, revision and options of the scores, if their file notes them."""
 
 
 class _Layer(BaseModel):

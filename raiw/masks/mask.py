@@ -32,17 +32,17 @@ class Mask:
     graph: Graph
     """Shape ``(out, in/groups)``."""
     requested: int
-    """Edges asked for; ``facts.edges`` are there."""
+    """Edges asked for; the mask has ``facts.edges``."""
     completed: int = 0
-    """Edges the greedy pass could not place and the completion did."""
+    """Edges that the greedy pass could not place and the completion did."""
     kept_score: float | None = None
     """Sum of the kept scores; None without scores."""
     upper_bound: float | None = None
-    """What no graph under the layer's contract can keep more than; None if not certified."""
+    """The most that any graph under the layer's contract can keep; None if not certified."""
     tied: int = 0
-    """Kept edges of one score, where most have it and others too: there a draw decided."""
+    """Kept edges of one score, if most have it and others do too, so that a draw decided."""
     facts: LayerFacts
-    """Exact statistics, as they stand in the mask file."""
+    """Exact statistics, as in the mask file."""
 
     @property
     def name(self) -> str:
@@ -71,14 +71,14 @@ class Mask:
 
     @property
     def gap(self) -> float | None:
-        """How far at most the kept score is from the best: ``(bound - kept)/|bound|``.
+        """The most by which the kept score can miss the best: ``(bound - kept)/|bound|``.
 
-        None where the layer is not certified, or its bound is 0 and the score kept is not.
+        None if the layer is not certified, or its bound is 0 and the kept score is not.
         """
         if self.upper_bound is None or self.kept_score is None:
             return None
         from raiw.crafting.bounds.certificate import (
-            Certificate,  # and the kernels, which few need here
+            Certificate,  # it loads the kernels too, which few need here
         )
 
         return Certificate(self.kept_score, self.upper_bound).gap

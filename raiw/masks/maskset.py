@@ -41,11 +41,11 @@ class MaskSet(Mapping[str, Mask]):
         self._masks = {mask.name: mask for mask in masks}
         self._origin = origin
         self.claimed_digest = claimed_digest
-        """What the file said of itself; :func:`raiw.verify` compares it with ``digest``."""
+        """The digest the file claims; :func:`raiw.verify` compares it with ``digest``."""
 
     @cached_property
     def origin(self) -> Origin:
-        """What the masks were made from; digests the scores when it is first asked for."""
+        """The masks' origin; the scores are digested when it is first asked for."""
         return self._origin if isinstance(self._origin, Origin) else self._origin()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class MaskSet(Mapping[str, Mask]):
 
     @property
     def importance(self) -> str | None:
-        """Digest of the importance file, None without one."""
+        """Digest of the importance file; None without one."""
         return self.origin.importance
 
     @property
@@ -138,7 +138,7 @@ class MaskSet(Mapping[str, Mask]):
         return compare(self, other)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document that stands in the mask file: origin, facts and digest."""
+        """Return the document in the mask file: origin, facts and digest."""
         return dict(self._document)
 
     @cached_property
@@ -169,16 +169,16 @@ class MaskSet(Mapping[str, Mask]):
         return b"".join(self.chunks())
 
     def save(self, path: str | Path) -> None:
-        """Write the mask file; what stood there is replaced at once, or not at all."""
+        """Write the mask file; an existing file is replaced as a whole or not at all."""
         write_atomically(path, self.chunks())
 
 
 def load(source: str | Path | bytes, *, verify: bool = True) -> MaskSet:
     """Read a mask file, or its bytes.
 
-    A file is mapped into memory. The header is checked wholly, and the bits against the digest
-    in it, which reads them once: about a millisecond a MiB. Without ``verify`` a layer's
-    bits are read when they are used, and :func:`raiw.verify` tells whether they match.
+    A file is mapped into memory. The whole header is checked, and the bits are checked against its
+    digest, which reads them once: about a millisecond per MiB. Without ``verify``, a layer's bits
+    are read when they are used, and :func:`raiw.verify` tells whether they match.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Importance files: which edges a network would miss most, layer by layer.
+"""Importance files: how much a network needs each edge, layer by layer.
 
 ``fit`` tells from a safetensors header alone whether a file fits a spec and imports no numpy;
 ``importance`` gives the scores of one layer at a time.

@@ -1,4 +1,4 @@
-"""Whether an importance file fits a spec, told from names, types and shapes alone."""
+"""Whether an importance file fits a spec, judged by names, types and shapes alone."""
 
 from collections.abc import Mapping
 
@@ -16,16 +16,15 @@ _MAX_COMPARED_NAMES = 500
 def check_header(header: Header, spec: Spec) -> dict[str, Tensor]:
     """Return the tensor of every layer that needs scores, by layer name.
 
-    A layer's tensor is called like the layer, or like it with ``.weight`` behind; the first
-    counts where both are there. Its shape is the graph's ``(out, in/groups)`` or the weight's
-    own. Layers that keep every edge need no scores, and tensors of no layer (biases, norms,
-    counters of a checkpoint) are left alone. Reads no value, so the service can refuse a job at
-    once.
+    A layer's tensor has the layer's name, with or without ``.weight``; if both exist, the one
+    without counts. Its shape is the graph's ``(out, in/groups)`` or the weight's own. Layers that
+    keep every edge need no scores, and tensors of no layer (biases, norms, counters of a
+    checkpoint) are left alone. Reads no value, so the service can refuse a job at once.
 
     Raises
     ------
     InvalidImportance
-        A layer has no tensor, or one of another shape or type; the pointer names the layer.
+        A layer has no tensor, or one of the wrong shape or type; the pointer names the layer.
     """
     return {
         planned.name: _layer_tensor(header.tensors, planned.layer, f"/layers/{index}")
@@ -35,7 +34,7 @@ def check_header(header: Header, spec: Spec) -> dict[str, Tensor]:
 
 
 def dense_tensors(header: Header, spec: Spec) -> dict[str, Tensor]:
-    """Return the tensors of layers that keep every edge, where there are some that fit."""
+    """Return the tensors of layers that keep every edge, as far as they exist and fit."""
     found = {}
     for planned in spec.plan(scored=True).layers:
         layer = planned.layer

@@ -63,9 +63,9 @@ class Importance:
 
     @property
     def waits(self) -> bool:
-        """Whether the digest can wait until it is asked for: of arrays that are seldom changed.
+        """Whether the digest can wait until it is asked for: only for arrays, which rarely change.
 
-        A file may be gone by then, and tensors of torch go on being trained.
+        A file may be gone by then, and torch tensors may be trained further.
         """
         return self.source.keeps
 
@@ -76,11 +76,11 @@ class Importance:
 
     @property
     def provenance(self) -> dict[str, Any] | None:
-        """How the scores were computed, as :func:`raiw.score` notes it; None where nobody did."""
+        """How the scores were computed, as :func:`raiw.score` notes it; None if unknown."""
         return self.source.provenance
 
     def scores(self, planned: PlannedLayer) -> Scores | None:
-        """Return the ``(out, in/groups)`` scores of a layer, None for one that keeps every edge.
+        """Return the ``(out, in/groups)`` scores of a layer; None for one that keeps every edge.
 
         A tensor of the graph's shape is used as it is. One of the weight's own shape is reduced
         over the kernel, in float64, tap after tap: the score of an edge is the sum of the
@@ -163,15 +163,15 @@ class Source(Protocol):
     """Where tensors come from."""
 
     keeps: bool
-    """Whether the digest can wait, because the tensors stay as they are most likely."""
+    """Whether the digest can wait, because the tensors most likely stay unchanged."""
 
     @property
     def header(self) -> Header:
-        """Names, types and shapes of what the spec needs."""
+        """Names, types and shapes of the tensors that the spec needs."""
 
     @property
     def everything(self) -> Header:
-        """Names, types and shapes of all there is."""
+        """Names, types and shapes of all tensors."""
 
     @property
     def digest(self) -> str:
@@ -220,7 +220,7 @@ class ScoreFile:
 
 
 class ScoreArrays:
-    """Arrays by name, of which those that the spec needs count."""
+    """Arrays by name; only those that the spec needs count."""
 
     def __init__(self, arrays: Mapping[str, Any], spec: Spec) -> None:
         self.everything = Header({n: _describe(n, array) for n, array in arrays.items()}, 0)
@@ -260,14 +260,14 @@ def open_importance(
     spec
         What the scores are for; ``spec.importance`` says how they are read.
     digest
-        Digest of the file where it is known already; it is computed when asked for otherwise.
+        Digest of the file, if already known; otherwise it is computed when asked for.
 
     Raises
     ------
     InvalidTensors
         The file is malformed.
     InvalidImportance
-        A layer has no scores, or scores of another shape or type.
+        A layer has no scores, or scores of the wrong shape or type.
     NotFound
         There is no such file.
     """
@@ -313,12 +313,12 @@ def _as_numpy(array: Any) -> npt.NDArray[Any]:
 
 
 def _survey(values: Scores, *, weights: bool = False) -> tuple[int, int]:
-    """Return where the first value is that is no score, and a print of all bytes."""
+    """Return the place of the first value that is not a score, and a fingerprint of all bytes."""
     return kernels.survey(cells(as_native(values).reshape(len(values), -1)), weights)
 
 
 def _check_values(values: Scores, layer: str, tensor: str, *, weights: bool) -> int:
-    """Require scores; return the print of their bytes."""
+    """Require scores; return the fingerprint of their bytes."""
     bad, bytes_print = _survey(values, weights=weights)
     if bad < 0:
         return bytes_print

@@ -1,6 +1,6 @@
 """Statistics of a layer's graph: degrees, connectivity, von Neumann entropy, expansion, paths.
 
-:func:`describe` gives the exact facts that stand in every mask file; :func:`measure` adds what
+:func:`describe` gives the exact facts in every mask file; :func:`measure` adds what
 needs the spectrum; :func:`count_paths` follows the edges through consecutive layers.
 """
 

@@ -6,7 +6,7 @@ from raiw.graphs import Bits, Bools, Graph
 
 
 def components(graph: Graph) -> int:
-    """Return the number of connected components; an unreached vertex is one by itself.
+    """Return the number of connected components; an unreached vertex is one of its own.
 
     This is the multiplicity of the eigenvalue 0 of the Laplacian, so the components that carry
     edges are ``components - unreached inputs - unreached outputs``. The component of the first

@@ -18,9 +18,9 @@ _RESTARTS = 2000
 
 
 def algebraic_connectivity(graph: Graph) -> float | None:
-    """Return λ₂ of the Laplacian of a connected graph, or None where it is too near 0 to be found.
+    """Return λ₂ of the Laplacian of a connected graph, or None if it is too near 0 to be found.
 
-    Costs some hundred products with the Laplacian, O(m) each, and 12 bytes an edge.
+    Costs about a hundred products with the Laplacian, O(m) each, and 12 bytes per edge.
     """
     edges, out = edge_matrix(graph), graph.shape[0]
     degrees = np.concatenate([graph.out_degrees(), graph.in_degrees()]).astype(np.float64)
@@ -64,7 +64,7 @@ def spectral_gap(graph: Graph) -> float | None:
 
 def _largest_eigenvalue(product: Callable[[Floats], Floats], order: int) -> float | None:
     operator = LinearOperator((order, order), matvec=product, dtype=np.float64)
-    start = np.cos(np.arange(order))  # of no symmetry that a graph could share, and always the same
+    start = np.cos(np.arange(order))  # fixed, and without symmetry
     try:
         values = eigsh(
             operator,

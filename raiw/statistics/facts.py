@@ -1,6 +1,6 @@
-"""The facts of a layer: what integer arithmetic says of its mask.
+"""The facts of a layer: what integer arithmetic says about its mask.
 
-They are the same bytes on every machine and stand in the mask file. A grouped layer is one graph
+They are the same bytes on every machine and are kept in the mask file. A grouped layer is one graph
 for each group, side by side: vertices, edges and components are counted over all groups.
 """
 
@@ -39,7 +39,7 @@ class LayerFacts:
     quadratic_entropy: float
     """1 - 1/2m - Σd²/4m² (Eq. 6)."""
     components: int
-    """Connected components, each unreached vertex one by itself."""
+    """Connected components; each unreached vertex is one of its own."""
     unreached_inputs: int
     unreached_outputs: int
 

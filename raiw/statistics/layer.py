@@ -1,4 +1,4 @@
-"""The statistics of a layer: its facts, and what the spectrum of its Laplacian says.
+"""The statistics of a layer: its facts, and what follows from the spectrum of its Laplacian.
 
 The Laplacian of a grouped layer is block-diagonal, one block for each group.
 """
@@ -30,14 +30,14 @@ class LayerStatistics(LayerFacts):
     dense_entropy: float
     """S of the dense layer of this shape."""
     algebraic_connectivity: float | None
-    """λ₂ of the Laplacian, the smallest over the groups; 0 where a group is disconnected, None
-    where the solver could not tell it from 0."""
+    """λ₂ of the Laplacian, the smallest over the groups; 0 if a group is disconnected, None if the
+    solver could not tell it from 0."""
     spectral_gap: float | None
     """1 - σ₂ of the degree-normalised edges, likewise."""
 
     @property
     def entropy_gap(self) -> float:
-        """Entropy missing to the dense layer."""
+        """Entropy below that of the dense layer."""
         return self.dense_entropy - self.entropy
 
     def to_json(self) -> dict[str, Any]:

@@ -7,6 +7,6 @@ from raiw.graphs import Graph
 
 
 def edge_matrix(graph: Graph) -> csr_array:
-    """Return the ``(out, in)`` 0/1 matrix in float64; 12 bytes an edge."""
+    """Return the ``(out, in)`` 0/1 matrix in float64; 12 bytes per edge."""
     indptr, indices = graph.adjacency()
     return csr_array((np.ones(len(indices)), indices, indptr), shape=graph.shape)

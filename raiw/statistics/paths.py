@@ -13,7 +13,7 @@ class PathCounts(NamedTuple):
     """Number of paths between a first input and a last output, over all such pairs."""
 
     min: float
-    """0 where some output cannot see some input."""
+    """0 if some output cannot see some input."""
     median: float
 
 
@@ -28,7 +28,7 @@ def count_paths(layers: Sequence[tuple[Graph, int]]) -> PathCounts:
     Raises
     ------
     InvalidInput
-        A layer has not as many inputs as the one before has outputs.
+        A layer does not have as many inputs as the one before has outputs.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def count_paths(layers: Sequence[tuple[Graph, int]]) -> PathCounts:
 
 
 def _extend(graph: Graph, groups: int, counts: Floats) -> Floats:
-    """Return the counts of paths that go one layer further."""
+    """Return the counts of paths through one more layer."""
     inputs = np.split(counts, groups)
     parts = graph.split(groups)
     return np.concatenate(

@@ -16,7 +16,7 @@ _APART = 5
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A point of a series, with the words that stand beside it when it is pointed at."""
+    """A point of a series, with the words shown when it is pointed at."""
 
     x: float
     y: float

@@ -22,11 +22,11 @@ _PIECE_BYTES = 1 << 16
 
 
 class JobAnswer(Response):
-    """A job, sent once it has ended or the time the client would wait is over.
+    """A job, sent once it has ended or the client's waiting time is over.
 
-    It waits when the route has returned, and the request with all it was parsed to is gone; and
-    what the job was asked for is unpacked piece by piece as it is sent. So what a client costs that
-    waits, or reads slowly, does not grow with the spec.
+    It waits after the route has returned, when the parsed request is gone, and unpacks what the job
+    was asked for piece by piece as it is sent. So a client that waits, or reads slowly, costs no
+    more for a large spec.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
         summary="Sparse neural-network architectures on demand",
         version=version("raiw"),
         lifespan=_lifespan,
-        # The usual pages of /docs load scripts from elsewhere; the schema itself needs nobody.
+        # The usual pages of /docs load scripts from other hosts; the schema itself does not.
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=_operation_id,

@@ -1,8 +1,8 @@
 """JSON bodies: read with a bound on memory, decoded and validated in a few threads.
 
-What a few megabytes of JSON may cost must never stop the event loop, which answers everybody: a
-body's values are counted before it is decoded, and decoding and validation run in threads, a few
-at a time, in the order in which the bodies came.
+A few megabytes of JSON must never stall the event loop, which serves everybody: a body's values are
+counted before it is decoded, and decoding and validation run in threads, a few at a time, in the
+order in which the bodies came.
 """
 
 import json
@@ -37,7 +37,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class Bodies:
-    """What bodies may take of one application: memory and threads."""
+    """The memory and threads that bodies may use in one application."""
 
     def __init__(self) -> None:
         self.threads = anyio.CapacityLimiter(_THREADS)
@@ -47,7 +47,7 @@ class Bodies:
 
     @contextmanager
     def hold(self) -> Iterator[Callable[[int], None]]:
-        """Count bytes as held from each call of what is yielded until the end of the block.
+        """Yield a function that counts bytes as held until the end of the block.
 
         The call raises :class:`Busy` where all bodies together would take too much memory.
         """
@@ -69,10 +69,10 @@ class Bodies:
 
 
 class BodyRoute(APIRoute):
-    """A route whose JSON body costs the event loop nothing."""
+    """A route whose JSON body does not block the event loop."""
 
     def get_route_handler(self) -> Handler:
-        """Wrap FastAPI's handler, which finds the body validated already."""
+        """Wrap FastAPI's handler, which finds the body already validated."""
         handle: Handler = super().get_route_handler()
         return handle if self.body_field is None else self._reading(handle)
 
@@ -117,7 +117,7 @@ class _ReadRequest(Request):
         self._value = value
 
     async def body(self) -> bytes:
-        """Return what stands for the body: only whether it is empty matters."""
+        """Return a stand-in for the body: only whether it is empty matters."""
         return self._read
 
     async def json(self) -> Any:

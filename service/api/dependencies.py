@@ -35,12 +35,12 @@ UploadBody = Annotated[UploadRequest, Body(openapi_examples=UPLOADS)]
 
 
 def know_every_parameter(request: Request) -> None:
-    """Refuse what a route does not ask for, as documents refuse unknown fields.
+    """Refuse parameters that the route does not know, as documents refuse unknown fields.
 
     Raises
     ------
     InvalidInput
-        A query parameter is unknown, or there twice.
+        A query parameter is unknown or given twice.
     """
     path = request.app.openapi()["paths"][request.scope["route"].path_format]
     described = path[request.method.lower()].get("parameters", ())

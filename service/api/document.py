@@ -1,7 +1,7 @@
-"""The document of the API: what the types of the routes cannot say of it.
+"""The document of the API: what the routes' types cannot say.
 
-Every route answers faults alike, so that stands here once for all of them; what some share, such as
-downloads, is a bundle that they name in their decorator.
+Every route answers errors alike, so that is written here once for all of them; what some share,
+such as downloads, is a bundle that they name in their decorator.
 """
 
 import json
@@ -42,19 +42,19 @@ UPLOADS: Described = {"scores": {"value": {"digest": _DIGEST, "bytes": 1 << 30}}
 
 _HEADERS = {
     "Accept-Ranges": "`bytes`.",
-    "Allow": "With 405: the methods that the path has.",
+    "Allow": "With 405: the methods that the path supports.",
     "Content-Disposition": "A name for the file.",
     "Content-Length": "Bytes of the body, or of what GET would send.",
-    "Content-Range": "Which bytes of how many.",
+    "Content-Range": "Which bytes, out of how many.",
     "ETag": "Validator for `If-None-Match` and `If-Range`.",
     "Location": "Where the resource is.",
     "Preference-Applied": "The part of `Prefer` that was followed.",
     "Repr-Digest": "SHA-256 of the whole file (RFC 9530).",
     "Retry-After": "Seconds after which to ask again.",
-    "Upload-Offset": "The next byte wanted.",
-    "WWW-Authenticate": "With 401: the scheme that is wanted.",
+    "Upload-Offset": "The next byte to send.",
+    "WWW-Authenticate": "With 401: the scheme to use.",
     "X-Raiw-Cache": "`hit`: stored already; `joined`: a job was making it; `created`: a new job.",
-    "X-Request-ID": "Id of the request: the one sent, or a new one; it stands in the server's log.",
+    "X-Request-ID": "Id of the request, sent or new; it appears in the server's log.",
 }
 _SCHEMAS: Described = {
     "Content-Length": {"type": "integer", "minimum": 0},
@@ -65,7 +65,7 @@ _SCHEMAS: Described = {
 
 
 def headers(*always: str, perhaps: tuple[str, ...] = ()) -> Described:
-    """Describe headers of a response: those it has always, and those it may have."""
+    """Describe headers of a response: those it always has, and those it may have."""
     return {
         name: {
             "description": _HEADERS[name],
@@ -93,10 +93,10 @@ def parameters(*names: str) -> Described:
 
 
 _PARAMETERS = {
-    "Prefer": "`wait=N` holds the answer back until the job has ended, N seconds at most (30).",
+    "Prefer": "`wait=N` delays the answer until the job has ended, for at most N seconds (30).",
     "If-None-Match": "ETags that the client has: an equal one is answered by 304.",
-    "Range": "One range of bytes, such as `bytes=0-1023`; several are answered by the whole.",
-    "If-Range": "The ETag for which the range is meant; for another the whole file is sent.",
+    "Range": "One range of bytes, such as `bytes=0-1023`; for several the whole file is sent.",
+    "If-Range": "The ETag that the range is meant for; for another the whole file is sent.",
 }
 
 _STORED = ("ETag", "Accept-Ranges")
@@ -107,7 +107,7 @@ _FILE: Described = {
             *_STORED, "Content-Length", "Content-Disposition", perhaps=("Repr-Digest",)
         ),
     },
-    304: {"description": "The client has it.", "headers": headers(*_STORED)},
+    304: {"description": "The client has it already.", "headers": headers(*_STORED)},
 }
 DOWNLOAD: Described = {
     "responses": {
@@ -132,7 +132,7 @@ DOWNLOAD_HEAD: Described = {"responses": _FILE, "openapi_extra": parameters("If-
 UPLOAD: Described = {"openapi_extra": {"requestBody": {"content": BYTES, "required": True}}}
 """A body of bytes."""
 UPLOAD_PART: Described = {"openapi_extra": {"requestBody": {"content": BYTES}}}
-"""A body of bytes that may be empty: where all have come, none is left to send."""
+"""A body of bytes that may be empty, when all have arrived already."""
 
 _PROBLEM: Described = {
     "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
@@ -144,12 +144,12 @@ FAULTS: dict[int | str, dict[str, Any]] = {
         "headers": headers(perhaps=("Allow", "Upload-Offset", "WWW-Authenticate")),
     },
     "5XX": {
-        "description": "The server cannot serve now; `retryable` says whether it may later.",
+        "description": "The server cannot serve this now; `retryable` says whether it may later.",
         "content": _PROBLEM,
         "headers": headers(perhaps=("Retry-After",)),
     },
 }
-"""How every route answers what goes wrong."""
+"""How every route answers errors."""
 
 
 class SchemaResponse(JSONResponse):
@@ -159,7 +159,7 @@ class SchemaResponse(JSONResponse):
 
 
 def install(app: FastAPI) -> None:
-    """Have the application serve the finished document."""
+    """Make the application serve the finished document."""
     bare = app.openapi
 
     @cache
@@ -175,7 +175,7 @@ def _finish(document: Described) -> Described:
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas[model.__name__] = {k: v for k, v in schema.items() if k != "$defs"}
     for schema in schemas.values():
-        if "description" in schema:  # of a docstring its summary; the rest is for programmers
+        if "description" in schema:  # only the summary of a docstring; the rest is for programmers
             schema["description"] = schema["description"].partition("\n\n")[0]
     for path in document["paths"].values():
         for operation in path.values():

@@ -27,7 +27,7 @@ def download(
     digest
         ``sha256:<hex>`` of the whole file; with ``part`` it is the ETag.
     part
-        Names a piece of the file that is served by itself; then no ``Repr-Digest`` is known.
+        Names a piece of the file that is served on its own; then no ``Repr-Digest`` is known.
 
     Raises
     ------

@@ -1,9 +1,9 @@
-"""Who may speak to the service from a browser: names it answers to, pages that may write.
+"""Who may talk to the service from a browser: the names it answers to, the pages that may write.
 
-Where no token is needed, the browser of whoever runs the service is all that a foreign web page
-needs. A name that resolves to a loopback address (DNS rebinding) is refused by the ``Host`` it
-sends; a page of another site by ``Sec-Fetch-Site`` and ``Origin``, as Go's
-``http.CrossOriginProtection`` decides. Programs send neither and are not touched.
+Where no token is needed, a foreign web page needs no more than the operator's browser. A name that
+resolves to a loopback address (DNS rebinding) is refused by the ``Host`` it sends; a page of
+another site by ``Sec-Fetch-Site`` and ``Origin``, as Go's ``http.CrossOriginProtection`` decides.
+Programs send neither and are not affected.
 """
 
 import ipaddress
@@ -22,7 +22,7 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class HostCheck:
-    """Answers requests for names that are the service's, and writes of pages that are its own."""
+    """Serves only requests for the service's own names, and writes only from its own pages."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -33,7 +33,7 @@ class HostCheck:
         if scope["type"] == "http":
             headers = Headers(scope=scope)
             host, origin = host_name(headers.get("host", "")), headers.get("origin", "")
-            # Without a Host, as HTTP/1.0 allows, it is not a browser.
+            # A request without a Host, as HTTP/1.0 allows, does not come from a browser.
             if "host" in headers and not self._answers_to(host):
                 await _refuse(
                     scope,

@@ -1,4 +1,4 @@
-"""Measurements for Prometheus: requests as they happen, the work that waits when asked."""
+"""Measurements for Prometheus: requests as they happen, waiting work when asked."""
 
 from collections.abc import Iterator
 
@@ -39,7 +39,7 @@ class Metrics:
         self._seconds.labels(method, route).observe(seconds)
 
     def watch(self, services: Services) -> None:
-        """Measure the work that waits at every scrape."""
+        """Count the waiting work at every scrape."""
         self._registry.register(_LoadCollector(services))
 
     def text(self) -> bytes:
@@ -52,11 +52,11 @@ class _LoadCollector(Collector):
         self._database = services.database
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Say nothing, so that registering does not ask the database."""
+        """Yield nothing, so that registering does not query the database."""
         return iter(())
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Ask the database; while it is away that alone is told, since old counts mislead."""
+        """Query the database; while it is down, report only that, since old counts mislead."""
         try:
             with self._database.glance() as session:
                 waiting = load.measure(session, self._database.now(session))
@@ -73,11 +73,11 @@ class _LoadCollector(Collector):
         yield jobs
         yield GaugeMetricFamily(
             "raiw_oldest_queued_seconds",
-            "Age of the queued job that waits longest.",
+            "Age of the job that has been queued longest.",
             value=waiting.oldest_queued_seconds,
         )
         yield GaugeMetricFamily(
             "raiw_outbox_waiting",
-            "Messages the broker has not taken yet.",
+            "Messages that the broker has not yet taken.",
             value=waiting.outbox,
         )

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LINGER_SECONDS = 2.0
 _PAUSE_SECONDS = 30.0
-"""A client that sends nothing of its body for so long is gone."""
+"""A client that sends nothing of its body for this long is gone."""
 
 _HEADERS = {
     "Cache-Control": "private, no-store",
@@ -36,7 +36,7 @@ Observe = Callable[[str, str, int, float], None]
 
 
 class RequestContext:
-    """Gives a request its id, its response the safe headers, and a defect a clean answer."""
+    """Gives requests an id, responses their security headers, and defects a clean answer."""
 
     def __init__(self, app: ASGIApp, observe: Observe) -> None:
         self._app = app
@@ -71,7 +71,7 @@ class RequestContext:
         except Exception:
             logger.exception("request %s failed", identity)
             if status:
-                raise  # too late for an answer: the connection breaks, as it must
+                raise  # too late for an answer: the connection has to break
             await internal_error(Request(scope))(scope, receive, send_marked)
         finally:
             route = getattr(scope.get("route"), "path", "unknown")
@@ -79,9 +79,9 @@ class RequestContext:
 
 
 class RequestBody:
-    """Bounds a request's body and its pace, refuses encoded ones, and ends unread ones politely.
+    """Limits a request's body and its pace, refuses encoded bodies, and ends unread ones cleanly.
 
-    The pace is that of the client: only the time in which the server waits for it counts.
+    Only the time in which the server waits for the client counts towards its pace.
 
     A route that streams its body raises ``request.state.body_limit`` before it reads. When the
     answer comes before the whole body has, the connection cannot be used again; closing it at once
@@ -136,7 +136,7 @@ class RequestBody:
 
 
 class _Pace:
-    """Waits for the pieces of a body, as long as the client keeps up a rate."""
+    """Waits for the pieces of a body while the client keeps up the rate."""
 
     def __init__(self, receive: Receive, min_rate: int) -> None:
         self._receive = receive
@@ -149,7 +149,7 @@ class _Pace:
         Raises
         ------
         HTTPException
-            408: the client was waited for too long, this time or on the whole.
+            408: the client took too long, for this piece or in total.
         """
         began = time.monotonic()
         left = min(_PAUSE_SECONDS, _PAUSE_SECONDS + count / self._min_rate - self._waited)

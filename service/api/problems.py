@@ -38,7 +38,7 @@ STATUS: dict[type[errors.RaiwError], HTTPStatus] = {
     service_errors.InUse: HTTPStatus.CONFLICT,
     service_errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-"""An error has the status of its class, else of the nearest class above it."""
+"""An error has the status of its class, or else of the nearest class above it."""
 
 HTTP_CODES = {
     HTTPStatus.BAD_REQUEST: "bad-request",
@@ -53,7 +53,7 @@ HTTP_CODES = {
     HTTPStatus.MISDIRECTED_REQUEST: "misdirected-request",
     HTTPStatus.INTERNAL_SERVER_ERROR: service_errors.InternalError.code,
 }
-"""Codes of the faults that only HTTP knows."""
+"""Codes of the errors that only HTTP has."""
 
 _RETRYABLE = {
     HTTPStatus.REQUEST_TIMEOUT,
@@ -65,7 +65,7 @@ _SPEC_ERRORS = (errors.InvalidSpec, errors.TooLarge)
 _RETRY_SECONDS = "1"
 _LONGEST_DETAIL = 2000
 _LONGEST_POINTER = 500
-"""Characters of a problem's texts: no client gets back a megabyte that it sent."""
+"""Most characters of a problem's text: no client gets back a megabyte that it sent."""
 
 
 def status_of(error: type[errors.RaiwError]) -> HTTPStatus:
@@ -159,7 +159,7 @@ def _validation_error(request: Request, error: Exception) -> Response:
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     detail = f"{first.pointer}: {first.detail}{more}" if first.pointer else first.detail + more
     if all(one["loc"][0] == "path" for one in found):
-        # What cannot be the name of anything is not there.
+        # What cannot be the name of anything does not exist.
         kind: type[errors.RaiwError] = errors.NotFound
     elif all(one["loc"][:2] == ("body", "spec") for one in found):
         kind = errors.InvalidSpec
@@ -169,7 +169,7 @@ def _validation_error(request: Request, error: Exception) -> Response:
 
 
 def _without_kind(fault: Mapping[str, Any]) -> dict[str, Any]:
-    """Take out of a fault's place the kind of job, which the union of requests puts there."""
+    """Remove from a fault's location the job kind that the union of requests puts there."""
     where, *path = fault["loc"]
     if fault["type"] == UNKNOWN_KIND:
         path = ["kind"]
@@ -225,7 +225,7 @@ def _database_away(request: Request, error: Exception) -> Response:
 
 
 def internal_error(request: Request) -> Response:
-    """Answer a defect; what it says stays in the log."""
-    detail = f"the server failed; its log tells why under the request id {request.state.request_id}"
+    """Answer a defect; its details stay in the log."""
+    detail = f"the server failed; its log says why under the request id {request.state.request_id}"
     code = HTTP_CODES[HTTPStatus.INTERNAL_SERVER_ERROR]
     return problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, code, detail)

@@ -1,4 +1,4 @@
-"""Bodies that are files: taken as they come, written by threads that never wait for a client."""
+"""Bodies that are files: taken as they arrive, written by threads that never wait for a client."""
 
 from typing import TypeVar
 
@@ -14,8 +14,8 @@ Answer = TypeVar("Answer")
 async def receive(request: Request, receiving: Receiving[Answer]) -> Answer:
     """Feed a use case with a request's body; return what it returns.
 
-    The body is read no faster than it is written. Whatever ends it early, the use case is closed
-    and so can keep what has come.
+    The body is read no faster than it is written. If anything ends it early, the use case is
+    closed, and can keep what has arrived.
     """
     limiter: anyio.CapacityLimiter = request.app.state.upload_threads
 
@@ -33,7 +33,7 @@ async def receive(request: Request, receiving: Receiving[Answer]) -> Answer:
 
 
 def _sent(receiving: Receiving[Answer], piece: bytes | None) -> list[Answer]:
-    """Send a piece; return the answer if that was the last one wanted, else nothing."""
+    """Send a piece; return the answer if that was the last one, else nothing."""
     try:
         receiving.send(piece)  # type: ignore[arg-type]  # None starts it
     except StopIteration as end:

@@ -14,19 +14,19 @@ _bearer = HTTPBearer(auto_error=False, description="The token of RAIW_TOKEN.")
 
 
 def check_token(request: Request) -> None:
-    """Let a request through that carries the token.
+    """Let a request through if it carries the token.
 
     Raises
     ------
     Unauthorized
-        It carries none, or another.
+        It carries no token, or another.
     """
     settings: Settings = request.app.state.settings
     if settings.token is None:
         return
     scheme, given = get_authorization_scheme_param(request.headers.get("authorization"))
     if scheme.lower() != "bearer" or not given:
-        raise Unauthorized("this server wants a token: send Authorization: Bearer <token>")
+        raise Unauthorized("this server needs a token: send Authorization: Bearer <token>")
     if not hmac.compare_digest(given.encode(), settings.token.get_secret_value().encode()):
         raise Unauthorized("the server refused the token; compare RAIW_TOKEN on both sides")
 
@@ -35,5 +35,5 @@ def require_token(
     request: Request,
     _shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> None:
-    """Ask for the token, and show in the schema that it is asked for."""
+    """Require the token, and say so in the schema."""
     check_token(request)

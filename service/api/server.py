@@ -1,8 +1,8 @@
-"""The HTTP server: uvicorn, with an end to what a client may make it keep or wait for.
+"""The HTTP server: uvicorn, with limits on what a client can make it keep or wait for.
 
-A connection may hold so many bytes that belong to no body (headers, framing, trailers), has so
-long to send a request's header, and may be one of so many, of its client and in all. A client
-that takes no bytes is cut off by the kernel. What a body may cost is bounded in
+There are limits on the bytes of a connection that belong to no body (headers, framing, trailers),
+on the time to send a request's header, and on the number of connections, per client and in total.
+The kernel cuts off a client that takes no bytes. Limits on bodies are in
 :mod:`service.api.middleware` and :mod:`service.api.bodies`.
 """
 
@@ -24,12 +24,12 @@ from service.settings import Settings
 logger = logging.getLogger(__name__)
 
 HEADER_BYTES = 64 << 10
-"""Most bytes of a request's line and headers, and of what lies between two pieces of its body."""
+"""Most bytes of a request's line and headers, and of the framing between two pieces of its body."""
 MAX_PIPELINED = 16
-"""Most requests that wait on one connection for the answers before theirs."""
+"""Most requests that may queue on one connection."""
 
 _TAKING_SECONDS = 60
-"""A client that acknowledges no byte for so long is gone."""
+"""A client that acknowledges no byte for this long is gone."""
 _SPARE_FILES = 512
 """Files that are not connections: the database's, the broker's, uploads."""
 
@@ -40,7 +40,7 @@ def server_config(app: FastAPI, settings: Settings, *, grace_seconds: int) -> uv
     Parameters
     ----------
     grace_seconds
-        Requests under way may finish within this time after the wish to stop.
+        Requests under way may finish within this time after a request to stop.
     """
     allow_files(settings.max_connections + _SPARE_FILES)
     limits = {"settings": settings, "clients": Counter()}
@@ -55,14 +55,14 @@ def server_config(app: FastAPI, settings: Settings, *, grace_seconds: int) -> uv
 
 
 def allow_files(count: int) -> None:
-    """Let this process open so many files, as far as the system allows."""
+    """Let this process open this many files, as far as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = count if hard == resource.RLIM_INFINITY else min(count, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     if allowed < count:
         logger.warning(
-            "this process may open %d files, %d are wanted: raise the limit (ulimit -n) or lower "
+            "this process may open %d files but needs %d: raise the limit (ulimit -n) or lower "
             "RAIW_MAX_CONNECTIONS",
             allowed,
             count,
@@ -70,7 +70,7 @@ def allow_files(count: int) -> None:
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """A connection with limits; those that settings name are of the subclass of a server."""
+    """A connection with limits; those from the settings are set in a subclass for each server."""
 
     settings: ClassVar[Settings]
     clients: ClassVar[Counter[str]]
@@ -83,7 +83,7 @@ class BoundedConnection(HttpToolsProtocol):
     _in_header = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Count the connection, and refuse one too many."""
+        """Count the connection, and refuse it if it is one too many."""
         super().connection_made(transport)
         _give_up_on_silence(transport)
         self._address = self.client[0] if self.client else ""
@@ -114,7 +114,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, and look at what it left loose."""
+        """Parse what came, and check what belongs to no body."""
         if self.transport.is_closing():
             return
         if self._in_header and self._timer is None:
@@ -133,7 +133,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._expect_nothing()
         self._loose, self._in_header = 0, False
         if len(self.pipeline) >= MAX_PIPELINED:
-            raise ValueError(f"{MAX_PIPELINED} requests wait already")  # answered with 400
+            raise ValueError(f"{MAX_PIPELINED} requests are waiting already")  # answered with 400
         super().on_headers_complete()
 
     def on_chunk_header(self) -> None:
@@ -164,20 +164,20 @@ class BoundedConnection(HttpToolsProtocol):
             self._timer = None
 
     def _no_header(self) -> None:
-        if self.flow.read_paused:  # we are not listening: it is not the client's fault
+        if self.flow.read_paused:  # we are not listening, which is not the client's fault
             self._expect_header()
         elif self._loose:
             self._refuse(
                 HTTPStatus.REQUEST_TIMEOUT,
                 "request-timeout",
-                f"the header was not whole within {self.settings.header_seconds:g} seconds "
+                f"the header was not complete within {self.settings.header_seconds:g} seconds "
                 f"(RAIW_HEADER_SECONDS)",
             )
         else:
             self.transport.close()
 
     def _refuse(self, status: HTTPStatus, code: str, detail: str) -> None:
-        """Answer outside the application and hang up."""
+        """Answer outside the application and close the connection."""
         self._expect_nothing()
         under_way: RequestResponseCycle | None = self.cycle
         if under_way is not None and not under_way.response_complete:
@@ -196,7 +196,7 @@ class BoundedConnection(HttpToolsProtocol):
 
 
 def _give_up_on_silence(transport: asyncio.Transport) -> None:
-    """Have the kernel end the connection of a client that takes nothing, or is gone."""
+    """Let the kernel end the connection of a client that takes nothing, or is gone."""
     connection = transport.get_extra_info("socket")
     if connection.family in (socket.AF_INET, socket.AF_INET6):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

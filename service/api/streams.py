@@ -1,4 +1,4 @@
-"""Answers that wait for news of a job: long polls and server-sent events."""
+"""Answers that wait for a job: long polls and server-sent events."""
 
 import asyncio
 import re
@@ -22,7 +22,7 @@ LONGEST_WAIT_SECONDS = 30
 _LONGEST_STREAM_SECONDS = 600.0
 _KEEP_ALIVE_SECONDS = 15.0
 _DISCONNECT_SECONDS = 1.0
-"""How soon a client that has gone is noticed."""
+"""How soon a departed client is noticed."""
 _RETRY_MILLISECONDS = 3000
 _BATCH = 100
 _WAIT = re.compile(
@@ -47,10 +47,10 @@ async def wait_for_end(request: Request, job_id: str, seconds: float) -> None:
 async def event_stream(
     services: Services, request: Request, job: JobSummary, after: int
 ) -> AsyncIterator[bytes]:
-    """Yield the events of a job later than ``after`` until it has ended, in SSE form.
+    """Yield a job's events after number ``after`` until it has ended, in SSE form.
 
     A client whose stream ends earlier (after 10 minutes, or because the database went away) comes
-    back with ``Last-Event-ID``, and misses nothing.
+    back with ``Last-Event-ID`` and misses nothing.
     """
     yield format_sse_event(retry=_RETRY_MILLISECONDS)
     give_up = time.monotonic() + _LONGEST_STREAM_SECONDS
@@ -74,7 +74,7 @@ async def event_stream(
 
 
 async def _news(request: Request, job_id: str, events: int, give_up: float) -> Standing | None:
-    """Return where a job stands once it has more events; None when waiting has no more use."""
+    """Return a job's state once it has more events; None when there is no point in waiting."""
     watcher: Watcher = request.app.state.watcher
     news = watcher.watch(job_id, events)
     try:

@@ -11,7 +11,7 @@ from service.store.database import Database
 from service.store.jobs import Standing
 
 News = asyncio.Future[Standing | None]
-"""Where a job stands once something has happened to it; None when it is gone or not watched."""
+"""The state of a job once something has happened to it; None when it is gone or not watched."""
 
 _SHORTEST_PAUSE_SECONDS = 0.01
 _LONGEST_PAUSE_SECONDS = 0.25
@@ -19,10 +19,10 @@ _MOST_IDS = 500
 
 
 class Watcher:
-    """A task that looks at the jobs clients wait for, and tells every client its news.
+    """A task that checks the jobs that clients wait for, and notifies each client.
 
-    The first looks after somebody begins to wait come quickly, since most jobs are short. It looks
-    from a thread with a session that is closed at once, so waiting clients hold no connection.
+    The first checks after a client starts to wait follow each other quickly, since most jobs are
+    short. They use a session that is closed at once, so waiting clients hold no connection.
     """
 
     def __init__(self, database: Database, closing: threading.Event) -> None:
@@ -35,7 +35,7 @@ class Watcher:
         """Queries so far."""
 
     def watch(self, job_id: str, events: int) -> News:
-        """Return what will tell when a job has more than so many events; cancel it when done."""
+        """Return a future, set when a job has more events than this; cancel it when done."""
         news: News = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(job_id, []).append((events, news))
         self._pause = _SHORTEST_PAUSE_SECONDS
@@ -43,7 +43,7 @@ class Watcher:
         return news
 
     async def run(self) -> None:
-        """Look now and then while somebody waits, until cancelled."""
+        """Check now and then while somebody waits, until cancelled."""
         while True:
             await self._somebody.wait()
             await asyncio.sleep(self._pause)

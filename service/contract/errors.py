@@ -43,7 +43,7 @@ class DigestMismatch(InvalidInput):
 
 
 class Damaged(NotFound):
-    """The bytes stored are not those of their digest any more: they are as good as gone."""
+    """The stored bytes no longer match their digest: they count as lost."""
 
     code = "damaged"
     title = "The stored file is damaged"
@@ -57,31 +57,31 @@ class InUse(RaiwError):
 
 
 class OffsetMismatch(RaiwError):
-    """A part does not start where the upload stands."""
+    """A part does not start at the offset that the upload has reached."""
 
     code = "offset-mismatch"
     title = "The part starts at the wrong offset"
 
 
 class Busy(RaiwError):
-    """The database is locked or away; trying again later is safe."""
+    """The database is locked or down; trying again later is safe."""
 
     code = "busy"
     title = "The service is busy"
 
 
 class WorkerLost(RaiwError):
-    """Every attempt at a job ended without a word: its worker was killed, or its host."""
+    """Every attempt at a job ended without an error: its worker or host was killed."""
 
     code = "worker-lost"
     title = "The worker was lost"
 
 
 class InternalError(RaiwError):
-    """A defect of raiw; the log holds its details, which may say anything."""
+    """A defect in raiw; its details, which may contain anything, are in the log only."""
 
     code = "internal-error"
-    title = "raiw failed by a defect"
+    title = "raiw failed because of a defect"
 
 
 class UnfitDatabase(InvalidInput):

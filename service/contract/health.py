@@ -1,4 +1,4 @@
-"""Health as whoever keeps the service running sees it."""
+"""Health as the operator sees it."""
 
 from typing import Literal
 
@@ -17,7 +17,7 @@ class Checks(View):
     database: str
     artifacts: str
     broker: str
-    """Reported only: jobs are accepted without it, and wait."""
+    """Only reported: without it, jobs are accepted and wait."""
 
 
 class Readiness(View):

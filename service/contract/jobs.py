@@ -32,7 +32,7 @@ class View(BaseModel):
 
 
 class Progress(View):
-    """How far a job has come."""
+    """A job's progress."""
 
     phase: str
     completed: int
@@ -61,8 +61,8 @@ class JobResult(View):
     """What a succeeded job has made."""
 
     digest: Digest
-    """Of a craft job the content digest of the masks, ``/v1/masks/{digest}``; else the digest of
-    its main file."""
+    """For a craft job the content digest of the masks, ``/v1/masks/{digest}``; otherwise the digest
+    of its main file."""
     file_sha256: Digest
     """Digest of the mask file, or main file: its ETag."""
     bytes: int
@@ -84,7 +84,7 @@ class JobUrls(View):
 
 
 class JobSummary(View):
-    """A job in short, as lists show it."""
+    """A job in short form, as lists show it."""
 
     id: str
     kind: str
@@ -100,7 +100,7 @@ class JobSummary(View):
     request_id: str | None
     """Id of the request that asked for it."""
     joined: int
-    """Further requests for it while it waited or ran: canceling it concerns them too."""
+    """Further requests for it while it waited or ran: canceling the job affects them too."""
     attempt: int
     max_attempts: int
     progress: Progress
@@ -116,7 +116,7 @@ class JobSummary(View):
 
 
 class JobView(JobSummary):
-    """A job with all it was asked for."""
+    """A job with everything it was asked for."""
 
     spec: dict[str, Any] | None
     """What a craft job crafts; null for other kinds."""
@@ -185,5 +185,5 @@ class PlanView(View):
     """The layers that must leave outputs or inputs without an edge, as they have too few edges."""
     mask_bytes: int
     memory_bytes: int
-    """Memory that crafting takes at least; jobs that need more than a worker may take are refused,
+    """The least memory that crafting takes; jobs that need more than a worker may use are refused,
     plans never."""

@@ -17,9 +17,9 @@ class MasksView(View):
     bytes: int
     created_at: datetime
     used_at: datetime | None
-    """When they were last asked for or read, to the hour; null before that was noted."""
+    """Hour in which they were last asked for or read; null if that was never recorded."""
     pinned: bool
-    """Whether they are kept however long they are not used."""
+    """Whether they are kept however long they go unused."""
     document: dict[str, Any]
     """The metadata of the mask file: spec, algorithm, seed, what was asked for and achieved."""
     statistics: dict[str, Any] | None
@@ -43,9 +43,9 @@ class BlobView(View):
     bytes: int
     created_at: datetime
     used_at: datetime | None
-    """When it was last asked for or read, to the hour; null before that was noted."""
+    """Hour in which it was last asked for or read; null if that was never recorded."""
     pinned: bool
-    """Whether it is kept however long it is not used."""
+    """Whether it is kept however long it goes unused."""
     tensors: int
     """Number of tensors the safetensors file holds."""
 
@@ -58,13 +58,13 @@ class UploadRequest(Document):
 
 
 class UploadView(View):
-    """A resumable upload; the next byte wanted is ``offset``."""
+    """A resumable upload; the next byte to send is ``offset``."""
 
     id: str
     digest: Digest
     bytes: int
     offset: int
     part_bytes: int
-    """Send at most so many bytes with one PATCH."""
+    """The most bytes that one PATCH may carry."""
     expires_at: datetime
     complete: bool

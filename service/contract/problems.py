@@ -1,4 +1,4 @@
-"""Problem documents: the body of every error (RFC 9457), and what is kept of a job that failed."""
+"""Problem documents: the body of every error (RFC 9457), and what a failed job keeps."""
 
 from http import HTTPStatus
 from typing import Any, Self
@@ -31,7 +31,7 @@ class Problem(View):
     code: str
     """Stable: what a program should test."""
     request_id: str
-    """Stands in the server's log too."""
+    """Appears in the server's log too."""
     retryable: bool
     """Whether the same request may succeed later."""
     errors: list[Fault] = Field(default_factory=list)
@@ -41,7 +41,7 @@ class Problem(View):
 
     @classmethod
     def of(cls, status: HTTPStatus, code: str, detail: str) -> Self:
-        """Return the problem of what is not a request yet, and so has neither path nor id."""
+        """Return the problem of what is not yet a request, and so has neither path nor id."""
         return cls(
             type=f"urn:raiw:problem:{code}",
             title=status.phrase,
@@ -55,6 +55,6 @@ class Problem(View):
 
 
 def problem_of(error: RaiwError) -> dict[str, Any]:
-    """Return what is kept of an error with the job that it ended."""
+    """Return the problem document kept with the job that an error ended."""
     problem = {"code": error.code, "title": error.title, "detail": error.message}
     return problem | ({"pointer": error.pointer} if error.pointer else {})

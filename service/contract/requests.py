@@ -1,7 +1,6 @@
-"""The bodies of requests: the documents of raiw, with what only the service asks besides.
+"""The bodies of requests: the documents of raiw, with the fields that only the service has.
 
-Whether a request is in order is decided by its document as far as it can be without uploads and
-workers.
+The document validates a request as far as that is possible without uploads and workers.
 """
 
 from collections.abc import Collection
@@ -29,9 +28,9 @@ Metadata = Annotated[
 ]
 DEFAULT_KIND = "craft"
 UNKNOWN_KIND = "unknown_kind"
-"""Type of the fault that ``kind`` names no kind of job."""
+"""Type of the error for a ``kind`` that is not a kind of job."""
 UNKEYED = frozenset({"timeout_seconds", "deadline_at", "metadata"})
-"""Fields of a request that cannot change a bit of the result."""
+"""Fields of a request that do not change any bit of the result."""
 
 
 def _written(value: Any) -> Any:
@@ -48,17 +47,17 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_in_utc)]
-"""As RFC 3339 writes it: a mere number could be seconds, or milliseconds, since any day."""
+"""As in RFC 3339: a bare number could be seconds or milliseconds since any day."""
 
 
 class Request(Document):
-    """What every request for a job may say besides the job's document; it decides no result."""
+    """What every request may contain besides the job's document; it does not affect the result."""
 
     kind: str
     timeout_seconds: Annotated[float, Field(gt=0, le=7 * 86400, strict=True)] | None = None
-    """Longest run time of one attempt."""
+    """Longest run time of an attempt."""
     deadline_at: Moment | None = None
-    """A job nobody has started by then expires; in the past, it is refused."""
+    """A job that has not started by then expires; a time in the past is refused."""
     metadata: Metadata = Field(default_factory=dict)
     """Free notes, such as the commit a pipeline builds."""
 

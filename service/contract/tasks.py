@@ -1,4 +1,4 @@
-"""The whole agreement with the worker: three tasks with one string each, and one question."""
+"""The whole contract with the worker: three tasks with one string each, and one question."""
 
 from enum import StrEnum
 
@@ -29,5 +29,5 @@ STANDING = "raiw_standing"
 
 
 def queue_of(kind: JobKind) -> Queue:
-    """Return where jobs of a kind wait."""
+    """Return the queue of a job kind."""
     return Queue[kind.queue.upper()]

@@ -1,4 +1,4 @@
-"""``raiw demo``: the whole way once, from a spec to verified masks, on a service of its own."""
+"""``raiw demo``: the whole path, from a spec to verified masks, on a service of its own."""
 
 from pathlib import Path
 

@@ -85,7 +85,7 @@ def _service(state_dir: Path) -> Iterator[str]:
     try:
         line = process.stdout.readline() if process.stdout else ""
         if "raiw is ready at " not in line:
-            raise Unreachable("raiw serve did not start; what it wrote above says why")
+            raise Unreachable("raiw serve did not start; its output above says why")
         yield line.split()[4]
     finally:
         process.send_signal(signal.SIGINT)

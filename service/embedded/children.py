@@ -1,4 +1,4 @@
-"""Processes beside this one: they die with it, and start again when they end by themselves."""
+"""Child processes: they die with this one, and are restarted when they end on their own."""
 
 import collections
 import logging
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
 _STEADY_SECONDS = 60.0
-"""A child that ran for so long is no longer on trial: the next pause is short again."""
+"""A child that ran for this long is considered stable: the next pause is short again."""
 _REMEMBERED_LINES = 20
 
 
@@ -37,7 +37,7 @@ class Child:
     environment
         Variables beside those of this process; its secrets are not handed down.
     grace_seconds
-        Time to end by itself after SIGTERM, before its whole process group is killed.
+        Time to end on its own after SIGTERM, before its whole process group is killed.
     quiet
         Its standard error is remembered for the case that it ends, instead of shown. Its standard
         output is remembered always.
@@ -90,7 +90,7 @@ class Child:
         Raises
         ------
         Unreachable
-            The process ended meanwhile, or the time is over.
+            The process ended, or the time is over.
         """
         deadline = time.monotonic() + seconds
         while not ready():
@@ -114,7 +114,7 @@ class Child:
                 return
             if time.monotonic() - began > _STEADY_SECONDS:
                 pause = _FIRST_PAUSE_SECONDS
-            words = "%s ended with status %d; it starts again in %g s%s"
+            words = "%s ended with status %d and will be restarted in %g s%s"
             logger.error(words, self._name, status, pause, self._tail())
             self._stopping.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
@@ -132,7 +132,7 @@ class Child:
                 stderr=subprocess.STDOUT if self._quiet else None,
                 text=True,
                 errors="replace",
-                # A Ctrl-C of the terminal must reach this process alone, which ends all in order.
+                # Ctrl-C must reach this process only, which then ends the others in order.
                 process_group=0,
             )
             return self._process

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _API_GRACE_SECONDS = 5
-"""Requests under way may finish within this time after the wish to stop."""
+"""Requests under way may finish within this time after a request to stop."""
 _WORKER_GRACE_SECONDS = 10.0
 _WORKER_START_SECONDS = 60.0
 
@@ -85,7 +85,8 @@ def check_address(settings: Settings) -> None:
     Raises
     ------
     InvalidSettings
-        The address is not a loopback one, there is no token, and nobody said that this is meant.
+        The address is not a loopback one, there is no token, and nothing says that this is
+        intended.
     """
     if settings.token or settings.allow_public or is_loopback(settings.host):
         return
@@ -97,7 +98,7 @@ def check_address(settings: Settings) -> None:
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Make SIGTERM what Ctrl-C is; once either came, more of them change nothing."""
+    """Treat SIGTERM like Ctrl-C; after the first of either, more of them change nothing."""
     for number in _STOP_SIGNALS:
         signal.signal(number, _interrupt)
     try:
@@ -137,7 +138,7 @@ def _worker(settings: Settings) -> Child:
     values = settings.model_dump(mode="json", exclude={"token"}, exclude_none=True)
     return Child(
         "worker",
-        # -P: what is installed runs, not a source tree that happens to be the current folder.
+        # -P: run what is installed, not a source tree that happens to be the current folder.
         [sys.executable, "-P", "-m", "raiw", "worker"],
         environment={f"{PREFIX}{name.upper()}": str(value) for name, value in values.items()},
         grace_seconds=_WORKER_GRACE_SECONDS,
@@ -145,10 +146,10 @@ def _worker(settings: Settings) -> Child:
 
 
 def _favour_the_loop() -> None:
-    """Let no thread that computes keep the event loop from answering for long.
+    """Keep computing threads from blocking the event loop for long.
 
-    The collector of cycles stops every thread while it looks: it is spared what stays for good, and
-    looks less often. Threads take turns every millisecond.
+    The garbage collector stops every thread while it runs: it skips objects that stay for good, and
+    runs less often. Threads switch every millisecond.
     """
     gc.collect()
     gc.freeze()

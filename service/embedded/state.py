@@ -1,4 +1,4 @@
-"""The state folder: one ``raiw serve`` at a time, and what it wrote is for its owner only."""
+"""The state folder: one ``raiw serve`` at a time, readable by its owner only."""
 
 import fcntl
 import json
@@ -13,7 +13,7 @@ _LOCK = "serve.lock"
 
 
 def make_folder(path: Path) -> None:
-    """Make the state folder, for its owner alone, unless it is there.
+    """Make the state folder, for its owner only, unless it exists.
 
     Raises
     ------
@@ -29,8 +29,8 @@ def make_folder(path: Path) -> None:
 class StateFolder:
     """The folder held by this process between ``with`` and its end.
 
-    The lock is the kernel's, so it is gone with the process that took it; the file's text only
-    tells the next one whom it met.
+    The lock is the kernel's, so it ends with the process that took it; the file's text only tells
+    the next process who holds it.
 
     Raises
     ------
@@ -79,7 +79,7 @@ class StateFolder:
 def _read(lock: int) -> dict[str, object]:
     try:
         holder: dict[str, object] = json.loads(os.pread(lock, 4096, 0))
-    except ValueError:  # met between taking the lock and writing to it
+    except ValueError:  # read between taking the lock and writing to it
         holder = {"pid": "unknown", "url": "an address not yet known"}
     return holder
 

@@ -16,7 +16,7 @@ _GRACE_SECONDS = 10.0
 
 @contextmanager
 def valkey(settings: Settings) -> Iterator[None]:
-    """Run the server, which answers once the block begins; its data lie in the state folder.
+    """Run the server, which answers once the block begins; its data is kept in the state folder.
 
     Raises
     ------

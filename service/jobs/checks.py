@@ -18,7 +18,7 @@ from service.store.tables import BlobRow, MasksRow
 def check_scores(
     session: Session, artifacts: Artifacts, spec: Spec, importance: str | None
 ) -> None:
-    """Make sure that an importance file is there and fits a spec.
+    """Make sure that an importance file is stored and fits a spec.
 
     Raises
     ------
@@ -33,12 +33,12 @@ def check_scores(
 
 
 def check_memory(settings: Settings, request: JobDocument) -> None:
-    """Make sure that the masks which a job asks for can be crafted at all.
+    """Make sure that a job's masks can be crafted at all.
 
     Raises
     ------
     TooLarge
-        A worker may not take so much memory.
+        They need more memory than a worker may use.
     """
     spec, most = getattr(request, "spec", None), settings.craft_memory_bytes
     if spec is None or not most:
@@ -48,7 +48,7 @@ def check_memory(settings: Settings, request: JobDocument) -> None:
         largest = max(plan.layers, key=lambda layer: layer.cells)
         raise TooLarge(
             f"crafting takes at least {plan.memory_bytes} bytes of memory, {plan.mask_bytes} of "
-            f"them for the masks, and a worker may take {most} (RAIW_CRAFT_MEMORY_BYTES); the "
+            f"them for the masks, and a worker may use {most} (RAIW_CRAFT_MEMORY_BYTES); the "
             f"largest layer is {largest.name!r} with {largest.cells} possible edges: ask for fewer "
             f"or smaller layers in one job",
             limit=most,
@@ -58,7 +58,7 @@ def check_memory(settings: Settings, request: JobDocument) -> None:
 
 
 def check_request(session: Session, artifacts: Artifacts, request: JobDocument) -> None:
-    """Make sure that a job's uploads and masks are there and fit, as far as headers tell.
+    """Make sure that a job's uploads and masks are stored and fit, as far as headers show.
 
     They stay at least until the transaction ends.
 

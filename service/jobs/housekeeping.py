@@ -1,4 +1,4 @@
-"""What the janitor does now and then: everything goes whose time is over."""
+"""What the janitor does now and then: remove everything whose time is over."""
 
 import random
 from collections.abc import Iterator
@@ -30,10 +30,10 @@ def keep_house(services: Services) -> None:
 
 
 def orphans(services: Services, folder: str = "*") -> Iterator[str]:
-    """Yield files of ``sha256/<folder>`` that no row names: a crash leaves them.
+    """Yield files of ``sha256/<folder>`` that no row names, left behind by a crash.
 
-    Young ones may be about to be named. One that was yielded may be named since: discard it, do
-    not delete it.
+    Young ones are skipped, as they may be about to be named. A row may have named a file since it
+    was yielded, so discard it; do not delete it.
     """
     for digest, age in services.artifacts.digests(folder):
         if age > _GRACE_SECONDS:

@@ -1,11 +1,11 @@
-"""The janitor: publishes messages and puts right what stopped half way.
+"""The janitor: publishes messages and repairs what stopped halfway.
 
 Each of its duties has a thread and a pace of its own, so that none waits for another: neither a
 flood of messages nor a broker that hangs keeps lost jobs from being found. Any number may run, in
 any process: each step is a guarded statement, so doing it twice is safe.
 
-The broker is given few messages at a time, since workers need no more, and what has been published
-for a while and is neither claimed nor held by the broker, it has lost.
+The broker gets few messages at a time, since workers need no more. A message that was published a
+while ago and is neither claimed nor held by the broker has been lost.
 """
 
 import logging
@@ -27,19 +27,19 @@ from service.store.tables import OutboxRow
 logger = logging.getLogger(__name__)
 
 WINDOW = 100
-"""Most messages of a queue that the broker is given before workers have fetched some."""
+"""Most messages of a queue that the broker holds before workers have fetched some."""
 _HOLD = timedelta(seconds=15)
 _BACKOFF = timedelta(seconds=1)
 _ABSENCE_SECONDS = 5.0
-"""A database that no sweep has reached for so long was away for workers too."""
+"""A database that no sweep has reached for this long was down for workers too."""
 _RENEWAL_SECONDS = 5.0
-"""Time in which workers renew their leases once it is back."""
+"""Time for workers to renew their leases once it is back."""
 _SHORTEST_PAUSE_SECONDS = 0.02
 _HOUSEKEEPING_ROUNDS = 60
 
 
 class Loop:
-    """A thread that takes a step again and again, at once while there is more to do.
+    """A thread that repeats a step, without a pause while there is more to do.
 
     Otherwise it pauses, longer each time up to ``pace`` seconds; a nudge ends the pause.
     """
@@ -56,11 +56,11 @@ class Loop:
         self._thread.start()
 
     def nudge(self) -> None:
-        """Take the next step now."""
+        """Take the next step at once."""
         self._nudge.set()
 
     def tell_to_stop(self) -> None:
-        """Have it end after the current step."""
+        """Make it end after the current step."""
         self._stopping.set()
         self._nudge.set()
 
@@ -79,11 +79,11 @@ class Loop:
         try:
             return bool(self._step())
         except Unreachable:
-            pass  # the broker has been spoken of
+            pass  # the broker's failure has been logged
         except SQLAlchemyError as error:
-            logger.warning("the database does not answer, the janitor tries again: %s", error)
+            logger.warning("the database does not answer; the janitor will try again: %s", error)
         except Exception:
-            logger.exception("a step of the janitor failed; it tries again")
+            logger.exception("a step of the janitor failed; it will try again")
         return False
 
 
@@ -126,11 +126,11 @@ class Janitor:
             loop.join()
 
     def relay(self) -> bool:
-        """Publish what is due, as far as the broker has room; whether more may be due."""
+        """Publish what is due, as far as the broker has room; return whether more may be due."""
         return sum(map(self._relay_queue, Queue)) > 0
 
     def sweep(self) -> bool:
-        """Expire queued jobs, and take jobs from workers that fell silent; whether more may be."""
+        """Expire queued jobs, take jobs from silent workers; return whether there may be more."""
         database = self._services.database
         with database.read() as session:
             overdue = recovery.is_overdue(session, database.now(session))
@@ -146,18 +146,18 @@ class Janitor:
         return recovery.BATCH in (expired, lost)
 
     def _is_patient(self) -> bool:
-        """Whether the database was away just now, so that nobody could renew a lease."""
+        """Whether the database was down until just now, so that nobody could renew a lease."""
         before, self._swept = self._swept, time.monotonic()
         if self._swept - before > self._services.settings.janitor_seconds + _ABSENCE_SECONDS:
             self._patient_until = self._swept + _RENEWAL_SECONDS
         return self._swept < self._patient_until
 
     def recover(self) -> bool:
-        """Publish again what the broker has lost; whether more may be."""
+        """Publish again what the broker has lost; return whether there may be more."""
         return sum(map(self._recover_queue, Queue)) > 0
 
     def keep_house(self) -> None:
-        """Remove what has outlived its time; of all servers the first one due does it."""
+        """Remove what has outlived its time; one server does it for all."""
         every = timedelta(seconds=self._services.settings.janitor_seconds * _HOUSEKEEPING_ROUNDS)
         if duties.take(self._services.database, "keep house", every):
             keep_house(self._services)
@@ -204,6 +204,6 @@ class Janitor:
             now = database.now(session)
             again = recovery.publish_again(session, queue, lost, before, now)
         if again:
-            logger.info("the broker has lost %d messages: they are published again", again)
+            logger.info("the broker has lost %d messages; they will be published again", again)
             self.wake()
         return len(published) == recovery.BATCH and again > 0

@@ -1,4 +1,4 @@
-"""The life of what is stored: used, pinned, removed when asked, and when its time is over."""
+"""The life of stored objects: used, pinned, removed on request or when their time is over."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from service.store.objects import KeptTable
 from service.store.tables import BlobRow, MasksRow
 
 _MOST_EXPIRED = 1000
-"""Objects of a kind removed in one go."""
+"""How many objects of a kind are removed in one go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def remove(services: Services, kind: Kind, digest: str) -> None:
 
 
 def remove_damaged_masks(services: Services, row: MasksRow) -> None:
-    """Remove masks whose bytes were read and are not theirs, unless they were made anew since."""
+    """Remove masks whose bytes were found damaged, unless they have been made again since."""
     with services.database.write() as session:
         objects.seize(session, row.digest)
         now = masks.find(session, row.digest)
@@ -80,7 +80,7 @@ def remove_damaged_masks(services: Services, row: MasksRow) -> None:
 
 
 def pin(services: Services, kind: Kind, digest: str, *, pinned: bool) -> None:
-    """Keep an object however long it is not used, or no longer.
+    """Pin an object, to keep it however long it goes unused, or unpin it.
 
     Raises
     ------
@@ -95,12 +95,12 @@ def pin(services: Services, kind: Kind, digest: str, *, pinned: bool) -> None:
 
 
 def make_room(services: Services, size: int) -> None:
-    """Refuse what does not fit on the disk once all that has expired is removed.
+    """Refuse what does not fit on the disk even after everything expired is removed.
 
     Raises
     ------
     DiskFull
-        The disk would fall below its floor.
+        The disk would fall below the space that must stay free.
     """
     if size > services.artifacts.free_bytes():
         remove_expired(services)

@@ -15,7 +15,7 @@ from service.jobs.views import event_view, job_summary
 from service.store import jobs, requests
 
 PAGE_BYTES = 1 << 20
-"""A page of more bytes ends early, after one item at least."""
+"""A page of more bytes ends early, after at least one item."""
 Item = TypeVar("Item", bound=View)
 
 
@@ -25,7 +25,7 @@ def get_job(services: Services, job_id: str) -> JobSummary:
     Raises
     ------
     NotFound
-        There is no such job, or it was removed after its time.
+        There is no such job, or it has been removed.
     """
     with services.database.read() as session:
         shown = jobs.show(session, job_id)
@@ -40,7 +40,7 @@ def open_request(services: Services, job_id: str) -> bytes:
     Raises
     ------
     NotFound
-        There is no such job, or it was removed after its time.
+        There is no such job, or it has been removed.
     """
     with services.database.read() as session:
         packed = requests.packed_of(session, job_id)

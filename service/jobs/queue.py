@@ -37,7 +37,8 @@ def celery_app(settings: Settings) -> Celery:
         task_acks_late=True,
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,
-        # A task whose process was killed is retried by the reaper, which counts; the broker cannot.
+        # The reaper retries a task whose process was killed, and counts attempts; the broker
+        # cannot.
         task_reject_on_worker_lost=False,
         # A lost connection must not kill a long job; the redelivered message is dropped.
         worker_cancel_long_running_tasks_on_connection_loss=False,
@@ -65,13 +66,13 @@ def celery_app(settings: Settings) -> Celery:
         task_create_missing_queues=False,
         task_default_queue=Queue.CPU.value,
         task_queues=[BrokerQueue(queue.value) for queue in Queue],
-        # Events are ours, in the database; logs are set up by the entry point.
+        # Events are our own, in the database; the entry point sets up logs.
         worker_send_task_events=False,
         task_send_sent_event=False,
         worker_hijack_root_logger=False,
         # On a busy machine a fresh pool process may import for longer than the 4 s Celery allows.
         worker_proc_alive_timeout=60,
-        # A fresh process now and then bounds what a leak in a library can cost.
+        # Fresh processes limit what a leak in a library can cost.
         worker_max_tasks_per_child=1000,
         worker_soft_shutdown_timeout=0,
     )
@@ -84,7 +85,7 @@ class Broker:
     def __init__(self, settings: Settings) -> None:
         self._app = celery_app(settings)
         self.answers = True
-        """Whether it did the last time."""
+        """Whether the broker answered the last call."""
 
     def publish(self, task: str, queue: str, argument: str) -> None:
         """Send one message.
@@ -122,8 +123,8 @@ class Broker:
         self._app.close()
 
     def _list(self, command: str, queue: str, *arguments: int) -> Any:
-        """Ask for something of the list that a queue is to Redis."""
-        # kombu knows some commands and puts its prefix before their keys by itself.
+        """Query the list that a queue is in Redis."""
+        # kombu prefixes the keys of the commands it knows.
         key = queue if command == "LLEN" else _PREFIX + queue
         with self._asked(), self._app.pool.acquire(block=True) as connection:
             return connection.default_channel.client.execute_command(command, key, *arguments)
@@ -132,9 +133,9 @@ class Broker:
     def _asked(self) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # whatever a broker client raises, it is down
+        except Exception as error:  # whatever a broker client raises, the broker is down
             if self.answers:
-                logger.warning("the broker does not answer, jobs wait: %s", error)
+                logger.warning("the broker does not answer; jobs wait: %s", error)
             self.answers = False
             raise Unreachable(f"the broker does not answer: {error}") from error
         if not self.answers:

@@ -1,6 +1,6 @@
-"""Scrubbing: every stored object is read and compared with its digest; what can be healed is.
+"""Scrubbing: every stored object is read, compared with its digest, and repaired if possible.
 
-It runs beside a living service: each finding is put right in a transaction that looks once more.
+It runs beside a running service: each finding is repaired in a transaction that checks again.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ OnScrubbed = Callable[[int, str], None]
 """Told how many objects have been looked at, and which was the last."""
 
 _AT_A_TIME = 50
-_MADE_ANEW = "made anew when somebody asks for it"
+_MADE_ANEW = "made again when somebody asks for it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +29,16 @@ class Finding:
 
     kind: Literal["blob", "masks", "unit", "result", "file"]
     name: str
-    """Digest of the object; of a unit or a result the key it is found by."""
+    """Digest of the object; for a unit or a result, the key it is stored under."""
     state: State | Literal["orphan"]
     remedy: str
     healed: bool
-    """Whether scrubbing puts it right; else the remedy is somebody's to carry out."""
+    """Whether scrubbing repairs it; otherwise somebody must carry out the remedy."""
 
 
 @dataclass(slots=True)
 class ScrubReport:
-    """What scrubbing has seen."""
+    """What scrubbing has found."""
 
     dry_run: bool
     objects: int = 0
@@ -47,11 +47,11 @@ class ScrubReport:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is left to be done."""
+        """Whether nothing is left to do."""
         return all(finding.healed and not self.dry_run for finding in self.findings)
 
     def lines(self) -> Iterator[str]:
-        """Say every finding, then the sum."""
+        """List every finding, then the totals."""
         for finding in self.findings:
             yield f"{finding.kind} {finding.name} is {finding.state}: {finding.remedy}"
         left = sum(not finding.healed for finding in self.findings)
@@ -75,11 +75,11 @@ def count(services: Services) -> int:
 
 
 def scrub(services: Services, *, dry_run: bool, on_progress: OnScrubbed) -> ScrubReport:
-    """Look at every blob, set of masks, unit, result and file; heal what can be healed.
+    """Check every blob, set of masks, unit, result and file; repair what can be repaired.
 
-    Masks, units and results that are lost are forgotten, so that they are made anew when somebody
-    asks for them, and files that no row names are removed. An upload that is lost can only be sent
-    again. With ``dry_run`` nothing is changed.
+    Lost masks, units and results are forgotten, so that they are made again when somebody asks for
+    them, and files that no row names are removed. A lost upload can only be sent again. With
+    ``dry_run`` nothing is changed.
     """
     report = ScrubReport(dry_run)
     for look in (_blobs, _masks, _units, _results, _orphans):
@@ -92,7 +92,7 @@ def scrub(services: Services, *, dry_run: bool, on_progress: OnScrubbed) -> Scru
 
 
 Findings = Iterator[tuple[str, int, Finding | None]]
-"""Name and size of every object of a kind, and what is wrong with it."""
+"""The name and size of every object of a kind, and what is wrong with it."""
 
 
 def _blobs(services: Services, *, dry_run: bool) -> Findings:
@@ -107,7 +107,7 @@ def _lost_blob(services: Services, digest: str, state: State, *, dry_run: bool) 
     with services.database.write() as session:
         objects.seize(session, digest)
         if not dry_run and services.artifacts.has(digest):
-            return None  # sent again meanwhile
+            return None  # sent again in the meantime
         if blobs.is_result(session, digest):
             if not dry_run:
                 blobs.remove(session, digest, services.database.now(session))
@@ -143,7 +143,7 @@ def _units(services: Services, *, dry_run: bool) -> Findings:
 
 
 def _results(services: Services, *, dry_run: bool) -> Findings:
-    """Look for results whose files are not even known; those of lost files went with these."""
+    """Look for results whose files have no row; those of lost files are already forgotten."""
     for outcome in objects.every(services.database, OutcomeRow, _AT_A_TIME):
         finding, key = None, outcome.content_key
         with services.database.write() as session:
@@ -163,7 +163,7 @@ def _orphans(services: Services, *, dry_run: bool) -> Findings:
 
 
 def _state(services: Services, digest: str, *, dry_run: bool) -> State:
-    """Read a file; unless nothing may be changed, set it aside when it is damaged."""
+    """Read a file; if it is damaged, set it aside, unless nothing may be changed."""
     state = services.artifacts.inspect(digest)
     if state is State.DAMAGED and not dry_run:
         with contextlib.suppress(NotFound):

@@ -20,7 +20,7 @@ class Services:
     database: Database
     artifacts: Artifacts
     wake: Callable[[], None] = _nobody
-    """Tells the janitor that a message waits, so that it need not find out by itself."""
+    """Tells the janitor at once that a message waits."""
 
     @classmethod
     def open(cls, settings: Settings, wake: Callable[[], None] = _nobody) -> "Services":

@@ -33,7 +33,7 @@ class StoredFile:
         Raises
         ------
         Damaged
-            They are not: the masks are removed, and crafted anew when somebody asks for them.
+            They are not: the masks are removed, and crafted again when somebody asks for them.
         """
         services, row = self.services, self.row
         if masks.inspect(services.database, services.artifacts, row) is State.SOUND:
@@ -68,7 +68,7 @@ def open_masks(services: Services, digest: str) -> StoredFile:
 
 
 def get_masks(services: Services, digest: str) -> MasksView:
-    """Return what is known of stored masks."""
+    """Return what is known about stored masks."""
     row = open_masks(services, digest).row
     url = f"/v1/masks/{digest}"
     return MasksView(
@@ -90,7 +90,7 @@ def get_masks(services: Services, digest: str) -> MasksView:
 
 
 def get_statistics(services: Services, digest: str) -> StatisticsView:
-    """Return what a worker has measured, and have it measured when nobody asked before.
+    """Return a worker's statistics, and request them if nobody has asked before.
 
     Crafting does not wait for statistics, and most masks are never asked about.
     """

@@ -41,7 +41,7 @@ class Submission:
 
 
 def plan(services: Services, request: CraftJob) -> PlanView:
-    """Say what a job would build; nothing is stored."""
+    """Describe what a job would build; nothing is stored."""
     planned = request.spec.plan(scored=request.importance is not None)
     key = request.content_key()
     with services.database.read() as session:
@@ -58,16 +58,16 @@ def submit(services: Services, request: JobRequest) -> Submission:
     Raises
     ------
     InvalidInput
-        The request cannot be carried out, or needs more memory than a worker may take (TooLarge).
+        The request cannot be carried out, or needs more memory than a worker may use (TooLarge).
     NotFound
         What it refers to is not stored.
     DiskFull
-        What it makes would not fit on the disk.
+        Its result would not fit on the disk.
     """
     document = request.document()
     check_memory(services.settings, document)
     key = document.content_key()
-    packed = Packed.of(stored_form(document))  # takes long, so before others wait for us
+    packed = Packed.of(stored_form(document))  # slow, so done before others wait for us
     expired_removed = False
     for _ in range(_RACES):
         try:
@@ -87,7 +87,7 @@ def submit(services: Services, request: JobRequest) -> Submission:
             services.wake()
         assert shown is not None  # noqa: S101 -- the transaction has just seen it
         return Submission(job_summary(shown), outcome)
-    raise Busy(f"the same job was created and ended {_RACES} times meanwhile; try again")
+    raise Busy(f"the same job was created and ended {_RACES} times in the meantime; try again")
 
 
 def _get_or_create(
@@ -112,7 +112,7 @@ def _get_or_create(
 
 
 def _check_deadline(deadline: datetime | None, now: datetime) -> None:
-    """Refuse a new job that would expire at once; a result or a job that is there is not new.
+    """Refuse a new job that would expire at once; a stored result or an existing job is not new.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def _made(
 ) -> dict[str, Any]:
     """Return the columns in which a job keeps what is stored under a key; empty if nothing is.
 
-    What a row promises and the store has not is not stored: it is made anew.
+    What a row names but the store has lost counts as not stored: it is made again.
     """
     if isinstance(document, CraftJob):
         found = _find_masks(session, artifacts, key)
@@ -161,9 +161,9 @@ def _note_use(session: Session, document: JobDocument, made: dict[str, Any], now
 
 
 def _disk_bytes(services: Services, document: JobDocument) -> int:
-    """Return what a craft job writes: its masks, and once more where workers share them.
+    """Return the bytes a craft job writes: its masks, twice if workers share them.
 
-    What other jobs write is not known before; they need a disk above its floor.
+    The size of other jobs' results is unknown beforehand; they need a disk with free space.
     """
     if not isinstance(document, CraftJob):
         return 0
@@ -173,7 +173,7 @@ def _disk_bytes(services: Services, document: JobDocument) -> int:
 
 
 def _succeeded(session: Session, job: JobRow, made: dict[str, Any], now: datetime) -> JobRow:
-    """Record a job whose result was there before it."""
+    """Record a job whose result was already stored."""
     job.status, job.phase, job.completed = JobStatus.SUCCEEDED, "done", job.total
     job.finished_at = now
     for column, value in made.items():
@@ -186,7 +186,7 @@ def _succeeded(session: Session, job: JobRow, made: dict[str, Any], now: datetim
 
 
 def _name(document: JobDocument) -> str:
-    """Return what lists call a job, without what a terminal or database takes for a command."""
+    """Return a job's name for lists, without control characters."""
     return "".join(one if one.isprintable() else "\ufffd" for one in document.subject)
 
 

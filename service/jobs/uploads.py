@@ -1,8 +1,8 @@
 """Uploads: bytes in, a checked and verified blob out, or nothing.
 
-A safetensors file says in its first bytes what it holds, so it is judged as soon as they are here
-and the rest of a bad file is never taken. A blob is either sent whole, and then lives or dies with
-its request, or in parts, and then what arrived before a broken connection counts.
+A safetensors file says in its first bytes what it holds, so it is checked as soon as they have
+arrived, and the rest of a bad file is never read. A blob is sent either whole, and then stands or
+falls with its request, or in parts, and then what arrived before a connection broke is kept.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from service.store.artifacts import Staged
 from service.store.tables import BlobRow, UploadRow
 
 PART_BYTES = 64 << 20
-"""Most bytes of one part: what a crash of the server can cost an upload."""
+"""Most bytes of one part: the most that a crash of the server can cost an upload."""
 
 Answer = TypeVar("Answer")
 Receiving = Generator[None, bytes, Answer]
@@ -34,14 +34,14 @@ it costs no thread, however slow the client is."""
 
 
 def find_blob(services: Services, digest: str) -> BlobView | None:
-    """Return what is known of a blob, None when it is not stored."""
+    """Return what is known about a blob, or None if it is not stored."""
     with services.database.read() as session:
         blob = blobs.stored(session, services.artifacts, digest)
     return _blob_view(blob) if blob else None
 
 
 def get_blob(services: Services, digest: str) -> BlobView:
-    """Return what is known of a stored blob.
+    """Return what is known about a stored blob.
 
     Raises
     ------
@@ -51,19 +51,19 @@ def get_blob(services: Services, digest: str) -> BlobView:
     blob = find_blob(services, digest)
     if blob is None:
         raise NotFound(f"no blob {digest}: PUT it to /v1/blobs/{digest}")
-    note_use(services, BLOBS, digest, blob.used_at)  # whoever asks is about to name it in a job
+    note_use(services, BLOBS, digest, blob.used_at)  # the caller is about to name it in a job
     return blob
 
 
 def open_blob(services: Services, digest: str) -> BlobView:
-    """Return what is known of a blob that is about to be read: its bytes have been checked.
+    """Return what is known about a blob that is about to be read: its bytes have been checked.
 
     Raises
     ------
     NotFound
         It is not stored.
     Damaged
-        It was; its bytes are not those of its digest any more.
+        It was; its bytes no longer match its digest.
     """
     blob = get_blob(services, digest)
     try:
@@ -79,9 +79,9 @@ def verified_upload(services: Services, digest: str) -> Path:
     Raises
     ------
     NotFound
-        This host does not see it.
+        This host cannot see it.
     Damaged
-        Its bytes are not those of its digest any more.
+        Its bytes no longer match its digest.
     """
     again = f"PUT it to /v1/blobs/{digest} again and send the job once more"
     try:
@@ -96,7 +96,7 @@ def verified_upload(services: Services, digest: str) -> Path:
 
 
 def receive_blob(services: Services, digest: str, size: int) -> Receiving[BlobView]:
-    """Take a whole blob in one go; whatever fails, nothing of it stays.
+    """Take a whole blob in one go; if anything fails, nothing of it stays.
 
     Raises
     ------
@@ -115,12 +115,12 @@ def receive_blob(services: Services, digest: str, size: int) -> Receiving[BlobVi
 
 
 def begin(services: Services, request: UploadRequest) -> UploadView:
-    """Begin an upload in parts; that of a stored blob is complete at once.
+    """Begin an upload in parts; for a stored blob it is complete at once.
 
     Raises
     ------
     TooLarge, DiskFull
-        So many bytes are not taken.
+        That many bytes are not accepted.
     """
     _check_size(services, request.bytes)
     make_room(services, request.bytes)
@@ -139,7 +139,7 @@ def begin(services: Services, request: UploadRequest) -> UploadView:
 
 
 def get_upload(services: Services, upload_id: str) -> UploadView:
-    """Return where an upload stands.
+    """Return how far an upload has come.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def receive_part(services: Services, upload_id: str, offset: int) -> Receiving[U
     NotFound
         There is no such upload.
     OffsetMismatch
-        The part starts elsewhere than the upload stands, or another part is being written.
+        The part does not start at the upload's offset, or another part is being written.
     InvalidTensors, TooLarge, DigestMismatch
         The bytes are not an acceptable safetensors file, or not the ones announced.
     DiskFull
@@ -180,7 +180,7 @@ def receive_part(services: Services, upload_id: str, offset: int) -> Receiving[U
     with _lock(services, upload_id) as staged:
         try:
             upload = get_upload(services, upload_id)
-        except NotFound:  # given up since we looked
+        except NotFound:  # abandoned since we looked
             services.artifacts.discard(upload_id)
             raise
         if upload.complete:
@@ -194,7 +194,7 @@ def receive_part(services: Services, upload_id: str, offset: int) -> Receiving[U
                 _store(services, receiver)
                 services.artifacts.discard(upload_id)
         except InvalidInput:
-            with contextlib.suppress(NotFound):  # somebody else has given it up
+            with contextlib.suppress(NotFound):  # somebody else has abandoned it
                 abandon(services, upload_id)
             raise
         finally:
@@ -237,7 +237,7 @@ def _fed(receiving: Receiving[Answer], pieces: Iterable[bytes]) -> Answer:
 
 
 class _Receiver:
-    """Writes bytes and judges the header as soon as it is whole."""
+    """Writes bytes and checks the header as soon as it is complete."""
 
     def __init__(self, staged: Staged, digest: str, size: int) -> None:
         self.staged = staged
@@ -274,7 +274,7 @@ def _lock(services: Services, upload_id: str) -> Staged:
 def _open_part(services: Services, staged: Staged, upload: UploadView, offset: int) -> _Receiver:
     if offset != upload.offset:
         raise OffsetMismatch(
-            f"the part starts at byte {offset}, but the upload stands at {upload.offset}: "
+            f"the part starts at byte {offset}, but the upload is at {upload.offset}: "
             f"continue there",
             offset=upload.offset,
         )
@@ -296,7 +296,7 @@ def _store(services: Services, receiver: _Receiver) -> BlobView:
     staged, digest = receiver.staged, receiver.digest
     if staged.size < receiver.size:
         raise InvalidTensors(
-            f"the upload is truncated: {staged.size} of the {receiver.size} bytes announced came"
+            f"the upload is truncated: {staged.size} of the {receiver.size} bytes announced arrived"
         )
     received = staged.digest()
     if received != digest:

@@ -1,4 +1,4 @@
-"""How one knows that workers are there, or could be."""
+"""How to tell whether workers are running, or could be."""
 
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
@@ -12,17 +12,17 @@ READY = "raiw worker is ready"
 """What a worker prints once it takes jobs."""
 _GLANCE_SECONDS = 2
 _NO_QUEUE = "raiw.none"
-"""A queue that nobody fills."""
+"""A queue that is always empty."""
 
 
 def standing(settings: Settings, host: str, *, timeout: float) -> str:
-    """Return how the workers of a host are, in words.
+    """Describe the state of a host's workers.
 
     Raises
     ------
     Unreachable
-        None answers over the broker within ``timeout`` seconds, the broker does not, or processes
-        of a worker hang.
+        No worker answers over the broker within ``timeout`` seconds, the broker does not answer, or
+        processes of a worker hang.
     """
     app = celery_app(settings)
     try:
@@ -48,7 +48,7 @@ def standing(settings: Settings, host: str, *, timeout: float) -> str:
 
 
 def try_broker(settings: Settings) -> None:
-    """Do what a worker does at the broker, on a new connection: log in, and wait for a message.
+    """Do what a worker does with the broker, on a new connection: log in and wait for a message.
 
     Raises
     ------

@@ -5,11 +5,11 @@
     sha256/ab/cd/<hex>    finished files, never changed
     partial/<name>        bytes still arriving
     damaged/<hex>         files whose bytes are no longer those of their name
-    runs/<name>/          what a task has done so far, taken up by its next attempt
+    runs/<name>/          what a task has done so far, for its next attempt to resume
 
-A finished file gets its name after its bytes are flushed, so it is whole or absent, also
-after a power cut. What a disk does to it later is found when it is read: see :meth:`verified`.
-Every host that serves or works sees the same folder.
+A finished file gets its name after its bytes are flushed, so it is whole or absent, even after a
+power cut. Damage by the disk is found when the file is read: see :meth:`verified`. Every host that
+serves or works sees the same folder.
 """
 
 import contextlib
@@ -47,11 +47,11 @@ _PRIVATE_FOLDER = 0o700
 _HEX_DIGITS = 64
 
 Identity = tuple[int, int, int]
-"""What tells one state of a file from another: inode, time of change, size."""
+"""What distinguishes one state of a file from another: inode, time of change, size."""
 
 
 class State(StrEnum):
-    """What became of the file of a digest."""
+    """The condition of a digest's file."""
 
     SOUND = "sound"
     MISSING = "missing"
@@ -64,7 +64,7 @@ class Artifacts:
     Parameters
     ----------
     root
-        The folder; it is made when the first byte comes.
+        The folder; it is made when the first byte arrives.
     min_free_bytes
         What must stay free on its disk.
     """
@@ -75,27 +75,27 @@ class Artifacts:
         self._sound = Sound()
 
     def path(self, digest: str) -> Path:
-        """Return where the file of a digest is, or would be."""
+        """Return the path of a digest's file, present or not."""
         hexadecimal = hex_digits(digest)
         return self._root / "sha256" / hexadecimal[:2] / hexadecimal[2:4] / hexadecimal
 
     def has(self, digest: str, size: int | None = None) -> bool:
-        """Whether a file is stored, of so many bytes; what they are is not looked at."""
+        """Whether a file of this size is stored; its bytes are not checked."""
         path = self.path(digest)
         return path.is_file() and size in (None, self.size(digest))
 
     def size(self, digest: str) -> int:
-        """Return how many bytes a file has; none when it is not there."""
+        """Return the size of a file; None if it does not exist."""
         try:
             return self.path(digest).stat().st_size
         except FileNotFoundError:
             return 0
 
     def inspect(self, digest: str) -> State:
-        """Read a file and compare it with its digest; one that was found sound is not read twice.
+        """Compare a file with its digest; a file that was found sound is not read twice.
 
-        It is told again by its inode, time of change and size, so that of a file of any length one
-        process reads each state once.
+        It is recognised by inode, time of change and size, so one process reads each state of a
+        file once, however long it is.
         """
         return self._inspect(digest)[0]
 
@@ -107,7 +107,7 @@ class Artifacts:
         NotFound
             The file is not there.
         Damaged
-            It held other bytes; it is set aside, so that the right ones can take its place.
+            It held other bytes; it is set aside so that the right ones can replace it.
         """
         state, identity = self._inspect(digest)
         if state is State.MISSING:
@@ -156,16 +156,16 @@ class Artifacts:
         return digest
 
     def take(self, path: Path) -> str:
-        """Store a file of the folder ``runs``, whose bytes are on the disk; return its digest."""
+        """Store a file from the folder ``runs``, already flushed to disk; return its digest."""
         path.chmod(_PRIVATE_FILE)
         digest = digest_of_file(path)
         self.link(path, digest)
         return digest
 
     def link(self, path: Path, digest: str) -> None:
-        """Give a file of this folder, whose bytes are on the disk, the name of its digest.
+        """Name a file of this folder, already flushed to disk, by its digest.
 
-        It takes the place of a file that has the name already: that one may be damaged.
+        It replaces any file that has the name already: that one may be damaged.
         """
         target = self.path(digest)
         name = self._partial(f"link-{secrets.token_hex(12)}")
@@ -175,19 +175,19 @@ class Artifacts:
         try:
             name.replace(target)
         finally:
-            name.unlink(missing_ok=True)  # two names of one file do not replace each other
-        # The folders above may be new too: a name counts when its folder is on the disk.
+            name.unlink(missing_ok=True)  # renaming one link of a file over another does nothing
+        # The folders above may be new too: a name is safe only once its folder is on disk.
         for folder in (target.parent, *target.parent.parents[:3]):
             _flush_folder(folder)
 
     def run(self, content_key: str) -> Path:
-        """Return the folder in which the task of a content key works; it is made here."""
+        """Make and return the folder in which the task of a content key works."""
         folder = self._run(content_key)
         folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
         return folder
 
     def sweep_runs(self, seconds: float, spared: Collection[str]) -> None:
-        """Remove the folders of tasks that nothing was written to for some time.
+        """Remove task folders that nothing has been written to for some time.
 
         Those of ``spared`` content keys stay: an epoch may last longer.
         """
@@ -208,13 +208,13 @@ class Artifacts:
         Raises
         ------
         DiskFull
-            The disk would fall below its floor.
+            The disk would fall below the space that must stay free.
         """
         self.require_space(size)
         return Staged(self, self._partial(f"stage-{secrets.token_hex(12)}"))
 
     def resume(self, name: str) -> "Staged":
-        """Open the growing file of an upload, alone.
+        """Open the growing file of an upload, exclusively.
 
         Raises
         ------
@@ -224,7 +224,7 @@ class Artifacts:
         return Staged(self, self._partial(name), lasting=True)
 
     def received(self, name: str) -> int:
-        """Return how many bytes of an upload are there."""
+        """Return how many bytes of an upload have arrived."""
         try:
             return self._partial(name).stat().st_size
         except FileNotFoundError:
@@ -235,7 +235,7 @@ class Artifacts:
         self._partial(name).unlink(missing_ok=True)
 
     def sweep(self, seconds: float) -> None:
-        """Remove damaged files, and what a crash left half written, untouched for some time."""
+        """Remove damaged and half-written files that have been untouched for some time."""
         untouched = time.time() - seconds
         for file in (*self._root.glob("partial/*"), *self._root.glob("damaged/*")):
             with contextlib.suppress(FileNotFoundError):
@@ -243,7 +243,7 @@ class Artifacts:
                     file.unlink()
 
     def free_bytes(self) -> int:
-        """Return the free bytes above the floor; negative below it."""
+        """Return the free bytes beyond those that must stay free; negative if there are fewer."""
         self._root.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
         return shutil.disk_usage(self._root).free - self._min_free_bytes
 
@@ -253,7 +253,7 @@ class Artifacts:
         Raises
         ------
         DiskFull
-            The disk would fall below its floor.
+            The disk would fall below the space that must stay free.
         """
         free = self.free_bytes()
         if size > free:
@@ -278,15 +278,15 @@ class Artifacts:
         return State.SOUND, identity
 
     def _set_aside(self, digest: str, identity: Identity | None) -> None:
-        """Take its name from a damaged file, unless another file has the name meanwhile."""
+        """Rename a damaged file, unless another file has taken its name in the meantime."""
         path = self.path(digest)
         folder = self._root / "damaged"
         folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
         with contextlib.suppress(FileNotFoundError):
             if _identity(path.stat()) == identity:
-                os.utime(path)  # it is kept for a while from now on
+                os.utime(path)  # its time of keeping starts now
                 path.replace(folder / path.name)
-                logger.error("the file %s was damaged on the disk and is set aside", digest)
+                logger.error("the file %s was damaged on disk and has been set aside", digest)
 
     def _run(self, content_key: str) -> Path:
         return self._root / "runs" / hex_digits(content_key)
@@ -327,7 +327,7 @@ class Staged:
         os.close(self._file)
 
     def write(self, data: bytes) -> None:
-        """Append; hash on the way as long as the file was written in one go.
+        """Append; hash along the way if the file is written in one go.
 
         Raises
         ------
@@ -358,11 +358,11 @@ class Staged:
         self.size = size
 
     def flush(self) -> None:
-        """Bring the bytes to the disk."""
+        """Flush the bytes to disk."""
         os.fsync(self._file)
 
     def digest(self) -> str:
-        """Return the digest of all bytes; those of earlier requests are read again for it."""
+        """Return the digest of all bytes; those of earlier requests are read again."""
         if self._hashed == self.size:
             return digest_of_hash(self._sha256)
         starts = range(0, self.size, CHUNK_BYTES)
@@ -377,13 +377,13 @@ class Staged:
         Raises
         ------
         NotFound
-            Somebody has discarded it meanwhile.
+            Somebody has discarded it in the meantime.
         """
         self.flush()
         try:
             self._artifacts.link(self.path, digest)
         except FileNotFoundError:
-            raise NotFound("the upload was given up meanwhile: begin again") from None
+            raise NotFound("the upload was abandoned in the meantime: begin again") from None
 
 
 def _identity(status: os.stat_result) -> Identity:

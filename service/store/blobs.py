@@ -1,4 +1,4 @@
-"""Uploaded files and uploads under way: the rows; the bytes lie in the artifact folder."""
+"""Uploaded files and uploads under way: the rows; the bytes are in the artifact folder."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -13,12 +13,12 @@ from service.store.tables import BlobRow, OutcomeRow, UploadRow
 
 
 def find(session: Session, digest: str) -> BlobRow | None:
-    """Return what is known of a blob, whether or not its file is there."""
+    """Return what is known about a blob, whether or not its file exists."""
     return session.get(BlobRow, digest)
 
 
 def stored(session: Session, artifacts: Artifacts, digest: str) -> BlobRow | None:
-    """Return a blob whose file is there: the row alone promises nothing."""
+    """Return a blob whose file exists: the row alone is no guarantee."""
     blob = find(session, digest)
     return blob if blob is not None and artifacts.has(digest, blob.size) else None
 
@@ -26,9 +26,9 @@ def stored(session: Session, artifacts: Artifacts, digest: str) -> BlobRow | Non
 def add(
     session: Session, artifacts: Artifacts, blob: BlobRow, store: Callable[[], object]
 ) -> BlobRow:
-    """Record a file that lies in the artifact folder; return the row that was first.
+    """Record a file in the artifact folder; return the row that was first.
 
-    ``store`` puts the file there again, should it be gone since.
+    ``store`` puts the file back if it has been removed since.
     """
     objects.vouch(session, artifacts, blob.digest, store)
     try:
@@ -40,23 +40,23 @@ def add(
 
 
 def remove(session: Session, digest: str, now: datetime) -> str:
-    """Forget a blob, and every key whose result it belongs to; return the file it leaves.
+    """Forget a blob and every key whose result it belongs to; return the file it leaves.
 
     The caller has seized the digest, and discards the file after the commit.
     """
-    del now  # the jobs that name a blob say all there is to say of it
+    del now  # the jobs that name a blob say all there is to say about it
     session.execute(delete(OutcomeRow).where(_names(digest)))
     session.execute(delete(BlobRow).where(BlobRow.digest == digest))
     return digest
 
 
 def is_result(session: Session, digest: str) -> bool:
-    """Whether a blob is what a key means, so that it can be made anew."""
+    """Whether a blob is the result of a key, so that it can be made again."""
     return bool(session.scalar(select(exists().where(_names(digest)))))
 
 
 def forget_result(session: Session, content_key: str) -> None:
-    """Forget what a key means."""
+    """Forget the result of a key."""
     session.execute(delete(OutcomeRow).where(OutcomeRow.content_key == content_key))
 
 
@@ -77,7 +77,7 @@ def record_received(session: Session, upload_id: str, received: int, now: dateti
 
 
 def remove_untouched(session: Session, before: datetime) -> Sequence[str]:
-    """Remove the uploads without a byte since ``before``; return their ids."""
+    """Remove uploads that have received nothing since ``before``; return their ids."""
     return session.scalars(
         delete(UploadRow).where(UploadRow.touched_at < before).returning(UploadRow.id)
     ).all()

@@ -29,19 +29,19 @@ from service.settings import Settings
 from service.store.sound import Sound
 
 AWAY = (OperationalError, InterfaceError, PoolTimeout)
-"""What a database that is locked, silent, restarting or gone raises: the same may succeed later."""
+"""What a locked, silent, restarting or lost database raises: the same call may succeed later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds that a database has for each thing; 0 for ``statement`` sets no limit."""
+    """Seconds that a database has for each step; 0 for ``statement`` sets no limit."""
 
     connect: float
-    """To take a connection, or to answer on a line that carries nothing."""
+    """To accept a connection, or to answer on a silent one."""
     lock: float
     """To get a lock that another transaction holds."""
     statement: float
-    """To carry out a statement; a transaction may be idle for as long."""
+    """To run a statement; a transaction may be idle for as long."""
 
     @classmethod
     def of(cls, settings: Settings) -> "Patience":
@@ -57,7 +57,7 @@ _GLANCE = Patience(connect=2, lock=2, statement=2)
 
 
 class Database:
-    """A pool of connections; :meth:`read`, :meth:`write` and :meth:`glance` are the ways in."""
+    """A pool of connections, used through :meth:`read`, :meth:`write` and :meth:`glance`."""
 
     def __init__(self, settings: Settings, patience: Patience | None = None) -> None:
         url = make_url(settings.database)
@@ -89,9 +89,9 @@ class Database:
 
     @contextmanager
     def glance(self) -> Iterator[Session]:
-        """Open a session on a line of its own that gives up within seconds.
+        """Open a session on a connection of its own that gives up within seconds.
 
-        For probes: they are due an answer also while everybody waits for the pool.
+        For probes, which need an answer even while everybody waits for the pool.
         """
         with Session(self._glances) as session:
             yield session
@@ -111,9 +111,9 @@ class Database:
 def lock_rows(
     session: Session, key: InstrumentedAttribute[str], *where: ColumnElement[bool]
 ) -> None:
-    """Lock several rows of a table before they are written, as everybody does: in order of key.
+    """Lock several rows of a table before they are written, always in order of key.
 
-    Two transactions that want the same rows then wait for each other and never in a circle. Rows of
+    Transactions that want the same rows then wait for each other, never in a circle. Rows of
     several tables are locked in the order objects, jobs, messages. On SQLite there is one writer.
     """
     session.execute(select(key).where(*where).order_by(key).with_for_update())
@@ -138,7 +138,7 @@ def _sqlite_engine(url: URL, patience: Patience, **pool: Any) -> Engine:
 
 
 def _postgres_engine(url: URL, patience: Patience, **pool: Any) -> Engine:
-    """Every wait ends: by the server where it answers, by the kernel or by us where it does not."""
+    """Every wait ends: by the server if it answers, else by the kernel or this process."""
     limits = {
         "statement_timeout": patience.statement,
         "idle_in_transaction_session_timeout": patience.statement,
@@ -148,7 +148,7 @@ def _postgres_engine(url: URL, patience: Patience, **pool: Any) -> Engine:
     seconds = max(1, round(patience.connect))
     arguments: dict[str, Any] = {
         "connect_timeout": seconds,
-        # A host that vanished without a word: its line is dead after as long.
+        # A host that vanished: its connection counts as dead after the same time.
         "keepalives_idle": seconds,
         "keepalives_interval": max(1, seconds // 3),
         "keepalives_count": 3,
@@ -156,7 +156,7 @@ def _postgres_engine(url: URL, patience: Patience, **pool: Any) -> Engine:
         "application_name": "raiw",
         "client_encoding": "utf8",
     }
-    # What the URL says itself counts.
+    # What the URL says takes precedence.
     own = {name: value for name, value in arguments.items() if name not in url.query}
     own["options"] = " ".join([*options, "-c timezone=UTC", *_texts(url, "options")])
     engine = create_engine(
@@ -182,10 +182,10 @@ def _texts(url: URL, name: str) -> tuple[str, ...]:
 
 
 class _Connection(psycopg.Connection[Any]):
-    """A connection that gives a frozen server up.
+    """A connection that gives up on a frozen server.
 
-    The limits in the session are the server's to keep, and the kernel of a host answers for
-    processes that have stopped.
+    The session's limits are enforced by the server, and a host's kernel still acknowledges for
+    stopped processes.
     """
 
     patience: float = 0

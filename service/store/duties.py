@@ -1,4 +1,4 @@
-"""Housekeeping that is done once for all servers: whoever finds it due does it."""
+"""Housekeeping that one server does for all: whichever finds it due first."""
 
 from datetime import datetime, timedelta
 
@@ -11,7 +11,7 @@ from service.store.tables import DutyRow
 
 
 def take(database: Database, name: str, every: timedelta) -> bool:
-    """Whether a duty is due and now ours; it falls due again after ``every``."""
+    """Whether a duty is due and this server has taken it; it is due again after ``every``."""
     with database.read() as session:
         now = database.now(session)
         due_at = session.scalar(select(DutyRow.due_at).where(DutyRow.name == name))

@@ -7,7 +7,7 @@
       │  └──lost lease───┘
       └──> canceled | expired
 
-A worker's writes carry its attempt number: once the job was taken from it, they change nothing.
+A worker's writes carry its attempt number: once the job is taken from it, they change nothing.
 """
 
 import logging
@@ -32,9 +32,9 @@ logger = logging.getLogger(__name__)
 
 HELD = (JobStatus.RUNNING, JobStatus.CANCELING)
 _STREAMED = {"yield_per": 10}
-"""A page ends when it has bytes enough, so rows are not fetched all at once."""
+"""A page ends when it has enough bytes, so rows are not fetched all at once."""
 _MOST_NAMED = 20
-"""A job that everybody wants must not grow with everybody."""
+"""A popular job must not grow with every request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a job stands: its state, and how many events have led there."""
+    """A job's state, and how many events have led to it."""
 
     status: JobStatus
     events: int
@@ -55,14 +55,14 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A job with what clients are shown of its result."""
+    """A job with the parts of its result that clients are shown."""
 
     job: JobRow
     file_sha256: str | None
     bytes: int | None
-    """Of the mask file, if the job has made masks."""
+    """Of the mask file, if the job made masks."""
     outcome: dict[str, Any] | None
-    """Files and report, if it has made something else."""
+    """Files and report, if it made something else."""
     masks: dict[str, Any] | None = None
     """The metadata of its masks; None in lists."""
 
@@ -85,7 +85,7 @@ def show(session: Session, job_id: str) -> Shown | None:
 
 
 def standings(session: Session, job_ids: Sequence[str]) -> dict[str, Standing]:
-    """Return where jobs stand, by id; one that is gone is left out."""
+    """Return the states of jobs by id; jobs that are gone are left out."""
     rows = session.execute(
         select(JobRow.id, JobRow.status, JobRow.events).where(JobRow.id.in_(job_ids))
     )
@@ -133,7 +133,7 @@ def page(
 
 
 def events_after(session: Session, job_id: str, seq: int, size: int) -> Iterator[JobEventRow]:
-    """Yield up to ``size`` events later than number ``seq``, oldest first."""
+    """Yield up to ``size`` events after number ``seq``, oldest first."""
     query = select(JobEventRow).where(JobEventRow.job_id == job_id, JobEventRow.seq > seq)
     yield from session.scalars(
         query.order_by(JobEventRow.seq).limit(size), execution_options=_STREAMED
@@ -200,7 +200,7 @@ def claim(
 
 
 def renew(session: Session, attempt: Attempt, lease: timedelta, now: datetime) -> str | None:
-    """Extend a lease; return the job's status, None when the job was taken away."""
+    """Extend a lease; return the job's status, or None if the job was taken away."""
     status: str | None = session.scalar(
         _held(attempt).values(lease_expires_at=now + lease).returning(JobRow.status)
     )
@@ -215,7 +215,7 @@ def report(
     data: dict[str, Any],
     now: datetime,
 ) -> str | None:
-    """Record progress with its event; return the job's status, None when it was taken away."""
+    """Record progress with its event; return the job's status, or None if it was taken away."""
     status: str | None = session.scalar(
         _held(attempt).values(phase=phase, completed=completed).returning(JobRow.status)
     )
@@ -225,7 +225,7 @@ def report(
 
 
 def log(session: Session, attempt: Attempt, data: dict[str, Any], now: datetime) -> None:
-    """Record what a worker has to say about a job that it still holds."""
+    """Record a worker's message about a job that it still holds."""
     held = select(JobRow.id).where(
         JobRow.id == attempt.job_id, JobRow.attempt == attempt.number, JobRow.status.in_(HELD)
     )
@@ -249,7 +249,7 @@ def finish(session: Session, attempt: Attempt, outcome: dict[str, Any], now: dat
     won = _succeed(session, attempt, now, outcome=outcome)
     if won is None:
         return False
-    # An earlier one may be there whose files are gone.
+    # There may be an earlier one whose files are gone.
     session.merge(OutcomeRow(content_key=won.content_key, document=outcome, created_at=now))
     data = {"status": won.status, "digest": main_file(outcome)["digest"]}
     add_event(session, won.id, "status", data, now)
@@ -299,7 +299,7 @@ def end_queued(
 
 
 def lose(session: Session, attempt: Attempt, backoff: timedelta, now: datetime) -> None:
-    """Take a job from an attempt that ended without a word: requeue, cancel or fail it."""
+    """Take a job from an attempt that ended without an error: requeue, cancel or fail it."""
     job = session.get(JobRow, attempt.job_id)
     if job is None or job.attempt != attempt.number:
         return
@@ -308,16 +308,16 @@ def lose(session: Session, attempt: Attempt, backoff: timedelta, now: datetime) 
     if job.status == JobStatus.CANCELING:
         end(session, attempt, JobStatus.CANCELED, None, now)
     elif job.attempt >= job.max_attempts:
-        detail = f"{job.attempt} workers in a row stopped without a word while running this job"
+        detail = f"{job.attempt} workers in a row died without an error while running this job"
         end(session, attempt, JobStatus.FAILED, problem_of(WorkerLost(detail)), now)
     else:
         _requeue(session, attempt, job.queue, now + backoff * job.attempt, now)
 
 
 def release(session: Session, attempt: Attempt, queue: str, now: datetime) -> None:
-    """Give a running job back at once, as a worker does that is told to stop.
+    """Give a running job back at once, when its worker is told to stop.
 
-    The attempt does not count against it. A job that is being canceled ends.
+    The attempt does not count. A job that is being canceled ends.
     """
     session.execute(_held(attempt).values(max_attempts=JobRow.max_attempts + 1))
     _requeue(session, attempt, queue, now, now)
@@ -325,14 +325,14 @@ def release(session: Session, attempt: Attempt, queue: str, now: datetime) -> No
 
 
 def _shown() -> Any:
-    """Select jobs with their mask files, but not with what stands in these."""
+    """Select jobs with their mask files, but without the files' contents."""
     return select(JobRow, MasksRow.file_sha256, MasksRow.size).outerjoin(
         MasksRow, MasksRow.digest == JobRow.mask_digest
     )
 
 
 def _succeed(session: Session, attempt: Attempt, now: datetime, **made: Any) -> JobRow | None:
-    """Close a running job; None when it is no longer this attempt's, or canceled."""
+    """Close a running job; None if it no longer belongs to this attempt, or is canceled."""
     won: JobRow | None = session.scalar(
         _held(attempt)
         .where(JobRow.status == JobStatus.RUNNING)

@@ -1,4 +1,4 @@
-"""How much work waits, counted in the database: true also when queue and workers are stuck."""
+"""How much work waits, counted in the database: right even when queue and workers are stuck."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,9 +17,9 @@ class Load:
     jobs: dict[JobStatus, int]
     """Jobs by state; every state is there."""
     oldest_queued_seconds: float
-    """Age of the queued job that waits longest; 0 when none waits."""
+    """Age of the job queued longest; 0 if none waits."""
     outbox: int
-    """Messages the broker has not taken yet."""
+    """Messages that the broker has not yet taken."""
 
 
 def measure(session: Session, now: datetime) -> Load:

@@ -1,4 +1,4 @@
-"""Stored masks: one row a set of masks, its file in rows of 1 MiB or in the artifact folder."""
+"""Stored masks: one row per set of masks, its file in rows of 1 MiB or in the artifact folder."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -17,12 +17,12 @@ from service.store.tables import JobRow, MaskChunkRow, MasksRow, ResultRow
 
 
 def find(session: Session, digest: str) -> MasksRow | None:
-    """Return what is known of masks by their content digest, whether or not they are there."""
+    """Return what is known about masks by content digest, whether or not their bytes exist."""
     return session.get(MasksRow, digest)
 
 
 def stored(session: Session, artifacts: Artifacts, digest: str) -> MasksRow | None:
-    """Return masks whose bytes are there: the row alone promises nothing."""
+    """Return masks whose bytes exist: the row alone is no guarantee."""
     row = find(session, digest)
     return row if row is not None and _are_there(session, artifacts, row) else None
 
@@ -39,8 +39,8 @@ def add(
 ) -> None:
     """Store masks inside the caller's transaction; equal masks are stored once.
 
-    A file above ``in_database_bytes`` goes to the artifact folder, on the disk before the row that
-    names it exists: a row never points at nothing. Masks whose bytes are gone get these.
+    A file above ``in_database_bytes`` goes to the artifact folder, and is on disk before the row
+    that names it exists: a row never points at nothing. Masks whose bytes are gone get these bytes.
     """
     in_database = len(file) <= in_database_bytes
     content = {
@@ -65,14 +65,14 @@ def add(
 def _claim_row(
     session: Session, artifacts: Artifacts, digest: str, content: dict[str, Any]
 ) -> bool:
-    """Write the row of masks whose bytes are not there; False when they are."""
+    """Write the row of masks whose bytes are missing; False if they are not."""
     row = _lock(session, digest)
     if row is None:
         try:
             with session.begin_nested():
                 session.add(MasksRow(digest=digest, **content))
         except IntegrityError:
-            return False  # another worker stored the same masks since we looked
+            return False  # another worker has stored the same masks since we looked
         return True
     if _are_there(session, artifacts, row):
         return False
@@ -81,10 +81,10 @@ def _claim_row(
 
 
 def remove(session: Session, digest: str, now: datetime) -> str | None:
-    """Remove the bytes of masks and every key that means them; return the artifact they leave.
+    """Remove the bytes of masks and every key that leads to them; return the artifact they leave.
 
-    The caller has seized the digest, and discards the artifact after the commit. The row stays
-    for the jobs that name it, which say what there was.
+    The caller has seized the digest, and discards the artifact after the commit. The row stays for
+    the jobs that name it, which tell what there was.
     """
     row = _lock(session, digest)
     if row is None:
@@ -116,7 +116,7 @@ def _are_there(session: Session, artifacts: Artifacts, row: MasksRow) -> bool:
 
 
 def ask_to_measure(session: Session, digest: str) -> bool:
-    """Note that somebody wants the statistics; True for the first who does."""
+    """Note that somebody wants the statistics; True for the first request."""
     asked = session.scalar(
         update(MasksRow)
         .where(
@@ -134,9 +134,9 @@ def set_statistics(session: Session, digest: str, statistics: dict[str, Any]) ->
 
 
 def inspect(database: Database, artifacts: Artifacts, row: MasksRow) -> State:
-    """Read a mask file and compare it with its digest; one that was found sound is not read twice.
+    """Compare a mask file with its digest; a file that was found sound is not read twice.
 
-    Rows do not change under the same digest and time, so these tell a file in the database.
+    Rows with the same digest and time do not change, so these identify a file in the database.
     """
     if row.chunks == 0:
         return artifacts.inspect(row.file_sha256)
@@ -162,7 +162,7 @@ def stream(
     Raises
     ------
     NotFound
-        The masks were removed meanwhile.
+        The masks were removed in the meantime.
     """
     if row.chunks == 0:
         yield from artifacts.read(row.file_sha256, start, stop)

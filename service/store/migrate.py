@@ -1,8 +1,8 @@
-"""Bringing a database to the newest revision, and knowing whether it stands there.
+"""Bringing a database to the newest revision, and telling whether it is there.
 
-A migration that sets ``older_code_works = True`` promises that code of the revision before it goes
-on with its tables, as code does where tables and columns with defaults were only added. The
-database keeps the oldest revision whose code may go on, so that a server which does not know the
+A migration that sets ``older_code_works = True`` promises that code of the previous revision still
+works with its tables, as it does if only tables, or columns with defaults, were added. The database
+records the oldest revision whose code may use it, so that a server which does not know the
 database's revision still knows whether it may serve.
 """
 
@@ -38,7 +38,7 @@ def migrate(settings: Settings) -> str:
         Its encoding is not UTF-8, or a newer version of raiw has changed it.
     """
     ordinary = Patience.of(settings)
-    # A migration may take its time; it only must not hold the others up for a lock.
+    # A migration may take long, but must not block others on a lock.
     database = Database(settings, Patience(ordinary.connect, ordinary.lock, statement=0))
     try:
         with database.engine.connect() as connection:
@@ -75,7 +75,7 @@ def downgrade(database: Database, revision: str) -> None:
 
 
 def note_compatibility(connection: Connection) -> None:
-    """Write down which code may use the tables as they are now."""
+    """Record which code may use the tables as they are now."""
     if not inspect(connection).has_table(CompatibilityRow.__tablename__):
         return
     scripts = ScriptDirectory.from_config(_config())
@@ -93,7 +93,7 @@ def require_compatible(database: Database) -> None:
     Raises
     ------
     Busy
-        The database does not answer, or wants ``raiw migrate``.
+        The database does not answer, or needs ``raiw migrate``.
     UnfitDatabase
         A newer version of raiw has changed it.
     """
@@ -107,12 +107,12 @@ def require_compatible(database: Database) -> None:
 
 
 def _newer(connection: Connection) -> str | None:
-    """Say that the database is at a revision this version does not know; None if it knows it.
+    """Describe the database's revision if this version does not know it; None if it does.
 
     Raises
     ------
     UnfitDatabase
-        And may not use.
+        It may not use that revision.
     """
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     current = _current(connection)

@@ -1,4 +1,4 @@
-"""The bond of files and the rows that name them.
+"""The bond between files and the rows that name them.
 
 Two laws, kept by a lock on the digest that lasts until the transaction's end:
 
@@ -6,8 +6,8 @@ Two laws, kept by a lock on the digest that lasts until the transaction's end:
 * who removes one **seizes** it, and has seen that nothing needs it (:func:`discard`).
 
 Files are stored before the row that names them and removed after it, each in a transaction of its
-own. So a crash leaves a file that nothing names, which housekeeping finds, and never a row that
-names nothing. On SQLite the one writer's lock does it all.
+own. So a crash may leave a file that nothing names, which housekeeping finds, but never a row that
+names nothing. On SQLite the single writer's lock is enough.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -23,7 +23,7 @@ from service.store.database import Database, lock_rows
 from service.store.tables import BlobRow, JobRow, MasksRow, Table, UnitRow
 
 SPARSE = timedelta(hours=1)
-"""How exactly one knows when something was last used: a row is not written at every reading."""
+"""How precisely the last use is known: a row is not written at every read."""
 
 KeptTable = type[BlobRow] | type[MasksRow]
 Row = TypeVar("Row", bound=Table)
@@ -40,9 +40,9 @@ def seize(session: Session, digest: str) -> None:
 
 
 def vouch(session: Session, artifacts: Artifacts, digest: str, store: Callable[[], object]) -> None:
-    """Make sure that a file is there, and stays, before a row names it.
+    """Make sure that a file exists, and stays, before a row names it.
 
-    ``store`` puts it there again: it may have been removed since it was stored.
+    ``store`` puts it back: it may have been removed since it was stored.
     """
     hold(session, digest)
     if not artifacts.has(digest):
@@ -86,12 +86,12 @@ def use(session: Session, table: KeptTable, digests: Collection[str], now: datet
 
 
 def pin(session: Session, table: KeptTable, digest: str, *, pinned: bool) -> None:
-    """Keep an object however long it is not used, or no longer."""
+    """Pin an object, to keep it however long it goes unused, or unpin it."""
     session.execute(update(table).where(table.digest == digest).values(pinned=pinned))
 
 
 def expired(session: Session, table: KeptTable, before: datetime, most: int) -> Sequence[str]:
-    """Return objects not pinned that nobody has used since ``before``, the longest unused first."""
+    """Return unpinned objects that nobody has used since ``before``, the longest unused first."""
     query = select(table.digest).where(*_expired(table, before))
     return session.scalars(query.order_by(table.used_at).limit(most)).all()
 

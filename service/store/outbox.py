@@ -1,9 +1,8 @@
 """Messages waiting for the broker.
 
-The broker is given a few at a time and the rest wait here, so that what it loses is little and what
-is canceled never reaches it. A message is taken for a while, published, and then removed. Whoever
-dies in between leaves it to be published a second time, which is harmless: a claim decides who runs
-a job.
+The broker gets a few at a time and the rest wait here, so that it cannot lose many and canceled
+ones never reach it. A message is taken for a while, published, and then removed. If its janitor
+dies in between, it is published a second time, which is harmless: a claim decides who runs a job.
 """
 
 from collections.abc import Sequence
@@ -60,7 +59,7 @@ def remove(session: Session, published: Sequence[OutboxRow], now: datetime) -> N
 
 
 def postpone(session: Session, messages: Sequence[OutboxRow], due: datetime) -> None:
-    """Let messages be taken at ``due``."""
+    """Make messages available again at ``due``."""
     ids = [message.id for message in messages]
     session.execute(update(OutboxRow).where(OutboxRow.id.in_(ids)).values(next_attempt_at=due))
 

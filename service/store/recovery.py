@@ -1,4 +1,4 @@
-"""What the janitor looks for: jobs that nobody will start, finish or ask about any more.
+"""What the janitor looks for: jobs that nobody will start, finish or ask about again.
 
 Every statement is guarded, so that any number of janitors may do the same at once; each takes some
 rows at a time, so that others may write in between.
@@ -17,7 +17,7 @@ from service.store.jobs import HELD, Attempt, end_queued, lose
 from service.store.tables import ASKED, PUBLISHED, JobRow, MasksRow, OutboxRow
 
 BATCH = 500
-"""Most rows that one transaction deals with."""
+"""Most rows that one transaction handles."""
 
 
 def is_overdue(session: Session, now: datetime) -> bool:
@@ -35,7 +35,7 @@ def expire_queued(session: Session, now: datetime) -> int:
 
 
 def reap(session: Session, now: datetime, backoff: timedelta) -> int:
-    """Take jobs whose worker fell silent from it: requeue, cancel or fail; return how many."""
+    """Take jobs from workers that fell silent: requeue, cancel or fail them; return how many."""
     silent = session.execute(
         _silent(now).add_columns(JobRow.attempt).limit(BATCH).with_for_update(skip_locked=True)
     ).all()
@@ -45,7 +45,7 @@ def reap(session: Session, now: datetime, backoff: timedelta) -> int:
 
 
 def published(session: Session, queue: Queue, before: datetime) -> Sequence[str]:
-    """Return jobs that the broker was told of before a time and nobody has claimed."""
+    """Return jobs whose message was published before a time and that nobody has claimed."""
     return session.scalars(
         _published(before).where(JobRow.queue == queue).order_by(JobRow.published_at).limit(BATCH)
     ).all()
@@ -67,7 +67,7 @@ def publish_again(
 
 
 def remeasure(session: Session, now: datetime, patience: timedelta, most: int) -> int:
-    """Ask again for statistics that were asked for and did not come; return how many."""
+    """Ask again for statistics that were requested but never came; return how many."""
     told = exists().where(OutboxRow.argument == MasksRow.digest)
     candidates = session.execute(
         select(MasksRow.digest, MasksRow.created_at, MasksRow.measure_attempts).where(
@@ -86,7 +86,7 @@ def remeasure(session: Session, now: datetime, patience: timedelta, most: int) -
 
 
 def forget(session: Session, ended_before: datetime) -> int:
-    """Remove jobs that ended before a time, with what they alone had asked for; return how many.
+    """Remove jobs that ended before a time, with requests of theirs alone; return how many.
 
     Their masks stay.
     """

@@ -15,7 +15,7 @@ from service.store.database import Database
 from service.store.tables import JobRow, RequestRow
 
 _LEVEL = 1
-"""Specs repeat themselves: the quickest level makes them 20 times smaller, the slowest 25."""
+"""Specs are repetitive: the quickest level makes them 20 times smaller, the slowest 25."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Packed:
 
 
 def add(session: Session, packed: Packed) -> str:
-    """Store a document unless it is there; return its digest."""
+    """Store a document unless it is already stored; return its digest."""
     if session.scalar(select(RequestRow.digest).where(RequestRow.digest == packed.digest)) is None:
         try:
             with session.begin_nested():
@@ -44,7 +44,7 @@ def add(session: Session, packed: Packed) -> str:
 
 
 def packed_of(session: Session, job_id: str) -> bytes | None:
-    """Return what a job was asked for, as zlib has compressed it; None when the job is gone."""
+    """Return what a job was asked for, compressed by zlib; None if the job is gone."""
     return session.scalar(select(RequestRow.packed).join(JobRow).where(JobRow.id == job_id))
 
 
@@ -58,6 +58,6 @@ def read(database: Database, job_id: str) -> dict[str, Any]:
 
 
 def forget(session: Session, digests: Sequence[str]) -> None:
-    """Remove those documents that no job refers to any more."""
+    """Remove the documents that no job refers to any more."""
     used = exists().where(JobRow.request == RequestRow.digest)
     session.execute(delete(RequestRow).where(RequestRow.digest.in_(digests), ~used))

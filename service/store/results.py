@@ -1,4 +1,4 @@
-"""What content keys mean: the cache that outlives jobs."""
+"""What content keys lead to: the cache that outlives jobs."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from service.store.tables import OutcomeRow, ResultRow
 
 
 def find_result(session: Session, content_key: str) -> str | None:
-    """Return the digest of the masks a key means, if they are stored."""
+    """Return the digest of a key's masks, if they are stored."""
     return session.scalar(select(ResultRow.mask_digest).where(ResultRow.content_key == content_key))
 
 
 def find_outcome(session: Session, content_key: str) -> dict[str, Any] | None:
-    """Return the files and report a key means, if they are stored."""
+    """Return the files and report of a key, if they are stored."""
     return session.scalar(select(OutcomeRow.document).where(OutcomeRow.content_key == content_key))

@@ -64,16 +64,16 @@ Big = BigInteger().with_variant(Integer, "sqlite")
 
 ACTIVE = text("status IN ('queued', 'running')")
 DUE = text("deadline_at IS NOT NULL")
-# Partial indexes, and the very words with which their rows are asked for: a database that is given
-# the values apart from the statement does not see that the index serves.
+# Partial indexes, and the exact words used to query their rows: a database that gets the values
+# separately from the statement does not see that the index applies.
 PUBLISHED = text("status = 'queued' AND published_at IS NOT NULL")
 ASKED = text("statistics IS NULL AND measure_attempts > 0")
 
 
 class RequestRow(Table):
-    """What jobs were asked for, kept once however many ask, as :mod:`service.store.requests` does.
+    """What jobs were asked for, stored once, as :mod:`service.store.requests` does.
 
-    Apart from the jobs: their rows are rewritten at every step and read in numbers.
+    Kept apart from the jobs, whose rows are rewritten at every step and read in bulk.
     """
 
     __tablename__ = "requests"
@@ -87,7 +87,7 @@ class JobRow(Table):
 
     __tablename__ = "jobs"
     __table_args__ = (
-        # One active job a key is what makes two equal requests join, on any number of servers.
+        # One active job per key is what makes equal requests join, on any number of servers.
         # A job being canceled is not joined: whoever asks now wants the result.
         Index(
             "uq_jobs_content_key_active",
@@ -98,8 +98,8 @@ class JobRow(Table):
         ),
         Index("ix_jobs_created_at_id", "created_at", "id"),
         Index("ix_jobs_status_created_at_id", "status", "created_at", "id"),
-        # Few jobs at a time are with the broker, have a deadline or are held: what the janitor asks
-        # for every second is found without looking at those that only wait.
+        # Few jobs at a time are with the broker, have a deadline or are held: the janitor finds
+        # them every second without looking at those that only wait.
         Index(
             "ix_jobs_published",
             "queue",
@@ -119,9 +119,9 @@ class JobRow(Table):
     request: Mapped[str] = mapped_column(
         ForeignKey("requests.digest"),
         index=True,
-        nullable=True,  # SQLite adds no column that refers and must not be null
+        nullable=True,  # SQLite cannot add a foreign key column that must not be null
     )
-    """Digest of what was asked for: the spec of a craft job, the document of any other."""
+    """Digest of what was asked for: a craft job's spec, or the document of any other kind."""
     importance: Mapped[str | None] = mapped_column(String(71))
     needs: Mapped[str] = mapped_column(Text, default="", server_default="")
     """Digests of the uploads and masks that the job refers to, separated by spaces."""
@@ -139,9 +139,9 @@ class JobRow(Table):
     """Number of the last event: counted here, so that the row's lock orders them."""
     created_at: Mapped[datetime]
     run_after: Mapped[datetime]
-    """Not before; moved on by the backoff after a lost attempt."""
+    """Earliest start; postponed by the backoff after a lost attempt."""
     published_at: Mapped[datetime | None]
-    """When the broker took the message of a queued job; None while it waits in the outbox."""
+    """When the broker accepted the message of a queued job; None while it waits in the outbox."""
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None] = mapped_column(index=True)
     deadline_at: Mapped[datetime | None]
@@ -199,14 +199,14 @@ class Kept(Table):
 
     digest: Mapped[str] = mapped_column(String(71), primary_key=True)
     used_at: Mapped[datetime | None] = mapped_column(index=True)
-    """When it was last stored, asked for or read, to the hour; null is older and never expires."""
+    """Hour in which it was last stored, asked for or read; null is older and never expires."""
     pinned: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class MasksRow(Kept):
     """A stored set of masks. Equal bits are stored once, with the file that came first.
 
-    The row outlives its bytes for as long as a job names it, and alone promises nothing: see
+    The row outlives its bytes as long as a job names it, and alone is no guarantee: see
     :func:`service.store.masks.stored`.
     """
 
@@ -222,7 +222,7 @@ class MasksRow(Kept):
     document: Mapped[dict[str, Any]]
     statistics: Mapped[dict[str, Any] | None]
     measure_attempts: Mapped[int] = mapped_column(default=0)
-    """How often a worker was asked for the statistics; 0 while nobody wanted them."""
+    """How often a worker was asked for the statistics; 0 as long as nobody wants them."""
     created_at: Mapped[datetime]
     removed_at: Mapped[datetime | None]
     """When the bytes were removed, or found damaged."""
@@ -241,7 +241,7 @@ class MaskChunkRow(Table):
 
 
 class ResultRow(Table):
-    """Which masks a content key means: the cache that outlives jobs."""
+    """The masks that a content key leads to: the cache that outlives jobs."""
 
     __tablename__ = "results"
 
@@ -253,7 +253,7 @@ class ResultRow(Table):
 
 
 class OutcomeRow(Table):
-    """What a content key means that no masks belong to: the files and report of a task."""
+    """The files and report that a content key leads to, if it is not for masks."""
 
     __tablename__ = "outcomes"
 
@@ -265,8 +265,8 @@ class OutcomeRow(Table):
 class UnitRow(Table):
     """Some layers of a large job, crafted by one worker while others craft the rest.
 
-    Its key says what is crafted and for nobody in particular, so that a second attempt, or another
-    job, takes up what was finished.
+    Its key says what is crafted, not for whom, so that a second attempt, or another job, can use
+    what was finished.
     """
 
     __tablename__ = "units"
@@ -292,7 +292,7 @@ class BlobRow(Kept):
 
 
 class UploadRow(Table):
-    """An upload under way; its bytes lie in the artifact folder."""
+    """An upload under way; its bytes are in the artifact folder."""
 
     __tablename__ = "uploads"
 
@@ -305,7 +305,7 @@ class UploadRow(Table):
 
 
 class CompatibilityRow(Table):
-    """One row, written by every migration: which older code may go on with these tables."""
+    """One row, written by every migration: which older code may still use these tables."""
 
     __tablename__ = "compatibility"
 

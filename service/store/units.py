@@ -1,7 +1,7 @@
-"""Statements about units: the shares of a large job that several workers craft.
+"""Statements about units: the parts of a large job that several workers craft.
 
-A unit is claimed by compare-and-set for the time of a lease; what a worker writes carries its
-attempt, so one that was thought dead changes nothing when it comes back.
+A unit is claimed by compare-and-set for the time of a lease; a worker's writes carry its attempt,
+so a worker that was thought dead changes nothing when it comes back.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from service.store.tables import UnitRow
 
 
 def claim(session: Session, key: str, lease: timedelta, now: datetime) -> int | None:
-    """Take a unit that nobody holds; return the attempt, None if it is held or finished."""
+    """Claim a unit that nobody holds; return the attempt, or None if it is held or finished."""
     taken = session.scalar(
         update(UnitRow)
         .where(UnitRow.key == key, UnitRow.artifact.is_(None), UnitRow.lease_expires_at <= now)
@@ -51,7 +51,7 @@ def release(session: Session, key: str, attempt: int, now: datetime) -> None:
 
 
 def finish(session: Session, key: str, artifact: str, now: datetime) -> None:
-    """Record the file of a unit. Whoever made it, it is the same file: no attempt is asked.
+    """Record the file of a unit. It is the same file whoever made it, so no attempt is needed.
 
     The caller has vouched for the file.
     """
@@ -70,7 +70,7 @@ def finished(session: Session, keys: Sequence[str]) -> dict[str, str]:
 
 
 def reopen(session: Session, key: str, artifact: str, now: datetime) -> None:
-    """Take a unit whose file is missing or damaged for unfinished, so that it is crafted anew."""
+    """Mark a unit whose file is missing or damaged as unfinished, so that it is crafted again."""
     lost = update(UnitRow).where(UnitRow.key == key, UnitRow.artifact == artifact)
     session.execute(lost.values(artifact=None, lease_expires_at=now, touched_at=now))
 

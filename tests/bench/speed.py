@@ -3,13 +3,17 @@
 ``python -m tests.bench.speed`` times whole VGG-16s (CIFAR), a linear layer of SRigL's size and the
 MLP of an 8B transformer: dense and compact in turn, the shortest of many rounds, on one thread and
 on two. ``--norms`` leaves VGG's batch norms in; dense and compact have the same ones. ``--costs``
-prints what an edge of the own kernel takes, in edges of a dense layer; ``--verdicts`` how far the
-form chosen for random layers is from the best one when they are measured afresh.
+prints what an edge of the own kernel takes, in edges of a dense layer. ``--verdicts`` chooses a
+form for random layers, measures all forms again, and prints how far the choice is from the best
+one; ``--busy 2`` does so beside two processes that never rest.
 """
 
 import argparse
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -112,9 +116,9 @@ def costs() -> None:
                   f"{own / whole / 0.25:.2f}", flush=True)  # fmt: skip
 
 
-def verdicts(number: int = 10) -> None:
+def verdicts(threads: int, number: int = 10) -> None:
     """Print what the chosen form takes over the best, measured again; for random layers."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     rng = np.random.default_rng(0)
     for _ in range(number):
         shared, density = int(rng.choice([1, 2, 8])), float(rng.choice([0.02, 0.1, 0.3, 0.6]))
@@ -130,8 +134,21 @@ def verdicts(number: int = 10) -> None:
         chosen = measure(layer, layer.forms(), inputs).choice
         again = measure(layer, layer.forms(), inputs, 3).seconds
         ratio = again[chosen] / min(again.values())
-        print(f"{type(module).__name__} {channels}, batch {batch}, {density:.0%}, g={shared}: "
-              f"{chosen}, {ratio:.2f} of the best", flush=True)  # fmt: skip
+        print(f"T{threads} {type(module).__name__} {channels}, batch {batch}, {density:.0%}, "
+              f"g={shared}: {chosen}, {ratio:.2f} of the best", flush=True)  # fmt: skip
+
+
+@contextmanager
+def busy(processes: int) -> Iterator[None]:
+    """Keep so many processors busy, and let the first measurement meet them at work."""
+    command = [sys.executable, "-c", "while True: pass"]
+    running = [subprocess.Popen(command) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
 
 
 def main() -> None:
@@ -141,10 +158,20 @@ def main() -> None:
     parser.add_argument("--norms", action="store_true")
     parser.add_argument("--costs", action="store_true")
     parser.add_argument("--verdicts", action="store_true")
+    parser.add_argument("--busy", type=int, default=0, help="processes at work beside --verdicts")
     arguments = parser.parse_args()
-    if arguments.costs or arguments.verdicts:
-        (costs if arguments.costs else verdicts)()
-        return
+    if arguments.costs:
+        costs()
+    elif arguments.verdicts:
+        with busy(arguments.busy):
+            for threads in (1, 2):
+                verdicts(threads)
+    else:
+        networks(arguments)
+
+
+def networks(arguments: argparse.Namespace) -> None:
+    """Print what whole networks take, dense and compact."""
     for name, network, masks, shape in cases(arguments.norms):
         if arguments.match not in name:
             continue

@@ -223,7 +223,7 @@ def spoil(case: Case, args: Args) -> None:
         args[:] = case.one(args[:-1], [*args, 0], [])
         return
     given = args[place]
-    if case.chance(0.15):
+    if case.chance(0.15) or not isinstance(given, int | float | np.ndarray):
         given = case.one(None, [1.0], "text", b"\xff" * 9, 0.5, np.float32(3), object, {}, 1j)
     elif not isinstance(given, np.ndarray):
         given = case.one(*WHOLE, given - 1, given + 1, float("nan"), np.int64(7), np.uint64(2**63))
@@ -289,13 +289,3 @@ def sharing_memory(array: Array, other: Array) -> Array:
     if len(memory) < array.nbytes or memory.ctypes.data % array.itemsize:
         return memory
     return memory.view(array.dtype).reshape(array.shape)
-
-
-def make(seed: int, index: int) -> tuple[str, Args]:
-    """Return the kernel of a case and what it is called with."""
-    case = Case(seed, index)
-    name = case.one(*KERNELS)
-    args = KERNELS[name](case)
-    if case.chance(0.3):
-        spoil(case, args)
-    return name, args

@@ -23,6 +23,6 @@ def test_pauses_grow_until_a_child_has_run_well_for_a_while(
     )
     runs = tmp_path / "runs"
     with Child("child", [sys.executable, "-c", program, str(runs)], grace_seconds=5):
-        eventually(lambda: caplog.text.count("it starts again") >= 5)
-    told = [record.args[2] for record in caplog.records if "it starts again" in record.msg]
+        eventually(lambda: caplog.text.count("will be restarted") >= 5)
+    told = [record.args[2] for record in caplog.records if "will be restarted" in record.msg]
     assert told[:5] == [0.05, 0.1, 0.2, 0.05, 0.1]

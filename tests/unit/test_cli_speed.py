@@ -88,7 +88,7 @@ def test_networks_of_ones_own_are_measured(
 @pytest.mark.parametrize(
     ("options", "status", "words"),
     [
-        (["--batch", "0"], 2, "--batch '0': whole numbers from 1 on"),
+        (["--batch", "0"], 2, "--batch '0': give whole numbers of at least 1"),
         (["--batch", "1,x"], 2, "--batch '1,x'"),
         (["--input", "3,8,8"], 2, "cannot run on inputs of shape (1, 3, 8, 8)"),
     ],

@@ -229,7 +229,7 @@ def test_the_picture_has_a_line_and_error_bars_for_each_method(study):
     [
         (["--densities", "0.1"], "belong to --train"),
         (["--train"], "give -o FOLDER"),
-        (["--train", "-o", "out", "--densities", "0.1,x"], "write shares with commas"),
+        (["--train", "-o", "out", "--densities", "0.1,x"], "write densities separated by commas"),
         (["--train", "-o", "out", "--train-set", "epochs=0"], "epochs"),
     ],
 )
@@ -246,6 +246,6 @@ def test_a_study_without_a_single_result_has_failed(capsys, tmp_path):
     assert run([*command, str(tmp_path / "out"), *diverging]) == 3
     shown = capsys.readouterr()
     assert "`dense`, seeds 0: no result, `diverged`" in shown.out
-    assert "no run has ended well" in shown.err
+    assert "no run succeeded" in shown.err
     assert run([*command, str(tmp_path / "file")]) == 2
     assert "give another path" in capsys.readouterr().err

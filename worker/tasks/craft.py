@@ -12,7 +12,7 @@ from raiw.specs.spec import Spec
 from worker.tasks.task import ChildTask, standing
 
 _REPORT_SECONDS = 0.25
-"""Progress of quick layers is gathered for so long, because each report is a commit."""
+"""Seconds for which the progress of quick layers is gathered, because each report is a commit."""
 
 
 def run(task: ChildTask) -> None:
@@ -38,7 +38,7 @@ def deliver(task: ChildTask, masks: MaskSet, progress: dict[str, Any] | None = N
 
 
 class Reporter:
-    """Tells of finished layers, now and then; of the last ones with the masks, in one commit."""
+    """Reports finished layers now and then; the last ones with the masks, in one commit."""
 
     def __init__(self, task: ChildTask) -> None:
         self._task = task

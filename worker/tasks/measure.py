@@ -4,7 +4,7 @@ from raiw.masks import load
 from raiw.statistics import measure
 from worker.tasks.task import ChildTask
 
-# Measuring must not keep a worker from crafting for long: a second a layer, no more.
+# Measuring must not keep a worker from crafting for long: a second per layer at most.
 _EXACT_ORDER = 1024
 """Larger layers get an estimate with its error."""
 _MEASURED_EDGES = 1 << 20

@@ -1,4 +1,4 @@
-"""A task as its process sees it: where it works, what it was given, whom it tells."""
+"""A task as its process sees it: where it works, what it is given, where it reports."""
 
 import json
 import os
@@ -23,21 +23,21 @@ class ChildTask:
     """
 
     name: str
-    """Name of the module beside this one that does it."""
+    """Name of the module in this package that does it."""
     share: Mapping[str, Any]
-    """Which part of a job it is; what it is, where it belongs to no job."""
+    """Which part of a job it is; a full description if it belongs to no job."""
     request: dict[str, Any] | None
     """What the job that it belongs to was asked for."""
     files: Mapping[str, str]
     """Paths of stored files by digest."""
     folder: Path
-    """Where a task works that lasts longer than one attempt."""
+    """Folder of a task that lasts longer than one attempt."""
     data_dir: Path
     pipe: BinaryIO
 
     @classmethod
     def of(cls, document: dict[str, Any], pipe: BinaryIO) -> "ChildTask":
-        """Take what :mod:`worker.supervising` has written down."""
+        """Read what :mod:`worker.supervising` has written."""
         folder, data_dir = Path(document["folder"]), Path(document["data_dir"])
         task, share, request = document["task"], document["share"], document["job"]
         return cls(task, share, request, document["files"], folder, data_dir, pipe)
@@ -48,15 +48,15 @@ class ChildTask:
         return find_kind(self.request["kind"]).document.parse(self.request)
 
     def progress(self, phase: str, completed: int, total: int, **data: Any) -> None:
-        """Tell how far the task has come."""
+        """Report how far the task has come."""
         self._tell("progress", standing(phase, completed, total, **data))
 
     def log(self, message: str) -> None:
-        """Tell the user something."""
+        """Report a message to the user."""
         self._tell("log", {"message": message})
 
     def done(self, files: dict[str, Path], report: dict[str, Any]) -> None:
-        """Tell the result: files by name, and a report."""
+        """Hand over the result: files by name, and a report."""
         paths = {name: str(path) for name, path in files.items()}
         self._tell("done", {"files": paths, "report": report})
 
@@ -66,7 +66,7 @@ class ChildTask:
         report: dict[str, Any],
         progress: dict[str, Any] | None = None,
     ) -> None:
-        """Tell the result: the bytes of one file, a report, and progress not told before."""
+        """Hand over the result: the bytes of one file, a report, and progress not yet reported."""
         pieces = [memoryview(chunk).cast("B") for chunk in chunks]
         size = sum(map(len, pieces))
         self._tell("done", {"report": report, "progress": progress, "bytes": size})
@@ -74,11 +74,11 @@ class ChildTask:
         self.pipe.flush()
 
     def failed(self, problem: dict[str, Any]) -> None:
-        """Tell why there is no result; of several processes any may."""
+        """Report why there is no result; any of several processes may."""
         self._write("failed", {"error": problem})
 
     def _tell(self, event: str, data: dict[str, Any]) -> None:
-        if int(os.environ.get("RANK", "0")) == 0:  # of several processes the first one speaks
+        if int(os.environ.get("RANK", "0")) == 0:  # of several processes, the first one reports
             self._write(event, data)
 
     def _write(self, event: str, data: dict[str, Any]) -> None:

@@ -1,5 +1,4 @@
 // Python binding of the sparse layers: reads the arguments, and runs one.
-#include <memory>
 #include <new>
 #include <stdexcept>
 #include <system_error>
@@ -89,7 +88,8 @@ Problem problem_of(Count batch, Count channels, Line<const std::int64_t> geometr
 
 // run(pattern, weights, scales, biases, rectify, pool, inputs, batch, geometry, shared, threads,
 //     lanes, outputs)
-PyObject* run(const Pattern* pattern, Arguments& given) {
+PyObject* run(Arguments& given) {
+    const auto& pattern = given.held_by<Pattern>("pattern", kPattern);
     const auto weights = given.line<Float>("weights"), scales = given.line<Float>("scales"),
                biases = given.line<Float>("biases");
     const bool rectify = given.truth("rectify");
@@ -97,7 +97,7 @@ PyObject* run(const Pattern* pattern, Arguments& given) {
     const auto inputs = given.line<Float>("inputs");
     const Count batch = given.whole("batch", 1, Arguments::kMostVertices);
     Problem problem =
-        problem_of(batch, pattern->inputs, given.line<Whole>("geometry", 18));
+        problem_of(batch, pattern.inputs, given.line<Whole>("geometry", 18));
     const auto shared = static_cast<int>(given.whole("shared", 1, 8));
     const auto threads = static_cast<unsigned>(given.whole("threads", 1, 256));
     const Count lanes = given.whole("lanes", 1, 64);
@@ -113,9 +113,9 @@ PyObject* run(const Pattern* pattern, Arguments& given) {
     if (pool > 1 && (axes[0].out > 1 || axes[1].out < pool || axes[2].out < pool))
         refuse(PyExc_ValueError, "pool is %lld: outputs of two axes, no shorter, are wanted",
                static_cast<long long>(pool));
-    const Count out = pattern->groups() * shared;
+    const Count out = pattern.groups() * shared;
     require("weights", weights.length,
-            product({static_cast<Count>(pattern->channels.size()), taps, shared}));
+            product({static_cast<Count>(pattern.channels.size()), taps, shared}));
     if (scales.length) require("scales", scales.length, out);
     if (biases.length) require("biases", biases.length, out);
     require("inputs", inputs.length,
@@ -124,7 +124,7 @@ PyObject* run(const Pattern* pattern, Arguments& given) {
                          problem.outputs() * problem.places();
     float* outputs = given.written<Float>("outputs", {static_cast<std::size_t>(places)});
     given.run([&] {
-        const Layer layer{*pattern,
+        const Layer layer{pattern,
                           weights.values,
                           scales.length ? scales.values : nullptr,
                           biases.length ? biases.values : nullptr,
@@ -135,28 +135,11 @@ PyObject* run(const Pattern* pattern, Arguments& given) {
     return Py_NewRef(Py_None);
 }
 
-// The first argument is the pattern; the others are read from a tuple of their own.
-PyObject* run_layer(PyObject* tuple) {
-    PyObject* capsule = PyTuple_GetItem(tuple, 0);
-    if (!capsule) throw Refused{};
-    const auto* pattern = static_cast<const Pattern*>(PyCapsule_GetPointer(capsule, kPattern));
-    if (!pattern) throw Refused{};
-    PyObject* rest = PyTuple_GetSlice(tuple, 1, PyTuple_Size(tuple));
-    if (!rest) throw Refused{};
-    const std::unique_ptr<PyObject, void (*)(PyObject*)> held(rest, [](PyObject* o) { Py_DECREF(o); });
-    Arguments given(rest);
-    return run(pattern, given);
-}
-
-PyObject* make_pattern(PyObject* tuple) {
-    Arguments given(tuple);
-    return pattern(given);
-}
-
-template <PyObject* (*function)(PyObject*)>
+template <PyObject* (*function)(Arguments&)>
 PyObject* call(PyObject*, PyObject* tuple) {
     try {
-        return function(tuple);
+        Arguments given(tuple);
+        return function(given);
     } catch (const Refused&) {
         return nullptr;
     } catch (const std::bad_alloc&) {
@@ -165,8 +148,8 @@ PyObject* call(PyObject*, PyObject* tuple) {
 }
 
 PyMethodDef kMethods[] = {
-    {"pattern", call<make_pattern>, METH_VARARGS, nullptr},
-    {"run", call<run_layer>, METH_VARARGS, nullptr},
+    {"pattern", call<pattern>, METH_VARARGS, nullptr},
+    {"run", call<run>, METH_VARARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -1,9 +1,8 @@
 """Algorithm ``balanced``: the greedy pass on scores net of dual prices.
 
-An edge that two vertices in demand would spend their degrees on costs their prices
-(:mod:`raiw.crafting.bounds.prices`); the greedy pass on what is left comes within a fraction of a
-per cent of the optimum. The better of this graph and that of ``raiw`` is returned, so it never
-keeps less.
+An edge between two vertices in demand costs their prices (:mod:`raiw.crafting.bounds.prices`); the
+greedy pass on what is left comes within a fraction of a percent of the optimum. The better of this
+graph and that of ``raiw`` is returned, so it never keeps less.
 
 Source: linear-programming duality of the transportation polytope; no publication of this pass.
 """
@@ -37,7 +36,7 @@ def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream)
     Returns
     -------
     Built
-        The graph that keeps more of the two, and how many of its edges the completion placed.
+        The better of the two graphs, and how many of its edges the completion placed.
 
     Raises
     ------

@@ -1,11 +1,10 @@
-"""Algorithm ``constant_fan_in``: every output the same number of inputs.
+"""Algorithm ``constant_fan_in``: every output keeps the same number of inputs.
 
-Where the edges do not divide by the outputs some have one more: the outputs whose next best edge
-has the highest score, so that no graph of such degrees keeps more. Without scores every output
-draws its inputs.
+Where the edges do not divide evenly, the outputs whose next best edge has the highest score get one
+more, so that no graph with such degrees keeps more. Without scores, every output draws its inputs.
 
 Source: Lasby et al., Dynamic Sparse Training with Structured Sparsity (SRigL), ICLR 2024. There a
-fan-in counts single weights, here filters.
+fan-in counts single weights; here it counts filters.
 """
 
 import numpy as np

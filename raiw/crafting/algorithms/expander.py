@@ -1,7 +1,7 @@
 """Algorithm ``expander``: every vertex of the smaller side draws its neighbours.
 
-With more inputs than outputs each output draws its inputs, else each input its outputs: one side
-has even degrees, the other is left to chance.
+If there are more inputs than outputs, each output draws its inputs; otherwise each input draws its
+outputs. One side has even degrees, the other is left to chance.
 
 Source: Prabhu, Varma and Namboodiri, Deep Expander Networks (X-Net), ECCV 2018.
 """

@@ -1,7 +1,7 @@
 """Algorithm ``greedy_min``: edge by edge, the one that makes the von Neumann entropy smallest.
 
-It ends in one dense block and vertices that no edge reaches: the counterexample of Figure 2a, to
-compare with. The step is that of :mod:`raiw.crafting.growth`.
+It ends in one dense block and unconnected vertices: the counterexample of Figure 2a, for
+comparison. The step is that of :mod:`raiw.crafting.growth`.
 
 Source: Dong et al., Crafting Efficient Neural Graph of Large Entropy, IJCAI 2019, Figure 2a.
 """

@@ -1,8 +1,8 @@
-"""Algorithm ``magnitude``: the edges of highest score in the layer, equals in random order.
+"""Algorithm ``magnitude``: the edges of highest score in the layer, ties in random order.
 
 Degrees are left to the scores: vertices may end without an edge. The groups of a convolution are
-ranked together. Across layers it is exact too, with the edges that ``raiw budget --method global``
-gives every layer.
+ranked together. It is exact across layers too, with the edges that ``raiw budget --method global``
+gives each layer.
 
 Source: Han et al., Learning both Weights and Connections for Efficient Neural Networks, NeurIPS
 2015, with a number of edges instead of a threshold.

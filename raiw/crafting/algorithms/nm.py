@@ -1,4 +1,4 @@
-"""Algorithm ``nm``: the N best of each M consecutive inputs of every output, equals at random.
+"""Algorithm ``nm``: the N best of each M consecutive inputs of every output, ties at random.
 
 Without scores they are drawn uniformly. 2:4 is the pattern that sparse tensor cores multiply.
 
@@ -41,7 +41,7 @@ def build(
     Raises
     ------
     Infeasible
-        Of some M inputs fewer than N may be kept.
+        Fewer than N of some M inputs may be kept.
     """
     out, n_in = shape
     values = table(shape, stream) if scores is None else as_wide(scores)

@@ -28,7 +28,7 @@ _PRECISION = 2.0**-36
 
 
 def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream) -> Built:
-    """Build the graph of ``edges`` edges; costs a flow over some times as many arcs.
+    """Build the graph of ``edges`` edges; costs a flow over a few times as many arcs.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def build(shape: tuple[int, int], edges: int, *, scores: Scores, stream: Stream)
         ``(out, in)`` scores in any unit, of float16, bfloat16, float32 or float64; higher is kept
         first, -inf never.
     stream
-        Tells edges of equal score apart where the search starts.
+        Breaks ties between edges of equal score where the search starts.
 
     Returns
     -------

@@ -1,11 +1,11 @@
 """Algorithm ``raiw``: the most important edges first, under exact degrees.
 
-Edges are visited by score, highest first, and equals at random, by
-:func:`raiw.crafting.randomness.edge_keys`: of scores that are all equal comes a random graph. A
-vertex may take an edge while its degree is below the floor of its side, or at the floor while fewer
-than ``m' mod n`` vertices of the side have gone above it (:mod:`raiw.crafting.degrees`). This is
-greedy maximum-weight b-matching: with the tie rule its result is unique. It can stop short of
-``m'``; :mod:`raiw.crafting.completion` places the rest.
+Edges are visited by score, highest first, with ties in the random order of
+:func:`raiw.crafting.randomness.edge_keys`: if all scores are equal, the graph is random. A vertex
+may take an edge while its degree is below the floor of its side, or at the floor while fewer than
+``m' mod n`` vertices of the side have gone above it (:mod:`raiw.crafting.degrees`). This is greedy
+maximum-weight b-matching: with the tie rule its result is unique. It can stop short of ``m'``;
+:mod:`raiw.crafting.completion` places the rest.
 
 An edge scored -inf is never taken. ±0 are equal.
 

@@ -2,8 +2,8 @@
 
 The pattern of the weight's transpose is then N:M as well, so that the backward pass can use it. In
 every M × M block the pattern of largest score is found exactly, as a transportation problem, for
-scores rounded to 2⁻⁴⁰ of the block's largest; among equals always the same one. Without scores it
-is that of random ones.
+scores rounded to 2⁻⁴⁰ of the block's largest; of equal ones always the same. Without scores, random
+ones are used.
 
 Source: Hubara et al., Accelerated Sparse Neural Training: A Provable and Efficient Method to Find
 N:M Transposable Masks, NeurIPS 2021.
@@ -23,7 +23,7 @@ from raiw.kernels.cells import Scores, as_wide
 def build(
     shape: tuple[int, int], edges: int, *, scores: Scores | None, stream: Stream, m: int
 ) -> Built:
-    """Build the graph of N = ``edges·m/cells``; some microseconds a block of M = 8.
+    """Build the graph of N = ``edges·m/cells``; some microseconds per block of M = 8.
 
     Parameters
     ----------

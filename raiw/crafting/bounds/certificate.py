@@ -16,7 +16,7 @@ _ROUNDING = 2.0**-52
 _PASSES = 16
 _LARGE = 1 << 14
 _NEAR = 1e-3
-"""So far from a good bound a graph of so many edges is not optimal: no prices can settle on it."""
+"""Gap to a good bound beyond which a graph cannot be optimal: no prices can settle on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,9 @@ class Certificate:
 def certify_layer(
     planned: PlannedLayer, graph: Graph, scores: Scores, *, tight: bool
 ) -> Certificate | None:
-    """Return the certificate of a layer: that of its groups' graphs, added up.
+    """Return the certificate of a layer: the sum of those of its groups' graphs.
 
-    The graph keeps the degree contract. None where a sum is no finite number.
+    The graph keeps the degree contract. None if a sum is not finite.
     """
     if planned.graphs == planned.group_outputs == 1:
         return certify(graph, scores, tight=tight)
@@ -77,11 +77,11 @@ def _summing_margin(planned: PlannedLayer, edges: int, scores: Scores) -> float:
 def certify(graph: Graph, scores: Scores, *, tight: bool = True) -> Certificate | None:
     """Return the certificate of a graph, from its edges and the ``(out, in)`` scores alone.
 
-    The bound comes from prices that a descent finds from the graph's own. A quick one ends where
-    going on is not worth it, after some passes over the scores. For a tight one the descent goes on
-    to its end; and where that is near, prices that settle on the edges of the graph are tried too,
-    and meet the kept score of an optimal one: some tens of passes. The same bits on every machine.
-    None where a sum is no finite number.
+    The bound comes from prices that a descent finds, starting from the graph's own. A quick bound
+    stops after a few passes over the scores, when more are not worth their time. For a tight bound
+    the descent goes on to its end. If the gap is then small, prices that settle on the graph's
+    edges are tried too, and meet the kept score of an optimal graph; this takes some tens of
+    passes. The bits are the same on every machine. None if a sum is not finite.
     """
     scores = as_native(scores)
     total = ExactSum()

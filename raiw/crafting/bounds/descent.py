@@ -31,7 +31,7 @@ def descend(
 ) -> tuple[Prices, bool]:
     """Return prices whose bound is within about a thousandth of the optimum.
 
-    Told with them is whether the bound had stopped falling. Costs up to ``SWEEPS`` times two passes
+    Also return whether the bound had stopped falling. Costs up to ``SWEEPS`` times two passes
     over the ``(out, in)`` scores, of which no copy is made.
 
     Parameters
@@ -42,7 +42,7 @@ def descend(
     kept
         The score that the graph keeps.
     worth
-        The descent ends where a sweep closes less than this share of the gap between them.
+        The descent ends when a sweep closes less than this share of the gap between them.
     """
     prices = Prices(*(_start(side) for side in levels))
     settled = kernels.descend(cells(scores), edges, *prices, SWEEPS, _ENOUGH, worth, kept)
@@ -50,7 +50,7 @@ def descend(
 
 
 def _start(levels: Floats) -> Floats:
-    """Return half of the levels; a vertex that keeps nothing is as dear as the dearest."""
+    """Return half of the levels; a vertex that keeps nothing gets the highest of its side."""
     known = np.isfinite(levels)
     dearest = float(levels[known].max()) if known.any() else 0.0
     start: Floats = np.where(known, levels, dearest) / 2
@@ -84,7 +84,7 @@ def _lines(scores: Scores, prices: Floats, count: int, *, rows: bool) -> Floats:
 
 @np.errstate(over="ignore", invalid="ignore")
 def _sampled(lines: Scores, prices: Floats, count: int) -> Floats:
-    """Return about where the best cells of every line end, rather too low; from a sample."""
+    """Return an estimate, rather low, of where the best cells of every line end; from a sample."""
     step = max(1, lines.shape[1] // _SAMPLE)
     sample = lines[:, ::step] - prices[::step]
     place = sample.shape[1] - (count * 3 // 2 // step + _SPARE_EDGES)

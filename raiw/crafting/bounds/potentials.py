@@ -7,7 +7,7 @@ from raiw.crafting.bounds.prices import Arcs, Prices
 from raiw.graphs import Bools, Degrees
 
 WORK = 1 << 27
-"""Most arcs looked at."""
+"""Most arcs visited."""
 _TOLERANCE = 2.0**-40
 
 
@@ -15,15 +15,15 @@ def settle(prices: Prices, arcs: Arcs, kept: Bools) -> tuple[Prices, bool]:
     """Return prices at which the ``kept`` arcs are worth keeping and the others are not.
 
     Label correction (Bellman-Ford) on the residual network of the graph. It settles when no
-    exchange of these arcs would raise the kept score, and gives up when it meets one that would, or
-    after ``WORK``; told with the prices is which. They prove a bound in either case.
+    exchange of these arcs would raise the kept score, and gives up when it finds one that would, or
+    after ``WORK``; which of the two is returned with the prices. They prove a bound in either case.
 
     Parameters
     ----------
     prices
         Where to start.
     arcs
-        The edges looked at; all kept ones among them.
+        The edges considered, including all kept ones.
     kept
         Which arcs the graph keeps, ``(arcs,)``.
     """
@@ -41,5 +41,5 @@ def settle(prices: Prices, arcs: Arcs, kept: Bools) -> tuple[Prices, bool]:
 
 
 def _above(degrees: Degrees) -> Bools:
-    """Tell which vertices stand above the floor."""
+    """Tell which vertices are above the floor."""
     return np.asarray(degrees > degrees.min())

@@ -1,7 +1,7 @@
 """Dual prices: how much score any graph under the degree contract can keep.
 
-Give every output u a price α_u and every input v a price β_v. A graph that keeps the contract
-spends the same prices whatever its edges are, up to which vertices stand above the floor, so with
+Give every output u a price α_u and every input v a price β_v. A graph that keeps the contract pays
+the same total whatever its edges are, except for which vertices are above the floor, so with
 ``top_k(α)`` the sum of the k largest prices and ``(floor, spare)`` the share of a side
 
     kept score <= Σ max(s - α_u - β_v, 0) + Σ over both sides (floor·Σ price + top_spare(price)).
@@ -36,7 +36,7 @@ def upper_bound(scores: Scores, edges: int, prices: Prices) -> float:
     """Return the bound that ``prices`` prove, with a margin for rounding.
 
     The terms are rounded differences, summed exactly; the margin covers what rounding can take
-    from the ``edges`` edges that a graph keeps. Infinite where a term is no finite number.
+    from the ``edges`` edges that a graph keeps. Infinite if a term is not finite.
     """
     sums = ExactSum()
     extremes = sums.add_reduced(scores, *prices)

@@ -193,6 +193,15 @@ public:
         return value;
     }
 
+    // What a capsule of this kind holds.
+    template <class Type>
+    const Type& held_by(const char* name, const char* kind) {
+        PyObject* given = next(name);
+        if (!PyCapsule_IsValid(given, kind))
+            refuse(PyExc_TypeError, "%s is %R: what %s returns is wanted", name, given, kind);
+        return *static_cast<const Type*>(PyCapsule_GetPointer(given, kind));
+    }
+
     // Runs a kernel without the GIL, once all arguments are read.
     template <class Kernel>
     void run(Kernel kernel) {

@@ -11,14 +11,14 @@ from raiw.study.accuracy.trials import Trial, TrialPlan
 from raiw.training.report import Report
 
 TrialOutcome = Report | RaiwError
-"""What became of a run."""
+"""The outcome of a run."""
 Reports = dict[int, Report]
 """A method's finished runs at one density, by seed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One training run; ``error`` says why one has no numbers."""
+    """One training run; ``error`` says why it has no numbers."""
 
     method: str
     density: float | None
@@ -44,7 +44,7 @@ class TrialRow:
 
     method: str
     density: float
-    """Of the group that it is compared in; the dense network is in each."""
+    """The density at which it is compared; the dense network is at each."""
     runs: int
     weights: float
     """Mean of the weights trained."""
@@ -53,9 +53,9 @@ class TrialRow:
     """Standard deviation over seeds, n - 1 in the denominator; None for one run."""
     worst: float
     difference: AccuracyDifference | None
-    """To the base at this density; None for the base itself."""
+    """Compared with the base at this density; None for the base itself."""
     t_test_holm: float | None = None
-    """P of the t-test, corrected for all comparisons at this density."""
+    """p of the t-test, corrected for all comparisons at this density."""
     sign_flip_holm: float | None = None
 
 

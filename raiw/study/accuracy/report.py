@@ -1,4 +1,4 @@
-"""A study by training as files: Markdown for people, CSV and JSON for programs, SVG to look at."""
+"""A study by training as files: Markdown for people, CSV and JSON for programs, an SVG."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,14 +25,14 @@ def write_accuracy_report(study: AccuracyStudy, folder: str | Path) -> list[Path
 
 
 def accuracy_markdown(study: AccuracyStudy) -> str:
-    """Return the comparison: a row a density and method, with the tests against the base."""
+    """Return the comparison: a row per density and method, with the tests against the base."""
     title = (
         f"# {study.network} on {study.dataset}: {len(study.methods)} methods, "
         f"{_many(len(study.seeds), 'seed')}\n\n"
     )
     head = (
         "| density | method | weights | test accuracy, % | worst | "
-        f"difference to `{study.base}` (95 %) | p, t-test | p, sign flips |\n"
+        f"difference from `{study.base}` (95 %) | p, t-test | p, sign flips |\n"
         "|---|---|---|---|---|---|---|---|\n"
     )
     return (
@@ -41,7 +41,7 @@ def accuracy_markdown(study: AccuracyStudy) -> str:
 
 
 def accuracy_picture(study: AccuracyStudy) -> str:
-    """Return accuracy against weights, a line a method, as Figures 4a and 4b have it."""
+    """Return accuracy against weights, a line per method, as in Figures 4a and 4b."""
     points = {
         (row.method, row.weights): Point(
             row.weights,

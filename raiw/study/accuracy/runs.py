@@ -1,4 +1,4 @@
-"""The runs of a study, trained side by side, each kept in a folder that its content key names."""
+"""The runs of a study, trained side by side, each kept in a folder named by its content key."""
 
 import json
 import os
@@ -22,10 +22,10 @@ from raiw.study.accuracy.trials import OnEpochsDone, Setting, Trial, TrialPlan, 
 from raiw.training.report import FILE, Epoch, Report
 
 _LOOK_SECONDS = 0.5
-"""How often progress is looked at."""
+"""How often progress is checked."""
 
 Told = SimpleQueue[tuple[str, int]]
-"""What processes tell the study: the key of a run and the epochs it has done."""
+"""Messages from processes to the study: the key of a run and the epochs it has done."""
 
 
 def run_plan(
@@ -38,9 +38,9 @@ def run_plan(
     """Train every run of a plan, several at a time, and compare their accuracies.
 
     Each run has one thread of its own process and the folder ``runs/<content key>``: a finished run
-    is read there and not repeated, an interrupted one goes on after its last epoch. Methods that
-    need scores wait for the dense network of their seed. A run that fails is recorded with its
-    error, and the others go on. Processes are spawned, so a script calls this below
+    is read from there, an interrupted one continues after its last epoch. Methods that need scores
+    wait for the dense network of their seed. A run that fails is recorded with its error, and the
+    others continue. Processes are spawned, so a script calls this below
     ``if __name__ == "__main__"``.
 
     Parameters
@@ -94,7 +94,7 @@ def _run_all(
     outcomes: dict[str, TrialOutcome],
     progress: "_Progress",
 ) -> None:
-    """Hand runs to the processes as soon as what they need is there."""
+    """Hand runs to the processes as soon as what they need is ready."""
     running: dict[Future[Report], Trial] = {}
     while left or running:
         ready = [trial for trial in left if trial.scored is None or trial.scored in outcomes]
@@ -180,7 +180,7 @@ def _begin(study: Connection, told: Told) -> None:
 
 
 def _end_with(study: Connection) -> None:
-    study.poll(None)  # nothing is ever sent: it returns when the other end has gone
+    study.poll(None)  # nothing is ever sent: this returns when the other end has gone
     os._exit(1)
 
 

@@ -1,4 +1,4 @@
-"""A study by training on a server: each run is a job there, and the server keeps what is done."""
+"""A study by training on a server: each run is a job there, and the server keeps the results."""
 
 import time
 
@@ -10,27 +10,27 @@ from raiw.study.accuracy.trials import EVERY_IMAGE, OnEpochsDone, Trial, TrialPl
 from raiw.training.report import Report
 
 _AT_ONCE = 64
-"""Jobs that wait or run at a time: enough for many workers, few enough to look at each."""
+"""Jobs queued or running at a time: enough for many workers, few enough to poll each."""
 _LOOK_SECONDS = 0.5
 _PATIENCE = 12
-"""Looks in a row that may find no server, each of four seconds: a restart is not noticed."""
+"""Polls in a row that may find no server, four seconds each: a restart goes unnoticed."""
 
 
 def run_plan_on(
     client: Client, plan: TrialPlan, *, on_progress: OnEpochsDone | None = None
 ) -> AccuracyStudy:
-    """Have a server's workers train every run of a plan, and compare their accuracies.
+    """Let a server's workers train every run of a plan, and compare their accuracies.
 
-    Runs that the server has made before are hits. A study that is interrupted leaves its jobs to
-    the server; started again it finds them. A run that fails is recorded with its error, and the
-    others go on.
+    Runs that the server has made before are hits. An interrupted study leaves its jobs to the
+    server, and finds them when it is started again. A run that fails is recorded with its error,
+    and the others continue.
 
     Raises
     ------
     InvalidInput
         The dense network cannot be trained at all.
     Unauthorized
-        The server wants a token, or refused this one.
+        The server needs a token, or refused this one.
     Unreachable
         The server does not answer, or was gone for about a minute.
     """
@@ -53,7 +53,7 @@ def run_plan_on(
 
 
 class _Study:
-    """The jobs of a plan, and what came of them so far."""
+    """The jobs of a plan, and their results so far."""
 
     def __init__(self, client: Client, plan: TrialPlan) -> None:
         self.outcomes: dict[str, TrialOutcome] = {}
@@ -66,20 +66,20 @@ class _Study:
         """Scoring jobs by the key of the run they score, and the method."""
 
     def look(self) -> None:
-        """Start what can be started and take in what has ended."""
+        """Start what can be started and collect what has ended."""
         for trial in self.left[:_AT_ONCE]:
             try:
                 outcome = self._outcome(trial)
             except (JobEnded, InvalidInput) as error:
                 if trial.craft is None and isinstance(error, InvalidInput):
-                    raise  # not even the dense network can be asked for
+                    raise  # the request for the dense network itself was refused
                 outcome = error
             if outcome is not None:
                 self.outcomes[trial.key] = outcome
         self.left = [trial for trial in self.left if trial.key not in self.outcomes]
 
     def _outcome(self, trial: Trial) -> TrialOutcome | None:
-        """Return what became of a run, None while it goes on."""
+        """Return the outcome of a run; None while it is running."""
         if trial.scored is not None:
             failure = self.outcomes.get(trial.scored)
             if isinstance(failure, RaiwError):
@@ -93,7 +93,7 @@ class _Study:
         return None if job is None else self._report(job)
 
     def _started(self, trial: Trial) -> Job | None:
-        """Ask for a run's training; None while the scores it needs are being made."""
+        """Request a run's training; None while the scores it needs are being made."""
         method, importance = trial.method.score, None
         if method is not None and trial.scored is not None:
             scored = self._scored(trial.scored, method, trial.seed)
@@ -110,7 +110,7 @@ class _Study:
         )
 
     def _scored(self, dense: str, method: str, seed: int) -> Job | None:
-        """Return the ended job that scored a dense network, None while it goes on."""
+        """Return the ended job that scored a dense network; None while it is running."""
         if (dense, method) not in self._scores:
             network = self._networks.get(dense)
             if network is None or _ended(network) is None:
@@ -132,12 +132,12 @@ class _Study:
 
 
 def _ended(job: Job) -> Job | None:
-    """Return a job that has succeeded, None while it goes on.
+    """Return a job that has succeeded; None while it is running.
 
     Raises
     ------
     JobEnded
-        It ended otherwise.
+        It ended without success.
     """
     if not job.done:
         job.refresh()

@@ -1,4 +1,4 @@
-"""Whether two methods differ: tests of runs that are paired by their seed."""
+"""Whether two methods differ: tests of runs paired by seed."""
 
 import math
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class AccuracyDifference:
     pairs: int
     mean: float
     interval: tuple[float, float] | None
-    """The 95 % confidence interval of the mean, by Student's t; None where it has no width."""
+    """The 95 % confidence interval of the mean, by Student's t; None if it has no width."""
     t_test: float | None
     """Two-sided p of the paired t-test."""
     sign_flip: float | None
@@ -30,10 +30,10 @@ class AccuracyDifference:
 def paired(values: Sequence[float], base: Sequence[float]) -> AccuracyDifference:
     """Compare two methods over the same seeds.
 
-    The t-test trusts that differences are normally distributed. The permutation test trusts only
-    that a difference and its negative are equally likely where the methods are equal: of all 2ⁿ
-    ways to flip the signs of n differences it counts those whose mean is as far from 0; its p is
-    never below 2/2ⁿ, which is 0.0625 for five pairs.
+    The t-test assumes that differences are normally distributed. The permutation test assumes only
+    that a difference and its negative are equally likely if the methods are equal: of all 2ⁿ ways
+    to flip the signs of n differences it counts those whose mean is as far from 0; its p is never
+    below 2/2ⁿ, which is 0.0625 for five pairs.
 
     >>> round(paired([0.95, 0.97, 0.96], [0.93, 0.94, 0.95]).mean, 4)
     0.02
@@ -56,7 +56,7 @@ def paired(values: Sequence[float], base: Sequence[float]) -> AccuracyDifference
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Return p-values corrected for their number; None stands for a test that was not made.
+    """Return p-values corrected for their number; None stands for a test that was not done.
 
     The k-th smallest of m is multiplied by m - k + 1, and none is below a smaller one's. Source:
     Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scand. J. Statistics 6, 1979.

@@ -1,4 +1,4 @@
-"""One run of a study: masks crafted, a network trained with them, and what it leaves."""
+"""One run of a study: masks crafted, a network trained with them, and the files it leaves."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def run_trial(setting: Setting, trial: Trial, folder: Path, on_epoch: OnEpoch) -
     RaiwError
         The masks cannot be crafted, or the training fails.
     """
-    torch.set_num_threads(1)  # runs share the machine, and their numbers never depend on it
+    torch.set_num_threads(1)  # runs share the machine, and their numbers do not depend on it
     place = folder_of(folder, trial.key)
     masks = None if trial.craft is None else craft(trial.craft, _scores(setting, trial, folder))
     place.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def run_trial(setting: Setting, trial: Trial, folder: Path, on_epoch: OnEpoch) -
 
 
 def _scores(setting: Setting, trial: Trial, folder: Path) -> Path | None:
-    """Return the file of a run's scores, which the first run that needs it makes."""
+    """Return the file of a run's scores, made by the first run that needs it."""
     method = trial.method.score
     if method is None or trial.scored is None:
         return None

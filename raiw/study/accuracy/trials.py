@@ -1,4 +1,4 @@
-"""What a study by training runs: methods × densities × seeds, each run named by what decides it."""
+"""The runs of a study by training: methods × densities × seeds, each named by what decides it."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,13 +18,13 @@ from raiw.training.data.registry import open_dataset
 from raiw.training.recipe import REVISION, Recipe
 
 OnEpochsDone = Callable[[int, str], None]
-"""Called with the number of epochs done, over all runs, and with words on runs."""
+"""Called with the number of epochs done, over all runs, and a message about runs."""
 
 DENSE = "dense"
 METHODS = ("regular", "random", "expander", "raiw", "magnitude")
-"""What is compared when nothing is named."""
+"""The methods compared by default."""
 EVERY_IMAGE = 1 << 30
-"""Training images that scores are made from: as many as there are."""
+"""Training images that scores are made from: all there are."""
 _KEY_DIGITS = 16
 """Digits of a content key that name a folder."""
 _TARGETS = frozenset({"degree", "density", "edges", "n", "parameters", "flops"})
@@ -47,7 +47,7 @@ class TrialMethod:
     def parse(cls, name: str) -> "TrialMethod":
         """Read ``ALGORITHM`` or ``ALGORITHM:SCORE``.
 
-        An algorithm that needs scores is given ``gradient`` if none are named, ``magnitude`` its
+        An algorithm that needs scores gets ``gradient`` if none is named; ``magnitude`` gets its
         namesake.
 
         Raises
@@ -124,16 +124,16 @@ def plan_training(  # noqa: PLR0913 -- what decides a study
     Parameters
     ----------
     spec
-        Names a network of the catalogue that has a torch module. Each density takes the place of
-        its target; its rules stay.
+        Names a network of the catalogue that has a torch module. Each density replaces its target;
+        its rules stay.
     methods
         ``ALGORITHM`` or ``ALGORITHM:SCORE``, as in ``raiw:snip``; the first is the base.
     seeds
         Runs of each method and density, from the spec's seed on.
     recipe, data, data_dir, device
-        As :func:`raiw.train` has them.
+        As in :func:`raiw.train`.
     data_digest
-        What names the data set if it is not on this machine; it is not opened then.
+        Digest of the data set if it is not on this machine; it is not opened then.
 
     Raises
     ------
@@ -180,7 +180,7 @@ def _network(spec: Spec) -> str:
 
 def _checked(density: float) -> float:
     if not (math.isfinite(density) and 0 < density <= 1):
-        raise InvalidInput(f"density {density:g}: give a share above 0, 1 at most")
+        raise InvalidInput(f"density {density:g}: give a share above 0 and at most 1")
     return density
 
 

@@ -1,4 +1,4 @@
-"""A study as files: Markdown for people, CSV and JSON for programs, SVG to look at."""
+"""A study as files: Markdown for people, CSV and JSON for programs, SVG as a picture."""
 
 import csv
 import io
@@ -35,7 +35,7 @@ def write_texts(folder: Path, files: dict[str, str]) -> list[Path]:
 
 
 def markdown(study: Study) -> str:
-    """Return the comparison: a row a method, means over layers and seeds ± deviation of seeds."""
+    """Return the comparison: a row per method, means over layers and seeds ± deviation."""
     title = f"# {study.name or 'Study'}: {len(study.methods)} methods, {study.seeds} seeds\n\n"
     head = (
         "| method | degrees, in and out | entropy, nats | gap to dense | components | λ₂ | "
@@ -52,7 +52,7 @@ def markdown(study: Study) -> str:
 
 
 def csv_text(kind: type, rows: Iterable[Any]) -> str:
-    """Return rows of a dataclass as CSV, a column a field."""
+    """Return rows of a dataclass as CSV, a column per field."""
     columns = [field.name for field in fields(kind)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -63,7 +63,7 @@ def csv_text(kind: type, rows: Iterable[Any]) -> str:
 
 
 def entropy_picture(study: Study) -> str:
-    """Return entropy against edges, a point a layer and seed, as Figure 4c has it."""
+    """Return entropy against edges, a point per layer and seed, as in Figure 4c."""
     points = [Point(row.edges, row.entropy, row.method, row.layer) for row in study.rows]
     return scatter(points, x="edges", y="von Neumann entropy, nats")
 

@@ -15,7 +15,7 @@ from raiw.scores.importance import Importance, open_importance
 from raiw.specs.spec import Spec
 
 OnRun = Callable[[int, int, str], None]
-"""Called with the number of runs done, the number of all, and the method just run."""
+"""Called with the number of runs done, the total, and the method just run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,15 @@ class Measured:
     entropy_error: float | None
     """Standard error of an estimate, else None."""
     entropy_gap: float
-    """To the dense layer."""
+    """Compared with the dense layer."""
     algebraic_connectivity: float | None
     spectral_gap: float | None
     components: int
     kept_score: float | None
     score_gap: float | None
-    """How far at most from the best graph under the degree contract."""
+    """The most by which it can miss the best graph under the degree contract."""
     overlap: float
-    """Jaccard index with the first method's edges, same seed."""
+    """Jaccard index with the first method's edges for the same seed."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as JSON-serialisable values."""
@@ -124,7 +124,7 @@ def study(
 
 
 def default_methods(*, scored: bool) -> tuple[str, ...]:
-    """Return the methods that are compared when none are named."""
+    """Return the methods compared by default."""
     if scored:
         return "raiw", "balanced", "regular", "random"
     return "regular", "random", "expander"
@@ -143,7 +143,7 @@ def plan_runs(methods: Sequence[str], seeds: int) -> list[tuple[str, int]]:
 
 
 def check_counts(algorithms: Sequence[str], seeds: int) -> None:
-    """Make sure that algorithms are known and that there is a seed.
+    """Make sure that the algorithms are known and that there is a seed.
 
     Raises
     ------

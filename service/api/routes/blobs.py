@@ -1,4 +1,4 @@
-"""``/v1/blobs`` and ``/v1/uploads``: files in, whole or in parts that survive a broken line."""
+"""``/v1/blobs`` and ``/v1/uploads``: files in, whole or in parts that survive a lost connection."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1", tags=["uploads"], route_class=BodyRoute)
 @router.put(
     "/blobs/{digest}",
     status_code=HTTPStatus.CREATED,
-    responses={200: {"model": BlobView, "description": "It was stored already."}},
+    responses={200: {"model": BlobView, "description": "It was already stored."}},
     **UPLOAD,
 )
 async def put_blob(
@@ -37,9 +37,9 @@ async def put_blob(
 ) -> BlobView:
     """Upload a safetensors file under the SHA-256 of its bytes, in one request.
 
-    The header is judged as soon as its bytes are here. For large files use `POST /v1/uploads`.
+    The header is checked as soon as its bytes have arrived. For large files use `POST /v1/uploads`.
     """
-    with suppress(NotFound):  # or damaged: what comes takes its place
+    with suppress(NotFound):  # or damaged: the bytes that come replace it
         stored = await run_in_threadpool(uploads.open_blob, services, digest)
         response.status_code = HTTPStatus.OK
         return stored
@@ -68,7 +68,7 @@ def get_blob(services: ServicesDep, request: Request, digest: DigestPath) -> Res
 
 @router.delete("/blobs/{digest}", status_code=HTTPStatus.NO_CONTENT)
 def delete_blob(services: ServicesDep, digest: DigestPath) -> None:
-    """Remove a blob, whether it is stored or not; jobs that made it keep their record.
+    """Remove a blob, whether or not it is stored; jobs that made it keep their record.
 
     One that is pinned, or that a waiting or running job needs, is not removed: 409.
     """
@@ -77,13 +77,13 @@ def delete_blob(services: ServicesDep, digest: DigestPath) -> None:
 
 @router.put("/blobs/{digest}/pin", status_code=HTTPStatus.NO_CONTENT)
 def pin_blob(services: ServicesDep, digest: DigestPath) -> None:
-    """Keep a blob however long it is not used."""
+    """Keep a blob however long it goes unused."""
     keeping.pin(services, keeping.BLOBS, digest, pinned=True)
 
 
 @router.delete("/blobs/{digest}/pin", status_code=HTTPStatus.NO_CONTENT)
 def unpin_blob(services: ServicesDep, digest: DigestPath) -> None:
-    """Keep a blob no longer than others."""
+    """Unpin a blob."""
     keeping.pin(services, keeping.BLOBS, digest, pinned=False)
 
 
@@ -93,7 +93,7 @@ def unpin_blob(services: ServicesDep, digest: DigestPath) -> None:
     responses={201: {"headers": headers("Location")}},
 )
 def begin_upload(services: ServicesDep, response: Response, body: UploadBody) -> UploadView:
-    """Begin an upload in parts. `complete` is true at once when the file is stored already."""
+    """Begin an upload in parts. `complete` is true at once if the file is already stored."""
     upload = uploads.begin(services, body)
     response.headers["Location"] = f"/v1/uploads/{upload.id}"
     return upload
@@ -101,7 +101,7 @@ def begin_upload(services: ServicesDep, response: Response, body: UploadBody) ->
 
 @router.get("/uploads/{upload_id}", responses={200: {"headers": headers("Upload-Offset")}})
 def get_upload(services: ServicesDep, response: Response, upload_id: Id) -> UploadView:
-    """Ask where an upload stands: `offset` is the next byte wanted."""
+    """Ask how far an upload has come: `offset` is the next byte to send."""
     upload = uploads.get_upload(services, upload_id)
     response.headers["Upload-Offset"] = str(upload.offset)
     return upload
@@ -128,7 +128,7 @@ async def append_to_upload(
 ) -> UploadView:
     """Send the part that starts at `Upload-Offset`; the last part completes the upload.
 
-    What arrived before a broken connection counts: ask for the offset and go on from there.
+    What arrived before a connection broke counts: ask for the offset and continue from there.
     """
     request.state.body_limit = uploads.PART_BYTES
     upload = await receive(request, uploads.receive_part(services, upload_id, upload_offset))

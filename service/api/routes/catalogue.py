@@ -1,4 +1,4 @@
-"""``/v1/models`` and ``/v1/schema``: what a spec may say."""
+"""``/v1/models`` and ``/v1/schema``: what a spec may contain."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""``/livez``, ``/readyz`` and ``/metrics``: for whoever keeps the service running."""
+"""``/livez``, ``/readyz`` and ``/metrics``: for the operator."""
 
 import asyncio
 import logging
@@ -30,13 +30,13 @@ router = APIRouter(tags=["operation"])
 
 @router.get("/livez")
 async def livez() -> Liveness:
-    """Say that the process serves; it asks nobody else."""
+    """Say that the process is serving; nothing else is checked."""
     return Liveness()
 
 
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "Not ready."}})
 async def readyz(services: ServicesDep, request: Request, response: Response) -> Readiness:
-    """Check what requests need. The broker is reported only: jobs are accepted without it."""
+    """Check what requests need. The broker is only reported: jobs are accepted without it."""
     database, artifacts, broker = await _in_threads(
         request,
         lambda: _check(lambda: require_compatible(services.database)),
@@ -61,7 +61,7 @@ async def metrics(request: Request) -> Response:
 
 
 async def _in_threads(request: Request, *looks: Callable[[], Look]) -> list[Look]:
-    """Look side by side, in threads that nobody else uses: others may all be waiting."""
+    """Run the checks side by side, in threads of their own: all others may be busy."""
     limiter: anyio.CapacityLimiter = request.app.state.probe_threads
     return await asyncio.gather(
         *(anyio.to_thread.run_sync(look, limiter=limiter) for look in looks)

@@ -1,4 +1,4 @@
-"""``/v1/jobs``: submit, look, list, cancel, follow."""
+"""``/v1/jobs``: submit, show, list, cancel, follow."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -35,23 +35,23 @@ _WAITED = ("Preference-Applied",)
     response_model=JobView,
     responses={
         200: {
-            "description": "The job has ended; on a hit the masks were stored before.",
+            "description": "The job has ended; on a hit, the result was already stored.",
             "headers": headers("Location", "X-Raiw-Cache", perhaps=_WAITED),
         },
         202: {
             "model": JobView,
-            "description": "The job waits or runs: follow `Location`.",
+            "description": "The job is queued or running: follow `Location`.",
             "headers": headers("Location", "X-Raiw-Cache", "Retry-After", perhaps=_WAITED),
         },
     },
     openapi_extra=parameters("Prefer"),
 )
 async def create_job(services: ServicesDep, body: JobBody) -> Response:
-    """Ask for masks, or by `kind` for importance scores, a pruned or a trained network.
+    """Ask for masks or, by `kind`, for importance scores, a pruned network or a trained one.
 
-    The same request always means the same result, so it may be repeated at will: `X-Raiw-Cache`
-    says `hit` (stored already), `joined` (a job is making it) or `created`. `Prefer: wait=N`
-    holds the answer back for up to 30 seconds until the job has ended.
+    The same request always means the same result, so it can be repeated freely: `X-Raiw-Cache` says
+    `hit` (stored already), `joined` (a job is making it) or `created`. `Prefer: wait=N` delays the
+    answer for up to 30 seconds until the job has ended.
     """
     submission = await run_in_threadpool(submit, services, body)
     headers = {"Location": submission.job.urls.self, "X-Raiw-Cache": submission.outcome}
@@ -65,7 +65,7 @@ def list_jobs(
     page_size: PageSize = 50,
     page_token: PageToken = "",
 ) -> JobPage:
-    """List jobs in short, newest first. A `page_size` above 200 means 200."""
+    """List jobs in short form, newest first. A `page_size` above 200 means 200."""
     return queries.list_jobs(
         services, status=status, page_size=min(page_size, MAX_PAGE), page_token=page_token
     )
@@ -84,7 +84,7 @@ def list_jobs(
     openapi_extra=parameters("Prefer", "If-None-Match"),
 )
 def get_job(services: ServicesDep, job_id: Id) -> Response:
-    """Look at a job, whatever its outcome; `Prefer: wait=N` waits up to 30 seconds for its end."""
+    """Show a job, whatever its outcome; `Prefer: wait=N` waits up to 30 seconds for its end."""
     return JobAnswer(services, queries.get_job(services, job_id), tagged=True)
 
 
@@ -121,7 +121,7 @@ async def list_events(
     page_size: PageSize = 50,
     last_event_id: Annotated[str, Header(max_length=100)] = "",
 ) -> Response:
-    """Read a job's events later than number `after`.
+    """Read a job's events after number `after`.
 
     With `Accept: text/event-stream` they are streamed until the job has ended; `Last-Event-ID`
     resumes exactly. A stream lasts ten minutes at most: connect again.

@@ -1,4 +1,4 @@
-"""``/v1/masks``: what was crafted, and its bytes."""
+"""``/v1/masks``: crafted masks and their bytes."""
 
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -18,9 +18,9 @@ router = APIRouter(prefix="/v1/masks", tags=["masks"])
 
 @router.delete("/{digest}", status_code=HTTPStatus.NO_CONTENT)
 def delete_masks(services: ServicesDep, digest: DigestPath) -> None:
-    """Remove masks, whether they are stored or not; the jobs that made them keep their record.
+    """Remove masks, whether or not they are stored; the jobs that made them keep their record.
 
-    The same job asked for again crafts them anew. Those that are pinned, or that a waiting or
+    An equal request crafts them again. Masks that are pinned, or that a waiting or
     running job needs, are not removed: 409.
     """
     keeping.remove(services, keeping.MASKS, digest)
@@ -28,19 +28,19 @@ def delete_masks(services: ServicesDep, digest: DigestPath) -> None:
 
 @router.put("/{digest}/pin", status_code=HTTPStatus.NO_CONTENT)
 def pin_masks(services: ServicesDep, digest: DigestPath) -> None:
-    """Keep masks however long they are not used."""
+    """Keep masks however long they go unused."""
     keeping.pin(services, keeping.MASKS, digest, pinned=True)
 
 
 @router.delete("/{digest}/pin", status_code=HTTPStatus.NO_CONTENT)
 def unpin_masks(services: ServicesDep, digest: DigestPath) -> None:
-    """Keep masks no longer than others."""
+    """Unpin masks."""
     keeping.pin(services, keeping.MASKS, digest, pinned=False)
 
 
 @router.get("/{digest}")
 def get_masks(services: ServicesDep, digest: DigestPath) -> MasksView:
-    """Look at stored masks: what was asked for, what was achieved, and their statistics."""
+    """Show stored masks: what was asked for, what was achieved, and their statistics."""
     return stored.get_masks(services, digest)
 
 
@@ -63,7 +63,7 @@ def get_mask_file(services: ServicesDep, request: Request, digest: DigestPath) -
     responses={
         202: {
             "model": StatisticsView,
-            "description": "A worker measures: ask again.",
+            "description": "A worker is measuring: ask again.",
             "headers": headers("Retry-After"),
         }
     },
@@ -84,7 +84,7 @@ def get_layer(
     digest: DigestPath,
     name: Annotated[str, Path(max_length=200)],
 ) -> Response:
-    """Look at one layer; with `Accept: application/octet-stream` download its packed rows.
+    """Show one layer; with `Accept: application/octet-stream` download its packed rows.
 
     The rows of the `(out, in/groups)` graph follow each other, each padded to whole bytes; the
     first input is the lowest bit.

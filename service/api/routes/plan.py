@@ -13,6 +13,6 @@ router = APIRouter(prefix="/v1/plan", tags=["jobs"], route_class=BodyRoute)
 
 @router.post("", response_model=PlanView)
 def plan(services: ServicesDep, body: PlanBody) -> Response:
-    """Say every layer's edges and degrees, and whether the masks are stored; nothing is made."""
+    """List every layer's edges and degrees, and whether the masks are stored; crafts nothing."""
     view = submit.plan(services, body)
     return Response(view.model_dump_json(), media_type="application/json")
