@@ -259,19 +259,10 @@ def test_adapted_layers_keep_their_names_and_a_merge_is_warned_of() -> None:
 
 def test_a_weight_of_many_layers_is_asked_for_its_gradient_once() -> None:
     net = nn.ModuleDict({"m": Bare()})
-<<<<<<< HEAD
-    net.forward = net["m"].forward
-    passes = []
-    net["m"].w2.register_hook(lambda gradient: passes.append(gradient.shape))
-    bare = {"m.w2": "linear_transpose"}
-    raiw.score(net, torch.ones(4, WIDTH), "gradient", bare=bare)
-    assert len(passes) == 1
-=======
     layers = layers_to_score(net, {"m.w2": "linear_transpose"})
     network = ScoredModel(net, layers, [], None, 0, print)
     assert len(layers) == len(net["m"].w2)
     assert [id(weight) for weight in network.parameters] == [id(net["m"].w2)]
->>>>>>> readers
 
 
 def test_numbers_of_a_fused_weight_are_those_of_the_whole() -> None:
