@@ -160,6 +160,22 @@ def test_attention_loses_whole_heads(kind: str, tokens: torch.Tensor) -> None:
     assert "LayerNorm" in pruned.kept_dense["0.mlp.2"]
 
 
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("entropic", {"channel_sparsity": 0.5}), ("afie", {"channel_sparsity": 0.4, "layers": "all"})],
+)
+def test_methods_see_heads_as_channels(
+    method: str, options: dict[str, Any], tokens: torch.Tensor
+) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(Block(Fused(16, 4), 16), nn.Linear(16, 3))
+    pruned = prune(model, method, tokens, **options)
+    kept = pruned.channels.kept["0.attention.qkv"].reshape(3, 4, 4)
+    assert (kept == kept[:1, :, :1]).all()
+    assert pruned.smaller[0].attention.num_heads == kept[0, :, 0].sum() < 4
+    assert difference_of_values(pruned, tokens) < 1e-5
+
+
 def test_heads_that_the_module_does_not_tell_are_asked_of_the_caller(tokens: torch.Tensor) -> None:
     model = nn.Sequential(Separate(16, 4, 4), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 3))
     model[0].head_dim = None

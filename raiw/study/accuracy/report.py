@@ -115,7 +115,8 @@ def _legend(study: AccuracyStudy) -> str:
         f"Accuracy is that of the last epoch: mean ± "
         f"standard deviation over seeds (n - 1), and the worst seed. Differences are paired by "
         f"seed: the same first weights before masking, the same order of images. {fixed}"
-        f"P-values are two-sided, of the paired t-test and of the exact sign-flip permutation test ({exact}), "
+        f"P-values are two-sided, of the paired t-test and of the exact sign-flip permutation "
+        f"test ({exact}), "
         f"both corrected by Holm over the methods of a density. The density is that of layers "
         f"without a rule of their own. ![accuracy against weights](accuracy.svg)\n"
     )
