@@ -11,6 +11,7 @@
     │   ├── InvalidMasks          a mask file is damaged or not a mask file
     │   ├── InvalidNetwork        a network's file is damaged, or does not hold its own weights
     │   ├── InvalidData           a data set is damaged, or does not fit the network
+    │   ├── CannotPrune           a network's channels cannot go without changing what it computes
     │   └── TooLarge              a limit is exceeded
     ├── Infeasible                forbidden (-inf) edges leave no graph that keeps the contract
     ├── NotFound                  no such job, mask, file or layer
@@ -141,6 +142,13 @@ class InvalidData(InvalidInput):
 
     code = "invalid-data"
     title = "The data set is invalid"
+
+
+class CannotPrune(InvalidInput):
+    """The channels of a network cannot be told apart, or go without changing what it computes."""
+
+    code = "cannot-prune"
+    title = "The network cannot be pruned"
 
 
 class TooLarge(InvalidInput):

@@ -104,18 +104,29 @@ def _smallest_share(
     return CAP
 
 
-def whole_filters(shares: Mapping[str, float], filters: Mapping[str, int]) -> dict[str, int]:
-    """Round shares to numbers of filters that add up, leaving every layer at least one.
+def whole_channels(
+    shares: Mapping[str, float],
+    channels: Mapping[str, int],
+    filters: Mapping[str, int] | None = None,
+) -> dict[str, int]:
+    """Round shares to numbers of channels, leaving every layer at least one.
 
-    The total is rounded to the nearest number; the largest remainders are rounded up, the first
-    layer first among equal ones. The paper states no rule.
+    The filters that go come as near to the sum of the shares as whole channels allow; the largest
+    remainders are rounded up, the first layer first among equal ones. The paper states no rule.
+
+    Parameters
+    ----------
+    filters
+        Filters that make a layer's channels, where layers are added and each channel has several;
+        left out, one for each.
     """
-    exact = {name: Fraction(share) * filters[name] for name, share in shares.items()}
-    removed = {name: min(math.floor(value), filters[name] - 1) for name, value in exact.items()}
-    missing = round(sum(exact.values())) - sum(removed.values())
+    exact = {name: Fraction(share) * channels[name] for name, share in shares.items()}
+    removed = {name: min(math.floor(value), channels[name] - 1) for name, value in exact.items()}
+    price = {name: Fraction((filters or channels)[name], channels[name]) for name in exact}
+    missing = sum(price[name] * (exact[name] - removed[name]) for name in exact)
     order = {name: place for place, name in enumerate(exact)}
     for name in sorted(exact, key=lambda name: (removed[name] - exact[name], order[name])):
-        if missing > 0 and removed[name] < filters[name] - 1:
+        if 2 * missing >= price[name] and removed[name] < channels[name] - 1:
             removed[name] += 1
-            missing -= 1
+            missing -= price[name]
     return removed

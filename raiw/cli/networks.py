@@ -160,7 +160,8 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     ] = None,
     data_dir: DataFolderOption = Path(),
     recipe: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A recipe file; RAIW's 300 epochs without.")
+        Path | None,
+        typer.Option(metavar="FILE", help="A recipe file; X-Net's 300 epochs without."),
     ] = None,
     set_: SetOption = None,
     seed: Annotated[

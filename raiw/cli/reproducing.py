@@ -22,7 +22,7 @@ def reproduce(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Compute the papers' numbers that need no training, and show them beside the printed ones."""
+    """List the papers' printed numbers, and compute those that need no training."""
     from raiw.cli.tables import item_table, row_table
     from raiw.reproduction.registry import ITEMS, item
 

@@ -85,6 +85,13 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     ] = None,
     server: ServerOption = None,
     *,
+    fixed_graph: Annotated[
+        bool,
+        typer.Option(
+            "--fixed-graph",
+            help="With --train: methods with scores have one graph for all seeds, as in Table 3.",
+        ),
+    ] = False,
     local: LocalOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -100,10 +107,10 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     names = _split(methods)
     training = (densities, data, recipe, train_set, jobs, device, server)
     if not train:
-        if any(option is not None for option in training):
+        if fixed_graph or any(option is not None for option in training):
             raise InvalidInput(
-                "--densities, --data, --recipe, --train-set, --jobs, --device and --server belong "
-                "to --train"
+                "--densities, --data, --recipe, --train-set, --fixed-graph, --jobs, --device and "
+                "--server belong to --train"
             )
         _compare_masks(out, parsed, importance, names, seeds, output)
         return
@@ -126,6 +133,7 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         methods=names or METHODS,
         densities=_shares(densities or "0.1"),
         seeds=seeds,
+        fixed_graph=fixed_graph,
         recipe=changed(document, train_set),
         device=device,
         data_digest=url and f"{url}#{data or 'digits'}",

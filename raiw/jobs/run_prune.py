@@ -91,7 +91,9 @@ def prune_network(
     model = trained(network, weights)
     labelled = fitting_sample(model, network, data, samples)
     batches = None if labelled is None else [images for images, _ in labelled]
-    inputs = torch.zeros(2, *find_net(network).input_shape)
+    random = torch.Generator().manual_seed(0)
+    shape = (2, *find_net(network).input_shape)
+    inputs = batches[0] if batches else torch.randn(shape, generator=random)
 
     def on_layer(name: str, place: int, layers: int) -> None:
         if on_step is not None:

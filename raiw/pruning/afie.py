@@ -5,12 +5,13 @@ AFIE gives all filters of a layer the same score, and its paper does not say whi
 """
 
 import numpy as np
+from torch import nn
 
-from raiw.budgets.afie import afie_score, allocate, whole_filters
+from raiw.budgets.afie import afie_score, allocate, whole_channels
 from raiw.crafting.randomness import Stream
 from raiw.errors import InvalidInput
 from raiw.graphs import Floats
-from raiw.pruning.groups import Group
+from raiw.pruning.groups import Group, layer_of
 from raiw.pruning.prunable import (
     PrunableModel,
     Selection,
@@ -22,37 +23,65 @@ from raiw.pruning.prunable import (
 )
 
 
-def select(network: PrunableModel, *, channel_sparsity: float, within: str, seed: int) -> Selection:
+def select(
+    network: PrunableModel, *, channel_sparsity: float, within: str, layers: str, seed: int
+) -> Selection:
     """Keep the filters that AFIE's allocation leaves to each layer.
 
-    Layers whose channels are added are one layer of the allocation, with their largest score.
+    Layers whose channels are added are one layer of the allocation: with all their filters, since
+    each loses as many, and their largest score.
 
     Raises
     ------
     InvalidInput
-        ``within`` is neither ``l1`` nor ``random``.
+        ``within`` is neither ``l1`` nor ``random``, ``layers`` neither ``convolutions`` nor
+        ``all``, or there is no such layer.
     """
     check_sparsity(channel_sparsity)
     if within not in ("l1", "random"):
         raise InvalidInput(f"within={within!r} is not a rule: give 'l1' or 'random'")
-    sizes = {group.name: group.size for group in network.prunable}
-    scores = {group.name: _score(group) for group in network.prunable}
-    shares = allocate(scores, sizes, channel_sparsity)
-    removed = whole_filters(shares, sizes)
-    channels = {
+    groups = _chosen(network, layers)
+    channels = {group.name: group.size for group in groups}
+    filters = {group.name: sum(len(one.indices) for one in group.filters) for group in groups}
+    scores = {group.name: _score(group) for group in groups}
+    shares = allocate(scores, filters, channel_sparsity)
+    removed = whole_channels(shares, channels, filters)
+    kept = {
         group.name: remove_lowest(
             group,
             filter_norms(group) if within == "l1" else _random_order(group, seed),
             removed[group.name],
         )
-        for group in network.prunable
+        for group in groups
     }
     facts = {
         name: {"afie": score, "share": shares[name]}
         for name, score in scores.items()
         if score is not None
     }
-    return Selection(spread(network.prunable, channels), facts)
+    return Selection(spread(groups, kept), facts)
+
+
+def _chosen(network: PrunableModel, layers: str) -> list[Group]:
+    """Return the groups of convolutions, or all of them."""
+    if layers not in ("convolutions", "all"):
+        raise InvalidInput(f"layers={layers!r} is no choice: give 'convolutions' or 'all'")
+    groups = [
+        group
+        for group in network.prunable
+        if layers == "all" or all(_convolves(member.module) for member in group.filters)
+    ]
+    if not groups:
+        raise InvalidInput(
+            "no convolution can lose filters; layers='all' prunes linear layers too, which the "
+            "paper does not"
+        )
+    return groups
+
+
+def _convolves(module: nn.Module) -> bool:
+    layer = layer_of(module)
+    return layer is not None and layer.kind.startswith("conv")
 
 
 def _random_order(group: Group, seed: int) -> Floats:

@@ -1,41 +1,47 @@
 """Channel groups: filters that must go together, because a network adds or concatenates them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
-import torch_pruning as tp
 from torch import nn
 
 from raiw.errors import InvalidInput
 from raiw.graphs import Bools
 from raiw.masks.channels import KeptFilters
+from raiw.readers.families import family_of
 from raiw.readers.modules import ModuleLayer, own_layers
 
 Places = npt.NDArray[np.intp]
 Role = Literal["filter", "scale", "input"]
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """One layer that holds channels of a group."""
+    """One module that holds channels of a group."""
 
     name: str
     module: nn.Module
     role: Role
     """``filter``: the layer makes the channels; ``scale``: it treats each by itself (batch norm,
-    depthwise convolution); ``input``: it reads them."""
+    depthwise convolution, a parameter of its own); ``input``: it reads them."""
+    size: int
+    """Number of the module's own outputs (or inputs)."""
     indices: Places
-    """Places in the layer's own outputs (or inputs)."""
+    """Places among them that are channels of the group."""
     channels: Places
     """The group's channel at each of these places."""
+    tensors: tuple[tuple[str, int], ...]
+    """Parameters and buffers with a value for each place, and the axis that counts places."""
+    counts: tuple[str, ...]
+    """Attributes that hold the number of places."""
 
-    def of(self, channels: npt.NDArray[np.bool_]) -> list[int]:
-        """Return the layer's places of the chosen channels."""
-        return [int(place) for place in self.indices[channels[self.channels]]]
+    def of(self, channels: Bools) -> Places:
+        """Return the module's places of the chosen channels."""
+        return self.indices[channels[self.channels]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +49,7 @@ class Group:
     """Channels that are removed from all members at once, or from none."""
 
     size: int
-    """Number of channels."""
-    root: nn.Module
-    """The layer whose outputs are all the group's channels, in their order."""
+    """Number of channels; of attention, of heads."""
     members: tuple[Member, ...]
 
     @property
@@ -67,8 +71,8 @@ class Group:
         """Return which filters of every filter layer stay, given the channels that do."""
         kept = {}
         for member in self.filters:
-            kept[member.name] = np.ones(len(member.indices), np.bool_)
-            kept[member.name][member.indices] = channels[member.channels]
+            kept[member.name] = np.ones(member.size, np.bool_)
+            kept[member.name][member.of(~channels)] = False
         return kept
 
     def gather(self, kept: Mapping[str, Bools]) -> Bools:
@@ -77,21 +81,21 @@ class Group:
         Raises
         ------
         InvalidInput
-            A layer is missing, has another number of filters or loses all of them, or layers
-            whose channels are added keep different ones.
+            A layer is missing, has another number of filters or loses all of them, or filters
+            that go together are kept apart.
         """
         channels = np.ones(self.size, np.bool_)
         for member in self.filters:
             filters = kept.get(member.name)
-            if filters is None or filters.shape != (len(member.indices),):
+            if filters is None or filters.shape != (member.size,):
                 got = "none" if filters is None else f"one of shape {filters.shape}"
                 raise InvalidInput(
-                    f"layer {member.name!r} needs a channel mask of {len(member.indices)} filters, "
+                    f"layer {member.name!r} needs a channel mask of {member.size} filters, "
                     f"there is {got}"
                 )
             if not filters.any():
                 raise InvalidInput(f"layer {member.name!r} would lose all filters: keep one")
-            channels[member.channels] &= filters[member.indices]
+            channels[member.channels[~filters[member.indices]]] = False
         for name, filters in self.spread(channels).items():
             if not np.array_equal(filters, kept[name]):
                 raise InvalidInput(
@@ -110,91 +114,41 @@ class Groups:
     kept: dict[str, str]
     """Reason by layer name."""
 
+    def fitting(self, kept: KeptFilters) -> list[tuple[Group, Bools]]:
+        """Return the groups that ``kept`` speaks of, and the channels that stay of each.
 
-def find_groups(model: nn.Module, inputs: torch.Tensor) -> Groups:
-    """Return the channel groups of ``model`` in the order of its layers.
-
-    ``inputs`` is an example batch: the network is traced with it once, by Torch-Pruning's
-    dependency graph. Layers whose channels reach the output, are mixed by a normalisation over
-    channels, or feed a grouped convolution keep all their filters.
-
-    Raises
-    ------
-    InvalidInput
-        The network cannot be traced with these inputs.
-    """
-    graph = _trace(model, inputs)
-    names = {module: name for name, module in model.named_modules()}
-    prunable: list[Group] = []
-    kept: dict[str, str] = {}
-    for traced in graph.get_all_groups():
-        reason = next((why for why in _obstacles(traced, names) if why), None)
-        members = tuple(_members(graph, traced, names))
-        filters = [member for member in members if member.role == "filter"]
-        if reason is None and not any(member.role == "input" for member in members):
-            reason = "its channels are the network's outputs"
-        if reason is None:
-            prunable.append(Group(len(traced[0].idxs), traced[0].dep.target.module, members))
-        else:
-            kept |= {member.name: reason for member in filters}
-    order = {name: place for place, name in enumerate(names.values())}
-    return Groups(tuple(sorted(prunable, key=lambda group: order[group.name])), kept)
-
-
-def _trace(model: nn.Module, inputs: torch.Tensor) -> "tp.DependencyGraph":
-    was_training = model.training
-    model.eval()
-    try:
-        return tp.DependencyGraph().build_dependency(model, inputs, verbose=False)
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise InvalidInput(
-            f"the network cannot run on inputs of shape {tuple(inputs.shape)}: {error}"
-        ) from None
-    finally:
-        model.train(was_training)
-
-
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-
-
-def _obstacles(traced: "tp.Group", names: dict[nn.Module, str]) -> Iterator[str | None]:
-    """Yield what forbids to remove channels of the group."""
-    for dep, _ in traced:
-        module = dep.target.module
-        if isinstance(module, nn.Parameter):
-            yield "its channels meet a parameter that belongs to no layer"
-        elif isinstance(module, BATCH_NORMS) or _depthwise(module):
-            continue
-        elif (layer := layer_of(module)) is not None:
-            if layer.groups > 1:
-                yield f"the grouped convolution {names[module]!r} needs equal groups"
-        elif module in names:
-            yield f"{type(module).__name__} {names[module]!r} mixes its channels"
+        Raises
+        ------
+        InvalidInput
+            A layer is unknown or cannot lose filters, or as :meth:`Group.gather` says.
+        """
+        by_layer = {layer.name: group for group in self.prunable for layer in group.filters}
+        for name in kept:
+            if name not in by_layer:
+                reason = self.kept.get(name, "the network has no such layer")
+                raise InvalidInput(f"layer {name!r} cannot lose filters: {reason}")
+        touched = {group.name: group for group in (by_layer[name] for name in kept)}
+        return [(group, group.gather(kept)) for group in touched.values()]
 
 
 def layer_of(module: nn.Module) -> ModuleLayer | None:
-    """Return the linear layer or convolution that a module is; None for all others."""
-    return next((layer for layer in own_layers(module) if layer.attribute == "weight"), None)
+    """Return the linear layer or convolution that a module is; None if channels cannot leave it.
+
+    They cannot where the weight is computed, and where inputs come first in a linear layer.
+    """
+    found = next(own_layers(module), None) if is_layer(module) else None
+    if found is None or found.module is not module or found.attribute != "weight":
+        return None
+    return None if found.kind == "linear_transpose" else found
 
 
-def _depthwise(module: nn.Module) -> bool:
-    layer = layer_of(module)
-    if layer is None or layer.groups == 1:
-        return False
-    return bool(layer.groups == module.in_channels == module.out_channels)
+def is_layer(module: nn.Module) -> bool:
+    """Whether a module is one linear layer or convolution of any kind."""
+    family = family_of(module)
+    return family is not None and family.simple
 
 
-def _members(
-    graph: "tp.DependencyGraph", traced: "tp.Group", names: dict[nn.Module, str]
-) -> Iterator[Member]:
-    for item in traced:
-        module = item.dep.target.module
-        if module not in names:
-            continue
-        role: Role = "input"
-        if isinstance(module, BATCH_NORMS) or _depthwise(module):
-            role = "scale"
-        elif graph.is_out_channel_pruning_fn(item.dep.handler):
-            role = "filter"
-        places = np.array(item.idxs, np.intp), np.array(item.root_idxs, np.intp)
-        yield Member(names[module], module, role, *places)
+def is_depthwise(layer: ModuleLayer) -> bool:
+    """Whether each channel of a convolution is a group of its own."""
+    sides = {layer.document.get("in_channels"), layer.document.get("out_channels")}
+    return layer.groups > 1 and sides == {layer.groups}

@@ -77,14 +77,14 @@ METHODS: dict[str, Method] = {
         Method(
             "afie",
             "filters by layer after the entropy of the weights' spectrum",
-            revision=1,
+            revision=2,
             source="Entropy Induced Pruning Framework for Convolutional Neural Networks, AAAI 2024",
-            options={"channel_sparsity": None, "within": "l1", "seed": 0},
+            options={"channel_sparsity": None, "within": "l1", "layers": "convolutions", "seed": 0},
         ),
         Method(
             "entropic",
             "input channels by sparse entropic regression, layer by layer, weights fitted anew",
-            revision=2,
+            revision=3,
             source="Barisin and Horenko, Neural Computation 2025",
             needs_data=True,
             options={
@@ -99,14 +99,14 @@ METHODS: dict[str, Method] = {
         Method(
             "l1_filter",
             "in every layer the filters of smallest sum of magnitudes",
-            revision=1,
+            revision=2,
             source="Li et al., Pruning Filters for Efficient ConvNets, ICLR 2017",
             options={"channel_sparsity": None},
         ),
         Method(
             "slimming",
             "in the whole network the channels of smallest batch-norm scale",
-            revision=1,
+            revision=2,
             source="Liu et al., Learning Efficient Convolutional Networks through Network "
             "Slimming, ICCV 2017",
             options={"channel_sparsity": None},

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import nn
 
 from raiw.errors import InvalidInput
 from raiw.graphs import Bools, Floats
 from raiw.masks.channels import KeptFilters
 from raiw.pruning.groups import Group, Groups, layer_of
+from raiw.pruning.running import Inputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class PrunableModel:
     """A copy that the method may change, in evaluation mode."""
     original: nn.Module
     groups: Groups
-    data: Iterable[torch.Tensor]
+    data: Iterable[Inputs]
     """Batches of inputs; may be walked more than once."""
     on_layer: Callable[[str, int, int], None]
     """Called with a layer's name, its place and the number of layers, when it is done."""

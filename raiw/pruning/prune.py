@@ -1,19 +1,22 @@
 """Prune the channels of a trained network."""
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
-from raiw.errors import InvalidInput
+from raiw.errors import CannotPrune, InvalidInput
 from raiw.masks.channels import ChannelMasks
-from raiw.pruning.groups import find_groups
+from raiw.names import listed
+from raiw.pruning.cutting import clear, cut
+from raiw.pruning.guide import Guide
 from raiw.pruning.methods import method as find_method
+from raiw.pruning.probing import TOLERANCE
 from raiw.pruning.prunable import PrunableModel
-from raiw.pruning.shrink import shrink, silence
+from raiw.pruning.running import Inputs, difference, outputs
+from raiw.pruning.tracing import find_groups
 from raiw.specs.spec import Spec
 
 
@@ -40,12 +43,15 @@ class Pruned:
         return Spec.from_model(self.model).plan().weights
 
 
-def prune(
+def prune(  # noqa: PLR0913 -- as Torch-Pruning names what it cannot know
     model: nn.Module,
-    inputs: torch.Tensor,
+    inputs: Inputs,
     method: str,
     *,
-    data: Iterable[torch.Tensor] | None = None,
+    data: Iterable[Inputs] | None = None,
+    ignored_layers: Iterable[str] = (),
+    num_heads: Mapping[str, int] | None = None,
+    unwrapped_parameters: Mapping[str, int] | None = None,
     on_layer: Callable[[str, int, int], None] | None = None,
     **options: Any,
 ) -> Pruned:
@@ -56,9 +62,19 @@ def prune(
     model
         A trained network; it is left as it is.
     inputs
-        An example batch, to trace the network with.
+        An example batch, to trace the network with and to compare the results on: a tensor,
+        several arguments in a tuple, or arguments by name in a mapping.
     method
         A name of :data:`raiw.pruning.METHODS`.
+    ignored_layers
+        Names of layers that keep all their filters; ``*`` stands for any part of a name.
+    num_heads
+        Heads of attention by the name of the layer that makes queries, or queries, keys and values
+        together, for modules that do not say it themselves as ``num_heads``, ``n_head``, ….
+        Whole heads are removed, never parts of them.
+    unwrapped_parameters
+        Axis of channels by the name of a parameter that belongs to no layer; left out, the last
+        axis with more than one place.
     data
         Batches of inputs for the methods that need samples; left out, ``inputs`` are all.
     on_layer
@@ -69,8 +85,18 @@ def prune(
     Raises
     ------
     InvalidInput
-        The method or an option is unknown or out of range, the network cannot be traced, or none
-        of its layers can lose a filter.
+        The method, an option or a name is unknown or out of range, or the network does not run
+        on the inputs.
+    CannotPrune
+        The network cannot be traced, none of its layers can lose a filter, or the smaller network
+        does not compute what the one with zeros does, within :data:`probing.TOLERANCE` of the
+        outputs' norm.
+
+    Notes
+    -----
+    Channels that a network ties together go together. Which those are is traced, and tried: half
+    of each group is removed, by zeros and for good, and the outputs are compared. A layer that
+    fails keeps all its filters, and ``kept_dense`` says why. Weights that are shared stay shared.
 
     Examples
     --------
@@ -90,11 +116,12 @@ def prune(
         raise InvalidInput(f"{given!r} stands where inputs stand: prune(model, inputs, {given!r})")
     chosen = find_method(method)
     complete = chosen.complete(options)
-    masked = copy.deepcopy(model).eval()
-    groups = find_groups(masked, inputs)
+    masked = _copy(model).eval()
+    guide = Guide.of(masked, ignored_layers, num_heads, unwrapped_parameters)
+    groups = find_groups(masked, inputs, guide)
     if not groups.prunable:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in groups.kept.items())
-        raise InvalidInput(f"no layer of the network can lose filters ({reasons or 'no layers'})")
+        reasons = listed([f"{name}: {reason}" for name, reason in groups.kept.items()], 4)
+        raise CannotPrune(f"no layer of the network can lose filters ({reasons or 'no layers'})")
     network = PrunableModel(
         model=masked,
         original=copy.deepcopy(model).eval(),
@@ -103,8 +130,10 @@ def prune(
         on_layer=on_layer or (lambda *_: None),
     )
     selection = chosen.load()(network, **complete)
-    silence(masked, selection.kept, inputs)
-    smaller = shrink(masked, selection.kept, inputs)
+    choice = groups.fitting(selection.kept)
+    clear(masked, choice)
+    smaller = cut(masked, choice)
+    _check_equal(masked, smaller, inputs)
     channels = ChannelMasks(selection.kept, method, complete, selection.facts)
     return Pruned(
         channels,
@@ -112,3 +141,26 @@ def prune(
         smaller.train(model.training),
         groups.kept,
     )
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:
+        raise CannotPrune(f"the network cannot be copied: {error}") from error
+
+
+def _check_equal(masked: nn.Module, smaller: nn.Module, inputs: Inputs) -> None:
+    remedy = "name layers to leave out in ignored_layers"
+    wanted = outputs(masked, inputs)
+    try:
+        got = outputs(smaller, inputs)
+    except Exception as error:
+        raise CannotPrune(f"the smaller network does not run ({error}): {remedy}") from error
+    apart = difference(wanted, got)
+    if apart > TOLERANCE:
+        raise CannotPrune(
+            f"the smaller network's outputs are {apart:.2g} of their norm away from those of the "
+            f"network with zeros, more than {TOLERANCE}: {remedy}",
+            difference=apart,
+        )

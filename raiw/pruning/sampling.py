@@ -13,6 +13,7 @@ from raiw.graphs import Floats
 from raiw.pruning.groups import Member
 from raiw.pruning.prunable import PrunableModel
 from raiw.pruning.regression import Moments
+from raiw.pruning.running import call
 
 
 @dataclass(eq=False)
@@ -89,8 +90,8 @@ def sample(network: PrunableModel, reader: Member, positions: int, stream: Strea
     random = torch.Generator().manual_seed(stream.key % (1 << 63))
     try:
         for batch in network.data:
-            network.model(batch)
-            network.original(batch)
+            call(network.model, batch)
+            call(network.original, batch)
             samples.add(*_rows(layer, seen["inputs"], seen["outputs"], positions, random))
     finally:
         for watch in watches:

@@ -1,1 +1,1 @@
-"""The papers' numbers that need no training, computed anew and set beside what was printed."""
+"""The papers' printed numbers: computed anew where that needs no training, else listed."""

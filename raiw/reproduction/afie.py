@@ -7,7 +7,7 @@ lacks: the same scores from shapes alone.
 import numpy as np
 
 from raiw.budgets.afie import afie_score, allocate, shape_score
-from raiw.reproduction.rows import Row
+from raiw.reproduction.rows import Row, uncompared
 from raiw.specs.layers import Conv
 from raiw.specs.spec import Spec
 
@@ -33,12 +33,11 @@ def afie_shape() -> list[Row]:
     control = allocate(shapes, filters, _HALF)
     why = "the tables are not public; log(min(in, out))/out gives nearly the same"
     return [
-        Row(
+        uncompared(
             f"{name}, AFIE and share pruned at half of all filters",
             "",
             f"{scores[name]:.5f}, {shares[name]:.3f} (shape alone {shapes[name]:.5f}, "
             f"{control[name]:.3f})",
-            "not applicable",
             why,
         )
         for name in shares

@@ -32,7 +32,9 @@ ITEMS: dict[str, Item] = {
         Item("table2", "RAIW, Table 2: weights on ImageNet", "raiw.reproduction.counts", "table2"),
         Item("table3", "RAIW, Table 3: stability", "raiw.reproduction.stability", "table3"),
         Item("table4", "RAIW, Table 4: VGG-16 by layer", "raiw.reproduction.counts", "table4"),
-        Item("params", "RAIW, other counts of weights", "raiw.reproduction.counts", "params"),
+        Item(
+            "params", "RAIW, weights and errors of the text", "raiw.reproduction.counts", "params"
+        ),
         Item(
             "figure2",
             "RAIW, Figure 2: largest and smallest entropy",
@@ -50,6 +52,12 @@ ITEMS: dict[str, Item] = {
             "AFIE: scores of VGG-16, and of its shapes alone",
             "raiw.reproduction.afie",
             "afie_shape",
+        ),
+        Item(
+            "entropic",
+            "Entropic sparsification: sizes and sparsities",
+            "raiw.reproduction.entropic",
+            "entropic",
         ),
     )
 }

@@ -18,9 +18,9 @@ Rate = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False, strict=True)]
 class Recipe(Document):
     """Stochastic gradient descent with Nesterov's momentum and a rate that is halved by steps.
 
-    The defaults are those of Deep Expander Networks, whose networks and numbers RAIW's tables
-    repeat; the RAIW paper prints none. Source: Prabhu et al., Deep Expander Networks: Efficient
-    Deep Networks from Graph Theory, ECCV 2018, and its published logs.
+    The RAIW paper prints no recipe. The defaults are those of Deep Expander Networks, which trains
+    a VGG-16 of the very layout of RAIW's d-16. Source: Prabhu et al., Deep Expander Networks:
+    Efficient Deep Networks from Graph Theory, ECCV 2018, and its published logs.
 
     >>> recipe = Recipe()
     >>> [recipe.learning_rate_at(epoch) for epoch in (0, 30, 299)]

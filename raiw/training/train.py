@@ -94,7 +94,7 @@ def train(  # noqa: PLR0913 -- what decides a run
     data
         A data set, or the name of one below ``data_dir``.
     recipe
-        Left out, RAIW's: 300 epochs of stochastic gradient descent.
+        Left out, that of Deep Expander Networks: 300 epochs of stochastic gradient descent.
     folder
         Where the checkpoint is kept; nothing is written without it.
     device

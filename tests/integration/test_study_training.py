@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,9 +20,9 @@ COMMAND = [
 PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("RAIW_")}
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
+def start(folder: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*COMMAND, "-o", str(folder)],
+        [*COMMAND, *options, "-o", str(folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -30,8 +31,8 @@ def start(folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def finish(folder: Path) -> dict:
-    process = start(folder)
+def finish(folder: Path, *options: str) -> dict:
+    process = start(folder, *options)
     out, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert json.loads(out) == json.loads((folder / "accuracy.json").read_text())
@@ -72,6 +73,18 @@ def test_a_finished_study_is_read_and_only_what_failed_is_tried_again(undisturbe
     assert [row["method"] for row in study["rows"]] == ["regular", "raiw", "dense"]
     assert {row["runs"] for row in study["rows"]} == {2}
     assert [row["weights"] for row in study["rows"]] == [4726, 4726, 40208]
+
+
+def test_a_fixed_graph_is_trained_with_every_seed(undisturbed: Path, tmp_path: Path) -> None:
+    shutil.copytree(undisturbed, tmp_path / "study")
+    study = finish(tmp_path / "study", "--fixed-graph")
+    masks = {(run["method"], run["seed"]): run["masks"] for run in study["runs"]}
+    assert masks["raiw", 0] is not None
+    assert masks["raiw", 0] == masks["raiw", 1]
+    assert masks["regular", 0] != masks["regular", 1]
+    added = kept(tmp_path / "study").keys() - kept(undisturbed).keys()
+    assert [path.name for path in added].count("report.json") == 1
+    assert "Methods with scores train one graph" in (tmp_path / "study/accuracy.md").read_text()
 
 
 def test_a_study_that_is_stopped_and_killed_ends_like_an_undisturbed_one(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raiw.budgets.afie import CAP, afie_score, allocate, shape_score, whole_filters
+from raiw.budgets.afie import CAP, afie_score, allocate, shape_score, whole_channels
 from raiw.errors import InvalidInput
 
 WIDTHS = (3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
@@ -62,10 +62,33 @@ def test_shares_keep_the_total_and_filters_stay(
     shares = allocate(scores, filters, sparsity)
     total = sum(filters.values())
     assert sum(shares[name] * filters[name] for name in shares) == pytest.approx(sparsity * total)
-    removed = whole_filters(shares, filters)
+    removed = whole_channels(shares, filters)
     assert all(0 <= removed[name] < filters[name] for name in removed)
     room = sum(filters.values()) - len(filters)
     assert sum(removed.values()) <= min(room, round(sparsity * total + 1e-6))
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(1e-4, 5), st.integers(1, 300), st.integers(1, 5)),
+        min_size=1,
+        max_size=9,
+    ),
+    st.floats(0, 0.9),
+)
+def test_layers_that_are_added_count_one_by_one(
+    layers: list[tuple[float, int, int]], sparsity: float
+) -> None:
+    channels = {str(place): count for place, (_, count, _) in enumerate(layers)}
+    filters = {str(place): count * times for place, (_, count, times) in enumerate(layers)}
+    scores = {str(place): score for place, (score, _, _) in enumerate(layers)}
+    removed = whole_channels(allocate(scores, filters, sparsity), channels, filters)
+    gone = sum(removed[name] * filters[name] // channels[name] for name in removed)
+    most = max(times for _, _, times in layers) / 2
+    wanted = sparsity * sum(filters.values())
+    assert gone <= wanted + most + 1e-6
+    if all(removed[name] < channels[name] - 1 for name in removed):
+        assert gone >= wanted - most - 1e-6
 
 
 @given(st.integers(2, 40), st.integers(2, 40), st.integers(0, 9))

@@ -10,11 +10,13 @@ from torch import nn
 
 from raiw.errors import InvalidInput, InvalidMasks
 from raiw.masks import channels
+from raiw.nets.registry import build
 from raiw.pruning.methods import METHODS
 from raiw.pruning.prune import prune
 from raiw.pruning.shrink import shrink, silence
 from raiw.pruning.slimming import penalty
 from raiw.pruning.thresholds import prune_weights
+from raiw.reproduction.registry import item
 
 OPTIONS = {
     "afie": {"channel_sparsity": 0.4},
@@ -131,6 +133,42 @@ def test_l1_removes_the_smallest_filters(images: torch.Tensor) -> None:
     assert kept["0"].tolist() == [True, False, True, False, False, True]
 
 
+def test_afie_meets_its_share_of_the_filters_of_every_layer(
+    network: nn.Sequential, images: torch.Tensor
+) -> None:
+    """Layers that are added have a filter each for one channel; linear ones keep theirs."""
+    pruned = prune(network, images, "afie", channel_sparsity=0.5).channels
+    sizes = [len(filters) for filters in pruned.kept.values()]
+    assert abs(pruned.channel_sparsity - 0.5) * sum(sizes) <= 2
+    assert "12" not in pruned.kept
+    every = prune(network, images, "afie", channel_sparsity=0.5, layers="all").channels
+    assert "12" in every.kept
+    assert abs(every.channel_sparsity - 0.5) * (sum(sizes) + 10) <= 2
+    with pytest.raises(InvalidInput, match="layers='all'"):
+        prune(
+            nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2)),
+            torch.ones(1, 4),
+            "afie",
+            channel_sparsity=0.5,
+        )
+
+
+def test_afie_prunes_as_the_reproduction_says() -> None:
+    rows = item("afie-shape").run()
+    model = build("vgg16-cifar10")
+    random = np.random.default_rng(0)
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):
+            shape = tuple(layer.weight.shape)
+            values = random.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))
+            layer.weight.data.copy_(torch.from_numpy(values))
+    inputs = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    channels = prune(model, inputs, "afie", channel_sparsity=0.5).channels
+    ours = [f"{facts['afie']:.5f}, {facts['share']:.3f}" for facts in channels.facts.values()]
+    assert ours == [row.ours.partition(" (")[0] for row in rows]
+    assert abs(channels.channel_sparsity - 0.5) < 1e-3
+
+
 def test_slimming_has_one_threshold_for_the_network(images: torch.Tensor) -> None:
     model = nn.Sequential(
         nn.Conv2d(3, 4, 1),
@@ -217,6 +255,7 @@ def test_channel_masks_in_a_file(
         ("afie", {}, "needs the option 'channel_sparsity'"),
         ("afie", {"channel_sparsity": 1.0}, r"0 to 0\.99"),
         ("afie", {"channel_sparsity": 0.5, "within": "l2"}, "'l1' or 'random'"),
+        ("afie", {"channel_sparsity": 0.5, "layers": "linear"}, "'convolutions' or 'all'"),
         ("afie", {"sparsity": 0.5}, "did you mean 'channel_sparsity'"),
         ("entropic", {"sign": 2}, "1 .minimise"),
         ("entropic", {"l2": 0}, "above 0"),

@@ -59,6 +59,21 @@ def test_methods_get_the_score_they_need():
     assert len(same) == 1
 
 
+def test_a_fixed_graph_is_that_of_the_first_seed_where_there_are_scores():
+    """Table 3 of the paper: RAIW's graph is one for all runs, Regular's is drawn for each."""
+    options = {"methods": ["regular", "raiw"], "seeds": 3}
+    free, fixed = (plan_training(PRESET, **options, fixed_graph=one) for one in (False, True))
+    dense = {trial.seed: trial.key for trial in fixed.trials if trial.craft is None}
+    scored = [trial for trial in fixed.trials if trial.method.name == "raiw"]
+    assert [trial.seed for trial in scored] == [0, 1, 2]
+    assert all(trial.craft == scored[0].craft for trial in scored)
+    assert {(trial.scored, trial.scored_seed) for trial in scored} == {(dense[0], 0)}
+    drawn = [trial for trial in fixed.trials if trial.method.name == "regular"]
+    assert [trial.craft["craft"]["seed"] for trial in drawn] == [0, 1, 2]
+    assert keys(free) - keys(fixed) == {t.key for t in free.trials if t.scored} - {scored[0].key}
+    assert len(keys(fixed)) == 9
+
+
 def test_a_degree_gives_way_to_the_density_and_rules_stay():
     craft = {"degree": 4, "rules": [{"match": "conv1", "dense": True}], "seed": 5}
     plan = plan_training({"model": "digits-cnn", "craft": craft}, densities=[0.5], seeds=1)

@@ -72,6 +72,8 @@ class AccuracyStudy:
     methods: tuple[str, ...]
     densities: tuple[float, ...]
     seeds: tuple[int, ...]
+    fixed_graph: bool
+    """Whether methods with scores have one graph for all seeds."""
     runs: tuple[Run, ...]
     rows: tuple[TrialRow, ...]
 
@@ -95,6 +97,7 @@ def summarise(plan: TrialPlan, outcomes: Mapping[str, TrialOutcome]) -> Accuracy
         methods=tuple(method.name for method in plan.methods),
         densities=plan.densities,
         seeds=plan.seeds,
+        fixed_graph=plan.fixed_graph,
         runs=runs,
         rows=tuple(rows),
     )

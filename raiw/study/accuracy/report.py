@@ -104,12 +104,19 @@ def _legend(study: AccuracyStudy) -> str:
     least = f"never below {2 / 2**seeds:.2g} with {_many(seeds, 'seed')}"
     exact = least if seeds <= MOST_PAIRS else f"left out beyond {MOST_PAIRS} seeds"
     epochs = _many(study.recipe["epochs"], "epoch")
+    fixed = (
+        f"Methods with scores train one graph, that of seed {study.seeds[0]}, with every seed; "
+        f"others draw one for each. "
+        if study.fixed_graph
+        else ""
+    )
     return (
         f"\n`{study.network}` trained from scratch on `{study.dataset}`, {epochs} a run. "
         f"Accuracy is that of the last epoch: mean ± "
         f"standard deviation over seeds (n - 1), and the worst seed. Differences are paired by "
-        f"seed: the same first weights before masking, the same order of images. P-values are "
-        f"two-sided, of the paired t-test and of the exact sign-flip permutation test ({exact}), "
+        f"seed: the same first weights before masking, the same order of images. {fixed}"
+        f"P-values are two-sided, of the paired t-test and of the exact sign-flip permutation "
+        f"test ({exact}), "
         f"both corrected by Holm over the methods of a density. The density is that of layers "
         f"without a rule of their own. ![accuracy against weights](accuracy.svg)\n"
     )

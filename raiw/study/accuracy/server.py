@@ -96,7 +96,7 @@ class _Study:
         """Request a run's training; None while the scores it needs are being made."""
         method, importance = trial.method.score, None
         if method is not None and trial.scored is not None:
-            scored = self._scored(trial.scored, method, trial.seed)
+            scored = self._scored(trial.scored, method, trial.scored_seed)
             if scored is None:
                 return None
             importance = scored.digest

@@ -60,7 +60,7 @@ def _scores(setting: Setting, trial: Trial, folder: Path) -> Path | None:
             open_dataset(setting.data, setting.data_dir),
             method,
             samples=EVERY_IMAGE,
-            seed=trial.seed,
+            seed=trial.scored_seed,
             options={},
         )
         scores.save(path)

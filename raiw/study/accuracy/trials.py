@@ -73,11 +73,13 @@ class Trial:
     method: TrialMethod
     density: float | None
     seed: int
-    """Decides the graph, the first weights and the order of the images."""
+    """Decides the first weights and the order of the images, and the graph where none is fixed."""
     craft: dict[str, Any] | None
     """The spec that is crafted; None trains the dense network."""
     scored: str | None
     """Key of the dense run whose network is scored, if one is."""
+    scored_seed: int
+    """Seed of that run, and of its scores."""
     key: str
     """Content key: equal keys mean equal numbers."""
 
@@ -105,6 +107,8 @@ class TrialPlan:
     densities: tuple[float, ...]
     seeds: tuple[int, ...]
     trials: tuple[Trial, ...]
+    fixed_graph: bool = False
+    """Whether methods with scores have one graph for all seeds."""
 
 
 def plan_training(  # noqa: PLR0913 -- what decides a study
@@ -115,6 +119,7 @@ def plan_training(  # noqa: PLR0913 -- what decides a study
     methods: Sequence[str] = METHODS,
     densities: Sequence[float] = (0.1,),
     seeds: int = 5,
+    fixed_graph: bool = False,
     recipe: Recipe | Mapping[str, Any] | None = None,
     device: str | None = None,
     data_digest: str | None = None,
@@ -130,6 +135,9 @@ def plan_training(  # noqa: PLR0913 -- what decides a study
         ``ALGORITHM`` or ``ALGORITHM:SCORE``, as in ``raiw:snip``; the first is the base.
     seeds
         Runs of each method and density, from the spec's seed on.
+    fixed_graph
+        Methods that are given scores craft one graph, from the network of the first seed, and train
+        it with every seed, as in Table 3 of the paper; others draw a graph for each seed.
     recipe, data, data_dir, device
         As in :func:`raiw.train`.
     data_digest
@@ -159,8 +167,8 @@ def plan_training(  # noqa: PLR0913 -- what decides a study
     )
     shares = tuple(dict.fromkeys(_checked(density) for density in densities))
     numbers = tuple(range(spec.craft.seed, spec.craft.seed + seeds))
-    trials = tuple(_trials(setting, spec, chosen, shares, numbers))
-    return TrialPlan(setting, spec, tuple(chosen), shares, numbers, trials)
+    trials = tuple(_trials(setting, spec, chosen, shares, numbers, fixed_graph=fixed_graph))
+    return TrialPlan(setting, spec, tuple(chosen), shares, numbers, trials, fixed_graph)
 
 
 def folder_of(study: Path, key: str) -> Path:
@@ -190,18 +198,21 @@ def _trials(
     methods: Sequence[TrialMethod],
     densities: Sequence[float],
     seeds: Sequence[int],
+    *,
+    fixed_graph: bool,
 ) -> Iterator[Trial]:
     dense = {seed: _key(setting, seed, None, None) for seed in seeds}
     for method in sorted(methods, key=lambda method: method.algorithm != DENSE):
         if method.algorithm == DENSE:
-            yield from (Trial(method, None, seed, None, None, dense[seed]) for seed in seeds)
+            yield from (Trial(method, None, seed, None, None, seed, dense[seed]) for seed in seeds)
             continue
         for density in densities:
             for seed in seeds:
-                document = _at(spec, method.algorithm, density, seed)
-                scored = dense[seed] if method.score else None
+                of = seeds[0] if fixed_graph and method.score else seed
+                document = _at(spec, method.algorithm, density, of)
+                scored = dense[of] if method.score else None
                 key = _key(setting, seed, document, _scores(method.score, scored))
-                yield Trial(method, density, seed, document, scored, key)
+                yield Trial(method, density, seed, document, scored, of, key)
 
 
 def _at(spec: Spec, algorithm: str, density: float, seed: int) -> dict[str, Any]:
