@@ -28,7 +28,7 @@ FILE = "checkpoint.safetensors"
 FORMAT = "raiw.checkpoint@1"
 _MASKS = "masks"
 
-Run = dict[str, Any]
+RunParts = dict[str, Any]
 """What decides a run's numbers, by part; its digest is the run's key."""
 
 
@@ -36,14 +36,14 @@ Run = dict[str, Any]
 class Checkpoint:
     """A run after its epochs in ``history``."""
 
-    run: Run
+    run: RunParts
     history: tuple[Epoch, ...]
     tensors: dict[str, Tensor]
 
     @classmethod
     def of(
         cls,
-        run: Run,
+        run: RunParts,
         history: tuple[Epoch, ...],
         model: nn.Module,
         optimizer: SGD,
@@ -90,7 +90,7 @@ class Checkpoint:
         }
 
 
-def read_checkpoint(folder: Path, run: Run) -> bytes | None:
+def read_checkpoint(folder: Path, run: RunParts) -> bytes | None:
     """Return the folder's checkpoint file, None if there is none yet.
 
     Raises
@@ -113,7 +113,7 @@ def read_checkpoint(folder: Path, run: Run) -> bytes | None:
     return file
 
 
-def _differences(found: dict[str, Any], run: Run) -> str:
+def _differences(found: dict[str, Any], run: RunParts) -> str:
     """Say what is not the same in the run of a checkpoint's document and in this one."""
     other = found.get("run")
     if other is None:  # an older raiw wrote it

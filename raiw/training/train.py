@@ -19,7 +19,7 @@ from raiw.masks import MaskSet, load
 from raiw.training.checkpoint import (
     FILE,
     Checkpoint,
-    Run,
+    RunParts,
     parse_checkpoint,
     read_checkpoint,
 )
@@ -181,7 +181,7 @@ def _model(network: str | nn.Module, masks: MaskSet | None, seed: int) -> tuple[
 def _run(
     loop: TrainingLoop,
     recipe: Recipe,
-    run: Run,
+    run: RunParts,
     folder: Path | None,
     processes: Processes,
     on_epoch: OnEpoch | None,
@@ -202,7 +202,7 @@ def _run(
 
 
 def _resume(
-    loop: TrainingLoop, run: Run, folder: Path | None, processes: Processes
+    loop: TrainingLoop, run: RunParts, folder: Path | None, processes: Processes
 ) -> tuple[Epoch, ...]:
     if folder is None:
         return ()
@@ -220,7 +220,7 @@ def _resume(
 
 def _described(
     loop: TrainingLoop, masks: MaskSet | None, dataset: Dataset, recipe: Recipe, seed: int
-) -> Run:
+) -> RunParts:
     """Return all that decides a run's numbers."""
     start = hashlib.sha256()
     for name, tensor in loop.model.state_dict().items():
