@@ -24,7 +24,7 @@ from raiw.specs.spec import Spec
 _ALIKE = 2e-3
 """Largest difference of two rows of length 1 that are taken for one: a rounding to float16."""
 
-Kind = tuple[Any, ...]
+LayerKind = tuple[Any, ...]
 """What is alike in a layer of the file and in that of the module: kind, groups and shape."""
 
 
@@ -107,16 +107,16 @@ def match(
     return _renamed(masks, names)
 
 
-def _by_kind(model: nn.Module) -> dict[Kind, list[ModuleLayer]]:
+def _by_kind(model: nn.Module) -> dict[LayerKind, list[ModuleLayer]]:
     """Return the module's layers by what masks can know of them."""
-    found: dict[Kind, list[ModuleLayer]] = {}
+    found: dict[LayerKind, list[ModuleLayer]] = {}
     for layer in read_module(model):
         (known,) = Spec.of_layers([layer.document], {}).layers
         found.setdefault(_kind(known), []).append(layer)
     return found
 
 
-def _kind(layer: Linear | Conv) -> Kind:
+def _kind(layer: Linear | Conv) -> LayerKind:
     return layer.kind, layer.groups, layer.weight_shape
 
 
@@ -130,8 +130,8 @@ def _aliases(layer: ModuleLayer) -> tuple[str, ...]:
 
 
 def _by_calls(
-    rest: Mapping[str, Kind],
-    left: Mapping[Kind, list[ModuleLayer]],
+    rest: Mapping[str, LayerKind],
+    left: Mapping[LayerKind, list[ModuleLayer]],
     model: nn.Module,
     input_size: tuple[int, ...],
 ) -> dict[str, str]:
@@ -172,8 +172,8 @@ def _calls(model: nn.Module, input_size: tuple[int, ...]) -> list[nn.Module]:
 
 def _by_values(
     masks: MaskSet,
-    rest: Mapping[str, Kind],
-    left: Mapping[Kind, list[ModuleLayer]],
+    rest: Mapping[str, LayerKind],
+    left: Mapping[LayerKind, list[ModuleLayer]],
     path: str | Path,
 ) -> dict[str, str]:
     """Pair masks and layers whose weights are the same, up to a factor for each output."""
