@@ -20,6 +20,7 @@ from raiw.errors import InvalidInput, InvalidSpec
 from raiw.jobs.registry import KINDS
 from raiw.jobs.train import TrainJob
 from raiw.jobs.workspace import Workspace
+from raiw.study.accuracy.trials import plan_training
 from raiw.training.dynamics import SCORED, Dynamics
 from raiw.training.mask_updates import MaskUpdates
 from raiw.training.processes import Processes
@@ -374,3 +375,18 @@ def test_every_scored_algorithm_counts_in_the_key(monkeypatch):
         with monkeypatch.context() as patch:
             patch.setitem(SCORED, name, replace(entry, revision=99))
             assert job.content_key() != before
+
+
+def test_a_study_trains_the_dense_network_without_dynamics():
+    """So one dense run serves studies with and without them."""
+    changing = {"dynamics": {"method": "rigl"}}
+    plain, other = (
+        plan_training("raiw/digits-cnn-10", methods=["regular"], seeds=1, recipe=recipe)
+        for recipe in ({}, changing)
+    )
+    (dense, regular), (other_dense, other_regular) = plain.trials, other.trials
+    assert dense.craft is None
+    assert dense.key == other_dense.key
+    assert regular.key != other_regular.key
+    assert other.setting.recipe_of(dense.craft).dynamics is None
+    assert other.setting.recipe_of(regular.craft).dynamics is not None
