@@ -16,6 +16,7 @@ from raiw.extras import load as load_module
 if TYPE_CHECKING:
     from raiw.accounting import account
     from raiw.applying.apply import applied, apply
+    from raiw.applying.matching import match
     from raiw.budgets.budget import budget
     from raiw.client import Client
     from raiw.compacting.compact import compact
@@ -42,6 +43,7 @@ __all__ = [
     "compact",
     "craft",
     "load",
+    "match",
     "prune",
     "score",
     "sparsify",
@@ -62,6 +64,7 @@ _HOMES = {
     "compact": "raiw.compacting.compact",
     "craft": "raiw.pipeline",
     "load": "raiw.masks",
+    "match": "raiw.applying.matching",
     "prune": "raiw.pruning.prune",
     "score": "raiw.importance.scoring",
     "sparsify": "raiw.sparsifying",

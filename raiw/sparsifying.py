@@ -25,8 +25,7 @@ class Sparsified(Handle):
     def __init__(
         self, model: nn.Module, held: Sequence[Held], masks: MaskSet, report: Coverage
     ) -> None:
-        super().__init__(model, held)
-        self.masks = masks
+        super().__init__(model, held, masks)
         self.report = report
 
 

@@ -1,24 +1,33 @@
 """Apply masks to a PyTorch model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from torch import nn
+from torch.optim import Optimizer
 
+from raiw.applying.averages import warn_of_averages
 from raiw.applying.held import HeldMask, held_masks
-from raiw.applying.places import find_places, joined_places
-from raiw.applying.torch_prune import PrunedWeight
+from raiw.applying.places import (
+    Place,
+    PlainMasks,
+    find_places,
+    find_plain_places,
+    joined_places,
+)
+from raiw.applying.torch_prune import PrunedWeight, require_calls
 from raiw.errors import GateFailed, InvalidInput, NotFound
 from raiw.graphs import Bools
 from raiw.masks import MaskSet, load
-from raiw.names import find
+from raiw.names import find, listed
 
 
 class Held(Protocol):
     """One parameter that a mask is held on."""
 
     name: str
+    source: MaskSet | None
 
     @property
     def module(self) -> nn.Module | None:
@@ -40,6 +49,11 @@ MODES: dict[str, Callable[[str, nn.Module, str, Bools], Held]] = {
 }
 """Every way to hold a mask by the name users give it."""
 
+AnyHeld = TypeVar("AnyHeld", bound=Held)
+
+Masks = MaskSet | PlainMasks | str | Path
+"""What :func:`apply` takes."""
+
 
 class Handle:
     """The masks that one model holds.
@@ -47,14 +61,96 @@ class Handle:
     They are held whether or not the handle is kept; :func:`raiw.applied` makes another.
     """
 
-    def __init__(self, model: nn.Module, held: Sequence[Held]) -> None:
+    def __init__(
+        self, model: nn.Module, held: Sequence[Held], masks: MaskSet | None = None
+    ) -> None:
         self.model = model
         self._held = tuple(held)
+        self._given = masks
 
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the layers that have pruned weights."""
         return tuple(held.name for held in self._held)
+
+    @property
+    def masks(self) -> MaskSet | None:
+        """The set of masks that is held.
+
+        None where plain tensors are held, or parts of several sets, and for copies of a model,
+        whose masks are bits alone.
+        """
+        sources = {id(held.source): held.source for held in self._held}
+        if not sources:
+            return self._given
+        first, *others = sources.values()
+        return None if others else first
+
+    def update(self, masks: Masks, *optimizers: Optimizer) -> None:
+        """Hold other masks from now on, as dynamic sparse training does between two steps.
+
+        Weights that are pruned now become zero, weights that are kept anew start at zero, and those
+        kept all along stay as they are. All is checked before anything changes.
+
+        Parameters
+        ----------
+        masks
+            Masks of every layer that holds one, as :func:`apply` takes them; a layer that was dense
+            may get one, and one whose mask keeps every edge is dense from now on.
+        optimizers
+            Those that train the model. What they keep of each weight (momentum, Adam's moments) is
+            cleared where the weight was pruned or is: else it would move what starts at zero, and
+            revive what comes back later. State in other shapes than the weight's is left alone.
+
+        Raises
+        ------
+        InvalidInput
+            A mask does not fit, a layer that holds one gets none, an optimiser trains none of the
+            layers, or the mode is ``torch-prune``.
+        InvalidMasks, NotFound
+            As :func:`apply` says.
+
+        Examples
+        --------
+        >>> import torch
+        >>> import raiw
+        >>> net = torch.nn.Sequential(torch.nn.Linear(4, 2, bias=False))
+        >>> optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+        >>> handle = raiw.apply(net, {"0": torch.eye(2, 4).bool()})
+        >>> handle.update({"0": torch.ones(2, 4).bool().triu()}, optimizer)
+        >>> int(net[0].weight.count_nonzero())
+        2
+        """
+        held = [one for one in self._held if isinstance(one, HeldMask)]
+        if len(held) < len(self._held):
+            raise InvalidInput(
+                "masks held in mode 'torch-prune' cannot be changed: handle.remove(), and apply "
+                "the others"
+            )
+        given, places = _placed(self.model, masks, strict=True)
+        by_weight = {id(place.weight): place for place in places}
+        missing = [one.name for one in held if id(one.parameter) not in by_weight]
+        if missing:
+            raise InvalidInput(
+                f"no mask for {listed(missing)}: give one for every layer that holds one now",
+                layers=missing,
+            )
+        _require_trained(places, optimizers)
+        held += [
+            one
+            for one in held_masks(self.model)
+            if one not in held and id(one.parameter) in by_weight
+        ]
+        known = {id(one.parameter) for one in held}
+        held += _hold(HeldMask, (place for place in places if id(place.weight) not in known))
+        for one in held:
+            one.replace(by_weight[id(one.parameter)].kept, optimizers)
+        for one in held:
+            if by_weight[id(one.parameter)].kept.all():
+                one.remove()
+        self._given = given
+        self._held = tuple(one for one in held if not by_weight[id(one.parameter)].kept.all())
+        _name_source(self._held, given)
 
     def check(self) -> None:
         """Make sure that every pruned weight is zero; takes a copy of one layer at a time.
@@ -114,9 +210,7 @@ class Handle:
         return f"<Handle: masks on {len(self._held)} layers of {type(self.model).__name__}>"
 
 
-def apply(
-    model: nn.Module, masks: MaskSet | str | Path, *, mode: str = "hooks", strict: bool = True
-) -> Handle:
+def apply(model: nn.Module, masks: Masks, *, mode: str = "hooks", strict: bool = True) -> Handle:
     """Zero the pruned weights of a model and hold them at zero while it is trained.
 
     Weights stay where they are and keep their names. They are zeroed at once, after every step of
@@ -130,8 +224,10 @@ def apply(
         The model, plain or wrapped by DDP, FSDP2 or ``torch.compile``; wrapping it later is fine
         too.
     masks
-        Masks or their file. A layer is named like its module or like its parameter; the prefixes
-        of wrappers do not count. A mask ``(out, in/groups)`` is broadcast over the kernel.
+        Masks, their file, or boolean tensors by name, true where a weight is kept. A layer is named
+        like its module or like its parameter; the prefixes of wrappers do not count. A mask
+        ``(out, in/groups)`` is broadcast over the kernel; a plain tensor may have the weight's own
+        shape instead, or its first two sides.
     mode
         ``hooks``, or ``torch-prune`` for the ``weight_orig`` and ``weight_mask`` of
         :mod:`torch.nn.utils.prune`.
@@ -142,7 +238,8 @@ def apply(
     Raises
     ------
     InvalidInput
-        A mask has no parameter, or one of another shape, or one that is masked already.
+        A mask has no parameter, or one of another shape, or one that is masked already; a plain
+        mask is not boolean; or ``torch-prune`` cannot compute a weight in time.
     InvalidMasks
         It is not a mask file, or is damaged.
     NotFound
@@ -164,8 +261,9 @@ def apply(
     8
     """
     hold = find(mode, MODES, "mode")
-    masks = masks if isinstance(masks, MaskSet) else load(masks)
-    places = joined_places(find_places(model, masks, strict=strict))
+    given, places = _placed(model, masks, strict=strict)
+    if hold is PrunedWeight:
+        require_calls(places)
     taken = {id(held.parameter): held.name for held in held_masks(model)}
     for place in places:
         if id(place.weight) in taken:
@@ -174,14 +272,44 @@ def apply(
                 f"raiw.applied(model).remove() takes it off",
                 layer=place.layer,
             )
-    return Handle(
-        model,
-        [
-            hold(place.layer, place.module, place.attribute, place.kept)
-            for place in places
-            if not place.kept.all()
-        ],
-    )
+    held = _hold(hold, places)
+    _name_source(held, given)
+    warn_of_averages(model)
+    return Handle(model, held, given)
+
+
+def _hold(hold: Callable[..., AnyHeld], places: Iterable[Place]) -> list[AnyHeld]:
+    """Hold the masks that prune a weight."""
+    return [
+        hold(place.layer, place.module, place.attribute, place.kept)
+        for place in places
+        if not place.kept.all()
+    ]
+
+
+def _name_source(held: Iterable[Held], source: MaskSet | None) -> None:
+    for one in held:
+        one.source = source
+
+
+def _placed(model: nn.Module, masks: Masks, *, strict: bool) -> tuple[MaskSet | None, list[Place]]:
+    """Return the set of masks, None for plain tensors, and where each belongs."""
+    if isinstance(masks, str | Path):
+        masks = load(masks)
+    if isinstance(masks, MaskSet):
+        return masks, joined_places(find_places(model, masks, strict=strict))
+    return None, joined_places(find_plain_places(model, masks, strict=strict))
+
+
+def _require_trained(places: Sequence[Place], optimizers: Sequence[Optimizer]) -> None:
+    weights = {id(place.weight) for place in places}
+    for optimizer in optimizers:
+        trained = (weight for group in optimizer.param_groups for weight in group["params"])
+        if not any(id(weight) in weights for weight in trained):
+            raise InvalidInput(
+                f"this {type(optimizer).__name__} trains none of the layers: give the optimiser of "
+                f"this model, made from its parameters as they are now"
+            )
 
 
 def applied(model: nn.Module) -> Handle:

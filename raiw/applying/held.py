@@ -7,6 +7,7 @@ FSDP2, ``load_state_dict(assign=True)`` and others replace them.
 
 import math
 import weakref
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,10 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.hooks import RemovableHandle
 
-from raiw.applying.zeroing import expand, pruned, zero
+from raiw.applying.zeroing import expand, local, pruned, zero
 from raiw.errors import InvalidInput
 from raiw.graphs import Bools
+from raiw.masks import MaskSet
 
 
 class HeldMask:
@@ -34,22 +36,28 @@ class HeldMask:
         Booleans that broadcast to the parameter.
     """
 
+    source: MaskSet | None
+    """The set the mask came with; None for plain tensors, and for copies and pickles."""
+
     def __init__(self, name: str, module: nn.Module, attribute: str, kept: Bools) -> None:
         self.name = name
         self._attribute = attribute
-        self._bits = np.packbits(kept)
-        self._shape = kept.shape
+        self._set(kept)
         on_load = module.register_load_state_dict_post_hook(self._after_load)
         self._hold(module, on_load)
         self.enforce()
 
+    def _set(self, kept: Bools) -> None:
+        self._bits = np.packbits(kept)
+        self._shape = kept.shape
+        self._layout: tuple[Any, ...] | None = None
+
     def _hold(self, module: nn.Module, on_load: RemovableHandle) -> None:
+        self.source = None
         self._module = weakref.ref(module)
         self._on_load = on_load
         self._on_gradient: RemovableHandle | None = None
-        self._watched: weakref.ref[nn.Parameter] | None = None
         self._mask = torch.empty(0)
-        self._layout: tuple[Any, ...] | None = None
         _register(self)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -69,6 +77,7 @@ class HeldMask:
         self._attribute = state["attribute"]
         self._bits = state["bits"]
         self._shape = state["shape"]
+        self._layout = None
         self._hold(state["module"], state["on_load"])
         if state["parameter"] is not None:
             self._watch(state["parameter"])
@@ -106,7 +115,41 @@ class HeldMask:
         if parameter is not None:
             self._watch(parameter)
             with torch.no_grad():
-                zero(_local(parameter), self._mask_for(parameter))
+                zero(local(parameter), self._mask_for(parameter))
+
+    def replace(self, kept: Bools, optimizers: Iterable[Optimizer]) -> None:
+        """Hold another mask: weights that it adds start at zero, as does what optimisers keep.
+
+        Parameters
+        ----------
+        kept
+            Booleans that broadcast to the parameter.
+        optimizers
+            Those whose state of pruned and added weights is cleared.
+        """
+        self.enforce()
+        self.clear(optimizers)
+        self._set(kept)
+        self.enforce()
+        self.clear(optimizers)
+        parameter = self.parameter
+        if parameter is not None:
+            self._after_gradient(parameter)
+
+    def clear(self, optimizers: Iterable[Optimizer]) -> None:
+        """Set to zero what optimisers keep of the pruned weights, such as momentum.
+
+        Tensors in the shape of the weight are cleared; what stands for many weights is left alone.
+        """
+        parameter = self.parameter
+        if parameter is None:
+            return
+        mask = self._mask_for(parameter)
+        with torch.no_grad():
+            for optimizer in optimizers:
+                for value in optimizer.state.get(parameter, {}).values():
+                    if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                        zero(local(value), mask)
 
     def revived(self) -> tuple[int, int]:
         """Return how many pruned weights are not zero, and how many are pruned, on this rank."""
@@ -114,7 +157,7 @@ class HeldMask:
         if parameter is None:
             return 0, 0
         with torch.no_grad():
-            weights, mask = _local(parameter), self._mask_for(parameter)
+            weights, mask = local(parameter), self._mask_for(parameter)
             kept = weights.clone()
             zero(kept, mask)
             count = int(torch.count_nonzero(weights) - torch.count_nonzero(kept))
@@ -129,24 +172,28 @@ class HeldMask:
 
     def _watch(self, parameter: nn.Parameter) -> None:
         """Mask the gradients of this very parameter, and of no earlier one."""
-        if not parameter.requires_grad or (self._watched and self._watched() is parameter):
+        if not parameter.requires_grad or self._watches(parameter):
             return
         if self._on_gradient is not None:
             self._on_gradient.remove()
-        self._watched = weakref.ref(parameter)
         self._on_gradient = parameter.register_post_accumulate_grad_hook(self._after_gradient)
+
+    def _watches(self, parameter: nn.Parameter) -> bool:
+        """Whether its hook is ours: a weak reference to it would block ``.double()``."""
+        hooks = parameter._post_accumulate_grad_hooks  # noqa: SLF001 -- torch has no other word on it
+        return self._on_gradient is not None and self._on_gradient.id in (hooks or ())
 
     def _after_gradient(self, parameter: torch.Tensor) -> None:
         if parameter.grad is not None:
             with torch.no_grad():
-                zero(_local(parameter.grad), self._mask_for(parameter))
+                zero(local(parameter.grad), self._mask_for(parameter))
 
     def _after_load(self, *_: Any) -> None:
         self.enforce()
 
     def _mask_for(self, parameter: torch.Tensor) -> torch.Tensor:
         """Return the mask of what this rank has of the parameter, made when its layout changes."""
-        weights = _local(parameter)
+        weights = local(parameter)
         layout = (
             weights.device,
             weights.dtype,
@@ -208,11 +255,6 @@ def _after_step(optimizer: Optimizer, *_: Any) -> None:
     for mask in _held:
         if id(mask.parameter) in stepped:
             mask.enforce()
-
-
-def _local(tensor: torch.Tensor) -> torch.Tensor:
-    """Return this rank's shard of a DTensor, and any other tensor itself."""
-    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
 
 
 def _shards(tensor: Any) -> tuple[Any, Any] | None:

@@ -1,11 +1,12 @@
 """Where the masks of a set belong in a PyTorch model, with every reason why one does not fit."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
@@ -21,6 +22,9 @@ from raiw.readers.module_layer import ModuleLayer, Where
 from raiw.readers.modules import walk
 
 _STACK = 3
+
+PlainMasks = Mapping[str, torch.Tensor]
+"""Boolean tensors (or arrays) by name of layer or parameter, true where a weight is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +68,22 @@ def find_places(model: nn.Module, masks: MaskSet, *, strict: bool) -> list[Place
         A layer is unknown, computed from other parameters, of another shape or kind, or shares
         weights with a layer of another mask.
     """
-    found = tuple(walk(model, every_path=True))
-    _refuse_unusable(masks, [layer for layer in found if isinstance(layer, Unusable)])
-    spots = _spots(model, [layer for layer in found if isinstance(layer, ModuleLayer)])
-    names = match_names(masks, spots, ("weight",), strict=strict)
-    places = [_fit(masks[layer], spots[name]) for layer, name in names.items()]
-    kept_by_parameter(places)  # which finds contradictions
-    _warn(model, [spots[name] for name in names.values()])
-    return places
+    spots = _spots_of(model, masks, strict=strict)
+    return _agreeing(model, [_fit(masks[layer], spot) for layer, spot in spots.items()], spots)
+
+
+def find_plain_places(model: nn.Module, masks: PlainMasks, *, strict: bool) -> list[Place]:
+    """Find the parameter of every boolean tensor and check that they fit.
+
+    Raises
+    ------
+    InvalidInput
+        A name is unknown, or a weight computed from others; a mask is not boolean, or of another
+        shape; or two differ for one weight.
+    """
+    spots = _spots_of(model, masks, strict=strict)
+    places = [_plain_fit(layer, masks[layer], spot) for layer, spot in spots.items()]
+    return _agreeing(model, places, spots)
 
 
 def joined_places(places: Iterable[Place]) -> list[Place]:
@@ -98,15 +110,17 @@ def kept_by_parameter(places: Iterable[Place]) -> dict[int, Bools]:
     InvalidInput
         Two masks say different things of one weight.
     """
-    kept: dict[int, Bools] = {}
-    told: dict[int, Bools] = {}
+    places = list(places)
+    shapes: dict[int, tuple[int, ...]] = {}
+    for place in places:
+        shape = tuple(place.weight.shape) if place.where else place.kept.shape
+        shapes[id(place.weight)] = np.broadcast_shapes(shapes.get(id(place.weight), ()), shape)
+    kept = {key: np.ones(shape, np.bool_) for key, shape in shapes.items()}
+    told = {key: np.zeros(shape, np.bool_) for key, shape in shapes.items()}
     first: dict[int, str] = {}
     for place in places:
         key = id(place.weight)
-        if key not in kept:
-            first[key] = place.layer
-            shape = tuple(place.weight.shape) if place.where else place.kept.shape
-            kept[key], told[key] = np.ones(shape, np.bool_), np.zeros(shape, np.bool_)
+        first.setdefault(key, place.layer)
         before = kept[key][place.where]
         if (told[key][place.where] & (before != place.kept)).any():
             raise InvalidInput(
@@ -117,6 +131,22 @@ def kept_by_parameter(places: Iterable[Place]) -> dict[int, Bools]:
         kept[key][place.where] = place.kept
         told[key][place.where] = True
     return kept
+
+
+def _spots_of(model: nn.Module, names: Collection[str], *, strict: bool) -> dict[str, _Spot]:
+    """Return the spot that each mask is named after."""
+    found = tuple(walk(model, every_path=True))
+    _refuse_unusable(names, [layer for layer in found if isinstance(layer, Unusable)])
+    spots = _spots(model, [layer for layer in found if isinstance(layer, ModuleLayer)])
+    matched = match_names(names, spots, ("weight",), strict=strict)
+    return {layer: spots[name] for layer, name in matched.items()}
+
+
+def _agreeing(model: nn.Module, places: list[Place], spots: Mapping[str, _Spot]) -> list[Place]:
+    """Return the places once no two contradict each other."""
+    kept_by_parameter(places)
+    _warn(model, spots.values())
+    return places
 
 
 def _spots(model: nn.Module, layers: list[ModuleLayer]) -> dict[str, _Spot]:
@@ -139,7 +169,7 @@ def _spots(model: nn.Module, layers: list[ModuleLayer]) -> dict[str, _Spot]:
     return spots
 
 
-def _refuse_unusable(masks: MaskSet, unusable: list[Unusable]) -> None:
+def _refuse_unusable(masks: Iterable[str], unusable: list[Unusable]) -> None:
     """Refuse layers whose weight is computed, so that no parameter can hold its mask."""
     reasons = {plain(layer.name): layer.reason for layer in unusable}
     for layer in masks:
@@ -154,13 +184,7 @@ def _refuse_unusable(masks: MaskSet, unusable: list[Unusable]) -> None:
 
 def _fit(mask: Mask, spot: _Spot) -> Place:
     """Return the mask in the layout of the weight, once kind and shape agree."""
-    weight, layer = getattr(spot.module, spot.attribute), spot.layer
-    if is_lazy(weight):
-        raise InvalidInput(
-            f"layer {mask.name!r}: parameter {spot.name!r} has no shape yet; run one forward pass "
-            f"first",
-            layer=mask.name,
-        )
+    layer, shape = spot.layer, _shape(mask.name, spot)
     if layer is not None and mask.layer.transposed != layer.inputs_first:
         raise InvalidInput(
             f"layer {mask.name!r} is {mask.layer.kind} in the spec, but "
@@ -169,16 +193,53 @@ def _fit(mask: Mask, spot: _Spot) -> Place:
             layer=mask.name,
         )
     kept = by_weight(mask.numpy(), mask.groups, inputs_first=mask.layer.transposed)
-    shape = tuple(weight[spot.where].shape) if spot.where else tuple(weight.shape)
     if shape[:2] != kept.shape:
         raise InvalidInput(_misfit(mask, kept, shape, spot.name), layer=mask.name)
     kept = kept.reshape(kept.shape + (1,) * (len(shape) - 2))
     _refuse_division_by_zero(mask, kept, spot)
-    part = f".{spot.where[0]}" if layer is None and spot.where else ""
-    if layer is not None and layer.whole:
+    return _place(mask.name, spot, kept)
+
+
+def _plain_fit(name: str, mask: "torch.Tensor | Bools", spot: _Spot) -> Place:
+    """Return a plain mask as an array that broadcasts to the weight."""
+    shape = _shape(name, spot)
+    kept = torch.as_tensor(mask).detach().cpu()
+    if kept.dtype != torch.bool:
+        raise InvalidInput(
+            f"layer {name!r}: the mask is {str(kept.dtype).removeprefix('torch.')}: give "
+            f"booleans, true where a weight is kept",
+            layer=name,
+        )
+    sides, taps = shape[:2], (1,) * (len(shape) - 2)
+    if tuple(kept.shape) not in {shape, sides, sides + taps}:
+        alike = f" or {sides}" if taps else ""
+        raise InvalidInput(
+            f"layer {name!r}: the mask is {tuple(kept.shape)}, parameter {spot.name!r} is {shape}: "
+            f"give a mask of {shape}{alike}",
+            layer=name,
+        )
+    whole = shape if tuple(kept.shape) == shape else sides + taps
+    return _place(name, spot, kept.reshape(whole).contiguous().numpy())
+
+
+def _shape(name: str, spot: _Spot) -> tuple[int, ...]:
+    """Return the shape of what a mask is put on."""
+    weight = getattr(spot.module, spot.attribute)
+    if is_lazy(weight):
+        raise InvalidInput(
+            f"layer {name!r}: parameter {spot.name!r} has no shape yet; run one forward pass first",
+            layer=name,
+        )
+    return tuple(weight[spot.where].shape) if spot.where else tuple(weight.shape)
+
+
+def _place(name: str, spot: _Spot, kept: Bools) -> Place:
+    layer, part = spot.layer, ""
+    if layer is None and spot.where:
+        part = f".{spot.where[0]}"
+    elif layer is not None and layer.whole:
         part = layer.name.removeprefix(layer.whole)
-    whole = mask.name.removesuffix(part)
-    return Place(mask.name, spot.module, spot.attribute, kept, spot.where, whole)
+    return Place(name, spot.module, spot.attribute, kept, spot.where, name.removesuffix(part))
 
 
 def _misfit(mask: Mask, kept: Bools, shape: tuple[int, ...], name: str) -> str:
@@ -205,7 +266,7 @@ def _refuse_division_by_zero(mask: Mask, kept: Bools, spot: _Spot) -> None:
         )
 
 
-def _warn(model: nn.Module, spots: list[_Spot]) -> None:
+def _warn(model: nn.Module, spots: Collection[_Spot]) -> None:
     """Say what may bring pruned weights back, though the masks are held."""
     adapted = {id(module.base_layer) for module in model.modules() if is_adapted(module)}
     under = [spot.name for spot in spots if id(spot.module) in adapted]

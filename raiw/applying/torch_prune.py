@@ -1,10 +1,34 @@
 """One parameter masked as torch.nn.utils.prune does it: ``weight_orig`` times ``weight_mask``."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.utils import prune
 
+from raiw.applying.places import Place
+from raiw.errors import InvalidInput
 from raiw.graphs import Bools
+from raiw.masks import MaskSet
+
+
+def require_calls(places: Iterable[Place]) -> None:
+    """Require weights that are used by calls of their modules: only then are they computed anew.
+
+    Raises
+    ------
+    InvalidInput
+        A weight is that of an attention's ``out_proj``, which torch never calls.
+    """
+    for place in places:
+        if isinstance(place.module, NonDynamicallyQuantizableLinear):
+            raise InvalidInput(
+                f"layer {place.layer!r}: torch.nn.utils.prune computes a weight when its module is "
+                f"called, and attention takes that of its out_proj without a call: use mode "
+                f"'hooks', or leave the layer out",
+                layer=place.layer,
+            )
 
 
 class PrunedWeight:
@@ -12,6 +36,9 @@ class PrunedWeight:
 
     Parameters are those of :class:`raiw.applying.held.HeldMask`.
     """
+
+    source: MaskSet | None = None
+    """The set the mask came with; None for plain tensors."""
 
     def __init__(self, name: str, module: nn.Module, attribute: str, kept: Bools) -> None:
         self.name = name

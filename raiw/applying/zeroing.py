@@ -33,6 +33,11 @@ def zero(tensor: torch.Tensor, mask: torch.Tensor) -> None:
         tensor.masked_fill_(pruned(mask), 0)
 
 
+def local(tensor: torch.Tensor) -> torch.Tensor:
+    """Return this rank's shard of a DTensor, and any other tensor itself."""
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
+
+
 def pruned(mask: torch.Tensor) -> torch.Tensor:
     """Return the booleans of the pruned elements."""
     return mask if mask.dtype == torch.bool else mask == 0

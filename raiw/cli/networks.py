@@ -248,8 +248,10 @@ def _train_there(out: Output, job: "TrainJob", site: JobSite, folder: Path) -> d
     from raiw.jobs.registry import KINDS
 
     folder.mkdir(parents=True, exist_ok=True)
-    main = KINDS[job.kind].main_file(job)
-    (report,) = do(out, job, site, {main: folder / "weights.safetensors"})["runs"]
+    files = {KINDS[job.kind].main_file(job): folder / "weights.safetensors"}
+    if job.recipe.dynamics is not None:
+        files[f"masks-seed-{job.seeds[0]}"] = folder / "masks.safetensors"
+    (report,) = do(out, job, site, files)["runs"]
     write_atomically(folder / "report.json", [canonical_json(report).encode()])
     return dict(report)
 

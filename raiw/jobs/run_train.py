@@ -12,11 +12,11 @@ from raiw.masks import MaskSet, load
 from raiw.pipeline import craft
 from raiw.training.processes import joined
 from raiw.training.report import Epoch, Report
-from raiw.training.train import WEIGHTS, train
+from raiw.training.train import MASKS, WEIGHTS, train
 
 
 def run(job: TrainJob, space: Workspace) -> Made:
-    """Train a network once for each seed, and write the weights of each."""
+    """Train a network once for each seed, and write the weights and changed masks of each."""
     dataset = space.dataset(job.data)
     files = {}
     masks = _masks(job, space)
@@ -47,6 +47,8 @@ def run(job: TrainJob, space: Workspace) -> Made:
             trained.save(folder)
             reports.append(trained.report)
             files[f"weights-seed-{seed}"] = folder / WEIGHTS
+            if job.recipe.dynamics is not None:
+                files[f"masks-seed-{seed}"] = folder / MASKS
     if job.spec is not None:
         files["masks"] = space.output("masks")
     return Made(files, summary(reports))

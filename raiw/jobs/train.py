@@ -10,7 +10,7 @@ from raiw.jobs.document import NetworkJob
 from raiw.jobs.fields import DataSet, Seed, StoredMasks, UploadDigest
 from raiw.specs.limits import AtMost
 from raiw.specs.spec import Spec
-from raiw.training.recipe import REVISION, Recipe
+from raiw.training.recipe import Recipe
 
 MAX_SEEDS = 100
 
@@ -41,6 +41,14 @@ class TrainJob(NetworkJob):
             raise InvalidInput("a seed is given twice", pointer="/seeds")
         if self.spec is not None:
             self.spec.algorithm(scored=self.importance is not None)
+        if self.recipe.dynamics is not None:
+            if self.masks is None and self.spec is None:
+                raise InvalidInput(
+                    "dynamics change masks, and there are none: give masks or a spec",
+                    pointer="/recipe/dynamics",
+                )
+            if self.spec is not None:
+                self.recipe.dynamics.crafted_by(self.algorithm)
         return self
 
     @property
@@ -58,4 +66,5 @@ class TrainJob(NetworkJob):
     @property
     def revisions(self) -> list[int]:
         """Of training, and of the algorithm where a spec is crafted."""
-        return [REVISION] if self.spec is None else [REVISION, ALGORITHMS[self.algorithm].revision]
+        crafting = [] if self.spec is None else [ALGORITHMS[self.algorithm].revision]
+        return [*self.recipe.revisions, *crafting]

@@ -8,10 +8,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy.typing as npt
 import onnx
 from google.protobuf.message import DecodeError
 from onnx.helper import tensor_dtype_to_field, tensor_dtype_to_np_dtype
+from onnx.numpy_helper import to_array
 
 from raiw.errors import InvalidNetwork, NotFound, TooLarge
 from raiw.readers.layers import LayerDocument, Reading, convolution, linear
@@ -67,6 +70,31 @@ def read(path: str | Path) -> Reading:
             f"it: export the weights too, and functions inlined"
         )
     return reading
+
+
+def weights(path: str | Path) -> dict[str, npt.NDArray[Any]]:
+    """Return the stored weight of every layer that :func:`read` finds, as it lies in the file.
+
+    Raises
+    ------
+    InvalidNetwork, NotFound, TooLarge
+        As :func:`read` says.
+    """
+    model = _load(Path(path))
+    graph = _Graph(model)
+    graph.read()
+    constants = [node for node in model.graph.node if node.op_type == "Constant"]
+    stored = {tensor.name: tensor for tensor in model.graph.initializer} | {
+        node.output[0]: given.t
+        for node in constants
+        for given in node.attribute
+        if given.HasField("t")
+    }
+    return {
+        name: to_array(stored[origin])
+        for origin, name in graph.layer_names().items()
+        if origin in stored
+    }
 
 
 def _load(path: Path) -> onnx.ModelProto:
@@ -134,6 +162,10 @@ class _Graph:
             elif operator in _PRODUCTS:
                 self._add_product(node)
         return Reading(list(self._layers.values()), self._left_out())
+
+    def layer_names(self) -> dict[str, str]:
+        """Return the name of every layer by its tensor, once the graph was read."""
+        return {origin: str(layer["name"]) for origin, layer in self._layers.items()}
 
     def _use(self, node: onnx.NodeProto) -> None:
         for name in node.input:

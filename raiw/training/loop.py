@@ -14,6 +14,7 @@ from raiw.pruning.slimming import penalty
 from raiw.training.data.ahead import ahead
 from raiw.training.data.batches import batches
 from raiw.training.data.dataset import Dataset
+from raiw.training.mask_updates import MaskUpdates
 from raiw.training.processes import Processes
 from raiw.training.recipe import Recipe
 from raiw.training.report import Epoch
@@ -40,7 +41,13 @@ class TrainingLoop:
     """
 
     def __init__(
-        self, model: nn.Module, dataset: Dataset, recipe: Recipe, seed: int, processes: Processes
+        self,
+        model: nn.Module,
+        dataset: Dataset,
+        recipe: Recipe,
+        seed: int,
+        processes: Processes,
+        updates: MaskUpdates | None = None,
     ) -> None:
         _check_counts(len(dataset.train.labels), recipe.batch, processes.count)
         self.model = model
@@ -58,6 +65,9 @@ class TrainingLoop:
         self._processes = processes
         self._part = (processes.rank, processes.count)
         self._half = recipe.precision == "bfloat16"
+        self.updates = updates
+        if updates is not None:
+            updates.require_some(self._steps * recipe.epochs)
 
     def run(self, epoch: int) -> Epoch:
         """Train one epoch, counted from 0, and test the model.
@@ -74,12 +84,15 @@ class TrainingLoop:
         train_loss = self._train(epoch)
         test_loss, accuracy = self._test()
         self._check(test_loss, epoch)
-        return Epoch(epoch + 1, rate, train_loss, test_loss, accuracy)
+        weights = None if self.updates is None else self.updates.masks.weights
+        return Epoch(epoch + 1, rate, train_loss, test_loss, accuracy, weights)
 
     def _train(self, epoch: int) -> float:
         self._wrapped.train()
         total = torch.zeros(2, dtype=torch.float64, device=self._processes.device)
         for step, (images, labels, count) in enumerate(self._shares(epoch), 1):
+            if self._updated(epoch * self._steps + step - 1, images, labels, count):
+                continue
             outputs = outputs_of(self._wrapped, images, half=self._half)
             loss = functional.cross_entropy(outputs, labels, reduction="sum")
             total += torch.stack([loss.detach().double(), loss.new_tensor(len(labels))])
@@ -95,6 +108,26 @@ class TrainingLoop:
         loss_sum, count = self._processes.total(total).tolist()
         self._check(loss_sum, epoch)
         return float(loss_sum / max(count, 1))
+
+    def _updated(self, step: int, images: Tensor, labels: Tensor, count: int) -> bool:
+        """Change the masks if it is time; return whether that takes the place of the step."""
+        if self.updates is None:
+            return False
+
+        def gradients(weights: list[nn.Parameter]) -> list[Tensor]:
+            outputs = outputs_of(self.model, images, half=self._half)
+            loss = functional.cross_entropy(outputs, labels, reduction="sum") / count
+            own = torch.autograd.grad(loss, weights, allow_unused=True, materialize_grads=True)
+            return [self._processes.total(gradient.contiguous()) for gradient in own]
+
+        steps = self._steps * self._recipe.epochs
+        return self.updates.take(step, steps, self.optimizer, self._processes, gradients)
+
+    @property
+    def _steps(self) -> int:
+        """Steps of an epoch."""
+        whole, rest = divmod(len(self._dataset.train.labels), self._recipe.batch)
+        return whole + (rest >= _FEWEST_IMAGES * self._processes.count)
 
     def _test(self) -> tuple[float, float]:
         """Return the mean loss and the accuracy over the test images."""

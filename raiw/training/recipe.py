@@ -1,11 +1,13 @@
 """How a network is trained: one frozen document."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Collection
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from raiw.specs.document import WHOLE, Document
+from raiw.training.dynamics import Dynamics
 
 REVISION = 1
 """Raised only when the same run would give other numbers."""
@@ -42,6 +44,8 @@ class Recipe(Document):
     """Strength of the L1 penalty on batch normalisation's scales (Liu et al., ICCV 2017)."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """What products are computed in; weights are float32 always."""
+    dynamics: Dynamics | None = None
+    """How masks change while the network is trained; left out, they stay as they are."""
 
     @model_validator(mode="after")
     def _floor_below_rate(self) -> Self:
@@ -52,6 +56,19 @@ class Recipe(Document):
                 {"floor": self.learning_rate_floor, "rate": self.learning_rate},
             )
         return self
+
+    def keyed(self, *, without: Collection[str] = ()) -> dict[str, Any]:
+        """Return what content keys are made of; dynamics only where there are some.
+
+        So recipes without them have the keys that they always had.
+        """
+        none = {"dynamics"} if self.dynamics is None else set()
+        return super().keyed(without={*without, *none})
+
+    @property
+    def revisions(self) -> list[int]:
+        """Of all that trains by the recipe."""
+        return [REVISION, *(() if self.dynamics is None else self.dynamics.revisions)]
 
     def learning_rate_at(self, epoch: int) -> float:
         """Return the learning rate of an epoch, counted from 0."""

@@ -17,6 +17,8 @@ class Epoch:
     test_loss: float
     test_accuracy: float
     """Share of the test images that are named rightly."""
+    weights: int | None = None
+    """Weights that the masks keep after the epoch, where the recipe changes them."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the measurements as JSON-serialisable values."""

@@ -12,13 +12,14 @@ from torch import nn
 
 from raiw.applying.apply import Handle, apply
 from raiw.applying.counts import count
-from raiw.canonical import canonical_json, digest_of_json
+from raiw.canonical import canonical_json
 from raiw.errors import InvalidInput
 from raiw.files import write_atomically
 from raiw.masks import MaskSet, load
 from raiw.training.checkpoint import (
     FILE,
     Checkpoint,
+    RunParts,
     parse_checkpoint,
     read_checkpoint,
 )
@@ -27,6 +28,7 @@ from raiw.training.data.registry import open_dataset
 from raiw.training.fit import check_fit
 from raiw.training.initial import initialised
 from raiw.training.loop import TrainingLoop
+from raiw.training.mask_updates import MaskUpdates
 from raiw.training.memory import memory_watched
 from raiw.training.processes import Processes, joined
 from raiw.training.recipe import MAX_SEED, REVISION, Recipe
@@ -34,6 +36,7 @@ from raiw.training.report import FILE as REPORT
 from raiw.training.report import Epoch, Report
 
 WEIGHTS = "weights.safetensors"
+MASKS = "masks.safetensors"
 
 OnEpoch = Callable[[Epoch, int], None]
 """Called after every epoch with what it measured and the number of all; in the first process."""
@@ -45,11 +48,15 @@ class Trained:
 
     model: nn.Module
     report: Report
+    masks: MaskSet | None
+    """The masks it holds: where the recipe changes them, those at the end."""
     first: bool
     """Whether this is the first, or only, process."""
 
     def save(self, folder: str | Path) -> None:
-        """Write ``weights.safetensors`` and ``report.json``; other processes than the first do not.
+        """Write ``weights.safetensors``, ``report.json`` and, if it changed, ``masks.safetensors``.
+
+        Other processes than the first write nothing.
 
         Raises
         ------
@@ -61,6 +68,8 @@ class Trained:
         # Tied weights share memory, which the file cannot express.
         state = {name: value.cpu().clone() for name, value in self.model.state_dict().items()}
         write_atomically(Path(folder) / WEIGHTS, [save(state)])
+        if self.masks is not None and self.report.recipe["dynamics"] is not None:
+            self.masks.save(Path(folder) / MASKS)
         write_atomically(Path(folder) / REPORT, [canonical_json(self.report.to_json()).encode()])
 
 
@@ -90,7 +99,8 @@ def train(  # noqa: PLR0913 -- what decides a run
         (:func:`raiw.training.initial.initialised`); or a module, trained in place from the weights
         it has.
     masks
-        Masks or their file; None trains the dense network.
+        Masks or their file; None trains the dense network. With ``dynamics`` in the recipe they
+        change from there, or the network is pruned down to them.
     data
         A data set, or the name of one below ``data_dir``.
     recipe
@@ -107,8 +117,8 @@ def train(  # noqa: PLR0913 -- what decides a run
     InvalidData
         The data set is damaged, or does not fit the network.
     InvalidInput
-        A mask does not fit, the device is unknown, the folder holds another run, or the seed is
-        out of range.
+        A mask does not fit, the device is unknown, the folder holds another run, the seed is out
+        of range, or dynamics find nothing to change.
     InvalidSpec
         The recipe is wrong.
     TrainingFailed
@@ -127,16 +137,26 @@ def train(  # noqa: PLR0913 -- what decides a run
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.parse(dict(recipe or {}))
     dataset = open_dataset(data, data_dir) if isinstance(data, str) else data
     chosen = load(masks) if isinstance(masks, str | Path) else masks
-    model, name = _model(network, chosen, seed)
+    dynamics = recipe.dynamics
+    if dynamics is not None and chosen is None:
+        raise InvalidInput("dynamics change masks, and there are none: give masks")
+    model, name = _model(network, None if dynamics and dynamics.starts_dense else chosen, seed)
     with joined(device) as processes:
         check_fit(model, name, dataset)
         model.to(processes.device)
         counts = count(model, chosen, dataset.shape)
-        handle = None if chosen is None else apply(model, chosen)
-        loop = TrainingLoop(model, dataset, recipe, seed, processes)
-        key = _key(model, chosen, dataset, recipe, seed)
+        updates = handle = None
+        if chosen is not None and dynamics is not None:
+            updates = MaskUpdates(model, chosen, dynamics, seed)
+            handle = updates.handle
+        elif chosen is not None:
+            handle = apply(model, chosen)
+        loop = TrainingLoop(model, dataset, recipe, seed, processes, updates)
+        run = _described(loop, chosen, dataset, recipe, seed)
         place = None if folder is None else Path(folder)
-        history = _run(loop, recipe, key, place, processes, on_epoch)
+        history = _run(loop, recipe, run, place, processes, on_epoch)
+        if updates is not None:
+            chosen = updates.masks
         facts = _facts(handle, dataset, processes)
     report = Report(
         network=name,
@@ -149,7 +169,7 @@ def train(  # noqa: PLR0913 -- what decides a run
         **asdict(counts),
         **facts,
     )
-    return Trained(model.eval(), report, processes.first)
+    return Trained(model.eval(), report, chosen, processes.first)
 
 
 def _model(network: str | nn.Module, masks: MaskSet | None, seed: int) -> tuple[nn.Module, str]:
@@ -161,57 +181,61 @@ def _model(network: str | nn.Module, masks: MaskSet | None, seed: int) -> tuple[
 def _run(
     loop: TrainingLoop,
     recipe: Recipe,
-    key: str,
+    run: RunParts,
     folder: Path | None,
     processes: Processes,
     on_epoch: OnEpoch | None,
 ) -> tuple[Epoch, ...]:
-    history = _resume(loop, key, folder, processes)
+    history = _resume(loop, run, folder, processes)
+    updates = loop.updates
     while len(history) < recipe.epochs:
         history = (*history, loop.run(len(history)))
         if not processes.first:
             continue
         if folder is not None:
-            file = Checkpoint.of(key, history, loop.model, loop.optimizer).to_bytes()
-            write_atomically(folder / FILE, [file])
+            masks = None if updates is None else updates.masks
+            state = Checkpoint.of(run, history, loop.model, loop.optimizer, masks)
+            write_atomically(folder / FILE, [state.to_bytes()])
         if on_epoch is not None:
             on_epoch(history[-1], recipe.epochs)
     return history
 
 
 def _resume(
-    loop: TrainingLoop, key: str, folder: Path | None, processes: Processes
+    loop: TrainingLoop, run: RunParts, folder: Path | None, processes: Processes
 ) -> tuple[Epoch, ...]:
     if folder is None:
         return ()
     if processes.first:
         folder.mkdir(parents=True, exist_ok=True)
-    file = processes.agree(read_checkpoint(folder, key) if processes.first else None)
+    file = processes.agree(read_checkpoint(folder, run) if processes.first else None)
     if file is None:
         return ()
     checkpoint = parse_checkpoint(file)
+    if loop.updates is not None and checkpoint.masks is not None:
+        loop.updates.resume(checkpoint.masks)
     checkpoint.restore(loop.model, loop.optimizer)
     return checkpoint.history
 
 
-def _key(
-    model: nn.Module, masks: MaskSet | None, dataset: Dataset, recipe: Recipe, seed: int
-) -> str:
-    """Name a run by all that decides its numbers."""
+def _described(
+    loop: TrainingLoop, masks: MaskSet | None, dataset: Dataset, recipe: Recipe, seed: int
+) -> RunParts:
+    """Return all that decides a run's numbers."""
     start = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
+    for name, tensor in loop.model.state_dict().items():
         start.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         start.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    return digest_of_json(
-        {
-            "revision": REVISION,
-            "start": start.hexdigest(),
-            "masks": masks and masks.digest,
-            "data": dataset.digest,
-            "recipe": recipe.model_dump(mode="json"),
-            "seed": seed,
-        }
-    )
+    updated = {} if loop.updates is None else {"dynamics": loop.updates.key}
+    return {
+        "revision": REVISION,
+        "start": start.hexdigest(),
+        "masks": masks and masks.digest,
+        "data": dataset.digest,
+        "recipe": recipe.keyed(),
+        "seed": seed,
+        **updated,
+    }
 
 
 def _facts(handle: Handle | None, dataset: Dataset, processes: Processes) -> dict[str, Any]:

@@ -48,13 +48,13 @@ def worker(idle_stack: Stack) -> Stack:
     return idle_stack
 
 
-def alone(seed: int, epochs: int = 8) -> Trained:
+def alone(seed: int, **recipe: object) -> Trained:
     """Train here what a job trains, undisturbed."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        recipe = RECIPE | {"epochs": epochs}
-        return raiw.train("digits-cnn", raiw.craft(MASKS), "digits", recipe=recipe, seed=seed)
+        chosen = RECIPE | recipe
+        return raiw.train("digits-cnn", raiw.craft(MASKS), "digits", recipe=chosen, seed=seed)
     finally:
         torch.set_num_threads(before)
 
@@ -116,6 +116,14 @@ def test_the_whole_way_from_a_trained_network_to_sparse_ones(
 
 
 @SQLITE
+def test_masks_change_as_they_do_here(worker: Stack, tmp_path: Path, seed: int) -> None:
+    changing = {"dynamics": {"method": "rigl", "every": 10}}
+    job = train(worker, seed, **changing).wait(300)
+    _, changed, _ = worker.client.fetch(job, tmp_path)
+    assert alone(seed, **changing).masks.to_bytes() == changed.read_bytes()
+
+
+@SQLITE
 def test_a_spec_is_crafted_first_and_its_masks_come_along(
     worker: Stack, tmp_path: Path, seed: int
 ) -> None:
@@ -165,7 +173,7 @@ def test_a_killed_run_ends_with_the_numbers_of_an_undisturbed_one(
     told = epochs_told(worker, job.id)
     assert sorted(set(told)) == list(range(1, 17))
     assert len(told) <= 18, "it went on from its checkpoint"
-    whole = alone(seed, 16)
+    whole = alone(seed, epochs=16)
     assert job.report["runs"][0]["accuracy"] == whole.report.accuracy
     state = load_file(worker.client.fetch(job, tmp_path)[0])
     for name, value in whole.model.state_dict().items():

@@ -27,6 +27,8 @@ from raiw.specs.crafting import Craft
 from raiw.specs.document import Document
 from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
+from raiw.training.dynamics import Dynamics
+from raiw.training.recipe import Recipe
 from service.contract.requests import REQUESTS, UNKEYED
 
 DIGEST, OTHER = ("sha256:" + digit * 64 for digit in "01")
@@ -47,6 +49,7 @@ JOBS: list[JobDocument] = [
     PruneJob.parse({**NETWORK, "weights": DIGEST, "data": DIGEST}),
     TrainJob.parse({**NETWORK, "spec": SPEC, "importance": DIGEST}),
     TrainJob.parse({**NETWORK, "masks": DIGEST}),
+    TrainJob.parse({**NETWORK, "masks": DIGEST, "recipe": {"dynamics": {"method": "rigl"}}}),
 ]
 Path_ = tuple[str | int, ...]
 
@@ -85,7 +88,11 @@ OTHERS: dict[type, Callable[[Any], Any]] = {
     dict: lambda value: {**value, "another": 1},
     type(None): lambda _: 1,
 }
-VALID = {(Craft, "algorithm"): "random", (TrainJob, "spec"): Spec.parse(SPEC)}
+VALID = {
+    (Craft, "algorithm"): "random",
+    (Recipe, "dynamics"): Dynamics(method="rigl"),
+    (TrainJob, "spec"): Spec.parse(SPEC),
+}
 """For fields that the key looks into."""
 
 

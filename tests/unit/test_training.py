@@ -21,7 +21,6 @@ from raiw.errors import (
     InvalidData,
     InvalidInput,
     InvalidSpec,
-    InvalidTensors,
     NotFound,
     OutOfMemory,
 )
@@ -307,24 +306,6 @@ def test_scores_and_pruning_want_images_and_classes_of_the_network(tmp_path):
     save_file(initialised("lenet-mnist", None, 0).state_dict(), weights)
     with pytest.raises(InvalidData, match="does not take the images"):
         score_network("lenet-mnist", weights, digits, "gradient", samples=50, seed=0, options={})
-
-
-@pytest.mark.parametrize("damage", ["cut", "foreign", "empty"])
-def test_a_damaged_checkpoint_is_refused(tmp_path, damage):
-    with pytest.raises(Interrupted):
-        raiw.train(
-            "digits-cnn", None, "digits", recipe=QUICK, folder=tmp_path,
-            on_epoch=interrupt_after(1),
-        )  # fmt: skip
-    path = tmp_path / FILE
-    if damage == "cut":
-        path.write_bytes(path.read_bytes()[:-100])
-    elif damage == "foreign":
-        save_file({"a": torch.zeros(2)}, path)
-    else:
-        path.write_bytes(b"")
-    with pytest.raises(InvalidTensors, match="remove it to start"):
-        raiw.train("digits-cnn", None, "digits", recipe=QUICK, folder=tmp_path)
 
 
 def test_the_command_leaves_weights_and_report(tmp_path, capsys, masks):

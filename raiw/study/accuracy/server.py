@@ -90,7 +90,7 @@ class _Study:
                 return None
             self._networks[trial.key] = job
         job = _ended(self._networks[trial.key])
-        return None if job is None else self._report(job)
+        return None if job is None else self._report(job, trial)
 
     def _started(self, trial: Trial) -> Job | None:
         """Request a run's training; None while the scores it needs are being made."""
@@ -105,7 +105,7 @@ class _Study:
             self._setting.data,
             spec=trial.craft,
             importance=importance,
-            recipe=self._setting.recipe.model_dump(mode="json"),
+            recipe=self._setting.recipe_of(trial.craft).keyed(),
             seeds=[trial.seed],
         )
 
@@ -125,9 +125,9 @@ class _Study:
             )
         return _ended(self._scores[dense, method])
 
-    def _report(self, job: Job) -> Report:
+    def _report(self, job: Job, trial: Trial) -> Report:
         (run,) = (job.report or {})["runs"]
-        recipe = self._setting.recipe.model_dump(mode="json")
+        recipe = self._setting.recipe_of(trial.craft).model_dump(mode="json")
         return Report.from_json({**run, "recipe": recipe, "history": []})
 
 

@@ -35,7 +35,7 @@ def run_trial(setting: Setting, trial: Trial, folder: Path, on_epoch: OnEpoch) -
         masks,
         setting.data,
         data_dir=setting.data_dir,
-        recipe=setting.recipe,
+        recipe=setting.recipe_of(trial.craft),
         seed=trial.seed,
         folder=place,
         device=setting.device,

@@ -15,7 +15,7 @@ from raiw.nets.registry import find_net
 from raiw.specs.spec import Spec
 from raiw.study.graphs.study import check_counts
 from raiw.training.data.registry import open_dataset
-from raiw.training.recipe import REVISION, Recipe
+from raiw.training.recipe import Recipe
 
 OnEpochsDone = Callable[[int, str], None]
 """Called with the number of epochs done, over all runs, and a message about runs."""
@@ -94,6 +94,10 @@ class Setting:
     data_digest: str
     recipe: Recipe
     device: str | None
+
+    def recipe_of(self, craft: dict[str, Any] | None) -> Recipe:
+        """Return the recipe of a run; without masks there is nothing that could change them."""
+        return self.recipe if craft else self.recipe.model_copy(update={"dynamics": None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,12 +236,14 @@ def _key(
     setting: Setting, seed: int, craft: dict[str, Any] | None, scores: dict[str, Any] | None
 ) -> str:
     algorithm = craft and ALGORITHMS[craft["craft"]["algorithm"]]
+    recipe = setting.recipe_of(craft)
+    revision, *others = recipe.revisions
     return digest_of_json(
         {
-            "revision": REVISION,
+            "revision": [revision, *others] if others else revision,
             "network": setting.network,
             "data": setting.data_digest,
-            "recipe": setting.recipe.model_dump(mode="json"),
+            "recipe": recipe.keyed(),
             "seed": seed,
             "craft": craft,
             "algorithm": algorithm and algorithm.revision,

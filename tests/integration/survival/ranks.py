@@ -59,7 +59,7 @@ def pruned(index: str, tensor: torch.Tensor) -> torch.Tensor:
 
 def step(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     optimizer.zero_grad()
-    x = torch.randn(4, 3, 4, 4) + dist.get_rank()
+    x = torch.randn(4, 3, 4, 4, dtype=next(model.parameters()).dtype) + dist.get_rank()
     model(x).square().mean().backward()
     optimizer.step()
 
@@ -74,12 +74,15 @@ def count(inner: nn.Sequential) -> dict[str, int]:
 
 
 def run(wrap: Callable[[nn.Module], nn.Module], when: str) -> dict[str, object]:
-    """Train four steps; mask before or after wrapping, or once the optimiser has momentum."""
+    """Train four steps; mask before or after wrapping, then double, or after the first momentum."""
     inner = make_model()
     handle: Handle | None = raiw.apply(inner, MASKS) if when == "before" else None
     model = wrap(inner)
     if when == "after":
         handle = raiw.apply(model, MASKS)
+    if when == "double":
+        handle = raiw.apply(model, MASKS)
+        model.double()
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.05, weight_decay=0.1)
     if when == "momentum":
         for _ in range(3):
@@ -103,7 +106,7 @@ def main() -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     for name, wrap in (("ddp", ddp), ("fsdp2", shard)):
-        for when in ("before", "after", "momentum"):
+        for when in ("before", "after", "momentum", "double"):
             result = run(wrap, when)
             if dist.get_rank() == 0:
                 print(json.dumps({"case": f"{name} {when}"} | result), flush=True)

@@ -30,7 +30,7 @@ def results():
     return {line["case"]: line for line in lines}
 
 
-@pytest.mark.parametrize("when", ["before", "after", "momentum"])
+@pytest.mark.parametrize("when", ["before", "after", "momentum", "double"])
 @pytest.mark.parametrize("wrapper", ["ddp", "fsdp2"])
 def test_no_weight_is_revived(results, wrapper, when):
     case = results[f"{wrapper} {when}"]
@@ -39,7 +39,7 @@ def test_no_weight_is_revived(results, wrapper, when):
     assert 0 < case["kept"] <= case["weights"], "a plain model loads the gathered weights"
 
 
-@pytest.mark.parametrize("when", ["before", "after", "momentum"])
+@pytest.mark.parametrize("when", ["before", "after", "momentum", "double"])
 @pytest.mark.parametrize("wrapper", ["ddp", "fsdp2"])
 def test_gradients_of_pruned_weights_are_zero(results, wrapper, when):
     """When FSDP2 wraps last, it makes new parameters that only the first step shows."""
