@@ -17,7 +17,7 @@ _MAX_COMPARED_NAMES = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Share:
     """Where a layer that is a part of a fused one lies in the tensor of the whole."""
 
     whole: str
@@ -26,7 +26,7 @@ class Part:
     where: tuple[slice, ...]
 
 
-def parts_of(spec: Spec) -> dict[str, Part]:
+def parts_of(spec: Spec) -> dict[str, Share]:
     """Return the layers of a spec whose fused weight lies one part after the other.
 
     >>> fused = [{"name": f"in_proj_weight.{part}", "kind": "linear", "in_features": 4,
@@ -47,9 +47,9 @@ def parts_of(spec: Spec) -> dict[str, Part]:
             outputs = slice(ends[place], ends[place + 1])
             graph = ends[-1], layer.in_features
             parts[name] = (
-                Part(whole, graph[::-1], (slice(None), outputs))
+                Share(whole, graph[::-1], (slice(None), outputs))
                 if layer.transposed
-                else Part(whole, graph, (outputs,))
+                else Share(whole, graph, (outputs,))
             )
             break  # k and v beside a q are two of three
     return parts
@@ -90,7 +90,7 @@ def dense_tensors(header: Header, spec: Spec) -> dict[str, Tensor]:
     return found
 
 
-def _fused_tensor(tensors: Mapping[str, Tensor], layer: str, part: Part | None) -> Tensor | None:
+def _fused_tensor(tensors: Mapping[str, Tensor], layer: str, part: Share | None) -> Tensor | None:
     """Return the tensor of the whole that a layer without one of its own is a part of."""
     if part is None or layer in tensors or f"{layer}.weight" in tensors:
         return None
