@@ -120,10 +120,13 @@ class _Checkpoint:
         sides = [
             (path, shape, self._bias(path))
             for path, shape in ((_path(name), shape) for name, shape in self.shapes.items())
-            if path and len(shape) == _MATRIX and shape[0] != shape[1]
+            if path and len(shape) == _MATRIX and (shape[0] != shape[1] or self._attends(path))
         ]
+        self._outputs_first = {
+            path for path, shape, bias in sides if bias == shape[:1] or self._attends(path)
+        }
         self._inputs_first = {path for path, shape, bias in sides if bias == shape[1:]}
-        self._outputs_first = {path for path, shape, bias in sides if bias == shape[:1]}
+        self._inputs_first -= self._outputs_first
         self._adapted = {
             name.partition(".base_layer.")[0] for name in self.shapes if ".base_layer." in name
         }
@@ -160,9 +163,15 @@ class _Checkpoint:
     def _bias(self, path: str) -> TensorShape | None:
         return self.shapes.get(f"{path}.bias")
 
+    def _attends(self, path: str) -> bool:
+        """Whether a matrix is the output of torch's attention, which is a linear layer."""
+        return f"{path.rpartition('.')[0]}.{PROJECTIONS[0]}".strip(".") in self.shapes
+
     def _matrix(self, path: str, shape: TensorShape) -> Iterable[LayerDocument] | str:
         bias, leaf = self._bias(path), path.rpartition(".")[2]
         if bias is None and path not in self.named:
+            if self._attends(path):
+                return [linear(without_adapters(path), shape)]
             if _EMBEDDING.search(leaf):
                 return "an embedding, by its name"
             if self._inputs_first and not self._outputs_first:
@@ -180,7 +189,8 @@ class _Checkpoint:
     def _reads_inputs_first(self, path: str, shape: TensorShape) -> bool:
         if path in self.named or path in self._inputs_first:
             return True
-        if shape[0] != shape[1] or self._bias(path) is None:
+        told = path in self._outputs_first or shape[0] != shape[1]
+        if told or self._bias(path) is None:
             return False
         leaf = path.rpartition(".")[2]
         alike = {

@@ -17,6 +17,12 @@ GATE_UP = ("gate", "up")
 GATES = {"LSTM": ("i", "f", "g", "o"), "GRU": ("r", "z", "n"), "RNN": ()}
 """What the weights of a recurrent layer make, one after the other, as torch calls it."""
 
+STACKED = (QKV, QKV[1:], GATE_UP, *(names for names in GATES.values() if names))
+"""The parts of a fused weight that lie one after the other, by their names."""
+
+BY_HEAD = "query_key_value"
+"""The name of fused weights whose parts lie head by head instead."""
+
 PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
 """Weights of torch's attention that belong to no layer of their own; the first is fused."""
 

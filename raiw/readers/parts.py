@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from raiw.readers.layers import GATE_UP, QKV, LayerDocument, linear
+from raiw.readers.layers import BY_HEAD, GATE_UP, QKV, LayerDocument, linear
 from raiw.readers.module_layer import ModuleLayer
 
 Outputs = slice | list[int]
@@ -150,7 +150,7 @@ FUSED: dict[str, dict[str, dict[str, Division]]] = {
         ),
         "Wqkv": dict.fromkeys((".mpt.", ".modernbert"), _blocks(*QKV)),
         "qkv_proj": {".phi3.": _queries_first},
-        "query_key_value": dict.fromkeys((".bloom.", ".gpt_neox."), _by_head),
+        BY_HEAD: dict.fromkeys((".bloom.", ".gpt_neox."), _by_head),
         "gate_up_proj": {"MLP": _blocks(*GATE_UP)},
     },
 }

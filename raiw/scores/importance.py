@@ -15,7 +15,7 @@ from raiw.errors import Infeasible, InvalidImportance, NotFound
 from raiw.files import map_file, write_atomically
 from raiw.kernels.cells import Scores, as_native, cells
 from raiw.layouts import by_edge, by_group
-from raiw.scores.fit import check_header, dense_tensors
+from raiw.scores.fit import check_header, dense_tensors, parts_of
 from raiw.specs.crafting import ImportanceReading
 from raiw.specs.layers import Conv, Linear
 from raiw.specs.plan import PlannedLayer
@@ -37,6 +37,7 @@ class Importance:
         self.source = source
         self._tensors = check_header(source.header, spec)
         self._reading = spec.importance or ImportanceReading()
+        self._parts = parts_of(spec)
         self._dense = dense_tensors(source.everything, spec)
         self._prints: dict[str, int] = {}
         self._magnitude = self._reading.method == "magnitude"
@@ -52,7 +53,7 @@ class Importance:
         """
         digest = self.source.digest
         for name, known in self._prints.items():
-            if self.source.keeps and _survey(self.source.read(self._tensors[name]))[1] != known:
+            if self.source.keeps and _survey(self._values(name))[1] != known:
                 raise InvalidImportance(
                     f"layer {name!r}: its scores have changed since the masks were crafted, which "
                     f"record where they came from when they are saved or first asked: craft again, "
@@ -98,12 +99,11 @@ class Importance:
         if planned.dense:
             self._require_no_forbidden(planned)
             return None
-        tensor = self._tensors[planned.name]
-        values = self.source.read(tensor)
+        tensor, values = self._tensors[planned.name], self._values(planned.name)
         self._prints[planned.name] = _check_values(
             values, planned.name, tensor.name, weights=self._magnitude
         )
-        if self._inputs_first(tensor, planned.layer):
+        if self._inputs_first(values.shape, planned.layer):
             values = values.T
         if values.shape != planned.shape:
             values = _sum_taps(values, planned.layer)
@@ -117,9 +117,17 @@ class Importance:
             values = np.abs(values)
         return np.require(values, requirements=("C", "A"))
 
-    def _inputs_first(self, tensor: Tensor, layer: Linear | Conv) -> bool:
-        """Whether a tensor of a linear layer has inputs before outputs, as the layer's weight."""
-        if not layer.transposed or tensor.shape != layer.weight_shape:
+    def _values(self, name: str) -> Scores:
+        """Return a layer's values, as they lie in its tensor or in that of the whole."""
+        tensor, part = self._tensors[name], self._parts.get(name)
+        values = self.source.read(tensor)
+        if part is None or tensor.name not in {part.whole, f"{part.whole}.weight"}:
+            return values
+        return values[part.where]
+
+    def _inputs_first(self, shape: tuple[int, ...], layer: Linear | Conv) -> bool:
+        """Whether values of a linear layer have inputs before outputs, as the layer's weight."""
+        if not layer.transposed or shape != layer.weight_shape:
             return False
         square = layer.weight_shape == layer.graph_shape
         return isinstance(layer, Linear) and (self._magnitude or not square)
@@ -148,13 +156,13 @@ class Importance:
             The tensor has another shape than the weight, or holds a value that is not finite.
         """
         tensor, layer = self._tensors[planned.name], planned.layer
-        if tensor.shape != layer.weight_shape:
+        values = self._values(planned.name)
+        if values.shape != layer.weight_shape:
             raise InvalidImportance(
-                f"layer {planned.name!r}: tensor {tensor.name!r} has the shape {tensor.shape}; "
+                f"layer {planned.name!r}: tensor {tensor.name!r} has the shape {values.shape}; "
                 f"weights have the shape {layer.weight_shape}",
                 layer=planned.name,
             )
-        values = self.source.read(tensor)
         _check_values(values, planned.name, tensor.name, weights=True)
         return by_edge(values, layer.groups, inputs_first=layer.transposed)
 
@@ -228,7 +236,7 @@ class ScoreArrays:
         self._arrays = arrays
         self.provenance: dict[str, Any] | None = getattr(arrays, "provenance", None)
         self.keeps = not any(hasattr(arrays[tensor.name], "detach") for tensor in used.values())
-        self._start, tensors = write_header((t.name, t.dtype, t.shape) for t in used.values())
+        self._start, tensors = write_header({(t.name, t.dtype, t.shape) for t in used.values()})
         self.header = Header({tensor.name: tensor for tensor in tensors}, 0)
 
     @cached_property

@@ -10,39 +10,28 @@ from tests.networks.network import Batch, Network
 
 SAMPLES, CLASSES = 2, 10
 
-SIDES = {
-    "resnet10t": 64,
-    "resnet18": 64,
-    "resnext26ts": 64,
-    "seresnext26t_32x4d": 64,
-    "ecaresnet26t": 64,
-    "res2net50_14w_8s": 64,
-    "regnetx_002": 64,
-    "regnety_002": 64,
-    "densenet121": 64,
-    "mobilenetv2_050": 64,
-    "mobilenetv3_small_050": 64,
-    "efficientnet_b0": 64,
-    "mnasnet_small": 64,
-    "ghostnet_050": 64,
-    "repvgg_a0": 64,
-    "vgg11": 64,
-    "dla46_c": 64,
-    "hrnet_w18_small": 64,
-    "resnetv2_50x1_bit": 64,
-    "nf_regnet_b0": 64,
-    "convnext_atto": 64,
-    "mixer_s32_224": 224,
-    "poolformer_s12": 64,
-    "edgenext_xx_small": 64,
-    "mobilevit_xxs": 64,
-    "vit_tiny_patch16_224": 224,
-    "deit_tiny_patch16_224": 224,
-    "xcit_nano_12_p16_224": 224,
-    "levit_128s": 224,
-    "tiny_vit_5m_224": 224,
+SMALL = (
+    *("resnet10t", "resnet18", "resnext26ts", "seresnext26t_32x4d", "ecaresnet26t", "regnetx_002"),
+    *("regnety_002", "densenet121", "mobilenetv2_050", "mobilenetv3_small_050", "efficientnet_b0"),
+    *("mnasnet_small", "ghostnet_050", "repvgg_a0", "vgg11", "dla46_c", "resnetv2_50x1_bit"),
+    *("nf_regnet_b0", "convnext_atto", "poolformer_s12", "edgenext_xx_small", "mobilevit_xxs"),
+)
+"""Networks of images of any size."""
+
+OPTIONS: dict[str, dict[str, int]] = {
+    "vit_tiny_patch16_224": {"depth": 2},
+    "deit_tiny_distilled_patch16_224": {"depth": 2},
+    "beit_base_patch16_224": {"depth": 1, "embed_dim": 96, "num_heads": 3},
+    "eva02_tiny_patch14_224": {"depth": 2},
+    "cait_xxs24_224": {},
+    "mixer_s32_224": {},
+    "xcit_nano_12_p16_224": {"depth": 2},
+    "swin_tiny_patch4_window7_224": {"embed_dim": 48, "window_size": 4},
+    "levit_128s": {},
 }
-"""The side of the images by the name of the network."""
+"""Networks of images of one size, and what makes them smaller."""
+
+SIDE = 64
 
 
 def prepare() -> None:
@@ -66,15 +55,16 @@ LIBRARIES: list[torch.library.Library] = []
 """Held, because torch forgets the operators of a library that is gone."""
 
 
-def made(name: str, side: int) -> tuple[nn.Module, Batch]:
+def made(name: str) -> tuple[nn.Module, Batch]:
     prepare()
     import timm
 
+    options = {} if name in SMALL else {"img_size": SIDE} | OPTIONS[name]
     labels = torch.randint(0, CLASSES, (SAMPLES,))
-    model = timm.create_model(name, pretrained=False, num_classes=CLASSES)
-    return model, (torch.randn(SAMPLES, 3, side, side), labels)
+    model = timm.create_model(name, pretrained=False, num_classes=CLASSES, **options)
+    return model, (torch.randn(SAMPLES, 3, SIDE, SIDE), labels)
 
 
 def networks() -> Iterator[Network]:
-    for name, side in SIDES.items():
-        yield Network(name, "timm", lambda name=name, side=side: made(name, side))
+    for name in (*OPTIONS, *SMALL):
+        yield Network(name, "timm", lambda name=name: made(name))

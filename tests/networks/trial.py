@@ -21,7 +21,7 @@ from tests.networks.network import Network
 DENSITY = 0.3
 SCORES = ("magnitude", "gradient", "snip", "taylor", "grasp", "synflow")
 STEPS = (
-    *("read", *SCORES),
+    *("make", "read", *SCORES),
     *("craft", "degrees", "apply", "train", "copy", "load", "sparsify", "prune"),
 )
 
@@ -51,9 +51,6 @@ class Trial:
 
     def __init__(self, network: Network) -> None:
         self.outcome = Outcome(network)
-        torch.manual_seed(0)
-        self.model, self.batch = network.make()
-        self.model.eval()
 
     def run(self) -> Outcome:
         started = time.perf_counter()
@@ -86,7 +83,13 @@ class Trial:
             self.outcome.steps[name] = FOREIGN
             self.outcome.notes.append(f"{name} ERROR: {traceback.format_exc(limit=-4)}")
 
+    def make(self) -> None:
+        torch.manual_seed(0)
+        self.model, self.batch = self.outcome.network.make()
+        self.model.eval()
+
     def read(self) -> None:
+        needed(self, "model")
         before = copy.deepcopy(self.model.state_dict())
         self.spec = raiw.Spec.from_model(self.model, density=DENSITY)
         reading = read_weights(self.model)
@@ -98,7 +101,7 @@ class Trial:
         assert same(before, self.model.state_dict()), "reading changed the model"
 
     def score(self, method: str) -> None:
-        before = copy.deepcopy(self.model.state_dict())
+        before = copy.deepcopy(needed(self, "spec") and self.model.state_dict())
         scores = raiw.score(self.model, [self.batch], method)
         assert same(before, self.model.state_dict()), f"{method} changed the model"
         shapes = {layer.name: layer.graph_shape for layer in self.spec.layers}
@@ -173,6 +176,7 @@ class Trial:
         assert same(state, fresh.state_dict()), "loading changed weights"
 
     def prune(self) -> None:
+        needed(self, "model")
         model, batch = self.outcome.network.make()
         inputs = inputs_of(batch)
         pruned = prune(model.eval(), inputs, "l1_filter", channel_sparsity=0.25)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 import raiw
 from raiw.errors import InvalidImportance, InvalidInput
+from raiw.specs.crafting import ImportanceReading
 
 WIDTH, WORDS = 8, 30
 
@@ -171,3 +172,26 @@ def test_what_shapes_and_pairs_tell(state: dict, kinds: dict, doubt: str | None)
             spec = raiw.Spec.from_state_dict(tensors)
     found = {layer.name: layer.kind for layer in spec.layers}
     assert {name: found[name] for name in kinds} == kinds
+
+
+def test_a_checkpoint_scores_the_parts_of_its_fused_weights(net: GPT2, tmp_path) -> None:
+    """`raiw spec net.safetensors`, then the same file as scores."""
+    model = nn.ModuleDict(
+        {"gpt": net, "lstm": nn.LSTM(WIDTH, 4), "self": nn.MultiheadAttention(WIDTH, 2)}
+    )
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    state.pop("gpt.lm_head.weight")
+    save_file(state, tmp_path / "net.safetensors")
+    spec = raiw.Spec.from_safetensors(tmp_path / "net.safetensors", density=0.5)
+    known = raiw.score(model, "magnitude")
+    assert {layer.name for layer in spec.layers} == {*known} - {"gpt.lm_head"}
+    wanted = raiw.craft(spec, known)
+    weights = spec.model_copy(update={"importance": ImportanceReading(method="magnitude")})
+    for scores in (tmp_path / "net.safetensors", state):
+        masks = raiw.craft(weights, scores)
+        assert masks == wanted
+    state["self.in_proj_weight"] = state["self.in_proj_weight"][:-1]
+    with pytest.raises(
+        InvalidImportance, match=r"no importance scores for layer .self.in_proj_weight.q"
+    ):
+        raiw.craft(weights, state)
