@@ -1,4 +1,4 @@
-"""The one answer to what is a layer of a torch module, and what is its weight.
+"""The one place that decides what is a layer of a torch module, and what is its weight.
 
 Spec, scores, pruning, masks and training all ask :func:`read_module`. :data:`FAMILIES` is the table
 of module classes that hold weights; a class that is not in it has none. Classes are told by their
@@ -33,7 +33,8 @@ class ModuleLayer:
     tied: tuple[str, ...] = ()
     """Names of the later layers that share this very weight."""
     positions: int = 0
-    """Vectors the layer is applied to for one input; 0 where it is not, or nobody counted."""
+    """Vectors the layer is applied to for one input; 0 if there are none, or they were not
+    counted."""
 
     @property
     def name(self) -> str:
