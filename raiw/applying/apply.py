@@ -194,7 +194,7 @@ class Handle:
     def enforce(self) -> None:
         """Set every pruned weight to zero now.
 
-        Only needed after writing to weights directly, or with an optimiser that is no
+        Only needed after writing to weights directly, or with an optimiser that is not a
         :class:`torch.optim.Optimizer`.
         """
         for held in self._held:

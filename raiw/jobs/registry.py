@@ -29,7 +29,7 @@ class JobKind:
     main: str
     """Name of the file that stands for the result; braces hold fields of the document."""
     phase: str
-    """What a worker does, as its progress tells."""
+    """What a worker does, as shown in its progress."""
     steps: str = "steps"
     """What the progress counts."""
     module: str | None = None

@@ -1,4 +1,4 @@
-"""What a run is given besides its document, and what it returns."""
+"""What a run gets in addition to its document, and what it returns."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """Where a run works: its files, its data sets, and whom it tells."""
+    """Where a run works: its files, its data sets, and where it reports."""
 
     folder: Path
     """What a run keeps here, the next attempt of the same job finds."""
@@ -43,7 +43,7 @@ class Workspace:
     files: Mapping[str, Path]
     """Uploads and stored masks by digest."""
     phase: str
-    """What is being done, as progress tells."""
+    """What is being done, as shown in progress."""
     on_progress: OnProgress
     log: Callable[[str], None]
     """Called with what the user should know."""

@@ -83,7 +83,7 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "entropic",
-            "input channels by sparse entropic regression, layer by layer, weights fitted anew",
+            "input channels by sparse entropic regression, layer by layer, weights fitted again",
             revision=3,
             source="Barisin and Horenko, Neural Computation 2025",
             needs_data=True,

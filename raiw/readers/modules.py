@@ -1,4 +1,4 @@
-"""The one answer to what is a layer of a torch module, and what is its weight.
+"""The one place that decides what is a layer of a torch module, and what is its weight.
 
 Spec, scores, pruning, masks and training all ask :func:`read_module`, which knows the classes of
 :data:`raiw.readers.families.FAMILIES`.

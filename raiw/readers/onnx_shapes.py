@@ -1,4 +1,4 @@
-"""The shapes of the values of an ONNX graph, as far as the file tells them."""
+"""The shapes of the values of an ONNX graph, as far as the file gives them."""
 
 import contextlib
 import math

@@ -16,7 +16,7 @@ class Open:
 
     layer: Linear | Conv
     outputs: int
-    """Consecutive outputs that share their inputs: edges come so many at a time."""
+    """Consecutive outputs that share their inputs: edges come in multiples of this."""
     edge_cost: int
     """Weights or operations of one edge."""
     least_edges: int = 0
@@ -34,7 +34,7 @@ class Open:
 
     @property
     def cost(self) -> int:
-        """Cost of so many edges."""
+        """Cost of this many edges."""
         return self.edge_cost * self.outputs
 
     @property

@@ -109,7 +109,7 @@ class Craft(Document):
     edges of a layer evenly among its outputs."""
     certify: Annotated[bool, Field(strict=True)] | Literal["tight"] = True
     """Bound the score that any graph could keep, so that the masks tell how good they are. It costs
-    about as much as crafting. ``tight`` goes on until the bound falls no more, and proves optimal
+    about as much as crafting. ``tight`` goes on until the bound stops falling, and proves optimal
     graphs optimal: tens of reads of the scores."""
     rules: Annotated[tuple[Rule, ...], AtMost(MAX_RULES)] = ()
     """Exceptions by layer name."""

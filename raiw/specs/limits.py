@@ -1,4 +1,4 @@
-"""Limits of documents: how many items a field holds, and how many faults are told."""
+"""Limits of documents: how many items a field holds, and how many faults are reported."""
 
 from collections.abc import Callable, Sized
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from pydantic import GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 MAX_FAULTS = 100
-"""Faults of one field or document that are told; validation stops there."""
+"""Faults reported for one field or document; validation stops there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,7 +186,7 @@ class Plan:
 
     @property
     def flops(self) -> int | None:
-        """Operations for one input; None where the positions of a layer are unknown."""
+        """Operations for one input; None if the positions of a layer are unknown."""
         known = [layer.flops for layer in self.layers if layer.flops is not None]
         return sum(known) if len(known) == len(self.layers) else None
 
@@ -204,7 +204,7 @@ class Plan:
     def memory_bytes(self) -> int:
         """Memory that crafting takes at least: all masks, and what the largest layer needs besides.
 
-        Certificates may take some times as much, by 80 bytes an edge.
+        Certificates may take several times as much, up to 80 bytes per edge.
         """
         largest = max((layer.cells for layer in self.layers), default=0)
         return self.mask_bytes + largest * ALGORITHMS[self.algorithm].cell_bytes

@@ -230,3 +230,12 @@ class JobLife(RuleBasedStateMachine):
 
 TestJobLife = JobLife.TestCase
 TestJobLife.settings = settings(max_examples=100, stateful_step_count=40)
+
+
+def test_what_is_too_late_never_starts() -> None:
+    """Though nobody has swept yet: the machine above finds this order of events only by chance."""
+    life = JobLife()
+    late = life.submit("a", 30)
+    life.now += timedelta(seconds=30)
+    assert life.work(late) == multiple()
+    life.teardown()

@@ -75,6 +75,7 @@ def test_threads_of_the_program_and_its_children_share_the_pool():
     assert same == [True] * 80
 
 
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # of JAX, if other tests loaded it
 def test_a_forked_child_has_a_pool_of_its_own():
     layer = condensed()
     batch = INPUTS
