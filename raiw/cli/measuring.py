@@ -1,7 +1,5 @@
 """``raiw speed`` and ``raiw compact``."""
 
-import importlib
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,10 +7,20 @@ import typer
 
 from raiw.cli.examples import examples
 from raiw.cli.inspecting import open_masks
-from raiw.cli.options import JsonOption, MasksArgument, QuietOption, ServerOption
+from raiw.cli.options import (
+    ArgumentsOption,
+    JsonOption,
+    MasksArgument,
+    NetworkArgument,
+    OwnWeightsOption,
+    PrunedOption,
+    QuietOption,
+    ServerOption,
+    assigned,
+)
 from raiw.cli.output import Output
 from raiw.cli.progress import LayerProgress
-from raiw.errors import InvalidInput, NotFound
+from raiw.errors import InvalidInput
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,14 +29,6 @@ commands = typer.Typer()
 
 _FIRST_LINE_SECONDS = 2.0
 
-NetworkOption = Annotated[
-    str,
-    typer.Argument(metavar="NETWORK", help="Such as vgg16-cifar10, or package.module:function."),
-]
-OwnWeightsOption = Annotated[
-    Path | None,
-    typer.Option("--weights", "-w", metavar="FILE", help="State dict; random ones without."),
-]
 InputOption = Annotated[
     str | None, typer.Option("--input", metavar="SHAPE", help="Of one input, as in 3,32,32.")
 ]
@@ -41,7 +41,7 @@ InputOption = Annotated[
     )
 )
 def speed(  # noqa: PLR0913, PLR0917 -- each argument is an option of the command
-    network: NetworkOption,
+    network: NetworkArgument,
     masks: MasksArgument,
     weights: OwnWeightsOption = None,
     batch: Annotated[str, typer.Option(metavar="SIZES", help="Batch sizes, with commas.")] = "1,64",
@@ -49,6 +49,8 @@ def speed(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         str | None, typer.Option(metavar="NUMBERS", help="Threads, with commas; torch's without.")
     ] = None,
     input_: InputOption = None,
+    argument: ArgumentsOption = None,
+    pruned: PrunedOption = None,
     seconds: Annotated[float, typer.Option(min=0.0, help="To measure one layer for.")] = 0.2,
     server: ServerOption = None,
     *,
@@ -68,7 +70,7 @@ def speed(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
 
     from raiw.compacting.speed import measure_speed
 
-    model, shape = _network(network, weights, input_)
+    model, shape = _network(network, argument, pruned, weights, input_)
     sizes = _numbers("--batch", batch)
     counts = _numbers("--threads", threads or str(torch.get_num_threads()))
     runs = [(size, count) for count in counts for size in sizes]
@@ -104,14 +106,16 @@ def speed(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         "raiw compact digits-cnn masks.safetensors -o small.onnx",
     )
 )
-def compact(  # noqa: PLR0913 -- each argument is an option of the command
-    network: NetworkOption,
+def compact(  # noqa: PLR0913, PLR0917 -- each argument is an option of the command
+    network: NetworkArgument,
     masks: MasksArgument,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="An ONNX file to write.")
     ],
     weights: OwnWeightsOption = None,
     input_: InputOption = None,
+    argument: ArgumentsOption = None,
+    pruned: PrunedOption = None,
     server: ServerOption = None,
     *,
     json: JsonOption = False,
@@ -130,7 +134,7 @@ def compact(  # noqa: PLR0913 -- each argument is an option of the command
 
     from raiw.compacting.compact import forms_of
 
-    model, shape = _network(network, weights, input_)
+    model, shape = _network(network, argument, pruned, weights, input_)
     forms = forms_of(exporting.export_onnx(model, opened, torch.randn(2, *shape), output))
     size = output.stat().st_size
     out.note(f"wrote {output}: {size:,} bytes, {len(forms)} of {len(opened)} layers compact")
@@ -139,35 +143,25 @@ def compact(  # noqa: PLR0913 -- each argument is an option of the command
 
 
 def _network(
-    name: str, weights: Path | None, given: str | None
+    name: str,
+    arguments: list[str] | None,
+    pruned: Path | None,
+    weights: Path | None,
+    given: str | None,
 ) -> "tuple[nn.Module, tuple[int, ...]]":
-    """Return a network of the catalogue or of the caller's own, and the shape of one input."""
-    from raiw.nets.registry import build, find_net
-    from raiw.nets.weights import trained
+    """Return a network, and the shape of one input."""
+    from raiw.jobs.network import NamedNetwork
+    from raiw.masks.channels import load
 
-    shape = None if given is None else _numbers("--input", given)
-    if ":" not in name:
-        shape = shape or find_net(name).input_shape
-        return (build(name).eval() if weights is None else trained(name, weights)), shape
-    if shape is None or weights is not None:
-        raise InvalidInput(
-            f"{name!r} loads its own weights and tells no shape of an input: give --input, as in "
-            f"3,224,224, and no --weights"
-        )
-    return _own_network(name).eval(), shape
-
-
-def _own_network(name: str) -> "nn.Module":
-    """Call a function of a module below the current folder, or of an installed package."""
-    module, _, function = name.partition(":")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        made: nn.Module = getattr(importlib.import_module(module), function)()
-    except (ImportError, AttributeError) as error:
-        raise NotFound(f"no function {function!r} in the module {module!r}: {error}") from None
-    finally:
-        sys.path.remove(str(Path.cwd()))
-    return made
+    network = NamedNetwork(
+        name=name,
+        arguments=assigned("--argument", arguments),
+        channels=None if pruned is None else load(pruned),
+        input_shape=None if given is None else _numbers("--input", given),
+    )
+    shape = tuple(network.example().shape[1:])
+    model = network.initialised(None, 0) if weights is None else network.trained(weights)
+    return model.eval(), shape
 
 
 def _numbers(option: str, text: str) -> tuple[int, ...]:

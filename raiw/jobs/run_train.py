@@ -1,11 +1,14 @@
-"""Training a network of the catalogue, once for each seed."""
+"""Training a network, once for each seed."""
 
 import statistics
+from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from raiw.canonical import hex_digits
+from raiw.jobs.network import NamedNetwork
 from raiw.jobs.train import TrainJob
 from raiw.jobs.workspace import Made, Workspace
 from raiw.masks import MaskSet, load
@@ -20,6 +23,8 @@ def run(job: TrainJob, space: Workspace) -> Made:
     dataset = space.dataset(job.data)
     files = {}
     masks = _masks(job, space)
+    network = NamedNetwork.of(job, space.file, dataset, space.modules)
+    weights = None if job.weights is None else space.file(job.weights)
     # What was learned of other data under the same name does not belong to this run.
     learned = hex_digits(dataset.digest)[:16]
     if not torch.cuda.is_available():
@@ -35,7 +40,7 @@ def run(job: TrainJob, space: Workspace) -> Made:
 
             folder = space.folder / f"seed-{seed}-{learned}"
             trained = train(
-                job.network,
+                first_weights(network, weights, masks, seed),
                 masks,
                 dataset,
                 recipe=job.recipe,
@@ -43,6 +48,7 @@ def run(job: TrainJob, space: Workspace) -> Made:
                 folder=folder,
                 device=space.device,
                 on_epoch=tell,
+                name=job.network,
             )
             trained.save(folder)
             reports.append(trained.report)
@@ -50,6 +56,13 @@ def run(job: TrainJob, space: Workspace) -> Made:
     if job.spec is not None:
         files["masks"] = space.output("masks")
     return Made(files, summary(reports))
+
+
+def first_weights(
+    network: NamedNetwork, weights: Path | None, masks: MaskSet | None, seed: int
+) -> nn.Module:
+    """Return a network as a run begins: with the weights given, else drawn by a seed."""
+    return network.initialised(masks, seed) if weights is None else network.trained(weights)
 
 
 def summary(reports: list[Report]) -> dict[str, Any]:

@@ -76,6 +76,7 @@ def train(  # noqa: PLR0913 -- what decides a run
     folder: str | Path | None = None,
     device: str | None = None,
     on_epoch: OnEpoch | None = None,
+    name: str | None = None,
 ) -> Trained:
     """Train a network from scratch by a recipe, with masks held all along.
 
@@ -86,7 +87,7 @@ def train(  # noqa: PLR0913 -- what decides a run
     Parameters
     ----------
     network
-        A name of the catalogue, drawn by ``seed`` and scaled to its masks
+        A name of :mod:`raiw.nets.networks`, drawn by ``seed`` and scaled to its masks
         (:func:`raiw.training.initial.initialised`); or a module, trained in place from the weights
         it has.
     masks
@@ -99,6 +100,8 @@ def train(  # noqa: PLR0913 -- what decides a run
         Where the checkpoint is kept; nothing is written without it.
     device
         Left out, a GPU if there is one, else the CPU.
+    name
+        What the report calls the network; left out, its name, or a module's class.
 
     Raises
     ------
@@ -127,7 +130,8 @@ def train(  # noqa: PLR0913 -- what decides a run
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.parse(dict(recipe or {}))
     dataset = open_dataset(data, data_dir) if isinstance(data, str) else data
     chosen = load(masks) if isinstance(masks, str | Path) else masks
-    model, name = _model(network, chosen, seed)
+    model, own_name = _model(network, chosen, seed)
+    name = name or own_name
     with joined(device) as processes:
         check_fit(model, name, dataset)
         model.to(processes.device)

@@ -89,6 +89,9 @@ def test_what_is_stored_is_whole() -> None:
     request: Any = request_of(KINDS["score"]).model_validate(body | {"metadata": {"a": "b"}})
     assert request.document().model_dump(mode="json") == {
         **body,
+        "arguments": {},
+        "channels": None,
+        "network_revision": None,
         "method": "gradient",
         "options": {"samples": "signed", "taps": "l1"},
         "samples": 1000,
