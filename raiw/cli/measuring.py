@@ -7,8 +7,10 @@ import typer
 
 from raiw.cli.examples import examples
 from raiw.cli.inspecting import open_masks
+from raiw.cli.naming import named_network, numbers
 from raiw.cli.options import (
     ArgumentsOption,
+    InputOption,
     JsonOption,
     MasksArgument,
     NetworkArgument,
@@ -16,11 +18,9 @@ from raiw.cli.options import (
     PrunedOption,
     QuietOption,
     ServerOption,
-    assigned,
 )
 from raiw.cli.output import Output
 from raiw.cli.progress import LayerProgress
-from raiw.errors import InvalidInput
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
 commands = typer.Typer()
 
 _FIRST_LINE_SECONDS = 2.0
-
-InputOption = Annotated[
-    str | None, typer.Option("--input", metavar="SHAPE", help="Of one input, as in 3,32,32.")
-]
 
 
 @commands.command(
@@ -71,8 +67,8 @@ def speed(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     from raiw.compacting.speed import measure_speed
 
     model, shape = _network(network, argument, pruned, weights, input_)
-    sizes = _numbers("--batch", batch)
-    counts = _numbers("--threads", threads or str(torch.get_num_threads()))
+    sizes = numbers("--batch", batch)
+    counts = numbers("--threads", threads or str(torch.get_num_threads()))
     runs = [(size, count) for count in counts for size in sizes]
     found = []
     with LayerProgress(
@@ -147,26 +143,10 @@ def _network(
     arguments: list[str] | None,
     pruned: Path | None,
     weights: Path | None,
-    given: str | None,
+    shape: str | None,
 ) -> "tuple[nn.Module, tuple[int, ...]]":
-    """Return a network, and the shape of one input."""
-    from raiw.jobs.network import NamedNetwork
-    from raiw.masks.channels import load
-
-    network = NamedNetwork(
-        name=name,
-        arguments=assigned("--argument", arguments),
-        channels=None if pruned is None else load(pruned),
-        input_shape=None if given is None else _numbers("--input", given),
-    )
-    shape = tuple(network.example().shape[1:])
+    """Return a network in evaluation mode, and the shape of one input."""
+    network = named_network(name, arguments, pruned, shape)
+    inputs = network.example()
     model = network.initialised(None, 0) if weights is None else network.trained(weights)
-    return model.eval(), shape
-
-
-def _numbers(option: str, text: str) -> tuple[int, ...]:
-    """Return whole numbers from 1 on."""
-    parts = text.split(",")
-    if not all(part.strip().isdecimal() and int(part) for part in parts):
-        raise InvalidInput(f"{option} {text!r}: whole numbers from 1 on, with commas, are wanted")
-    return tuple(map(int, parts))
+    return model.eval(), tuple(inputs.shape[1:])

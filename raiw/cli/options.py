@@ -48,6 +48,9 @@ OwnWeightsOption = Annotated[
     Path | None,
     typer.Option("--weights", "-w", metavar="FILE", help="State dict; random weights without."),
 ]
+InputOption = Annotated[
+    str | None, typer.Option("--input", metavar="SHAPE", help="Of one input, as in 3,32,32.")
+]
 ArgumentsOption = Annotated[
     list[str] | None,
     typer.Option(

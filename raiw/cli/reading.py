@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from raiw.cli.examples import examples
-from raiw.cli.options import JsonOption, QuietOption
+from raiw.cli.naming import named_network
+from raiw.cli.options import ArgumentsOption, InputOption, JsonOption, PrunedOption, QuietOption
 from raiw.cli.output import Output
 from raiw.errors import InvalidInput, NotFound
 from raiw.readers.layers import Reading
@@ -28,7 +29,8 @@ def spec(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="NETWORK", help="safetensors, .onnx, a .pt state dict, or a catalogue name."
+            metavar="NETWORK",
+            help="safetensors, .onnx, a .pt state dict, or a name that raiw networks lists.",
         ),
     ],
     density: Annotated[
@@ -41,6 +43,9 @@ def spec(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the spec there.")
     ] = None,
+    argument: ArgumentsOption = None,
+    pruned: PrunedOption = None,
+    input_: InputOption = None,
     *,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -50,13 +55,19 @@ def spec(
     from raiw.specs.spec import Spec
 
     out = Output(json=json, quiet=quiet)
-    known = catalogue.read(source)
+    known = None if pruned else catalogue.read(source)
+    file = known is None and Path(source).is_file()
     if transposed and (known or source.endswith(".onnx")):
         raise InvalidInput(f"--transposed is for checkpoints: {source} tells directions itself")
-    reading = _read(source, transposed or []) if known is None else Reading(known["layers"])
+    if known is not None:
+        reading = Reading(known["layers"])
+    elif file:
+        reading = _read(source, transposed or [])
+    else:
+        reading = _named(source, argument, pruned, input_)
     preset = {} if known is None else known.get("craft", {})
     craft = preset if density is None else {"density": density}
-    made = Spec.of_layers(reading.layers, craft, source if known else Path(source).stem)
+    made = Spec.of_layers(reading.layers, craft, Path(source).stem if file else source)
     if reading.assumed:
         out.note(f"assumed: {reading.assumed} (see --transposed)")
     _tell(out, "left out", reading.skipped.items())
@@ -65,13 +76,9 @@ def spec(
 
 
 def _read(source: str, transposed: list[str]) -> Reading:
-    from raiw import catalogue, extras
-    from raiw.names import nearest
+    from raiw import extras
     from raiw.readers.checkpoints import read_shapes, shapes_of_file, shapes_of_state
 
-    if not Path(source).is_file():
-        hint = nearest(source, list(catalogue.names()))
-        raise NotFound(f"no file and no catalogue name {source!r}{hint}")
     suffix = Path(source).suffix
     if suffix == ".onnx":
         from_onnx: Reading = extras.load("raiw.readers.onnx_file").read(source)
@@ -80,6 +87,22 @@ def _read(source: str, transposed: list[str]) -> Reading:
         return read_shapes(shapes_of_file(source), transposed)
     state = extras.load("raiw.nets.checkpoint").load_state(source)
     return read_shapes(shapes_of_state(state), transposed)
+
+
+def _named(
+    source: str, arguments: list[str] | None, pruned: Path | None, shape: str | None
+) -> Reading:
+    """Read the layers of a network by its name, with positions where its input is known."""
+    from raiw.readers.modules import read_module
+
+    network = named_network(source, arguments, pruned, shape)
+    try:
+        # Other arguments may mean other inputs than those that the network states without any.
+        size = network.input_shape if argument else network.known_shape()
+        layers = read_module(network.initialised(None, 0), size)
+    except NotFound as error:
+        raise NotFound(f"no file {source!r}, and {error.message}") from None
+    return Reading([layer.to_document() for layer in layers])
 
 
 def _tell(out: Output, what: str, reasons: Iterable[tuple[str, str]]) -> None:

@@ -87,6 +87,16 @@ class NetworkJob(JobDocument):
     channels: UploadDigest | None = None
     """Digest of an uploaded file of channels, as prune makes: the network without the others."""
 
+    @model_validator(mode="after")
+    def _catalogue_is_fixed(self) -> Self:
+        for name in ("arguments", "network_revision"):
+            if self.network in NETS and getattr(self, name):
+                raise InvalidInput(
+                    f"network {self.network!r} is of the catalogue and has no {name}: leave it out",
+                    pointer=f"/{name}",
+                )
+        return self
+
     @property
     def subject(self) -> str:
         """The network."""

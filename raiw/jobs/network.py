@@ -64,6 +64,10 @@ class NamedNetwork:
             allowed=allowed,
         )
 
+    def known_shape(self) -> tuple[int, ...] | None:
+        """Return the shape of one input, None where nobody says."""
+        return self.input_shape or find_network(self.name, self.allowed).input_shape
+
     def example(self) -> torch.Tensor:
         """Return a batch of two inputs, all zeros, to trace the network with.
 
@@ -72,11 +76,11 @@ class NamedNetwork:
         InvalidInput
             Nobody says what the network takes.
         """
-        shape = self.input_shape or find_network(self.name, self.allowed).input_shape
+        shape = self.known_shape()
         if shape is None:
             raise InvalidInput(
-                f"network {self.name!r} does not say what it takes: name a data set, give --input "
-                f"to commands that have it, or its factory the attribute input_shape",
+                f"nobody says what network {self.name!r} takes: name a data set, give --input to "
+                f"commands that have it, or its factory the attribute input_shape",
                 pointer="/data",
             )
         return torch.zeros(2, *shape)

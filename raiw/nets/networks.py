@@ -14,20 +14,17 @@ is asked for.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
 
 from raiw import extras
-from raiw.errors import InvalidInput, NotFound, RaiwError
+from raiw.errors import NotFound, RaiwError
 from raiw.names import clipped, nearest
 from raiw.nets import modules
 from raiw.nets.network import Network
 from raiw.nets.registry import NETS, build
-
-if TYPE_CHECKING:
-    from torch import nn
 
 GROUP = "raiw.networks"
 """Entry-point group: a network's name, and the function or class that makes it."""
@@ -96,7 +93,7 @@ def list_networks(
     for module in allowed:
         with _telling(module, on_fault):
             yield from modules.networks_of(module)
-    for name in FAMILIES:
+    for name in filter(find_spec, FAMILIES):
         with _telling(name, on_fault):
             family = _family(name)
             yield from map(family.find, family.names())
@@ -111,16 +108,7 @@ def _telling(what: str, on_fault: OnFault) -> Iterator[None]:
 
 
 def _of_catalogue(name: str) -> Network:
-    def factory(**arguments: Any) -> "nn.Module":
-        if arguments:
-            raise InvalidInput(
-                f"{name!r} is a network of the catalogue and takes no arguments: leave "
-                f"{', '.join(arguments)} out",
-                pointer="/arguments",
-            )
-        return build(name)
-
-    return Network(name, factory, NETS[name].input_shape)
+    return Network(name, partial(build, name), NETS[name].input_shape)
 
 
 @cache

@@ -1,0 +1,34 @@
+"""The network that a command is given."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from raiw.cli.options import assigned
+from raiw.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from raiw.jobs.network import NamedNetwork
+
+
+def named_network(
+    name: str, arguments: list[str] | None, pruned: Path | None, shape: str | None
+) -> "NamedNetwork":
+    """Return the network of a name, by the values of ``--argument``, ``--pruned`` and ``--input``."""
+    from raiw import extras
+    from raiw.masks.channels import load
+
+    network: NamedNetwork = extras.load("raiw.jobs.network").NamedNetwork(
+        name=name,
+        arguments=assigned("--argument", arguments),
+        channels=None if pruned is None else load(pruned),
+        input_shape=None if shape is None else numbers("--input", shape),
+    )
+    return network
+
+
+def numbers(option: str, text: str) -> tuple[int, ...]:
+    """Return whole numbers from 1 on."""
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise InvalidInput(f"{option} {text!r}: whole numbers from 1 on, with commas, are wanted")
+    return tuple(map(int, parts))
