@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def named_network(
     name: str, arguments: list[str] | None, pruned: Path | None, shape: str | None
 ) -> "NamedNetwork":
-    """Return the network of a name, by the values of ``--argument``, ``--pruned`` and ``--input``."""
+    """Return a network by its name and the values of --argument, --pruned and --input."""
     from raiw import extras
     from raiw.masks.channels import load
 

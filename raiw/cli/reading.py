@@ -25,7 +25,7 @@ _TORCH = {".bin", ".ckpt", ".pt", ".pth"}
         "raiw craft spec.yaml -o masks.safetensors",
     )
 )
-def spec(
+def spec(  # noqa: PLR0913 -- each argument is an option of the command
     source: Annotated[
         str,
         typer.Argument(
@@ -98,7 +98,7 @@ def _named(
     network = named_network(source, arguments, pruned, shape)
     try:
         # Other arguments may mean other inputs than those that the network states without any.
-        size = network.input_shape if argument else network.known_shape()
+        size = network.input_shape if arguments else network.known_shape()
         layers = read_module(network.initialised(None, 0), size)
     except NotFound as error:
         raise NotFound(f"no file {source!r}, and {error.message}") from None
