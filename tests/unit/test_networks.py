@@ -123,7 +123,17 @@ def test_only_what_is_listed_is_imported(acme: Path) -> None:
     whole = ("acme.nets",)
     assert names(*whole) == {"acme.nets:small", "acme.nets:Tiny"}
     assert find_network("acme.nets:Tiny", whole).build({"width": 2})
-    for leaf in ("run", "subprocess", "nn", "Linear", "untold", "number", "_hidden", "block", "__name__"):
+    for leaf in (
+        "run",
+        "subprocess",
+        "nn",
+        "Linear",
+        "untold",
+        "number",
+        "_hidden",
+        "block",
+        "__name__",
+    ):
         with pytest.raises(NetworkNotAllowed, match=rf"list acme.nets:{leaf} itself"):
             find_network(f"acme.nets:{leaf}", whole)
     assert find_network("acme.nets:untold", ("acme.nets:untold",)).build({})
