@@ -21,7 +21,7 @@ from types import ModuleType
 
 from raiw import extras
 from raiw.errors import NotFound, RaiwError
-from raiw.names import clipped, nearest
+from raiw.names import unknown
 from raiw.nets import modules
 from raiw.nets.network import Network
 from raiw.nets.registry import NETS, build
@@ -65,17 +65,13 @@ def find_network(name: str, allowed: Sequence[str] | None = None) -> Network:
         return found
     if ":" in name:
         return modules.find(name, allowed)
-    raise no_network(name)
+    raise unknown(name, known_names(), "network", NotFound)
 
 
-def no_network(name: str, others: Sequence[str] = ()) -> NotFound:
-    """Return the error that there is no network of a name, neither here nor among ``others``."""
-    known = [*NETS, *_points(), *others]
-    listed = ", ".join([*NETS, *_points(), *(f"{family}/…" for family in FAMILIES)])
-    return NotFound(
-        f"no network {clipped(repr(name))}{nearest(name, known)}; there are {listed} and "
-        f"package.module:function"
-    )
+def known_names(others: Sequence[str] = ()) -> list[str]:
+    """Return what a message lists of networks: names of this machine, others, and patterns."""
+    families = [f"{family}/…" for family in FAMILIES]
+    return [*NETS, *_points(), *others, *families, "package.module:function"]
 
 
 def list_networks(

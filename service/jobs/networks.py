@@ -1,11 +1,13 @@
 """Which networks jobs may be on: those of the catalogue, and those that workers have announced."""
 
+from difflib import get_close_matches
 from typing import TypeVar
 
-from raiw.errors import InvalidInput, NetworkNotAllowed
+from raiw.errors import NetworkNotAllowed
 from raiw.jobs.document import NetworkJob
-from raiw.names import clipped, nearest
-from raiw.nets.networks import no_network
+from raiw.names import clipped, nearest, unknown
+from raiw.nets.modules import MODULE
+from raiw.nets.networks import known_names
 from raiw.nets.registry import NETS
 from raiw.specs.document import Document
 from service.contract.catalogue import NetworkPage, NetworkView
@@ -40,20 +42,19 @@ def with_revision(services: Services, document: Asked) -> Asked:
     name = document.network
     with services.database.read() as session:
         found = networks.find(session, name)
-        known = [] if found is not None else networks.names(session)
+        names = [] if found is not None else networks.names(session)
     if found is not None:
         revision = document.network_revision or found.revision
         return document.model_copy(update={"network_revision": revision})
-    if ":" in name:
+    if MODULE.fullmatch(name) and ":" in name:
         raise NetworkNotAllowed(
-            f"no worker has announced network {clipped(repr(name))}{nearest(name, known)}: list "
+            f"no worker has announced network {clipped(repr(name))}{nearest(name, names)}: list "
             f"its module in RAIW_NETWORK_MODULES of the workers, and see GET /v1/networks",
             pointer="/network",
         )
-    raise InvalidInput(
-        f"{no_network(name, known).message}; GET /v1/networks lists what workers have announced",
-        pointer="/network",
-    )
+    # Of thousands those are named that may be meant.
+    known = known_names(get_close_matches(name, names))
+    raise unknown(name, known, "network", pointer="/network")
 
 
 def _view(row: NetworkRow) -> NetworkView:

@@ -1,5 +1,6 @@
 """Networks of one's own and pruned ones through the service: announced, allowed, named by code."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+import raiw
 from raiw.client import Job
 from raiw.errors import JobFailed, NetworkNotAllowed
 from raiw.training.data.registry import open_dataset
@@ -50,7 +52,7 @@ class Own:
         return found.get(NAME)
 
     def train(self, **task: object) -> Job:
-        return self.client.train(NAME, "digits", recipe=RECIPE, **WIDE, **task)
+        return self.client.train(NAME, "digits", recipe=RECIPE, **(WIDE | task))
 
     def code(self, job: Job) -> str:
         """Return the code of the error that a job ends with."""
@@ -69,30 +71,32 @@ def own(idle_stack: Stack, tmp_path: Path) -> Iterator[Own]:
 
 @SQLITE
 def test_a_network_of_ones_own_is_trained_pruned_scored_and_crafted(
-    own: Own, tmp_path: Path
+    own: Own, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """First as the page shows it."""
     client = own.client
     own.start(SOURCE)
-    dense = own.train().wait(300)
-    (weights,) = client.fetch(dense, tmp_path)
-    half = {"method": "l1_filter", "options": {"channel_sparsity": 0.5}}
-    pruned = client.prune(NAME, weights, **WIDE, **half).wait(300)
-    assert pruned.report["weights"] == dense.report["weights"] / 2
-    small, channels = client.fetch(pruned, tmp_path)
-    scratch = own.train(channels=channels)
-    tuned = own.train(channels=channels, weights=small).wait(300)
-    assert scratch.wait(300).report["weights"] == tuned.report["weights"]
-    assert tuned.report["weights"] == pruned.report["weights"]
-    assert tuned.digest != scratch.digest
-    (weights,) = client.fetch(tuned, tmp_path)
-    scored = client.score(NAME, weights, "digits", channels=channels, method="snip", **WIDE)
+    page = (Path(__file__).parents[2] / "docs" / "service.md").read_text("utf-8")
+    (block,) = re.findall(r"```python\n((?:(?!```).)*acme\.nets.*?)```", page, re.DOTALL)
+    monkeypatch.setenv("RAIW_URL", own.stack.url)
+    made = {"raiw": raiw, "folder": tmp_path, "recipe": RECIPE}
+    exec(compile(block.replace("acme.nets:small", NAME), "<shown>", "exec"), made)  # noqa: S102 -- our own page, run as shown
+    dense, pruned, tuned = (made[name].report for name in ("dense", "pruned", "tuned"))
+    assert pruned["weights"] < dense["weights"] == 36 * 8 * 10 + 9 * 8
+    assert made["scratch"].report["weights"] == tuned["weights"] == pruned["weights"]
+    assert made["tuned"].digest != made["scratch"].digest
+    assert tuned["accuracy"] > 0.8
+    channels = {"channels": made["channels"], **WIDE}
+    (weights,) = client.fetch(made["tuned"], tmp_path)
+    scored = client.score(NAME, weights, "digits", method="snip", **channels)
     (scores,) = client.fetch(scored.wait(300), tmp_path)
-    assert scored.report["spec"] == pruned.report["spec"]
+    assert scored.report["spec"] == pruned["spec"]
     masks = client.craft(scored.report["spec"] | {"craft": {"density": 0.2}}, scores).result(120)
-    sparse = own.train(channels=channels, weights=weights, masks=masks).wait(300)
+    assert masks.weights == made["masks"].weights
+    sparse = own.train(**channels, weights=weights, masks=masks).wait(300)
     assert sparse.report["mask_violations"] == 0
     assert sparse.report["weights"] == masks.weights
-    wrong = {"arguments": {"depth": 3}, **half}
+    wrong = {"arguments": {"depth": 3}, "method": "slimming", "options": {"channel_sparsity": 0.5}}
     assert own.code(client.prune(NAME, weights, **wrong)) == "invalid-network"
 
 

@@ -322,7 +322,7 @@ def test_the_python_of_the_page_runs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     page = (Path(__file__).parents[2] / "docs" / "service.md").read_text("utf-8")
-    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    block = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
     monkeypatch.setenv("RAIW_URL", worker.url)
     names = {"raiw": raiw, "folder": tmp_path, "spec": MASKS, "recipe": RECIPE | {"epochs": 2}}
     exec(compile(block, "<shown>", "exec"), names)  # noqa: S102 -- our own page, run as shown
