@@ -23,6 +23,7 @@ from raiw.training.checkpoint import (
     read_checkpoint,
 )
 from raiw.training.data.dataset import Dataset
+from raiw.training.data.loaders import Loader, batch_size, loaded
 from raiw.training.data.registry import open_dataset
 from raiw.training.fit import check_fit
 from raiw.training.initial import initialised
@@ -68,8 +69,9 @@ class Trained:
 def train(  # noqa: PLR0913 -- what decides a run
     network: str | nn.Module,
     masks: MaskSet | str | Path | None = None,
-    data: Dataset | str = "digits",
+    data: Dataset | Loader | str = "digits",
     *,
+    test: Loader | None = None,
     data_dir: str | Path = ".",
     recipe: Recipe | Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -93,7 +95,11 @@ def train(  # noqa: PLR0913 -- what decides a run
     masks
         Masks or their file; None trains the dense network.
     data
-        A data set, or the name of one below ``data_dir``.
+        A data set, or the name of one below ``data_dir``. Or batches ``(inputs, labels, …)`` of a
+        ``DataLoader`` or list, shuffled, augmented and normalised as they are; ``batch`` and
+        ``augment`` of the recipe are then theirs.
+    test
+        Such batches to test with; left out, those of ``data`` are tested too, as the report says.
     recipe
         Left out, RAIW's: 300 epochs of stochastic gradient descent.
     folder
@@ -128,10 +134,14 @@ def train(  # noqa: PLR0913 -- what decides a run
     if not 0 <= seed <= MAX_SEED:
         raise InvalidInput(f"seed is {seed}: give 0 to {MAX_SEED}")
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.parse(dict(recipe or {}))
-    dataset = open_dataset(data, data_dir) if isinstance(data, str) else data
     chosen = load(masks) if isinstance(masks, str | Path) else masks
     model, own_name = _model(network, chosen, seed)
     name = name or own_name
+    if isinstance(data, str | Dataset):
+        dataset = open_dataset(data, data_dir) if isinstance(data, str) else data
+    else:  # they decide these two themselves
+        dataset = loaded(data, test, model)
+        recipe = recipe.model_copy(update={"batch": batch_size(data), "augment": False})
     with joined(device) as processes:
         check_fit(model, name, dataset)
         model.to(processes.device)
