@@ -1,7 +1,10 @@
 """``raiw networks``."""
 
 import fnmatch
+import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -63,12 +66,16 @@ def networks(
 
 def _here(modules: list[str], faults: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
     from raiw.errors import RaiwError
+    from raiw.nets.modules import below
     from raiw.nets.networks import list_networks
 
     def on_fault(name: str, error: RaiwError) -> None:
         faults.append({"name": name, "code": error.code, "detail": error.message})
 
-    for network in list_networks(modules, on_fault):
+    # python -P asks for what is installed, not for what lies in the current folder.
+    with nullcontext() if sys.flags.safe_path else below(Path.cwd()):
+        found = [*list_networks(modules, on_fault)]
+    for network in found:
         shape = network.input_shape
         yield {
             "name": network.name,

@@ -5,6 +5,7 @@ import re
 import sys
 import typing
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -25,7 +26,8 @@ def find(name: str, allowed: Sequence[str] | None) -> Network:
     if not MODULE.fullmatch(name) or not leaf:
         raise NotFound(f"no network {clipped(repr(name))}: write package.module:function")
     if allowed is None:
-        return network(name, _member(_load(module, below=Path.cwd()), leaf))
+        with below(Path.cwd()):
+            return network(name, _member(_load(module), leaf))
     if name in allowed:
         return network(name, _member(_load(module), leaf))
     if module not in allowed:
@@ -79,7 +81,7 @@ def imported(what: str, load: Callable[[], Any]) -> Any:
     """
     try:
         return load()
-    except MissingExtra:
+    except (MissingExtra, MemoryError):
         raise
     except (ModuleNotFoundError, AttributeError) as error:
         raise NotFound(f"{what!r} cannot be imported: {error}") from None
@@ -89,14 +91,18 @@ def imported(what: str, load: Callable[[], Any]) -> Any:
         ) from error
 
 
-def _load(module: str, below: Path | None = None) -> ModuleType:
-    path = [] if below is None else [str(below)]
-    sys.path[:0] = path
+@contextmanager
+def below(folder: Path) -> Iterator[None]:
+    """Import modules of a folder, too."""
+    sys.path.insert(0, str(folder))
     try:
-        loaded: ModuleType = imported(module, lambda: import_module(module))
+        yield
     finally:
-        for folder in path:
-            sys.path.remove(folder)
+        sys.path.remove(str(folder))
+
+
+def _load(module: str) -> ModuleType:
+    loaded: ModuleType = imported(module, lambda: import_module(module))
     return loaded
 
 

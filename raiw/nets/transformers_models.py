@@ -63,9 +63,11 @@ def find(name: str) -> Network:
 
     def factory(**arguments: Any) -> "nn.Module":
         for argument, value in arguments.items():
-            if argument.startswith("_") or ("pretrained" in argument and value):
+            elsewhere = isinstance(value, str) and "/" in value  # a repository of the hub
+            if argument.startswith("_") or ("pretrained" in argument and value) or elsewhere:
                 raise InvalidInput(
-                    f"argument {argument!r}: weights are random, or those of a file; leave it out",
+                    f"argument {argument}={value!r}: nothing is downloaded; weights are random, "
+                    f"or those of a file; leave it out",
                     pointer="/arguments",
                 )
         kind = getattr(transformers, name)

@@ -230,8 +230,13 @@ def test_transformers_are_built_without_a_download(monkeypatch: pytest.MonkeyPat
     assert model(torch.zeros(2, 7, dtype=torch.long)).shape == (2, 2)
     with pytest.raises(NotFound, match="did you mean 'ViTForImageClassification'"):
         find_network("transformers/ViTForImageClasification")
-    with pytest.raises(raiw.RaiwError, match="leave it out"):
-        network.build({"use_pretrained_backbone": True})
+    for argument in (
+        {"use_pretrained_backbone": True},
+        {"attn_implementation": "kernels-community/flash-attn"},
+        {"_name_or_path": "vit"},
+    ):
+        with pytest.raises(raiw.RaiwError, match="leave it out"):
+            network.build(argument)
 
 
 def test_what_is_not_installed_is_named_with_its_extra() -> None:
@@ -319,7 +324,11 @@ def test_the_commands_know_own_and_pruned_networks(
     assert load_file("less")["inner.0.weight"].shape[0] == 2
 
 
-def test_networks_are_listed(acme: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_networks_are_listed(
+    acme: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(acme)])
+    monkeypatch.chdir(acme)  # where somebody's own modules lie
     assert run(["networks", "acme*", "--module", "acme.nets", "--module", "acme.none"]) == 0
     said = capsys.readouterr()
     assert "acme.nets:small" in said.out
