@@ -9,7 +9,9 @@
     │   ├── InvalidTensors        a safetensors file is malformed or holds the wrong tensors
     │   │   └── InvalidImportance scores do not fit the spec, or hold NaN or +inf
     │   ├── InvalidMasks          a mask file is damaged or not a mask file
-    │   ├── InvalidNetwork        a network's file is damaged, or does not hold its own weights
+    │   ├── InvalidNetwork        a network's file is damaged, or its code fails
+    │   ├── NetworkNotAllowed     a network of a module that may not be imported
+    │   ├── NetworkChanged        a network's code is not that which was asked for
     │   ├── InvalidData           a data set is damaged, or does not fit the network
     │   ├── CannotPrune           a network's channels cannot go without changing what it computes
     │   └── TooLarge              a limit is exceeded
@@ -131,10 +133,24 @@ class InvalidMasks(InvalidInput):
 
 
 class InvalidNetwork(InvalidInput):
-    """A network's file is damaged, of another format, or does not hold the weights itself."""
+    """A network's file is damaged or does not hold the weights itself, or its code fails."""
 
     code = "invalid-network"
     title = "The network cannot be read"
+
+
+class NetworkNotAllowed(InvalidInput):
+    """A network is of a module that may not be imported because a name says so."""
+
+    code = "network-not-allowed"
+    title = "The network's module is not allowed"
+
+
+class NetworkChanged(InvalidInput):
+    """A network's code is not that which was asked for: results would be those of another."""
+
+    code = "network-changed"
+    title = "The network has changed"
 
 
 class InvalidData(InvalidInput):

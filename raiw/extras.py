@@ -13,14 +13,17 @@ EXTRAS = {
     "ortools": "optimal",
     "sklearn": "data",
     "threadpoolctl": "torch",
+    "timm": "timm",
     "torch": "torch",
     "torch_pruning": "torch",
+    "torchvision": "timm",
+    "transformers": "transformers",
 }
 """Extra by package."""
 
 
 def load(module: str) -> ModuleType:
-    """Import a module of raiw that may need an optional dependency.
+    """Import an optional dependency, or a module of raiw that may need one.
 
     Raises
     ------
@@ -33,6 +36,5 @@ def load(module: str) -> ModuleType:
         package = (error.name or "").partition(".")[0]
         if package not in EXTRAS:
             raise
-        raise MissingExtra(
-            f"{module} needs {error.name}: pip install 'raiw[{EXTRAS[package]}]'"
-        ) from None
+        fault = f"{module} needs {error.name}" if package != module else f"{module} is missing"
+        raise MissingExtra(f"{fault}: pip install 'raiw[{EXTRAS[package]}]'") from None

@@ -47,9 +47,19 @@ def check_name(
 ) -> None:
     """Make sure that a name is known, as :func:`find` does."""
     if name not in known:
-        listed = ", ".join(known)
-        shown = f"{clipped(repr(name))}{nearest(name, known)}"
-        raise error(f"no {what} {shown}; there are {listed}", **details)
+        raise unknown(name, known, what, error, **details)
+
+
+def unknown(
+    name: str,
+    known: Collection[str],
+    what: str,
+    error: type[RaiwError] = InvalidInput,
+    **details: Any,
+) -> RaiwError:
+    """Return the error that a name is none of those known."""
+    shown = f"{clipped(repr(name))}{nearest(name, known)}"
+    return error(f"no {what} {shown}; there are {', '.join(known)}", **details)
 
 
 def nearest(name: str, known: Collection[str]) -> str:

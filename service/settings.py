@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from raiw.errors import InvalidInput
 from raiw.names import nearest
+from raiw.nets.modules import MODULE
 
 PREFIX = "RAIW_"
 CLIENT_VARIABLES = frozenset({"URL", "OFFLINE", "CACHE"})
@@ -39,6 +40,17 @@ class InvalidSettings(InvalidInput):
 def _default_state_dir() -> Path:
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(base) / "raiw"
+
+
+def _listed(text: str) -> list[str]:
+    return [part for part in text.replace(" ", "").split(",") if part]
+
+
+def _check_modules(text: str) -> str:
+    for module in _listed(text):
+        if not MODULE.fullmatch(module):
+            raise ValueError(f"{module!r} is not package.module or package.module:name")
+    return text
 
 
 class Settings(BaseSettings):
@@ -119,6 +131,9 @@ class Settings(BaseSettings):
 
     data_dir: Folder | None = None
     """Folder of the data sets of a worker that trains; by default ``data`` in the state folder."""
+    network_modules: Annotated[str, AfterValidator(_check_modules), Field(max_length=4000)] = ""
+    """Modules of a worker's own networks, separated by commas: ``package.module`` for all that it
+    defines, ``package.module:name`` for one. No other module is imported because a job names it."""
     craft_memory_bytes: Annotated[int, Field(ge=0)] = 64 << 30
     """Most memory that crafting may take: a job whose estimate is higher is refused, a process
     that takes more ends; 0 sets no limit."""
@@ -143,8 +158,13 @@ class Settings(BaseSettings):
         """Whether a host name, in lower case, is one of ``allowed_hosts``."""
         return any(
             host == name or (name.startswith("*.") and host.endswith(name[1:]))
-            for name in self.allowed_hosts.lower().replace(" ", "").split(",")
+            for name in _listed(self.allowed_hosts.lower())
         )
+
+    @property
+    def modules(self) -> list[str]:
+        """The entries of ``network_modules``."""
+        return _listed(self.network_modules)
 
     @property
     def database(self) -> str:

@@ -55,6 +55,7 @@ def _run(settings: "Settings", queues: list[str]) -> None:
     from celery.exceptions import CPendingDeprecationWarning
     from celery.platforms import SecurityWarning
 
+    from service.contract.tasks import Queue
     from worker.app import create_worker
     from worker.consumer import Consumer
 
@@ -63,6 +64,8 @@ def _run(settings: "Settings", queues: list[str]) -> None:
     # Celery leaves the logs alone once this signal has a receiver.
     signals.setup_logging.connect(_keep_logs)
     signals.worker_ready.connect(_say_ready)
+    if Queue.GPU in queues:
+        signals.worker_ready.connect(_announce)
     consumer = create_worker(settings).Worker(
         hostname=f"raiw-{os.getpid()}@{socket.gethostname()}",
         queues=queues,
@@ -103,3 +106,9 @@ def _say_ready(**_: Any) -> None:
     from service.jobs.workers import READY
 
     typer.echo(READY)
+
+
+def _announce(**_: Any) -> None:
+    from worker.announcing import start
+
+    start()

@@ -58,6 +58,7 @@ class Order:
             "files": dict(self.files),
             "folder": self.folder,
             "data_dir": str(services.settings.data),
+            "modules": services.settings.modules,
             "memory_bytes": getattr(services.settings, self.memory_setting),
             "memory_setting": self.memory_setting,
         }

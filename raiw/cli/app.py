@@ -16,6 +16,7 @@ from raiw.cli import (
     crafting,
     exits,
     inspecting,
+    listing,
     measuring,
     networks,
     reading,
@@ -79,6 +80,7 @@ app.add_typer(crafting.commands)
 app.add_typer(budgeting.commands)
 app.add_typer(inspecting.commands)
 app.add_typer(reading.commands)
+app.add_typer(listing.commands)
 app.add_typer(networks.commands)
 app.add_typer(measuring.commands)
 app.add_typer(reproducing.commands)

@@ -1,7 +1,5 @@
 """``raiw speed`` and ``raiw compact``."""
 
-import importlib
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,10 +7,20 @@ import typer
 
 from raiw.cli.examples import examples
 from raiw.cli.inspecting import open_masks
-from raiw.cli.options import JsonOption, MasksArgument, QuietOption, ServerOption
+from raiw.cli.naming import named_network, numbers
+from raiw.cli.options import (
+    ArgumentsOption,
+    InputOption,
+    JsonOption,
+    MasksArgument,
+    NetworkArgument,
+    OwnWeightsOption,
+    PrunedOption,
+    QuietOption,
+    ServerOption,
+)
 from raiw.cli.output import Output
 from raiw.cli.progress import LayerProgress
-from raiw.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,18 +28,6 @@ if TYPE_CHECKING:
 commands = typer.Typer()
 
 _FIRST_LINE_SECONDS = 2.0
-
-NetworkOption = Annotated[
-    str,
-    typer.Argument(metavar="NETWORK", help="Such as vgg16-cifar10, or package.module:function."),
-]
-OwnWeightsOption = Annotated[
-    Path | None,
-    typer.Option("--weights", "-w", metavar="FILE", help="State dict; random weights without."),
-]
-InputOption = Annotated[
-    str | None, typer.Option("--input", metavar="SHAPE", help="Shape of one input, as in 3,32,32.")
-]
 
 
 @commands.command(
@@ -41,7 +37,7 @@ InputOption = Annotated[
     )
 )
 def speed(  # noqa: PLR0913, PLR0917 -- each argument is an option of the command
-    network: NetworkOption,
+    network: NetworkArgument,
     masks: MasksArgument,
     weights: OwnWeightsOption = None,
     batch: Annotated[
@@ -54,6 +50,8 @@ def speed(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         ),
     ] = None,
     input_: InputOption = None,
+    argument: ArgumentsOption = None,
+    pruned: PrunedOption = None,
     seconds: Annotated[float, typer.Option(min=0.0, help="Time to spend on each layer.")] = 0.2,
     server: ServerOption = None,
     *,
@@ -73,9 +71,9 @@ def speed(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
 
     from raiw.compacting.speed import measure_speed
 
-    model, shape = _network(network, weights, input_)
-    sizes = _numbers("--batch", batch)
-    counts = _numbers("--threads", threads or str(torch.get_num_threads()))
+    model, shape = _network(network, argument, pruned, weights, input_)
+    sizes = numbers("--batch", batch)
+    counts = numbers("--threads", threads or str(torch.get_num_threads()))
     runs = [(size, count) for count in counts for size in sizes]
     found = []
     with LayerProgress(
@@ -109,14 +107,16 @@ def speed(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         "raiw compact digits-cnn masks.safetensors -o small.onnx",
     )
 )
-def compact(  # noqa: PLR0913 -- each argument is an option of the command
-    network: NetworkOption,
+def compact(  # noqa: PLR0913, PLR0917 -- each argument is an option of the command
+    network: NetworkArgument,
     masks: MasksArgument,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="An ONNX file to write.")
     ],
     weights: OwnWeightsOption = None,
     input_: InputOption = None,
+    argument: ArgumentsOption = None,
+    pruned: PrunedOption = None,
     server: ServerOption = None,
     *,
     json: JsonOption = False,
@@ -135,7 +135,7 @@ def compact(  # noqa: PLR0913 -- each argument is an option of the command
 
     from raiw.compacting.compact import forms_of
 
-    model, shape = _network(network, weights, input_)
+    model, shape = _network(network, argument, pruned, weights, input_)
     forms = forms_of(exporting.export_onnx(model, opened, torch.randn(2, *shape), output))
     size = output.stat().st_size
     out.note(f"wrote {output}: {size:,} bytes, {len(forms)} of {len(opened)} layers compact")
@@ -144,42 +144,14 @@ def compact(  # noqa: PLR0913 -- each argument is an option of the command
 
 
 def _network(
-    name: str, weights: Path | None, given: str | None
+    name: str,
+    arguments: list[str] | None,
+    pruned: Path | None,
+    weights: Path | None,
+    shape: str | None,
 ) -> "tuple[nn.Module, tuple[int, ...]]":
-    """Return a network from the catalogue or the caller's own, and the shape of one input."""
-    from raiw.nets.registry import build, find_net
-    from raiw.nets.weights import trained
-
-    shape = None if given is None else _numbers("--input", given)
-    if ":" not in name:
-        shape = shape or find_net(name).input_shape
-        return (build(name).eval() if weights is None else trained(name, weights)), shape
-    if shape is None or weights is not None:
-        raise InvalidInput(
-            f"{name!r} loads its own weights and does not say the shape of an input: give --input, "
-            f"as in 3,224,224, and no --weights"
-        )
-    return _own_network(name).eval(), shape
-
-
-def _own_network(name: str) -> "nn.Module":
-    """Call a function of a module in the current folder, or of an installed package."""
-    module, _, function = name.partition(":")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        made: nn.Module = getattr(importlib.import_module(module), function)()
-    except (ImportError, AttributeError) as error:
-        raise NotFound(f"no function {function!r} in the module {module!r}: {error}") from None
-    finally:
-        sys.path.remove(str(Path.cwd()))
-    return made
-
-
-def _numbers(option: str, text: str) -> tuple[int, ...]:
-    """Return whole numbers of at least 1."""
-    parts = text.split(",")
-    if not all(part.strip().isdecimal() and int(part) for part in parts):
-        raise InvalidInput(
-            f"{option} {text!r}: give whole numbers of at least 1, separated by commas"
-        )
-    return tuple(map(int, parts))
+    """Return a network in evaluation mode, and the shape of one input."""
+    network = named_network(name, arguments, pruned, shape)
+    inputs = network.example()
+    model = network.initialised(None, 0) if weights is None else network.trained(weights)
+    return model.eval(), tuple(inputs.shape[1:])

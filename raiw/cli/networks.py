@@ -12,6 +12,7 @@ from raiw.cli.examples import examples
 from raiw.cli.following import epoch_words
 from raiw.cli.options import (
     DATA_HELP,
+    ArgumentsOption,
     DataFolderOption,
     DataOption,
     DeviceOption,
@@ -20,6 +21,8 @@ from raiw.cli.options import (
     MethodOption,
     NetworkArgument,
     OptionsOption,
+    OwnWeightsOption,
+    PrunedOption,
     QuietOption,
     SamplesOption,
     SeedOption,
@@ -27,12 +30,12 @@ from raiw.cli.options import (
     SetOption,
     TimeoutOption,
     WeightsOption,
+    assigned,
     changed,
     chosen_server,
 )
 from raiw.cli.output import Output
 from raiw.cli.progress import LayerProgress
-from raiw.errors import InvalidInput
 from raiw.files import write_atomically
 
 if TYPE_CHECKING:
@@ -59,6 +62,8 @@ def score(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     seed: SeedOption,
     data_dir: DataFolderOption = Path(),
     option: OptionsOption = None,
+    argument: ArgumentsOption = None,
+    pruned: PrunedOption = None,
     device: DeviceOption = None,
     server: ServerOption = None,
     timeout: TimeoutOption = None,
@@ -74,11 +79,11 @@ def score(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     site = JobSite(chosen_server(server, local=local), data_dir, device, timeout)
     job = ScoreJob.parse(
         {
-            "network": network,
+            **_asked(site, network, argument, pruned),
             "weights": site.take(weights),
             "data": data and site.take_data(data),
             "method": method,
-            "options": _options(option),
+            "options": assigned("--option", option),
             "samples": samples,
             "seed": seed,
         }
@@ -110,6 +115,8 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         Path | None, typer.Option(metavar="FILE", help="Also write which channels are kept.")
     ] = None,
     option: OptionsOption = None,
+    argument: ArgumentsOption = None,
+    pruned: PrunedOption = None,
     server: ServerOption = None,
     timeout: TimeoutOption = None,
     *,
@@ -124,11 +131,11 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     site = JobSite(chosen_server(server, local=local), data_dir, timeout=timeout)
     job = PruneJob.parse(
         {
-            "network": network,
+            **_asked(site, network, argument, pruned),
             "weights": site.take(weights),
             "data": data and site.take_data(data),
             "method": method,
-            "options": _options(option),
+            "options": assigned("--option", option),
             "samples": samples,
         }
     )
@@ -168,6 +175,9 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         int | None,
         typer.Option(metavar="NUMBER", help="Decides first weights, order of images and crops."),
     ] = None,
+    weights: OwnWeightsOption = None,
+    argument: ArgumentsOption = None,
+    pruned: PrunedOption = None,
     device: DeviceOption = None,
     server: ServerOption = None,
     timeout: TimeoutOption = None,
@@ -176,9 +186,10 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Train a network from scratch with its masks held; started again, it goes on where it was.
+    """Train a network with its masks held; started again, it goes on where it was.
 
-    torchrun -m raiw train … trains with several processes or GPUs.
+    It begins from scratch, or with --weights from those. torchrun -m raiw train … trains with
+    several processes or GPUs.
     """
     from raiw.jobs.train import TrainJob
     from raiw.masks import load
@@ -191,7 +202,8 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     held = None if masks is None or is_digest(masks) else load(masks)
     job = TrainJob.parse(
         {
-            "network": network,
+            **_asked(site, network, argument, pruned),
+            "weights": None if weights is None else site.take(weights),
             "masks": masks if held is None else held.digest,
             "data": site.take_data(data),
             "recipe": Recipe.parse(changed(document, set_)),
@@ -219,24 +231,31 @@ def _train_here(
 ) -> dict[str, Any] | None:
     """Train on this machine; None in the processes that are not the first."""
     from raiw import extras
+    from raiw.masks import load
 
-    training = extras.load("raiw.training.train")
+    training, running = map(extras.load, ("raiw.training.train", "raiw.jobs.run_train"))
+    from raiw.training.data.registry import open_dataset
+
     (seed,) = job.seeds
+    data = open_dataset(job.data, site.data_dir)
+    held = load(masks) if isinstance(masks, str) else masks
+    network = running.NamedNetwork.of(job, site.files.__getitem__, data)
     with LayerProgress(out, "training", job.total, unit="epochs") as progress:
 
         def on_epoch(epoch: "Epoch", _total: int) -> None:
             progress.show(epoch.epoch, epoch_words(seed, epoch.train_loss, epoch.test_accuracy))
 
+        weights = job.weights and site.files[job.weights]
         trained = training.train(
-            job.network,
-            masks,
-            job.data,
-            data_dir=site.data_dir,
+            running.first_weights(network, weights, held, job.recipe, seed),
+            held,
+            data,
             recipe=job.recipe,
             seed=seed,
             folder=folder,
             device=site.device,
             on_epoch=on_epoch,
+            name=job.network,
         )
     trained.save(folder)
     report: dict[str, Any] = trained.report.to_json()
@@ -256,14 +275,12 @@ def _train_there(out: Output, job: "TrainJob", site: JobSite, folder: Path) -> d
     return dict(report)
 
 
-def _options(given: list[str] | None) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    for text in given or ():
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise InvalidInput(f"--option {text!r}: write NAME=VALUE")
-        try:
-            options[name] = float(value) if "." in value or "e" in value else int(value)
-        except ValueError:
-            options[name] = value
-    return options
+def _asked(
+    site: JobSite, network: str, arguments: list[str] | None, pruned: Path | None
+) -> dict[str, Any]:
+    """Return the fields of a document that say which network is meant."""
+    return {
+        "network": network,
+        "arguments": assigned("--argument", arguments),
+        "channels": None if pruned is None else site.take(pruned),
+    }

@@ -41,9 +41,31 @@ TimeoutOption = Annotated[
     str | None,
     typer.Option("--timeout", metavar="TIME", help="How long to wait: 90, 45s, 30m, 1h30m."),
 ]
-NetworkArgument = Annotated[str, typer.Argument(metavar="NETWORK")]
+NETWORK_HELP = "A name that raiw networks lists, or package.module:function."
+NetworkArgument = Annotated[str, typer.Argument(metavar="NETWORK", help=NETWORK_HELP)]
 WeightsOption = Annotated[
     Path, typer.Option("--weights", "-w", metavar="FILE", help="State dict, safetensors.")
+]
+OwnWeightsOption = Annotated[
+    Path | None,
+    typer.Option("--weights", "-w", metavar="FILE", help="State dict; random weights without."),
+]
+InputOption = Annotated[
+    str | None, typer.Option("--input", metavar="SHAPE", help="Shape of one input, as in 3,32,32.")
+]
+ArgumentsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--argument", "-a", metavar="NAME=VALUE", help="An argument of the network; repeatable."
+    ),
+]
+PrunedOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--pruned",
+        metavar="FILE",
+        help="Channels that raiw prune kept: the network without the others.",
+    ),
 ]
 DataFolderOption = Annotated[
     Path, typer.Option("--data-dir", metavar="FOLDER", help="Folder of this machine's data sets.")
@@ -105,6 +127,28 @@ def changed(document: Any, changes: list[str] | None) -> Any:
     for change in changes or ():
         _apply(document, change)
     return document
+
+
+def assigned(option: str, given: list[str] | None) -> dict[str, Any]:
+    """Return the values of a repeatable ``NAME=VALUE`` option, read as YAML reads them.
+
+    >>> assigned("--argument", ["depth=2", "norm=batch", "sizes=[8, 16]"])
+    {'depth': 2, 'norm': 'batch', 'sizes': [8, 16]}
+    """
+    import yaml
+
+    from raiw.readers.documents import read_yaml
+
+    values = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InvalidInput(f"{option} {text!r}: write NAME=VALUE")
+        try:
+            values[name] = read_yaml(value)
+        except yaml.YAMLError as error:
+            raise InvalidInput(f"{option} {text!r}: {value!r} is not a value: {error}") from None
+    return values
 
 
 def _apply(document: dict[str, Any], change: str) -> None:

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from raiw.cli.examples import examples
-from raiw.cli.options import JsonOption, QuietOption
+from raiw.cli.naming import named_network
+from raiw.cli.options import ArgumentsOption, InputOption, JsonOption, PrunedOption, QuietOption
 from raiw.cli.output import Output
 from raiw.errors import InvalidInput, NotFound
 from raiw.readers.layers import Reading
@@ -24,11 +25,12 @@ _TORCH = {".bin", ".ckpt", ".pt", ".pth"}
         "raiw craft spec.yaml -o masks.safetensors",
     )
 )
-def spec(
+def spec(  # noqa: PLR0913 -- each argument is an option of the command
     source: Annotated[
         str,
         typer.Argument(
-            metavar="NETWORK", help="safetensors, .onnx, a .pt state dict, or a catalogue name."
+            metavar="NETWORK",
+            help="safetensors, .onnx, a .pt state dict, or a name that raiw networks lists.",
         ),
     ],
     density: Annotated[
@@ -41,6 +43,9 @@ def spec(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the spec there.")
     ] = None,
+    argument: ArgumentsOption = None,
+    pruned: PrunedOption = None,
+    input_: InputOption = None,
     *,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -50,13 +55,21 @@ def spec(
     from raiw.specs.spec import Spec
 
     out = Output(json=json, quiet=quiet)
-    known = catalogue.read(source)
+    known = None if pruned else catalogue.read(source)
+    file = known is None and Path(source).is_file()
     if transposed and (known or source.endswith(".onnx")):
         raise InvalidInput(f"--transposed is for checkpoints: {source} tells directions itself")
-    reading = _read(source, transposed or []) if known is None else Reading(known["layers"])
+    if known is not None:
+        reading = Reading(known["layers"])
+    elif file:
+        reading = _read(source, transposed or [])
+    else:
+        reading = _named(source, argument, pruned, input_)
     preset = {} if known is None else known.get("craft", {})
     craft = preset if density is None else {"density": density}
-    made = Spec.of_layers(reading.layers, craft, source if known else Path(source).stem)
+    if reading.rules:
+        craft = {"density": 1.0} | craft | {"rules": reading.rules}
+    made = Spec.of_layers(reading.layers, craft, Path(source).stem if file else source)
     if reading.assumed:
         out.note(f"assumed: {reading.assumed} (see --transposed)")
     if reading.doubts:
@@ -67,13 +80,9 @@ def spec(
 
 
 def _read(source: str, transposed: list[str]) -> Reading:
-    from raiw import catalogue, extras
-    from raiw.names import nearest
+    from raiw import extras
     from raiw.readers.checkpoints import read_shapes, shapes_of_file, shapes_of_state
 
-    if not Path(source).is_file():
-        hint = nearest(source, list(catalogue.names()))
-        raise NotFound(f"no file and no catalogue name {source!r}{hint}")
     suffix = Path(source).suffix
     if suffix == ".onnx":
         from_onnx: Reading = extras.load("raiw.readers.onnx_file").read(source)
@@ -82,6 +91,28 @@ def _read(source: str, transposed: list[str]) -> Reading:
         return read_shapes(shapes_of_file(source), transposed)
     state = extras.load("raiw.nets.checkpoint").load_state(source)
     return read_shapes(shapes_of_state(state), transposed)
+
+
+def _named(
+    source: str, arguments: list[str] | None, pruned: Path | None, shape: str | None
+) -> Reading:
+    """Read the layers of a network by its name, with positions where its input is known."""
+    from raiw.readers.modules import read_weights, tied_rules
+
+    network = named_network(source, arguments, pruned, shape)
+    try:
+        # Other arguments may mean other inputs than those that the network states without any.
+        size = network.input_shape if arguments else network.known_shape()
+        found = read_weights(network.initialised(None, 0), size)
+    except NotFound as error:
+        raise NotFound(f"no file {source!r}, and {error.message}") from None
+    doubts = [f"{layer.name}: {layer.doubt}" for layer in found.layers if layer.doubt]
+    return Reading(
+        [layer.to_document() for layer in found.layers],
+        found.unusable,
+        doubts="; ".join(doubts),
+        rules=tied_rules(found.layers),
+    )
 
 
 def _tell(out: Output, what: str, reasons: Iterable[tuple[str, str]]) -> None:

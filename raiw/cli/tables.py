@@ -199,6 +199,17 @@ def _degrees(degrees: "DegreeRange") -> str:
     return _span(degrees.min, degrees.max)
 
 
+def network_table(networks: Iterable[Mapping[str, Any]]) -> Table:
+    """Return one row a network, given as ``GET /v1/networks`` answers it."""
+    table = _table("network", "revision", right=("input",))
+    for network in networks:
+        shape, revision = network["input_shape"], network["revision"] or ""
+        table.add_row(
+            network["name"], revision[:_ID_LENGTH], "" if shape is None else _shape(shape, 1)
+        )
+    return table
+
+
 def _span(low: int, high: int) -> str:
     return f"{low:,}" if low == high else f"{low:,}-{high:,}"
 

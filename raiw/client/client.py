@@ -1,9 +1,7 @@
 """The client: a server's resources as methods."""
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +12,7 @@ from raiw.canonical import digest_of_file, is_digest
 from raiw.client.downloads import file_chunks, mask_file_chunks
 from raiw.client.job import Job
 from raiw.client.transport import Transport
-from raiw.client.uploads import ensure_blob
+from raiw.client.uploads import ScoresLike, ensure_blob, score_file
 from raiw.errors import InvalidMasks, NotFound
 from raiw.files import write_atomically
 from raiw.specs.spec import Spec
@@ -28,8 +26,6 @@ _PAGE_SIZE = 100
 
 SpecLike = Spec | Mapping[str, Any] | str | Path
 """A spec, its decoded document, a file, or a name from the catalogue."""
-ScoresLike = str | Path | Mapping[str, Any]
-"""A safetensors file, the digest of one on the server, or arrays by layer name."""
 DataLike = str | Path
 """Name of a data set that the workers have, or a path of a safetensors file."""
 
@@ -177,7 +173,7 @@ class Client:
         Parameters
         ----------
         network
-            A network of the catalogue that can be built.
+            A name that :meth:`networks` yields.
         weights
             Its state dict: a safetensors file, or the digest of one on the server.
         data
@@ -185,7 +181,8 @@ class Client:
         job
             What every job may say.
         task
-            ``method``, ``options``, ``samples``, ``seed``: what is left out has its default.
+            Other fields of the job: ``method``, ``options``, ``arguments`` of the network … What is
+            left out has its default; ``channels`` may be a file, as :meth:`prune` makes.
 
         Raises
         ------
@@ -203,11 +200,7 @@ class Client:
         job: JobOptions = DEFAULT_OPTIONS,
         **task: Any,
     ) -> Job:
-        """Ask for a network without some of its channels.
-
-        The arguments are those of :meth:`score`; ``task`` may hold ``method``, ``options`` and
-        ``samples``.
-        """
+        """Ask for a network without some of its channels; the arguments are those of ``score``."""
         return self._network_job("prune", network, job, data, {**task, "weights": weights})
 
     def train(
@@ -221,7 +214,7 @@ class Client:
         job: JobOptions = DEFAULT_OPTIONS,
         **task: Any,
     ) -> Job:
-        """Ask for a network trained from scratch.
+        """Ask for a trained network.
 
         Parameters
         ----------
@@ -230,7 +223,7 @@ class Client:
         spec, importance
             What to craft masks from instead. Without masks and spec the dense network is trained.
         task
-            ``recipe`` and ``seeds``: what is left out has its default.
+            Other fields of the job, as for :meth:`score`: ``recipe``, ``seeds``, ``weights`` …
         """
         if masks is not None:
             task["masks"] = masks if isinstance(masks, str) else masks.digest
@@ -270,14 +263,21 @@ class Client:
 
         Their views are short, without what was asked for and reports, until they are refreshed.
         """
-        query: dict[str, Any] = {"page_size": _PAGE_SIZE} | ({"status": status} if status else {})
-        while True:
-            page, _ = self._transport.json("GET", "/v1/jobs", params=query)
-            for view in page["items"]:
-                yield Job(self, self._transport, view)
-            if not page["next_page_token"]:
-                return
-            query["page_token"] = page["next_page_token"]
+        query = {"page_size": _PAGE_SIZE} | ({"status": status} if status else {})
+        for view in self._items("/v1/jobs", query):
+            yield Job(self, self._transport, view)
+
+    def networks(self) -> Iterator[dict[str, Any]]:
+        """Yield the networks that jobs may be on, by name, as ``GET /v1/networks`` has them."""
+        return self._items("/v1/networks", {})
+
+    def _items(self, url: str, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the items of a list, page after page."""
+        page: dict[str, Any] = {"next_page_token": None}
+        while page["next_page_token"] != "":
+            page, _ = self._transport.json("GET", url, params=query)
+            yield from page["items"]
+            query = query | {"page_token": page["next_page_token"]}
 
     def masks(self, digest: str) -> "MaskSet":
         """Fetch stored masks into memory.
@@ -346,8 +346,9 @@ class Client:
         body = {"kind": kind, "network": network, **task}
         if data is not None:
             body["data"] = self._upload(data) if isinstance(data, Path) else data
-        if "weights" in task:
-            body["weights"] = self._upload(task["weights"])
+        for name in ("weights", "channels"):
+            if task.get(name) is not None:
+                body[name] = self._upload(task[name])
         return self._submit(body, options)
 
     def _upload(self, file: str | Path) -> str:
@@ -376,22 +377,9 @@ class Client:
             return {"spec": spec.canonical(), "importance": None}
         if isinstance(importance, str) and is_digest(importance):
             return {"spec": spec.canonical(), "importance": importance}
-        with _score_file(importance, spec) as (path, digest):
+        with score_file(importance, spec) as (path, digest):
             ensure_blob(self._transport, path, digest)
         return {"spec": spec.canonical(), "importance": digest}
-
-
-@contextmanager
-def _score_file(scores: ScoresLike, spec: Spec) -> Iterator[tuple[Path, str]]:
-    """Yield scores, checked against the spec, as a file with its digest."""
-    from raiw.scores.importance import open_importance, write_scores
-
-    if isinstance(scores, Mapping):
-        with tempfile.TemporaryDirectory(prefix="raiw-") as folder:
-            path = Path(folder) / "scores.safetensors"
-            yield path, write_scores(scores, spec, path)
-    else:
-        yield Path(scores), open_importance(scores, spec).digest
 
 
 def _segment(name: str) -> str:

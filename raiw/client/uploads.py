@@ -1,12 +1,19 @@
 """Uploads by digest: nothing is sent twice, and a broken connection costs at most one part."""
 
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from raiw.canonical import CHUNK_BYTES
 from raiw.client.transport import ATTEMPTS, Transport, backoff
 from raiw.errors import NotFound, RaiwError, Unreachable
+from raiw.specs.spec import Spec
+
+ScoresLike = str | Path | Mapping[str, Any]
+"""A safetensors file, the digest of one on the server, or arrays by layer name."""
 
 SINGLE_REQUEST_BYTES = 8 << 20
 """Files up to this size go in one request; larger ones in resumable parts."""
@@ -35,6 +42,19 @@ def ensure_blob(transport: Transport, path: Path, digest: str) -> bool:
     else:
         _send_parts(transport, path, digest, size)
     return True
+
+
+@contextmanager
+def score_file(scores: ScoresLike, spec: Spec) -> Iterator[tuple[Path, str]]:
+    """Yield scores, checked against the spec, as a file with its digest."""
+    from raiw.scores.importance import open_importance, write_scores
+
+    if isinstance(scores, Mapping):
+        with tempfile.TemporaryDirectory(prefix="raiw-") as folder:
+            path = Path(folder) / "scores.safetensors"
+            yield path, write_scores(scores, spec, path)
+    else:
+        yield Path(scores), open_importance(scores, spec).digest
 
 
 def blob_exists(transport: Transport, digest: str) -> bool:

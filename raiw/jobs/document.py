@@ -9,12 +9,23 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from raiw.canonical import digest_of_json
 from raiw.errors import InvalidInput, NotFound
 from raiw.importance.methods import Score
-from raiw.jobs.fields import MASKS, UPLOADED, DataSet, Options, UploadDigest, stored
-from raiw.nets.registry import NETS, find_net
+from raiw.jobs.fields import (
+    MASKS,
+    UPLOADED,
+    Arguments,
+    DataSet,
+    Options,
+    UploadDigest,
+    stored,
+)
+from raiw.nets.registry import NETS
 from raiw.pruning.methods import Method
 from raiw.specs.document import WHOLE, Document
 
 Found = TypeVar("Found")
+
+NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*([/:][A-Za-z0-9_.\-]+)*$"
+"""How networks are named; which there are, only whoever builds them knows."""
 
 
 class JobDocument(Document):
@@ -64,14 +75,27 @@ class JobDocument(Document):
 class NetworkJob(JobDocument):
     """A job on a network that is built and run."""
 
-    network: Annotated[str, Field(max_length=200, json_schema_extra={"enum": [*NETS]})]
-    """A network of the catalogue that can be built."""
+    network: Annotated[
+        str,
+        Field(max_length=200, pattern=NAME, json_schema_extra={"examples": [*NETS]}),
+    ]
+    """A network of the catalogue, or another that the workers have, as ``raiw networks`` lists."""
+    arguments: Arguments = Field(default_factory=dict)
+    """Arguments of its factory, such as num_classes; networks of the catalogue take none."""
+    network_revision: Annotated[str, Field(max_length=100)] | None = None
+    """What names its code; left out, that which a worker has announced last."""
+    channels: UploadDigest | None = None
+    """Digest of an uploaded file of channels, as prune makes: the network without the others."""
 
-    @field_validator("network")
-    @classmethod
-    def _network_exists(cls, network: str) -> str:
-        at("/network", lambda: find_net(network))
-        return network
+    @model_validator(mode="after")
+    def _catalogue_is_fixed(self) -> Self:
+        for name in ("arguments", "network_revision"):
+            if self.network in NETS and getattr(self, name):
+                raise InvalidInput(
+                    f"network {self.network!r} is of the catalogue and has no {name}: leave it out",
+                    pointer=f"/{name}",
+                )
+        return self
 
     @property
     def subject(self) -> str:

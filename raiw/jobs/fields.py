@@ -38,6 +38,15 @@ Option = (
     | Annotated[str, Field(max_length=100)]
 )
 Options = Annotated[dict[Annotated[str, Field(max_length=64)], Option], AtMost(32)]
+Argument = (
+    Annotated[bool, Field(strict=True)]
+    | Option
+    | Annotated[tuple[Annotated[bool, Field(strict=True)] | Option, ...], AtMost(64)]
+)
+Arguments = Annotated[
+    dict[Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z]\w*$")], Argument], AtMost(64)
+]
+"""Arguments of a network's factory, by their names."""
 
 
 def stored(document: BaseModel, where: Stored) -> dict[str, str]:

@@ -1,20 +1,19 @@
-"""Pruning the channels of a trained network of the catalogue."""
+"""Pruning the channels of a trained network."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save
 
 from raiw.errors import InvalidInput
 from raiw.files import write_atomically
+from raiw.jobs.network import NamedNetwork, spec_of
 from raiw.jobs.prune import PruneJob
 from raiw.jobs.samples import fitting_sample
 from raiw.jobs.workspace import Made, OnStep, Workspace
-from raiw.nets.registry import find_net
-from raiw.nets.weights import trained
+from raiw.masks.channels import ChannelMasks
 from raiw.pruning.methods import method as find_method
 from raiw.pruning.prune import Pruned, prune
 from raiw.training.data.dataset import Dataset
@@ -26,6 +25,8 @@ from raiw.training.testing import accuracy
 class PrunedNetwork:
     """A network without some of its channels, and what that cost."""
 
+    network: NamedNetwork
+    """What it was before."""
     pruned: Pruned
     weights: int
     dense_weights: int
@@ -37,23 +38,31 @@ class PrunedNetwork:
         """Write the smaller network's weights."""
         write_atomically(path, [save(self.pruned.smaller.state_dict())])
 
+    @property
+    def channels(self) -> ChannelMasks:
+        """Which channels stay of the whole network, whatever it had lost before."""
+        return self.pruned.channels.after(self.network.channels)
+
     def to_json(self) -> dict[str, Any]:
         """Return the account as JSON-serialisable values."""
         return {
+            "spec": spec_of(self.network.name, self.pruned.smaller),
             "weights": self.weights,
             "dense_weights": self.dense_weights,
             "accuracy": self.accuracy,
             "dense_accuracy": self.dense_accuracy,
             **self.pruned.channels.to_json(),
+            "digest": self.channels.digest,
         }
 
 
 def run(job: PruneJob, space: Workspace) -> Made:
     """Write the weights of a network without some of its channels, and which ones stay."""
+    data = None if job.data is None else space.dataset(job.data)
     found = prune_network(
-        job.network,
+        NamedNetwork.of(job, space.file, data, space.modules),
         space.file(job.weights),
-        None if job.data is None else space.dataset(job.data),
+        data,
         job.method,
         samples=job.samples,
         options=job.options,
@@ -61,14 +70,14 @@ def run(job: PruneJob, space: Workspace) -> Made:
     )
     weights, channels = space.output("weights"), space.output("channels")
     found.save(weights)
-    found.pruned.channels.save(channels)
+    found.channels.save(channels)
     return Made({"weights": weights, "channels": channels}, found.to_json())
 
 
 @memory_watched()
 def prune_network(
-    network: str,
-    weights: str | Path,
+    network: NamedNetwork,
+    weights: Path,
     data: Dataset | None,
     method: str,
     *,
@@ -81,19 +90,17 @@ def prune_network(
     Raises
     ------
     InvalidInput, InvalidTensors, NotFound
-        As :func:`raiw.prune` and :func:`raiw.nets.weights.trained` say; or the data set does not
-        fit the network (InvalidData).
+        As :func:`raiw.prune` and :meth:`NamedNetwork.trained` say; or the data set does not fit the
+        network (InvalidData).
     OutOfMemory
         There is too little memory.
     """
     if find_method(method).needs_data and data is None:
         raise InvalidInput(f"{method!r} needs samples: name a data set, such as digits")
-    model = trained(network, weights)
-    labelled = fitting_sample(model, network, data, samples)
+    model = network.trained(weights)
+    labelled = fitting_sample(model, network.name, data, samples)
     batches = None if labelled is None else [images for images, _ in labelled]
-    random = torch.Generator().manual_seed(0)
-    shape = (2, *find_net(network).input_shape)
-    inputs = batches[0] if batches else torch.randn(shape, generator=random)
+    inputs = batches[0] if batches else network.example()
 
     def on_layer(name: str, place: int, layers: int) -> None:
         if on_step is not None:
@@ -101,6 +108,7 @@ def prune_network(
 
     pruned = prune(model, inputs, method, data=batches, on_layer=on_layer, **options)
     return PrunedNetwork(
+        network,
         pruned,
         weights=pruned.weights,
         dense_weights=pruned.dense_weights,

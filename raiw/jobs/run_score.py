@@ -1,14 +1,15 @@
-"""Scoring a trained network of the catalogue."""
+"""Scoring a trained network."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from raiw.importance.scoring import NetworkScores, score
+from raiw.jobs.network import NamedNetwork, spec_of
 from raiw.jobs.samples import fitting_sample
 from raiw.jobs.score import ScoreJob
 from raiw.jobs.workspace import Made, OnStep, Workspace
-from raiw.nets.weights import trained
 from raiw.training.data.dataset import Dataset
 from raiw.training.memory import memory_watched
 from raiw.training.processes import chosen_device
@@ -16,10 +17,13 @@ from raiw.training.processes import chosen_device
 
 def run(job: ScoreJob, space: Workspace) -> Made:
     """Write the importance scores of a trained network."""
+    data = None if job.data is None else space.dataset(job.data)
+    network = NamedNetwork.of(job, space.file, data, space.modules)
+    model = network.trained(space.file(job.weights))
     scores = score_network(
-        job.network,
-        space.file(job.weights),
-        None if job.data is None else space.dataset(job.data),
+        model,
+        network.name,
+        data,
         job.method,
         samples=job.samples,
         seed=job.seed,
@@ -29,13 +33,14 @@ def run(job: ScoreJob, space: Workspace) -> Made:
     )
     path = space.output("scores")
     scores.save(path)
-    return Made({"scores": path}, {"layers": len(scores), **scores.provenance})
+    report = {"layers": len(scores), "spec": spec_of(network.name, model), **scores.provenance}
+    return Made({"scores": path}, report)
 
 
 @memory_watched()
 def score_network(  # noqa: PLR0913 -- what decides the scores
-    network: str,
-    weights: str | Path,
+    model: nn.Module,
+    name: str,
     data: Dataset | None,
     method: str,
     *,
@@ -51,14 +56,13 @@ def score_network(  # noqa: PLR0913 -- what decides the scores
 
     Raises
     ------
-    InvalidInput, InvalidTensors, NotFound
-        As :func:`raiw.score` and :func:`raiw.nets.weights.trained` say; or the data set does not
-        fit the network (InvalidData).
+    InvalidInput
+        As :func:`raiw.score` says; or the data set does not fit the network (InvalidData).
     OutOfMemory
         There is too little memory.
     """
-    model = trained(network, weights).to(chosen_device(device))
-    batches = fitting_sample(model, network, data, samples)
+    model = model.to(chosen_device(device))
+    batches = fitting_sample(model, name, data, samples)
     images = sum(len(labels) for _, labels in batches or ())
 
     def on_batch(seen: int) -> None:

@@ -1,16 +1,20 @@
-"""Training a network of the catalogue, once for each seed."""
+"""Training a network, once for each seed."""
 
 import statistics
+from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from raiw.canonical import hex_digits
+from raiw.jobs.network import NamedNetwork
 from raiw.jobs.train import TrainJob
 from raiw.jobs.workspace import Made, Workspace
 from raiw.masks import MaskSet, load
 from raiw.pipeline import craft
 from raiw.training.processes import joined
+from raiw.training.recipe import Recipe
 from raiw.training.report import Epoch, Report
 from raiw.training.train import MASKS, WEIGHTS, train
 
@@ -20,6 +24,8 @@ def run(job: TrainJob, space: Workspace) -> Made:
     dataset = space.dataset(job.data)
     files = {}
     masks = _masks(job, space)
+    network = NamedNetwork.of(job, space.file, dataset, space.modules)
+    weights = None if job.weights is None else space.file(job.weights)
     # What was learned of other data under the same name does not belong to this run.
     learned = hex_digits(dataset.digest)[:16]
     if not torch.cuda.is_available():
@@ -35,7 +41,7 @@ def run(job: TrainJob, space: Workspace) -> Made:
 
             folder = space.folder / f"seed-{seed}-{learned}"
             trained = train(
-                job.network,
+                first_weights(network, weights, masks, job.recipe, seed),
                 masks,
                 dataset,
                 recipe=job.recipe,
@@ -43,6 +49,7 @@ def run(job: TrainJob, space: Workspace) -> Made:
                 folder=folder,
                 device=space.device,
                 on_epoch=tell,
+                name=job.network,
             )
             trained.save(folder)
             reports.append(trained.report)
@@ -52,6 +59,15 @@ def run(job: TrainJob, space: Workspace) -> Made:
     if job.spec is not None:
         files["masks"] = space.output("masks")
     return Made(files, summary(reports))
+
+
+def first_weights(
+    network: NamedNetwork, weights: Path | None, masks: MaskSet | None, recipe: Recipe, seed: int
+) -> nn.Module:
+    """Return a network as a run starts: with the given weights, or with those a seed draws."""
+    if weights is not None:
+        return network.trained(weights)
+    return network.initialised(None if recipe.starts_dense else masks, seed)
 
 
 def summary(reports: list[Report]) -> dict[str, Any]:

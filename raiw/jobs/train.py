@@ -16,9 +16,11 @@ MAX_SEEDS = 100
 
 
 class TrainJob(NetworkJob):
-    """Train a network from scratch, with masks held, once for each seed."""
+    """Train a network from scratch or from weights, with masks held, once for each seed."""
 
     kind: Literal["train"] = "train"
+    weights: UploadDigest | None = None
+    """Digest of an uploaded state dict to go on from; left out, each seed draws its own."""
     masks: StoredMasks | None = None
     """Content digest of stored masks; without masks and spec the dense network is trained."""
     spec: Spec | None = None
@@ -29,7 +31,7 @@ class TrainJob(NetworkJob):
     """A data set that the workers have, or the digest of an uploaded one."""
     recipe: Recipe = Recipe()
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AtMost(MAX_SEEDS)] = (0,)
-    """Each decides first weights, order and crops of one run."""
+    """Each decides order and crops of one run, and without weights the first ones."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

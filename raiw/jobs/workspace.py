@@ -1,7 +1,7 @@
 """What a run gets in addition to its document, and what it returns."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -51,6 +51,8 @@ class Workspace:
     """Where files of some names go instead of the folder."""
     device: str | None = None
     """Left out, a GPU if there is one, else the CPU."""
+    modules: Sequence[str] | None = None
+    """Modules whose networks may be built; None allows any."""
 
     def file(self, digest: str) -> Path:
         """Return the path of an upload, or of stored masks."""

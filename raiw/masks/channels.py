@@ -5,7 +5,7 @@ The file is safetensors: one BOOL tensor by layer name over its filters, and one
 content digest over names and bits.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,23 @@ class ChannelMasks:
         total = sum(len(filters) for filters in self.kept.values())
         left = sum(int(filters.sum()) for filters in self.kept.values())
         return 1 - left / total if total else 0.0
+
+    def after(self, before: "ChannelMasks | None") -> "ChannelMasks":
+        """Return what stays of a whole network of which ``before`` had left those chosen from here.
+
+        >>> first = ChannelMasks({"a": np.array([True, False, True])}, "l1_filter", {}, {})
+        >>> second = ChannelMasks({"a": np.array([False, True])}, "l1_filter", {}, {})
+        >>> second.after(first).kept
+        {'a': array([False, False,  True])}
+        """
+        if before is None:
+            return self
+        kept = dict(before.kept)
+        for name, bits in self.kept.items():
+            whole = kept.get(name, np.ones(len(bits), np.bool_)).copy()
+            whole[whole] = bits
+            kept[name] = whole
+        return replace(self, kept=_in_order(kept))
 
     def to_json(self) -> dict[str, Any]:
         """Return the choice as JSON-serialisable values, without the bits."""

@@ -8,25 +8,25 @@ from safetensors.torch import load_file
 from torch import nn
 
 from raiw.errors import InvalidTensors, NotFound
-from raiw.nets.registry import build
 
 
-def trained(name: str, weights: str | Path) -> nn.Module:
-    """Return a network of the catalogue with weights from a file, in evaluation mode.
+def load_weights(model: nn.Module, weights: str | Path, name: str) -> nn.Module:
+    """Give a network the weights of a file, which holds its state dict; no code of it is run.
 
-    The file holds the state dict of :func:`raiw.nets.registry.build`'s module. No code of it is
-    run.
+    Returns
+    -------
+    nn.Module
+        The network, in evaluation mode.
 
     Raises
     ------
     NotFound
-        There is no such network or file.
+        There is no such file.
     InvalidTensors
         The file is malformed, or holds NaN, infinity or the tensors of another network.
     """
     if not Path(weights).is_file():
         raise NotFound(f"no weight file {str(weights)!r}")
-    model = build(name)
     fault = f"{str(weights)!r} does not hold the weights of {name!r}"
     try:
         state = load_file(weights)

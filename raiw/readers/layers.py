@@ -38,6 +38,8 @@ class Reading:
     """What no such source tells and is taken for granted."""
     doubts: str = ""
     """What this one does not tell and is taken for granted."""
+    rules: list[dict[str, Any]] = field(default_factory=list)
+    """Rules that keep layers dense for another reason than their shapes."""
 
     def warn(self) -> None:
         """Warn the caller's caller of doubts."""

@@ -1,35 +1,80 @@
-"""Where a run from scratch starts: the network's own random weights, as large as its masks need."""
+"""Where a run from scratch starts: random weights, as large as what is missing asks for.
+
+Initialisations expect every input to be there. An output that keeps k of n inputs would start with
+a variance of k/n of what they aim at, and deep networks without normalisation would not learn; its
+weights are multiplied by sqrt(n/k). Source: Evci et al., Gradient Flow in Sparse Neural Networks
+and How Lottery Tickets Win, AAAI 2022.
+"""
+
+from collections.abc import Callable, Mapping
+from math import sqrt
 
 import numpy as np
 import torch
 from torch import nn
 
 from raiw.applying.places import find_places
+from raiw.layouts import by_weight
 from raiw.masks import MaskSet
-from raiw.nets.registry import build
+from raiw.nets.networks import find_network
+from raiw.readers.modules import ModuleLayer, read_module
 
 
 def initialised(network: str, masks: MaskSet | None, seed: int) -> nn.Module:
-    """Return a network of the catalogue, drawn by ``seed``.
-
-    Initialisations expect every input to be there. An output that keeps k of n inputs would start
-    with a variance of k/n of what they aim at, and deep networks without normalisation would not
-    learn; its weights are multiplied by sqrt(n/k). Source: Evci et al., Gradient Flow in Sparse
-    Neural Networks and How Lottery Tickets Win, AAAI 2022.
+    """Return a network by its name, drawn by ``seed`` and scaled to its masks.
 
     Raises
     ------
-    NotFound
-        There is no such network.
+    NotFound, MissingExtra, InvalidNetwork
+        There is no such network, or it cannot be built.
     InvalidInput
         A mask does not fit it.
     """
+    model = drawn(lambda: find_network(network).build({}), seed)
+    scale_to_masks(model, masks)
+    return model
+
+
+def drawn(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """Return what ``build`` does, all that it draws at random being decided by ``seed``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = build(network)
-    for place in find_places(model, masks, strict=True) if masks else ():
-        kept = place.kept.reshape(len(place.kept), -1)
+        return build()
+
+
+@torch.no_grad()
+def scale_to_masks(model: nn.Module, masks: MaskSet | None) -> None:
+    """Scale the weights of each output to the inputs that its mask leaves it.
+
+    Raises
+    ------
+    InvalidInput
+        A mask does not fit.
+    """
+    if masks is None:
+        return
+    for place in find_places(model, masks, strict=True):
+        mask = masks[place.layer]
+        kept = mask.numpy()
         scale = np.sqrt(kept.shape[1] / np.maximum(kept.sum(1), 1)).astype(np.float32)
-        with torch.no_grad():
-            place.weight.mul_(torch.from_numpy(scale).reshape(-1, *[1] * (place.kept.ndim - 1)))
-    return model
+        edges = np.broadcast_to(scale[:, np.newaxis], kept.shape)
+        factors = by_weight(edges, mask.groups, inputs_first=mask.layer.transposed)
+        place.weight[place.where] *= torch.tensor(factors).reshape(place.kept.shape)
+
+
+def fans(model: nn.Module) -> dict[str, float]:
+    """Return how many input vertices an output of each layer has."""
+    return {layer.name: _fan(layer) for layer in read_module(model)}
+
+
+@torch.no_grad()
+def scale_to_fans(model: nn.Module, before: Mapping[str, float]) -> None:
+    """Scale the weights of layers that have lost inputs, of which they had ``before``."""
+    for layer in read_module(model):
+        if layer.name in before and _fan(layer) < before[layer.name]:
+            layer.weight[layer.where] *= sqrt(before[layer.name] / _fan(layer))
+
+
+def _fan(layer: ModuleLayer) -> float:
+    first, second = layer.own(layer.weight).shape[:2]
+    return float(first / layer.groups if layer.inputs_first else second)

@@ -158,6 +158,8 @@ class TrainingLoop:
             prepared = ahead(prepared, _PREPARED_BATCHES)
         for images, labels in prepared:
             whole, left = min(size, left), left - size
+            if ranks == 1:  # batches of the caller's own have the size they have
+                whole = len(labels)
             if whole >= _FEWEST_IMAGES * ranks:
                 yield self._move(images), self._move(labels), whole
 

@@ -66,6 +66,11 @@ class Recipe(Document):
         return super().keyed(without={*without, *none})
 
     @property
+    def starts_dense(self) -> bool:
+        """Whether a run with masks starts with every edge."""
+        return self.dynamics is not None and self.dynamics.starts_dense
+
+    @property
     def revisions(self) -> list[int]:
         """Of all that trains by the recipe."""
         return [REVISION, *(() if self.dynamics is None else self.dynamics.revisions)]

@@ -24,6 +24,7 @@ from raiw.training.checkpoint import (
     read_checkpoint,
 )
 from raiw.training.data.dataset import Dataset
+from raiw.training.data.loaders import Loader, batch_size, loaded
 from raiw.training.data.registry import open_dataset
 from raiw.training.fit import check_fit
 from raiw.training.initial import initialised
@@ -77,14 +78,16 @@ class Trained:
 def train(  # noqa: PLR0913 -- what decides a run
     network: str | nn.Module,
     masks: MaskSet | str | Path | None = None,
-    data: Dataset | str = "digits",
+    data: Dataset | Loader | str = "digits",
     *,
+    test: Loader | None = None,
     data_dir: str | Path = ".",
     recipe: Recipe | Mapping[str, Any] | None = None,
     seed: int = 0,
     folder: str | Path | None = None,
     device: str | None = None,
     on_epoch: OnEpoch | None = None,
+    name: str | None = None,
 ) -> Trained:
     """Train a network from scratch by a recipe, with masks held all along.
 
@@ -95,20 +98,26 @@ def train(  # noqa: PLR0913 -- what decides a run
     Parameters
     ----------
     network
-        A name of the catalogue, drawn by ``seed`` and scaled to its masks
+        A name of :mod:`raiw.nets.networks`, drawn by ``seed`` and scaled to its masks
         (:func:`raiw.training.initial.initialised`); or a module, trained in place from the weights
         it has.
     masks
         Masks or their file; None trains the dense network. With ``dynamics`` in the recipe they
         change from there, or the network is pruned down to them.
     data
-        A data set, or the name of one below ``data_dir``.
+        A data set, or the name of one below ``data_dir``. Or batches ``(inputs, labels, …)`` of a
+        ``DataLoader`` or list, shuffled, augmented and normalised as they are; ``batch`` and
+        ``augment`` of the recipe are then theirs.
+    test
+        Such batches to test with; left out, those of ``data`` are tested too, as the report says.
     recipe
         Left out, that of Deep Expander Networks: 300 epochs of stochastic gradient descent.
     folder
         Where the checkpoint is kept; nothing is written without it.
     device
         Left out, a GPU if there is one, else the CPU.
+    name
+        What the report calls the network; left out, its name, or a module's class.
 
     Raises
     ------
@@ -135,19 +144,19 @@ def train(  # noqa: PLR0913 -- what decides a run
     if not 0 <= seed <= MAX_SEED:
         raise InvalidInput(f"seed is {seed}: give 0 to {MAX_SEED}")
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.parse(dict(recipe or {}))
-    dataset = open_dataset(data, data_dir) if isinstance(data, str) else data
     chosen = load(masks) if isinstance(masks, str | Path) else masks
-    dynamics = recipe.dynamics
-    if dynamics is not None and chosen is None:
+    if recipe.dynamics is not None and chosen is None:
         raise InvalidInput("dynamics change masks, and there are none: give masks")
-    model, name = _model(network, None if dynamics and dynamics.starts_dense else chosen, seed)
+    model, own_name = _model(network, None if recipe.starts_dense else chosen, seed)
+    name = name or own_name
+    dataset, recipe = _data(data, test, data_dir, model, recipe)
     with joined(device) as processes:
         check_fit(model, name, dataset)
         model.to(processes.device)
         counts = count(model, chosen, dataset.shape)
         updates = handle = None
-        if chosen is not None and dynamics is not None:
-            updates = MaskUpdates(model, chosen, dynamics, seed)
+        if chosen is not None and recipe.dynamics is not None:
+            updates = MaskUpdates(model, chosen, recipe.dynamics, seed)
             handle = updates.handle
         elif chosen is not None:
             handle = apply(model, chosen)
@@ -176,6 +185,20 @@ def _model(network: str | nn.Module, masks: MaskSet | None, seed: int) -> tuple[
     if isinstance(network, nn.Module):
         return network, type(network).__name__
     return initialised(network, masks, seed), network
+
+
+def _data(
+    data: Dataset | Loader | str,
+    test: Loader | None,
+    data_dir: str | Path,
+    model: nn.Module,
+    recipe: Recipe,
+) -> tuple[Dataset, Recipe]:
+    """Return a data set, and the recipe without what the caller's own batches decide."""
+    if isinstance(data, str | Dataset):
+        return open_dataset(data, data_dir) if isinstance(data, str) else data, recipe
+    changes = {"batch": batch_size(data), "augment": False}
+    return loaded(data, test, model), recipe.model_copy(update=changes)
 
 
 def _run(

@@ -6,6 +6,7 @@ from raiw.errors import InvalidInput, NotFound, TooLarge
 from raiw.jobs.craft import CraftJob
 from raiw.jobs.document import JobDocument
 from raiw.jobs.train import TrainJob
+from raiw.nets.registry import NETS
 from raiw.scores.fit import check_header
 from raiw.specs.spec import Spec
 from raiw.tensors import read_header
@@ -84,13 +85,17 @@ def _check_training(session: Session, artifacts: Artifacts, request: TrainJob) -
     if request.spec is not None:
         check_scores(session, artifacts, request.spec, request.importance)
         shapes = {layer.name: layer.graph_shape for layer in request.spec.layers}
-        _check_layers(request.network, shapes, "/spec")
+        _check_layers(request, shapes, "/spec")
     if request.masks is not None:
         found = _masks(session, artifacts, request.masks, "/masks")
-        _check_layers(request.network, _shapes(found), "/masks")
+        _check_layers(request, _shapes(found), "/masks")
 
 
-def _check_layers(network: str, shapes: dict[str, tuple[int, int]], pointer: str) -> None:
+def _check_layers(request: TrainJob, shapes: dict[str, tuple[int, int]], pointer: str) -> None:
+    """Compare layers with those of the network, where they are known without building it."""
+    network = request.network
+    if network not in NETS or request.channels is not None:
+        return
     dense = Spec.parse({"model": network, "craft": {"density": 1.0}})
     own = {layer.name: layer.graph_shape for layer in dense.layers}
     for name, shape in shapes.items():

@@ -20,6 +20,7 @@ from service.contract.tasks import queue_of
 from service.jobs.asked import stored_form
 from service.jobs.checks import check_memory, check_request, check_scores
 from service.jobs.keeping import remove_expired
+from service.jobs.networks import with_revision
 from service.jobs.services import Services
 from service.jobs.views import job_summary, plan_view
 from service.logs import request_id
@@ -64,6 +65,7 @@ def submit(services: Services, request: JobRequest) -> Submission:
     DiskFull
         Its result would not fit on the disk.
     """
+    request = with_revision(services, request)
     document = request.document()
     check_memory(services.settings, document)
     key = document.content_key()

@@ -56,6 +56,7 @@ class Table(DeclarativeBase):
     type_annotation_map = {  # noqa: RUF012 -- SQLAlchemy wants a plain class attribute
         datetime: Timestamp,
         dict[str, Any]: JSON(none_as_null=True),
+        list[int]: JSON(none_as_null=True),
     }
 
 
@@ -302,6 +303,25 @@ class UploadRow(Table):
     received: Mapped[int] = mapped_column(Big, default=0)
     created_at: Mapped[datetime]
     touched_at: Mapped[datetime]
+
+
+class NetworkRow(Table):
+    """A network that a worker has announced: one not of the catalogue."""
+
+    __tablename__ = "networks"
+    __table_args__ = (Index("ix_networks_name_announced_at", "name", "announced_at"),)
+
+    host: Mapped[str] = mapped_column(String(200), primary_key=True)
+    """Whose worker announced it; a host's last announcement is all that counts."""
+    name: Mapped[str] = mapped_column(
+        # Pages follow the order of code points, whatever language the database speaks.
+        String(200).with_variant(String(200, collation="C"), "postgresql"),
+        primary_key=True,
+    )
+    input_shape: Mapped[list[int] | None]
+    revision: Mapped[str] = mapped_column(String(100))
+    """What names its code."""
+    announced_at: Mapped[datetime]
 
 
 class CompatibilityRow(Table):

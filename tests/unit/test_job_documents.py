@@ -48,7 +48,7 @@ def with_samples(monkeypatch: pytest.MonkeyPatch, samples: int) -> JobKind:
 def worked(folder: Path, request: dict[str, Any], files: dict[str, str]) -> dict[str, Any]:
     """Do what a worker's process does with a task; return the report."""
     document = {"task": "job", "share": {}, "job": request, "files": files}
-    document |= {"data_dir": ".", "folder": str(folder)}
+    document |= {"data_dir": ".", "folder": str(folder), "modules": []}
     pipe = io.BytesIO()
     load(ChildTask.of(document, pipe))()
     report: dict[str, Any] = json.loads(pipe.getvalue().splitlines()[-1])["report"]
@@ -89,6 +89,9 @@ def test_what_is_stored_is_whole() -> None:
     request: Any = request_of(KINDS["score"]).model_validate(body | {"metadata": {"a": "b"}})
     assert request.document().model_dump(mode="json") == {
         **body,
+        "arguments": {},
+        "channels": None,
+        "network_revision": None,
         "method": "gradient",
         "options": {"samples": "signed", "taps": "l1"},
         "samples": 1000,

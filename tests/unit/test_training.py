@@ -24,6 +24,7 @@ from raiw.errors import (
     NotFound,
     OutOfMemory,
 )
+from raiw.jobs.network import NamedNetwork
 from raiw.jobs.run_prune import prune_network
 from raiw.jobs.run_score import score_network
 from raiw.training.checkpoint import FILE
@@ -298,14 +299,16 @@ def test_scores_and_pruning_want_images_and_classes_of_the_network(tmp_path):
         digits, classes=50, train=ArraySplit(digits.train.pixels, digits.train.labels + 9)
     )
     weights = tmp_path / "weights.safetensors"
-    save_file(initialised("digits-cnn", None, 0).state_dict(), weights)
+    small, large = NamedNetwork(name="digits-cnn"), NamedNetwork(name="lenet-mnist")
+    model, given = small.initialised(None, 0), {"samples": 50, "options": {}}
+    save_file(model.state_dict(), weights)
     with pytest.raises(InvalidData, match="has 50 classes, 'digits-cnn' has outputs of shape"):
-        score_network("digits-cnn", weights, many, "snip", samples=50, seed=0, options={})
+        score_network(model, "digits-cnn", many, "snip", seed=0, **given)
     with pytest.raises(InvalidData, match="has 50 classes"):
-        prune_network("digits-cnn", weights, many, "entropic", samples=50, options={})
-    save_file(initialised("lenet-mnist", None, 0).state_dict(), weights)
+        prune_network(small, weights, many, "entropic", **given)
+    model = large.initialised(None, 0)
     with pytest.raises(InvalidData, match="does not take the images"):
-        score_network("lenet-mnist", weights, digits, "gradient", samples=50, seed=0, options={})
+        score_network(model, "lenet-mnist", digits, "gradient", seed=0, **given)
 
 
 def test_the_command_leaves_weights_and_report(tmp_path, capsys, masks):

@@ -26,6 +26,7 @@ def load(task: ChildTask) -> Callable[[], None]:
         phase=kind.phase,
         on_progress=task.progress,
         log=task.log,
+        modules=task.modules,
     )
 
     def perform() -> None:

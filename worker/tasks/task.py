@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -33,6 +33,8 @@ class ChildTask:
     folder: Path
     """Folder of a task that lasts longer than one attempt."""
     data_dir: Path
+    modules: Sequence[str]
+    """Those whose networks may be built."""
     pipe: BinaryIO
 
     @classmethod
@@ -40,7 +42,8 @@ class ChildTask:
         """Read what :mod:`worker.supervising` has written."""
         folder, data_dir = Path(document["folder"]), Path(document["data_dir"])
         task, share, request = document["task"], document["share"], document["job"]
-        return cls(task, share, request, document["files"], folder, data_dir, pipe)
+        files, modules = document["files"], document["modules"]
+        return cls(task, share, request, files, folder, data_dir, modules, pipe)
 
     def job(self) -> JobDocument:
         """Read the document of the job that the task belongs to."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from raiw.importance.methods import find_score
+from raiw.jobs.network import NamedNetwork
 from raiw.jobs.run_score import score_network
 from raiw.pipeline import craft
 from raiw.study.accuracy.trials import EVERY_IMAGE, Setting, Trial, folder_of
@@ -54,9 +55,10 @@ def _scores(setting: Setting, trial: Trial, folder: Path) -> Path | None:
     dense = folder_of(folder, trial.scored)
     path = dense / f"{method}-{find_score(method).revision}.scores.safetensors"
     if not path.is_file():
+        network = NamedNetwork(name=setting.network)
         scores = score_network(
-            setting.network,
-            dense / WEIGHTS,
+            network.trained(dense / WEIGHTS),
+            network.name,
             open_dataset(setting.data, setting.data_dir),
             method,
             samples=EVERY_IMAGE,

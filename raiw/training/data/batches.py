@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from raiw.errors import InvalidInput
 from raiw.training.data.dataset import Dataset, Images, Labels
+from raiw.training.data.loaders import LoadedDataset
 
 PADDING = 4
 """Zeros around an image before it is cropped back to its size."""
@@ -32,6 +34,10 @@ def batches(
     >>> images.shape, images.dtype, labels.shape
     ((64, 1, 8, 8), dtype('float32'), (64,))
     """
+    if isinstance(dataset, LoadedDataset):
+        _alone(part)
+        yield from dataset.epoch(seed=seed, epoch=epoch)
+        return
     count = len(dataset.train.labels)
     order = np.argsort(_draw(count, seed, epoch, _ORDER), kind="stable")
     draws = _draw(count, seed, epoch, _AUGMENT)
@@ -47,10 +53,20 @@ def ordered_batches(
     dataset: Dataset, size: int, *, part: Part = _WHOLE
 ) -> Iterator[tuple[npt.NDArray[np.float32], Labels]]:
     """Yield the test split in its own order."""
+    if isinstance(dataset, LoadedDataset):
+        yield from dataset.tests()
+        return
     labels = dataset.test.labels
     for start in range(0, len(labels), size):
         chosen = np.arange(start, min(start + size, len(labels)))[part[0] :: part[1]]
         yield normalise(dataset, dataset.test.images(chosen)), labels[chosen]
+
+
+def _alone(part: Part) -> None:
+    if part != _WHOLE:
+        raise InvalidInput(
+            f"batches of one's own cannot be shared by {part[1]} processes: give a data set"
+        )
 
 
 def normalise(dataset: Dataset, images: Images) -> npt.NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""``/v1/models`` and ``/v1/schema``: what a spec may contain."""
+"""``/v1/models``, ``/v1/networks`` and ``/v1/schema``: what a spec and a job may contain."""
 
 from typing import Any
 
@@ -9,8 +9,10 @@ from raiw.algorithms import ALGORITHMS
 from raiw.errors import NotFound
 from raiw.names import nearest
 from raiw.specs.spec import Spec
+from service.api.dependencies import PageSize, PageToken, ServicesDep
 from service.api.document import SchemaResponse
-from service.contract.catalogue import ModelPage, ModelSummary
+from service.contract.catalogue import ModelPage, ModelSummary, NetworkPage
+from service.jobs import networks
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
 
@@ -29,6 +31,14 @@ def get_model(name: str) -> dict[str, Any]:
         hint = nearest(name, list(catalogue.names()))
         raise NotFound(f"no model {name!r} in the catalogue{hint}; GET /v1/models lists them")
     return document
+
+
+@router.get("/networks")
+def list_networks(
+    services: ServicesDep, page_size: PageSize = 1000, page_token: PageToken = ""
+) -> NetworkPage:
+    """List the networks that jobs may be on: the catalogue's, and those that workers announced."""
+    return networks.list_networks(services, after=page_token, limit=page_size)
 
 
 @router.get("/schema", response_model=dict[str, Any], response_class=SchemaResponse)
