@@ -263,7 +263,7 @@ class Client:
             There is no such job, or it was removed after its time.
         """
         view, _ = self._transport.json("GET", f"/v1/jobs/{_segment(job_id)}")
-        return Job(self, self._transport, view)
+        return Job(self._transport, self.masks, view)
 
     def jobs(self, status: str | None = None) -> Iterator[Job]:
         """Yield the server's jobs, newest first, fetching page after page as needed.
@@ -274,7 +274,7 @@ class Client:
         while True:
             page, _ = self._transport.json("GET", "/v1/jobs", params=query)
             for view in page["items"]:
-                yield Job(self, self._transport, view)
+                yield Job(self._transport, self.masks, view)
             if not page["next_page_token"]:
                 return
             query["page_token"] = page["next_page_token"]
@@ -367,7 +367,7 @@ class Client:
         view, answered = self._transport.json(
             "POST", "/v1/jobs", json=body | options.to_json(), headers=headers, wait=wait or 0
         )
-        return Job(self, self._transport, view, answered.get("x-raiw-cache"))
+        return Job(self._transport, self.masks, view, answered.get("x-raiw-cache"))
 
     def _request(self, spec: Spec, importance: ScoresLike | None) -> dict[str, Any]:
         """Return the body of a plan or job, its importance file uploaded."""
