@@ -256,7 +256,7 @@ class Client:
             There is no such job, or it was removed after its time.
         """
         view, _ = self._transport.json("GET", f"/v1/jobs/{_segment(job_id)}")
-        return Job(self, self._transport, view)
+        return Job(self._transport, self.masks, view)
 
     def jobs(self, status: str | None = None) -> Iterator[Job]:
         """Yield the server's jobs, newest first, fetching page after page as needed.
@@ -265,7 +265,7 @@ class Client:
         """
         query = {"page_size": _PAGE_SIZE} | ({"status": status} if status else {})
         for view in self._items("/v1/jobs", query):
-            yield Job(self, self._transport, view)
+            yield Job(self._transport, self.masks, view)
 
     def networks(self) -> Iterator[dict[str, Any]]:
         """Yield the networks that jobs may be on, by name, as ``GET /v1/networks`` has them."""
@@ -368,7 +368,7 @@ class Client:
         view, answered = self._transport.json(
             "POST", "/v1/jobs", json=body | options.to_json(), headers=headers, wait=wait or 0
         )
-        return Job(self, self._transport, view, answered.get("x-raiw-cache"))
+        return Job(self._transport, self.masks, view, answered.get("x-raiw-cache"))
 
     def _request(self, spec: Spec, importance: ScoresLike | None) -> dict[str, Any]:
         """Return the body of a plan or job, its importance file uploaded."""

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,7 +13,6 @@ from raiw.client.transport import ATTEMPTS, MAX_PAUSE, PATIENT_ATTEMPTS, Transpo
 from raiw.errors import JobCanceled, JobExpired, JobFailed, StillRunning, Unreachable
 
 if TYPE_CHECKING:
-    from raiw.client.client import Client
     from raiw.masks import MaskSet
 
 ENDED = frozenset({"succeeded", "failed", "canceled", "expired"})
@@ -52,9 +51,13 @@ class Job:
     """A job as the server last described it; made by :class:`raiw.Client`."""
 
     def __init__(
-        self, client: "Client", transport: Transport, view: dict[str, Any], cache: str | None = None
+        self,
+        transport: Transport,
+        fetch_masks: Callable[[str], "MaskSet"],
+        view: dict[str, Any],
+        cache: str | None = None,
     ) -> None:
-        self._client = client
+        self._fetch_masks = fetch_masks
         self._transport = transport
         self.view = view
         """The server's own description, as in ``GET /v1/jobs/{id}``."""
@@ -188,7 +191,7 @@ class Job:
         StillRunning
             ``timeout`` seconds have passed; the job goes on.
         """
-        return self._client.masks(self.wait(timeout).require_digest())
+        return self._fetch_masks(self.wait(timeout).require_digest())
 
     def require_digest(self) -> str:
         """Return the digest of an ended job's masks, or raise for how it ended."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-LEAST_ROUNDS, MOST_ROUNDS = 3, 200
+LEAST_ROUNDS, MOST_ROUNDS = 3, 1000
 _SETTLED_ROUNDS = 5
 _BETTER = 0.95
 """A round that cuts a time to this share shows that the rounds before it were disturbed."""

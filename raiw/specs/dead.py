@@ -13,7 +13,7 @@ from raiw.errors import DeadUnitsFound
 from raiw.names import listed
 
 
-class Reached(Protocol):
+class UnreachedCounts(Protocol):
     """What is planned or known of a layer's vertices."""
 
     @property
@@ -56,7 +56,7 @@ class DeadUnits(BaseModel):
         return f"{self.layer} ({', '.join(faults)})"
 
 
-def dead_units(layers: Iterable[tuple[str, Reached]]) -> list[DeadUnits]:
+def dead_units(layers: Iterable[tuple[str, UnreachedCounts]]) -> list[DeadUnits]:
     """Return the layers of a network, given by name and in order, that have dead units."""
     found = []
     for place, (name, layer) in enumerate(layers):

@@ -13,7 +13,7 @@ from raiw.specs.document import WHOLE, Document
 REVISION = 1
 """Raised only when the same dynamics would give other masks."""
 
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
+UnitInterval = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
 
 SCORED = {name: entry for name, entry in ALGORITHMS.items() if entry.scores != "ignored"}
 """Algorithms that can craft a step's masks."""
@@ -42,13 +42,13 @@ class Dynamics(Document):
     """
 
     method: Literal["gradual", "rigl", "set"]
-    begin: Share = 0.0
+    begin: UnitInterval = 0.0
     """Share of all steps before the first change."""
-    end: Share = 0.75
+    end: UnitInterval = 0.75
     """Share of all steps before the last change."""
     every: Annotated[int, Field(ge=1, le=1 << 30, strict=True), WHOLE] = 100
     """Steps from one change to the next."""
-    fraction: Share = 0.3
+    fraction: UnitInterval = 0.3
     """Of ``rigl`` and ``set``: share of a layer's edges that the first changes move."""
     algorithm: Annotated[str, Field(json_schema_extra={"enum": [*SCORED]})] | None = None
     """What crafts the masks from scores. Left out: the first algorithm that uses scores and keeps

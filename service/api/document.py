@@ -4,7 +4,6 @@ Every route answers errors alike, so that is written here once for all of them; 
 such as downloads, is a bundle that they name in their decorator.
 """
 
-import json
 from functools import cache
 from typing import Any
 
@@ -197,15 +196,3 @@ def _whole_numbers(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
-
-
-def text() -> str:
-    """Return the document as it is checked in."""
-    from service.api.app import create_app
-    from service.settings import Settings
-
-    return json.dumps(create_app(Settings()).openapi(), indent=1, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":
-    print(text(), end="")  # noqa: T201 -- redirected to docs/openapi.json

@@ -210,7 +210,8 @@ def test_torch_prune_refuses_weights_that_are_used_without_a_call():
     with pytest.raises(InvalidInput, match=r"layer 'out_proj': torch\.nn\.utils\.prune computes"):
         raiw.apply(model, masks, mode="torch-prune")
     assert model.in_proj_weight.count_nonzero() == 8 * 24, "all or nothing"
-    projections = {"in_proj_weight": torch.from_numpy(masks["in_proj_weight"].numpy())}
+    parts = ("in_proj_weight.q", "in_proj_weight.k", "in_proj_weight.v")
+    projections = {part: torch.from_numpy(masks[part].numpy()) for part in parts}
     handle = raiw.apply(model, projections, mode="torch-prune")
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for _ in range(3):

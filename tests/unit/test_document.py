@@ -11,7 +11,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from raiw.errors import RaiwError
-from service.api.document import JOBS, UPLOADS, text
+from service.api.__main__ import text
+from service.api.document import JOBS, UPLOADS
 from service.contract.masks import UploadRequest
 from service.contract.requests import JobRequest
 
@@ -119,6 +120,6 @@ def test_every_answer_has_a_schema_and_every_fault_is_a_problem() -> None:
 
 
 def test_it_is_the_one_that_is_checked_in() -> None:
-    renew = "python -m service.api.document > docs/openapi.json"
+    renew = "python -m service.api > docs/openapi.json"
     same = CHECKED_IN.read_text("utf-8") == text()
     assert same, f"the API has changed; renew its document: {renew}"

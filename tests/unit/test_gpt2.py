@@ -183,7 +183,7 @@ def test_a_checkpoint_scores_the_parts_of_its_fused_weights(net: GPT2, tmp_path)
     state.pop("gpt.lm_head.weight")
     save_file(state, tmp_path / "net.safetensors")
     spec = raiw.Spec.from_safetensors(tmp_path / "net.safetensors", density=0.5)
-    known = raiw.score(model, "magnitude")
+    known = raiw.score(model, method="magnitude")
     assert {layer.name for layer in spec.layers} == {*known} - {"gpt.lm_head"}
     wanted = raiw.craft(spec, known)
     weights = spec.model_copy(update={"importance": ImportanceReading(method="magnitude")})
