@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from raiw.errors import InvalidInput
 from raiw.names import nearest
 from raiw.nets.modules import MODULE
+from raiw.nets.networks import FAMILIES
 
 PREFIX = "RAIW_"
 CLIENT_VARIABLES = frozenset({"URL", "OFFLINE", "CACHE"})
@@ -131,9 +132,12 @@ class Settings(BaseSettings):
 
     data_dir: Folder | None = None
     """Folder of the data sets of a worker that trains; by default ``data`` in the state folder."""
-    network_modules: Annotated[str, AfterValidator(_check_modules), Field(max_length=4000)] = ""
-    """Modules of a worker's own networks, separated by commas: ``package.module`` for all that it
-    defines, ``package.module:name`` for one. No other module is imported because a job names it."""
+    network_modules: Annotated[str, AfterValidator(_check_modules), Field(max_length=4000)] = (
+        ", ".join(FAMILIES)
+    )
+    """Modules whose networks a worker may build, separated by commas: timm and transformers, where
+    they are installed; ``package.module`` for all that it defines, ``package.module:name`` for one.
+    No other module is imported because a job names it."""
     craft_memory_bytes: Annotated[int, Field(ge=0)] = 64 << 30
     """Most memory that crafting may take: a job whose estimate is higher is refused, a process
     that takes more ends; 0 sets no limit."""

@@ -1,8 +1,8 @@
 """What a worker announces when it starts: the networks that can be built on its host.
 
 ``python -m worker.announcing`` does so in a process of its own, and ends. What can be built is
-found out by one more, which imports the packages and modules of the networks and, like all that
-runs code of others, has no key to the database.
+found out by :mod:`worker.listing`, which like all that runs code of others has no key to the
+database.
 """
 
 import json
@@ -13,13 +13,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
 
-from service.jobs.services import Services
+from sqlalchemy.exc import SQLAlchemyError
+
 from service.logs import configure_logs
-from service.settings import harmless_environment, load_settings
+from service.settings import Settings, harmless_environment, load_settings
 from service.store import networks
-from service.store.database import AWAY
+from service.store.database import AWAY, GLANCE, Database
 from service.store.networks import Announced
 from service.tether import tied
 
@@ -28,6 +28,17 @@ logger = logging.getLogger(__name__)
 _PAUSE_SECONDS = 2.0
 _SPARE = 10
 """How far this steps back behind the work of the worker."""
+
+
+def announce_none(settings: Settings) -> None:
+    """Forget what this host announced before; a database that is away is not waited for."""
+    database = Database(settings, GLANCE)
+    try:
+        _write(database, [])
+    except SQLAlchemyError as error:
+        logger.warning("it cannot be announced that this host has no networks: %s", error)
+    finally:
+        database.close()
 
 
 def start() -> None:
@@ -43,38 +54,39 @@ def main() -> None:
     settings = load_settings()
     configure_logs("worker", settings.log_level)
     found = _found(settings.modules)
-    services = Services.open(settings)
-    announced = [
-        (network["name"], network["input_shape"], network["revision"])
-        for network in found["items"]
-        if network["revision"] is not None  # those of the catalogue are known
-    ]
-    while not _announced(services, announced):
+    database = Database(settings)
+    while not _written(database, found):
         time.sleep(_PAUSE_SECONDS)
 
 
-def _announced(services: Services, found: Sequence[Announced]) -> bool:
+def _found(modules: Sequence[str]) -> list[Announced]:
+    command = [sys.executable, "-P", "-m", "worker.listing", *modules]
+    done = subprocess.run(  # noqa: S603 -- the command is ours
+        tied(*command), env=harmless_environment(), stdout=subprocess.PIPE, check=True
+    )
+    said = json.loads(done.stdout.splitlines()[-1])
+    for name, detail in said["faults"].items():
+        logger.warning("no networks of %s: %s", name, detail)
+    # Those of the catalogue, which have no revision, are known.
+    return [
+        (item["name"], item["input_shape"], item["revision"])
+        for item in said["items"]
+        if item["revision"] is not None
+    ]
+
+
+def _written(database: Database, found: Sequence[Announced]) -> bool:
     try:
-        with services.database.write() as session:
-            now = services.database.now(session)
-            networks.announce(session, socket.gethostname(), found, now)
+        _write(database, found)
     except AWAY as error:
         logger.warning("the networks of this host cannot be announced yet: %s", error)
         return False
     return True
 
 
-def _found(modules: Sequence[str]) -> dict[str, Any]:
-    """Return what ``raiw networks`` says on this host."""
-    listing = [option for module in modules for option in ("--module", module)]
-    command = [sys.executable, "-P", "-m", "raiw", "networks", "--local", "--json", *listing]
-    done = subprocess.run(  # noqa: S603 -- the command is ours
-        tied(*command), env=harmless_environment(), stdout=subprocess.PIPE, check=True
-    )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    for fault in found["faults"]:
-        logger.warning("no networks of %s: %s", fault["name"], fault["detail"])
-    return found
+def _write(database: Database, found: Sequence[Announced]) -> None:
+    with database.write() as session:
+        networks.announce(session, socket.gethostname(), found, database.now(session))
 
 
 if __name__ == "__main__":

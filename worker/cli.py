@@ -65,7 +65,7 @@ def _run(settings: "Settings", queues: list[str]) -> None:
     signals.setup_logging.connect(_keep_logs)
     signals.worker_ready.connect(_say_ready)
     if Queue.GPU in queues:
-        signals.worker_ready.connect(_announce)
+        _announce_networks(settings)
     consumer = create_worker(settings).Worker(
         hostname=f"raiw-{os.getpid()}@{socket.gethostname()}",
         queues=queues,
@@ -108,7 +108,17 @@ def _say_ready(**_: Any) -> None:
     typer.echo(READY)
 
 
-def _announce(**_: Any) -> None:
-    from worker.announcing import start
+def _announce_networks(settings: "Settings") -> None:
+    """Announce the networks of this host once the worker is ready, or at once that it has none."""
+    from celery import signals
 
-    start()
+    from raiw.nets.networks import are_there_more
+    from worker.announcing import announce_none, start
+
+    def announce(**_: Any) -> None:
+        start()
+
+    if are_there_more(settings.modules):
+        signals.worker_ready.connect(announce, weak=False)
+    else:
+        announce_none(settings)

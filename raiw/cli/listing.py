@@ -1,9 +1,7 @@
 """``raiw networks``."""
 
 import fnmatch
-import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,7 +30,7 @@ def networks(
         list[str] | None,
         typer.Option(
             metavar="MODULE",
-            help="Import this module of your own and list its networks, too; repeatable.",
+            help="A module of your own to import, whose networks are listed too; repeatable.",
         ),
     ] = None,
     server: ServerOption = None,
@@ -67,18 +65,11 @@ def networks(
 def _here(modules: list[str], faults: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
     from raiw.errors import RaiwError
     from raiw.nets.modules import below
-    from raiw.nets.networks import list_networks
+    from raiw.nets.networks import FAMILIES, list_networks
 
     def on_fault(name: str, error: RaiwError) -> None:
         faults.append({"name": name, "code": error.code, "detail": error.message})
 
-    # python -P asks for what is installed, not for what lies in the current folder.
-    with nullcontext() if sys.flags.safe_path else below(Path.cwd()):
-        found = [*list_networks(modules, on_fault)]
-    for network in found:
-        shape = network.input_shape
-        yield {
-            "name": network.name,
-            "input_shape": None if shape is None else list(shape),
-            "revision": network.revision,
-        }
+    with below(Path.cwd()):
+        for network in list_networks([*modules, *FAMILIES], on_fault):
+            yield network.to_json()

@@ -31,11 +31,7 @@ def find(name: str, allowed: Sequence[str] | None) -> Network:
     if name in allowed:
         return network(name, _member(_load(module), leaf))
     if module not in allowed:
-        raise NetworkNotAllowed(
-            f"network {name!r} is of a module that may not be imported here: list {module} or "
-            f"{name} in RAIW_NETWORK_MODULES of the workers",
-            pointer="/network",
-        )
+        raise not_allowed(name, f"{module} or {name}")
     found = {made.name: made for made in networks_of(module)}
     if name not in found:
         raise NetworkNotAllowed(
@@ -45,6 +41,15 @@ def find(name: str, allowed: Sequence[str] | None) -> Network:
             pointer="/network",
         )
     return found[name]
+
+
+def not_allowed(name: str, wanted: str) -> NetworkNotAllowed:
+    """Return the error that what a network is of may not be imported."""
+    return NetworkNotAllowed(
+        f"network {name!r} is of a module that may not be imported here: list {wanted} in "
+        f"RAIW_NETWORK_MODULES of the workers",
+        pointer="/network",
+    )
 
 
 def networks_of(entry: str) -> Iterator[Network]:

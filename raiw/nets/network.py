@@ -23,6 +23,11 @@ class Network:
     revision: str | None = None
     """Names its code: another one may make another result. None for those of the catalogue."""
 
+    def to_json(self) -> dict[str, Any]:
+        """Return what is known of it without building it, as JSON-serialisable values."""
+        shape = None if self.input_shape is None else list(self.input_shape)
+        return {"name": self.name, "input_shape": shape, "revision": self.revision}
+
     def build(self, arguments: Mapping[str, Any]) -> "nn.Module":
         """Return the module that the factory makes of arguments.
 

@@ -41,8 +41,9 @@ def find_network(name: str, allowed: Sequence[str] | None = None) -> Network:
     Parameters
     ----------
     allowed
-        What may be imported only because a name says so: ``package.module`` or
-        ``package.module:name``; None allows any, also below the current folder.
+        What may be imported only because a name says so: ``timm``, ``transformers``,
+        ``package.module`` or ``package.module:name``; None allows any, also below the current
+        folder.
 
     Raises
     ------
@@ -61,6 +62,8 @@ def find_network(name: str, allowed: Sequence[str] | None = None) -> Network:
         return _of_point(_points()[name])
     family, _, rest = name.partition("/")
     if family in FAMILIES:
+        if allowed is not None and family not in allowed:
+            raise modules.not_allowed(name, family)
         found: Network = _family(family).find(rest)
         return found
     if ":" in name:
@@ -75,24 +78,29 @@ def known_names(others: Sequence[str] = ()) -> list[str]:
 
 
 def list_networks(
-    allowed: Sequence[str] = (), on_fault: OnFault = lambda _, __: None
+    allowed: Sequence[str] = (*FAMILIES,), on_fault: OnFault = lambda _, __: None
 ) -> Iterator[Network]:
-    """Yield every network that this machine can build, of installed packages and modules allowed.
+    """Yield every network that this machine can build, of those allowed.
 
-    Of a whole module these are the torch modules that it defines, and the functions that say they
-    return one.
+    Of timm and transformers, where they are installed, these are all; of a module the torch modules
+    that it defines, and the functions that say they return one.
     """
     yield from map(_of_catalogue, NETS)
     for point in _points().values():
         with _telling(point.name, on_fault):
             yield _of_point(point)
-    for module in allowed:
-        with _telling(module, on_fault):
-            yield from modules.networks_of(module)
-    for name in filter(find_spec, FAMILIES):
-        with _telling(name, on_fault):
-            family = _family(name)
-            yield from map(family.find, family.names())
+    for entry in allowed:
+        with _telling(entry, on_fault):
+            if entry not in FAMILIES:
+                yield from modules.networks_of(entry)
+            elif find_spec(entry):
+                family = _family(entry)
+                yield from map(family.find, family.names())
+
+
+def are_there_more(allowed: Sequence[str]) -> bool:
+    """Return whether there may be networks besides the catalogue's, without importing any."""
+    return bool(_points()) or any(entry not in FAMILIES or find_spec(entry) for entry in allowed)
 
 
 @contextmanager

@@ -53,7 +53,8 @@ class Patience:
         )
 
 
-_GLANCE = Patience(connect=2, lock=2, statement=2)
+GLANCE = Patience(connect=2, lock=2, statement=2)
+"""That of whoever must not wait."""
 
 
 class Database:
@@ -65,7 +66,7 @@ class Database:
         make = _sqlite_engine if self.is_sqlite else _postgres_engine
         patience = patience or Patience.of(settings)
         self.engine = make(url, patience, pool_pre_ping=True, pool_timeout=patience.connect)
-        self._glances = make(url, _GLANCE, poolclass=NullPool)
+        self._glances = make(url, GLANCE, poolclass=NullPool)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         self.sound = Sound()
         """Files kept in rows."""

@@ -32,6 +32,7 @@ SETTINGS = {
     "RAIW_JANITOR_SECONDS": "0.2",
     "RAIW_REPUBLISH_SECONDS": "2",
     "RAIW_MIN_FREE_BYTES": "0",
+    "RAIW_NETWORK_MODULES": "",  # workers announce nothing, whatever is installed here
 }
 
 

@@ -143,7 +143,7 @@ def test_only_what_is_listed_is_imported(acme: Path) -> None:
 def test_what_cannot_be_imported_is_told_and_the_rest_is_listed(acme: Path) -> None:
     (acme / "acme" / "broken.py").write_text("raise RuntimeError('no licence')")
     faults: dict[str, RaiwError] = {}
-    wanted = ("acme.broken", "acme.none", "acme.nets")
+    wanted = ("acme.broken", "acme.none", "acme.nets", "acme.nets:small")
     found = {network.name for network in list_networks(wanted, faults.__setitem__)}
     assert {"acme.nets:small", "digits-cnn"} <= found
     assert isinstance(faults["acme.broken"], InvalidNetwork)
@@ -237,6 +237,14 @@ def test_transformers_are_built_without_a_download(monkeypatch: pytest.MonkeyPat
     ):
         with pytest.raises(raiw.RaiwError, match="leave it out"):
             network.build(argument)
+
+
+def test_families_are_allowed_like_modules() -> None:
+    assert not networks.are_there_more(()) or networks._points()
+    assert networks.are_there_more(("acme.nets",))
+    for family in networks.FAMILIES:
+        with pytest.raises(NetworkNotAllowed, match=rf"list {family} in RAIW_NETWORK_MODULES"):
+            find_network(f"{family}/resnet18", ("acme.nets",))
 
 
 def test_what_is_not_installed_is_named_with_its_extra() -> None:
