@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -74,6 +74,8 @@ class JobDocument(Document):
 
 class NetworkJob(JobDocument):
     """A job on a network that is built and run."""
+
+    newer: ClassVar[frozenset[str]] = frozenset({"arguments", "channels", "network_revision"})
 
     network: Annotated[
         str,

@@ -1,6 +1,6 @@
 """The job ``train``."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -17,6 +17,8 @@ MAX_SEEDS = 100
 
 class TrainJob(NetworkJob):
     """Train a network from scratch or from weights, with masks held, once for each seed."""
+
+    newer: ClassVar[frozenset[str]] = NetworkJob.newer | {"weights"}
 
     kind: Literal["train"] = "train"
     weights: UploadDigest | None = None

@@ -90,10 +90,13 @@ class Document(BaseModel):
         """
         fields = type(self).model_fields
         return {
-            name: _keyed(value)
+            name: _keyed(getattr(self, name))
             for name in fields
             if name not in without
-            and ((value := getattr(self, name)) != fields[name].default or name not in self.newer)
+            and (
+                name not in self.newer
+                or getattr(self, name) != fields[name].get_default(call_default_factory=True)
+            )
         }
 
 

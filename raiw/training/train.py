@@ -197,8 +197,8 @@ def _data(
     """Return a data set, and the recipe without what the caller's own batches decide."""
     if isinstance(data, str | Dataset):
         return open_dataset(data, data_dir) if isinstance(data, str) else data, recipe
-    changes = {"batch": batch_size(data), "augment": False}
-    return loaded(data, test, model), recipe.model_copy(update=changes)
+    dataset = loaded(data, test, model)
+    return dataset, recipe.model_copy(update={"batch": batch_size(data), "augment": False})
 
 
 def _run(

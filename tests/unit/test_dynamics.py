@@ -322,6 +322,10 @@ def test_a_job_keeps_the_masks_of_every_seed(tmp_path):
     ]  # fmt: skip
     for seed, run_ in zip((3, 4), made.report["runs"], strict=True):
         assert raiw.load(made.files[f"masks-seed-{seed}"]).digest == run_["masks"]
+    masks = raiw.load(made.files["masks"])
+    alone = raiw.train("digits-cnn", masks, recipe=job.recipe, seed=3, device="cpu").model
+    for name, tensor in load_file(made.files["weights-seed-3"]).items():
+        assert torch.equal(tensor, alone.state_dict()[name]), name
 
 
 @pytest.mark.parametrize(

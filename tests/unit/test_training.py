@@ -1,5 +1,6 @@
 """Training: the recipe's arithmetic, masks held, runs that are interrupted, bad input."""
 
+import copy
 import json
 import resource
 import subprocess
@@ -27,12 +28,13 @@ from raiw.errors import (
 from raiw.jobs.network import NamedNetwork
 from raiw.jobs.run_prune import prune_network
 from raiw.jobs.run_score import score_network
+from raiw.readers.modules import read_module
 from raiw.training.checkpoint import FILE
 from raiw.training.data.ahead import ahead
 from raiw.training.data.batches import batches
 from raiw.training.data.dataset import ArraySplit, Dataset
 from raiw.training.data.registry import open_dataset
-from raiw.training.initial import initialised
+from raiw.training.initial import initialised, scale_to_masks
 from raiw.training.loop import TrainingLoop
 from raiw.training.memory import memory_watched
 from raiw.training.processes import Processes
@@ -149,6 +151,21 @@ def test_a_sparse_start_has_the_variance_of_the_dense_one(masks):
     kept = torch.from_numpy(masks["fc"].numpy())
     factor = (256 / kept.sum(1, keepdim=True)).sqrt()
     torch.testing.assert_close(sparse[kept], (dense * factor)[kept])
+
+
+def test_outputs_are_scaled_whichever_way_their_weights_lie():
+    """Inputs may come first, in groups, and one parameter may hold several layers."""
+    net = nn.ModuleDict(
+        {"up": nn.ConvTranspose2d(8, 12, 2, groups=2), "attention": nn.MultiheadAttention(8, 2)}
+    )
+    masks = raiw.craft(raiw.Spec.from_model(net, density=0.5, algorithm="random"))
+    dense = copy.deepcopy(net)
+    scale_to_masks(net, masks)
+    for before, after in zip(read_module(dense), read_module(net), strict=True):
+        kept = masks[after.name].numpy()
+        factors = np.sqrt(kept.shape[1] / kept.sum(1))[:, np.newaxis, np.newaxis]
+        wanted = before.edges(before.weight.detach().numpy()) * factors
+        np.testing.assert_allclose(after.edges(after.weight.detach().numpy()), wanted, rtol=1e-6)
 
 
 @pytest.mark.parametrize("epochs", [1, 2])
