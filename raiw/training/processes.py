@@ -1,5 +1,6 @@
 """Training by several processes, as ``torchrun`` starts them on one host or many."""
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,6 +74,9 @@ def joined(device: str | None) -> Iterator[Processes]:
         yield Processes(distributed.get_rank(), count, chosen)
     finally:
         distributed.destroy_process_group()
+        # Wrapped modules refer to themselves and keep the group's threads alive; one that frees a
+        # tensor while the interpreter ends aborts the process.
+        gc.collect()
 
 
 def chosen_device(name: str | None, local: int = 0) -> torch.device:

@@ -167,6 +167,7 @@ def train(  # noqa: PLR0913 -- what decides a run
         if updates is not None:
             chosen = updates.masks
         facts = _facts(handle, dataset, processes)
+        del loop  # what it wraps keeps threads of the processes alive
     report = Report(
         network=name,
         masks=None if chosen is None else chosen.digest,
