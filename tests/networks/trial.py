@@ -46,6 +46,11 @@ class Outcome:
         return not {WRONG, FOREIGN}.isdisjoint(self.steps.values())
 
 
+def zeros_of(model: torch.nn.Module) -> int:
+    """Return how many weights of two axes and more are zero."""
+    return sum(int((p == 0).sum()) for p in model.parameters() if p.dim() > 1)
+
+
 class Trial:
     """Runs the steps on one network; each is told as an outcome, none stops the rest."""
 
@@ -134,11 +139,11 @@ class Trial:
     def zeros_before(self) -> int:
         torch.manual_seed(0)
         model, _ = self.outcome.network.make()
-        return sum(int((p == 0).sum()) for p in model.parameters() if p.dim() > 1)
+        return zeros_of(model)
 
     def sparsify(self) -> None:
         model, batch = self.outcome.network.make()
-        already = needed(self, "zeros_before")
+        already = zeros_of(model)
         handle = raiw.sparsify(model, [batch], density=DENSITY)
         handle.check()
         report, matrices = handle.report, [p for p in model.parameters() if p.dim() > 1]
