@@ -85,7 +85,8 @@ def test_a_killed_helper_costs_its_unit_and_no_more(idle_stack: Stack, log_start
     idle_stack.workers.pop().kill()
     done = idle_stack.wait(job["id"], seconds=90)
     assert done["result"]["digest"] == raiw.craft(spec).digest
-    assert crafted_by(idle_stack, log_start).total() == 20
+    # The one that was killed may have stored a unit and not lived to say so.
+    assert crafted_by(idle_stack, log_start).total() in {19, 20}
 
 
 def test_a_canceled_job_leaves_its_finished_layers_to_the_next(
