@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -332,16 +333,18 @@ def test_the_commands_know_own_and_pruned_networks(
     assert load_file("less")["inner.0.weight"].shape[0] == 2
 
 
-def test_networks_are_listed(
-    acme: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(acme)])
-    monkeypatch.chdir(acme)  # where somebody's own modules lie
-    assert run(["networks", "acme*", "--module", "acme.nets", "--module", "acme.none"]) == 0
-    said = capsys.readouterr()
-    assert "acme.nets:small" in said.out
-    assert "1 × 8 × 8" in said.out
-    assert "no networks of acme.none" in said.err
+def test_networks_are_listed(acme: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = subprocess.run(
+        [
+            sys.executable, "-P", "-m", "raiw", "networks", "acme*",
+            "--module", "acme.nets", "--module", "acme.none",
+        ],
+        cwd=acme, capture_output=True, encoding="utf-8", timeout=120, check=True,
+        env=os.environ | {"PYTHONUTF8": "1"},
+    )  # fmt: skip
+    assert "acme.nets:small" in said.stdout
+    assert "1 × 8 × 8" in said.stdout
+    assert "no networks of acme.none" in said.stderr
     assert run(["networks", "dig*", "--json"]) == 0
     (digits,) = json.loads(capsys.readouterr().out)["items"]
     assert digits == {"name": "digits-cnn", "input_shape": [1, 8, 8], "revision": None}
