@@ -270,7 +270,7 @@ def _craft_there(
 
 
 def _dead_units(answer: dict[str, Any]) -> "list[DeadUnits]":
-    """Return the dead units that a plan or a job's result tells of; older servers do not."""
+    """Return the dead units named by a plan or a job's result; none from servers that are older."""
     from raiw.specs.dead import DeadUnits
 
     return [DeadUnits.model_validate(units) for units in answer.get("dead_units") or ()]

@@ -64,7 +64,8 @@ def test_batches_are_tuples_lists_or_mappings(digits):
     parts = [(images[i : i + 32], labels[i : i + 32]) for i in (0, 32, 64)]
     longer = [(one, two, torch.ones(len(two))) for one, two in parts]
     named = [{"pixel_values": one, "labels": two} for one, two in parts]
-    reports = [train(data).report for data in (parts, longer, named)]
+    targets = [{"x": one, "target": two} for one, two in parts]
+    reports = [train(data).report for data in (parts, longer, named, targets)]
     assert len({report.history for report in reports}) == 1
     rest = DataLoader(TensorDataset(images, labels), 36, drop_last=True)
     assert train(rest).report.history

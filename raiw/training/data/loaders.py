@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from raiw.canonical import digest_of_json
 from raiw.errors import InvalidData, InvalidInput
+from raiw.importance.batches import LABELS
 from raiw.training.data.dataset import ArraySplit, Dataset, Labels
 
-_LABELS = "labels"
 _PAIR = 2
 
 Loader = Iterable[Any]
@@ -121,14 +121,15 @@ def _parts(batch: Any) -> tuple[Tensor, Tensor]:
     InvalidInput
         It is not a pair of tensors, nor a mapping of one tensor and its labels.
     """
-    if isinstance(batch, Mapping) and _LABELS in batch:
-        inputs = [value for name, value in batch.items() if name != _LABELS]
-        parts = [*inputs, batch[_LABELS]] if len(inputs) == 1 else []
+    if isinstance(batch, Mapping):
+        named = next((name for name in LABELS if name in batch), None)
+        inputs = [value for name, value in batch.items() if name != named]
+        parts = [*inputs, batch[named]] if named is not None and len(inputs) == 1 else []
     else:
         parts = list(batch) if isinstance(batch, list | tuple) else []
     if len(parts) < _PAIR or not all(isinstance(part, Tensor) for part in parts[:_PAIR]):
         raise InvalidInput(
             f"a batch is a {type(batch).__name__}: give (inputs, labels, …), or a mapping of one "
-            f"tensor and {_LABELS!r}"
+            f"tensor and one of {', '.join(LABELS)}"
         )
     return parts[0].detach().cpu(), parts[1].detach().cpu()
