@@ -29,6 +29,7 @@ def networks(
     module: Annotated[
         list[str] | None,
         typer.Option(
+            "--module",
             metavar="MODULE",
             help="A module of your own to import, whose networks are listed too; repeatable.",
         ),
