@@ -7,7 +7,7 @@ import torch
 from raiw.importance.methods import find_score
 from raiw.jobs.network import NamedNetwork
 from raiw.jobs.run_score import score_network
-from raiw.pipeline import craft
+from raiw.pipeline import craft_masks
 from raiw.study.accuracy.trials import EVERY_IMAGE, Setting, Trial, folder_of
 from raiw.training.checkpoint import FILE as CHECKPOINT
 from raiw.training.data.registry import open_dataset
@@ -27,7 +27,9 @@ def run_trial(setting: Setting, trial: Trial, folder: Path, on_epoch: OnEpoch) -
     """
     torch.set_num_threads(1)  # runs share the machine, and their numbers do not depend on it
     place = folder_of(folder, trial.key)
-    masks = None if trial.craft is None else craft(trial.craft, _scores(setting, trial, folder))
+    masks = (
+        None if trial.craft is None else craft_masks(trial.craft, _scores(setting, trial, folder))
+    )
     place.mkdir(parents=True, exist_ok=True)
     if masks is not None:
         masks.save(place / MASKS)
