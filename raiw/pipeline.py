@@ -1,5 +1,6 @@
 """From a spec and importance scores to masks, a layer at a time."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -15,7 +16,7 @@ from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.crafting import Craft
-from raiw.specs.dead import refuse_dead
+from raiw.specs.dead import refuse_dead, told
 from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
 from raiw.statistics import describe
@@ -43,8 +44,8 @@ def craft(
 ) -> MaskSet:
     """Craft the masks of a network. The same input gives the same bits on every machine.
 
-    Where a layer has too few edges, or scores leave a vertex none, units are dead:
-    :attr:`raiw.MaskSet.dead_units` names them. ``craft.min_fan_in``, ``keep_first`` and
+    Where a layer has too few edges, or scores leave a vertex none, units are dead: a warning names
+    them, and :attr:`raiw.MaskSet.dead_units` has them. ``craft.min_fan_in``, ``keep_first`` and
     ``keep_last`` of the spec prevent that.
 
     Parameters
@@ -55,7 +56,7 @@ def craft(
         A safetensors file, or arrays by layer name; see :mod:`raiw.scores.importance`. Without
         scores the default algorithm is ``regular``, with them ``raiw``.
     strict
-        Refuse dead units.
+        Refuse dead units instead of naming them.
     on_layer
         Called after each layer; for progress.
     check
@@ -85,6 +86,21 @@ def craft(
            [0, 1, 0],
            [0, 0, 1]])
     """
+    masks = craft_masks(spec, importance, strict=strict, on_layer=on_layer, check=check)
+    if masks.dead_units:
+        warnings.warn(told(masks.dead_units), stacklevel=2)
+    return masks
+
+
+def craft_masks(
+    spec: Spec | Mapping[str, Any] | str | Path,
+    importance: Importance | Mapping[str, Any] | str | Path | None = None,
+    *,
+    strict: bool = False,
+    on_layer: OnLayer | None = None,
+    check: Callable[[], None] | None = None,
+) -> MaskSet:
+    """Do what :func:`craft` does, and leave it to the caller to name dead units."""
     spec = Spec.of(spec)
     scores = None if importance is None else open_importance(importance, spec)
     plan = spec.plan(scored=scores is not None)

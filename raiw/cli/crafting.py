@@ -195,7 +195,7 @@ def _craft_here(
     strict: bool,
 ) -> dict[str, Any]:
     planned = spec.plan(scored=importance is not None)
-    from raiw.pipeline import craft as craft_masks
+    from raiw.pipeline import craft_masks
 
     began = time.monotonic()
     with LayerProgress(out, "crafting", len(planned.layers)) as progress:

@@ -12,7 +12,7 @@ from raiw.jobs.network import NamedNetwork
 from raiw.jobs.train import TrainJob
 from raiw.jobs.workspace import Made, Workspace
 from raiw.masks import MaskSet, load
-from raiw.pipeline import craft
+from raiw.pipeline import craft_masks
 from raiw.training.processes import joined
 from raiw.training.recipe import Recipe
 from raiw.training.report import Epoch, Report
@@ -92,7 +92,7 @@ def _masks(job: TrainJob, space: Workspace) -> MaskSet | None:
     """Return the masks that are asked for, crafted here from a spec or stored before."""
     if job.spec is not None:
         importance = None if job.importance is None else space.file(job.importance)
-        masks = craft(job.spec, importance)
+        masks = craft_masks(job.spec, importance)
         masks.save(space.output("masks"))
         return masks
     return None if job.masks is None else load(space.file(job.masks))
