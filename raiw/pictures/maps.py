@@ -145,10 +145,10 @@ def _key(values: Floats, mode: Mode, tiles: Tiles, y: float) -> list[Shape]:
     """Return the ramp with its ends, and what a tile is."""
     if mode == "density":
         ramp, low, high = DENSITY, "0 %", f"{100 * values.max():.3g} %"
-        what, unit = " of its edges kept", ""
+        unit = "of the edges kept"
     else:
         ramp, low, high = DEVIATION, f"−{FURTHEST:g}", f"+{FURTHEST:g}"
-        what, unit = "", "standard deviations; "
+        unit = "standard deviations"
     steps = np.arange(len(ramp), dtype=np.uint8)[None, :]
     start = _LEFT + 30
     side = tiles.side
@@ -157,8 +157,8 @@ def _key(values: Floats, mode: Mode, tiles: Tiles, y: float) -> list[Shape]:
         Words(x=start - 6, y=y + 9, text=low, anchor="end"),
         Bitmap(x=start, y=y, width=100, height=10, levels=steps, ramp=ramp),
         Box(x=start, y=y, width=100, height=10, colour="grid", filled=False),
-        Words(x=start + 106, y=y + 9, text=f"{high}{what}"),
-        Words(x=_LEFT, y=y + 26, text=unit + tile),
+        Words(x=start + 106, y=y + 9, text=high),
+        Words(x=_LEFT, y=y + 26, text=f"{unit}; {tile}"),
     ]
 
 
