@@ -5,8 +5,6 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import islice
 
-from raiw.names import clipped
-
 MOST_ROWS = 60
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -36,10 +34,8 @@ def table(
     lines = [_row("th", columns), *(_named(row) for row in islice(rows, MOST_ROWS))]
     if total > MOST_ROWS:
         lines.append(f'<tr><td colspan="{len(columns)}">and {total - MOST_ROWS:,} more</td></tr>')
-    shown = escaped(clipped(caption))
-    return Markup(
-        f'<table><caption style="text-align:left">{shown}</caption>{"".join(lines)}</table>'
-    )
+    shown = f'<caption style="text-align:left">{escaped(caption)}</caption>'
+    return Markup(f"<table>{shown}{''.join(lines)}</table>")
 
 
 def _named(row: Sequence[str]) -> str:
