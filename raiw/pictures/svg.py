@@ -25,7 +25,7 @@ from raiw.pictures.palette import COLOURS
 from raiw.pictures.png import indexed_png
 
 _FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif"
-_CORNERS = {"square": (4, 45), "triangle": (3, -90), "diamond": (4, 0)}
+_CORNERS = {"square": (4, 45), "triangle": (3, -90), "wedge": (3, 90), "diamond": (4, 0)}
 """Corners of a marker and the angle of the first."""
 
 _ON_ANY_GROUND = {"ink": "currentColor", "muted": "currentColor", "grid": "#80808055"}
