@@ -41,7 +41,7 @@ def entropy_gap(
     across = Axis.over((x for x, _ in places), _LEFT, width - _RIGHT, logarithmic=True)
     up = Axis.over((y for _, y in places), _HEIGHT - _BOTTOM, _TOP, logarithmic=True)
     shapes = frame(across, up, "mean degree of an input", "entropy below the dense layer, nats")
-    for regular, places in lines.items():
+    for regular, places in (each for each in lines.items() if each[1]):
         points = [(across.at(x), up.at(y)) for x, y in places]
         shapes.append(
             Path(

@@ -40,7 +40,7 @@ def png(drawing: Drawing, theme: Theme = "light") -> bytes:
     canvas = images.new("RGB", size, _rgb("surface", theme))
     _Painter(canvas, theme).draw(drawing, 0, 0)
     written = io.BytesIO()
-    canvas.save(written, "PNG", optimize=True)
+    canvas.save(written, "PNG")
     return written.getvalue()
 
 
