@@ -10,7 +10,7 @@ import numpy.typing as npt
 from raiw.pictures.palette import Ramp
 
 Anchor = Literal["start", "middle", "end"]
-Place = tuple[float, float]
+Pixel = tuple[float, float]
 
 FONT_SIZE = 12
 _LETTER = 0.56
@@ -35,7 +35,7 @@ class Box:
 class Path:
     """A line through points."""
 
-    points: Sequence[Place]
+    points: Sequence[Pixel]
     colour: str
     width: float = 1.0
     dashed: bool = False

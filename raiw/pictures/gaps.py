@@ -3,7 +3,7 @@
 import numpy as np
 
 from raiw.pictures.axes import Axis, frame
-from raiw.pictures.drawing import Drawing, Mark, Path, Place, Shape, Words
+from raiw.pictures.drawing import Drawing, Mark, Path, Pixel, Shape, Words
 from raiw.statistics.entropy import expected_gap
 
 _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 220, 62, 14, 46, 44
@@ -73,7 +73,7 @@ def share_of_random(
     return gap / expected if expected > 0 else None
 
 
-def _curve(shape: tuple[int, int], degree: float, *, regular: bool) -> list[Place]:
+def _curve(shape: tuple[int, int], degree: float, *, regular: bool) -> list[Pixel]:
     out, n_in = shape
     low, high = min(_FEWEST, degree or _FEWEST), _FULLEST * out
     if low >= high:

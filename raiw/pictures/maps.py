@@ -47,7 +47,7 @@ def mask_map(
     """
     tiles = map_tiles(graph, mode)
     values = tile_values(graph, tiles, mode, groups)
-    wide, high = _extent(graph.shape, width - _LEFT)
+    wide, high = _extent(graph.shape, width - _LEFT - 1)
     out, n_in = graph.shape
     of_group = " of each group" if groups > 1 else ""
     shapes: list[Shape] = [

@@ -91,8 +91,8 @@ def _ramp(rgb: tuple[int, int, int], opacity: npt.NDArray[np.float64]) -> Ramp:
     return ramp
 
 
-DENSITY = _ramp(_EDGES, np.linspace(0, 1, _LEVELS))
-"""From no edge, which shows the surface, to the most."""
+DENSITY = _ramp(_EDGES, np.linspace(0, 1, _LEVELS) ** 0.75)
+"""From no edge, which shows the surface, to the most; the few stand out from none."""
 _HALF = np.linspace(0, 1, _LEVELS // 2 + 1)
 DEVIATION = np.concatenate([_ramp(_FEWER, _HALF[:0:-1]), _ramp(_MORE, _HALF)])
 """From fewer edges than expected to more; the expected number shows the surface."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from raiw import extras
-from raiw.pictures.drawing import Bitmap, Box, Drawing, Mark, Moved, Path, Place, Words
+from raiw.pictures.drawing import Bitmap, Box, Drawing, Mark, Moved, Path, Pixel, Words
 from raiw.pictures.palette import COLOURS
 from raiw.pictures.svg import corners
 
@@ -118,7 +118,7 @@ class _Painter:
         lines = _dashes(points) if path.dashed else [points]
         width = round(path.width * _SCALE * _FINE)
 
-        def lay(brush: Any, fine: Callable[[Place], Place]) -> None:
+        def lay(brush: Any, fine: Callable[[Pixel], Pixel]) -> None:
             for line in lines:
                 brush.line([fine(place) for place in line], fill=255, width=width, joint="curve")
 
@@ -127,7 +127,7 @@ class _Painter:
     def _mark(self, mark: Mark, x: float, y: float) -> None:
         middle = (x + mark.x, y + mark.y)
 
-        def lay(brush: Any, fine: Callable[[Place], Place]) -> None:
+        def lay(brush: Any, fine: Callable[[Pixel], Pixel]) -> None:
             if mark.marker == "circle":
                 brush.circle(fine(middle), mark.size * _SCALE * _FINE, fill=255)
             else:
@@ -136,7 +136,7 @@ class _Painter:
         self._smooth([middle], 2 * mark.size, mark.colour, lay)
 
     def _smooth(
-        self, points: list[Place], margin: float, colour: str, lay: Callable[..., None]
+        self, points: list[Pixel], margin: float, colour: str, lay: Callable[..., None]
     ) -> None:
         """Lay a shape on a fine mask around its points, and paint through it."""
         from PIL import Image, ImageDraw
@@ -163,9 +163,9 @@ def _font(size: int) -> "ImageFont.FreeTypeFont":
     return font  # type: ignore[no-any-return]
 
 
-def _dashes(points: list[Place]) -> list[list[Place]]:
+def _dashes(points: list[Pixel]) -> list[list[Pixel]]:
     """Return the dashes of a line, of one length along it."""
-    dashes: list[list[Place]] = []
+    dashes: list[list[Pixel]] = []
     done = 0.0
     for (x, y), (to_x, to_y) in itertools.pairwise(points):
         length = float(np.hypot(to_x - x, to_y - y))

@@ -17,7 +17,7 @@ from raiw.pictures.drawing import (
     Mark,
     Moved,
     Path,
-    Place,
+    Pixel,
     Shape,
     Words,
 )
@@ -113,7 +113,7 @@ def _mark(mark: Mark, paint: Paint) -> str:
     return _ended(f'<polygon points="{_points(corners(mark))}" {how}', "polygon", mark.says)
 
 
-def corners(mark: Mark) -> list[Place]:
+def corners(mark: Mark) -> list[Pixel]:
     """Return the corners of a marker that is not a circle."""
     count, first = _CORNERS[mark.marker]
     angles = [(first / 180 + 2 * corner / count) * pi for corner in range(count)]
@@ -144,7 +144,7 @@ def _area(shape: Box | Bitmap) -> str:
     return f'x="{x}" y="{y}" width="{width}" height="{height}"'
 
 
-def _points(points: Sequence[Place]) -> str:
+def _points(points: Sequence[Pixel]) -> str:
     return " ".join(_at(x, y) for x, y in points)
 
 
