@@ -2,3 +2,6 @@
 
 :func:`raiw.compact` makes one; :mod:`raiw.compacting.speed` says what each form would cost.
 """
+
+SECONDS = 0.2
+"""Time spent on measuring a layer's forms."""
