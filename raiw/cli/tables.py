@@ -117,6 +117,23 @@ def speed_table(run: Mapping[str, Any]) -> Table:
     return table
 
 
+def prediction_table(run: Mapping[str, Any]) -> Table:
+    """Return one row per layer with the milliseconds to expect."""
+    table = _table("layer", right=("dense", "condensed", "take", "faster"))
+    table.title = f"predicted, ms: batch {run['batch']}, threads {run['threads']}"
+    table.title_justify = "left"
+    for layer in run["layers"]:
+        milliseconds = (_milliseconds(layer["ms"].get(form)) for form in ("dense", "condensed"))
+        take = layer["choice"] if layer["speedup"] > 1 else "no gain"
+        table.add_row(layer["name"], *milliseconds, take, _times(layer["speedup"]))
+    table.caption = (
+        f"all layers: dense {_milliseconds(run['dense_ms'])} ms, compact "
+        f"{_milliseconds(run['compact_ms'])} ms: {_gain(run['speedup'])}; layers of the table are "
+        f"predicted from its others to within {_percent(run['error'])} (median)"
+    )
+    return table
+
+
 def difference_table(difference: "Difference") -> Table:
     """Return the layers that differ."""
     table = _table("layer", right=("shared", "only in A", "only in B", "Jaccard"))

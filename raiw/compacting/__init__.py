@@ -5,3 +5,6 @@
 
 SECONDS = 0.2
 """Time spent on measuring a layer's forms."""
+
+WORTH = 0.95
+"""A form is chosen if it needs less than this share of the dense layer's time."""
