@@ -57,7 +57,7 @@ OutputOption = Annotated[
         "raiw plan raiw/vgg16-d16", "raiw plan vgg16-cifar10 --set craft.density=0.1 --json"
     )
 )
-def plan(  # noqa: PLR0913, PLR0917 -- each argument is an option of the command
+def plan(  # noqa: PLR0913 -- each argument is an option of the command
     spec: SpecArgument,
     importance: ImportanceOption = None,
     set_: SetOption = None,

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from raiw.compacting import SECONDS
-from raiw.compacting import WORTH
+from raiw.compacting import SECONDS, WORTH
 from raiw.compacting.condensed import Condensed
 from raiw.compacting.layers import MaskedLayer
 from raiw.compacting.timing import shortest_times

@@ -86,10 +86,10 @@ class Prediction:
 class Predictor:
     """A formula for the time of a layer, corrected by the measurements nearest to it.
 
-    For each class of layers (linear, 1×1 or larger kernel; dense, or so many outputs together) the
-    time is a sum, with coefficients of at least zero, of one call, its products, its weights and its
-    numbers in and out. The logarithm of what was measured over that sum is averaged over the
-    nearest measurements, by the inverse square of their distance in the logarithms of all sizes.
+    The time of each class of layers (linear, 1×1 or larger kernel; dense, or so many outputs
+    together) is a sum, with coefficients of at least zero, of one call, its products, its weights
+    and its numbers in and out. The logarithm of what was measured over that sum is averaged over
+    the nearest measurements, by the inverse square of their distance in the logarithms of sizes.
     """
 
     def __init__(self, table: SpeedTable) -> None:
