@@ -139,8 +139,8 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     if not train:
         if fixed_graph or any(option is not None for option in training):
             raise InvalidInput(
-                "--densities, --group-outputs, --data, --argument, --pruned, --recipe, --train-set, "
-                "--fixed-graph, --jobs, --device and --server belong to --train"
+                "--densities, --group-outputs, --data, --argument, --pruned, --recipe, "
+                "--train-set, --fixed-graph, --jobs, --device and --server belong to --train"
             )
         _compare_masks(out, read_spec(spec, set_), importance, names, seeds, output)
         return
