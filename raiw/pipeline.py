@@ -1,5 +1,6 @@
 """From a spec and importance scores to masks, a layer at a time."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
@@ -18,7 +19,7 @@ from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.crafting import Craft
-from raiw.specs.dead import refuse_dead
+from raiw.specs.dead import refuse_dead, told
 from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
 from raiw.statistics import describe
@@ -49,8 +50,8 @@ def craft(
 
     Layers are crafted on several threads, in any number with the same result.
 
-    Where a layer has too few edges, or scores leave a vertex none, units are dead:
-    :attr:`raiw.MaskSet.dead_units` names them. ``craft.min_fan_in``, ``keep_first`` and
+    Where a layer has too few edges, or scores leave a vertex none, units are dead: a warning names
+    them, and :attr:`raiw.MaskSet.dead_units` has them. ``craft.min_fan_in``, ``keep_first`` and
     ``keep_last`` of the spec prevent that.
 
     Parameters
@@ -61,7 +62,7 @@ def craft(
         A safetensors file, or arrays by layer name; see :mod:`raiw.scores.importance`. Without
         scores the default algorithm is ``regular``, with them ``raiw``.
     strict
-        Refuse dead units.
+        Refuse dead units instead of naming them.
     threads
         Layers crafted at a time, each with its scores in memory. By default as many as the process
         may use processors, or as ``OMP_NUM_THREADS`` says.
@@ -96,6 +97,24 @@ def craft(
            [0, 1, 0],
            [0, 0, 1]])
     """
+    masks = craft_masks(
+        spec, importance, strict=strict, threads=threads, on_layer=on_layer, check=check
+    )
+    if masks.dead_units:
+        warnings.warn(told(masks.dead_units), stacklevel=2)
+    return masks
+
+
+def craft_masks(
+    spec: Spec | Mapping[str, Any] | str | Path,
+    importance: Importance | Mapping[str, Any] | str | Path | None = None,
+    *,
+    strict: bool = False,
+    threads: int | None = None,
+    on_layer: OnLayer | None = None,
+    check: Callable[[], None] | None = None,
+) -> MaskSet:
+    """Do what :func:`craft` does, and leave it to the caller to name dead units."""
     if threads is not None and threads < 1:
         raise InvalidInput(f"threads is {threads}: give 1 or more, or leave it out")
     spec = Spec.of(spec)
@@ -104,7 +123,7 @@ def craft(
     if strict:
         refuse_dead(plan.dead_units)
     masks: list[Mask] = []
-    for mask in craft_masks(plan.layers, plan.algorithm, spec.craft, scores, threads, check):
+    for mask in craft_layers(plan.layers, plan.algorithm, spec.craft, scores, threads, check):
         masks.append(mask)
         if on_layer is not None:
             on_layer(len(masks), len(plan.layers), mask)
@@ -117,7 +136,7 @@ def craft(
     return crafted
 
 
-def craft_masks(
+def craft_layers(
     layers: Sequence[PlannedLayer],
     algorithm: str,
     craft: Craft,
