@@ -8,14 +8,14 @@ from raiw.graphs import Degrees, Floats, Graph
 from raiw.pictures.drawing import Drawing
 from raiw.pictures.histogram import histogram
 
-Vertices = Literal["outputs", "inputs"]
+DegreeSide = Literal["outputs", "inputs"]
 
 _SEEN = 0.002
 """Of the largest expected number: less is not worth the room."""
 
 
 def degree_histogram(
-    graph: Graph, side: Vertices, *, groups: int = 1, width: float = 350
+    graph: Graph, side: DegreeSide, *, groups: int = 1, width: float = 350
 ) -> Drawing:
     """Draw how many outputs, or inputs, have each degree.
 
@@ -45,12 +45,12 @@ def degree_histogram(
     )
 
 
-def _cells(graph: Graph, side: Vertices, groups: int) -> int:
+def _cells(graph: Graph, side: DegreeSide, groups: int) -> int:
     """Return the largest degree that a vertex can have."""
     return graph.shape[1] if side == "outputs" else graph.shape[0] // groups
 
 
-def side_degrees(graph: Graph, side: Vertices, groups: int) -> Degrees:
+def side_degrees(graph: Graph, side: DegreeSide, groups: int) -> Degrees:
     """Return the ``(groups, vertices)`` degrees of one side."""
     if side == "outputs":
         return graph.out_degrees().reshape(groups, -1)

@@ -157,7 +157,7 @@ def shortened(text: str, width: float, size: float = FONT_SIZE) -> str:
     """Return a text that fits a width, its middle left out if need be: ends tell names apart.
 
     >>> shortened("model.layers.11.mlp.down_proj.weight", 120)
-    'model.lay…oj.weight'
+    'model.la…j.weight'
     """
     most = max(int(width / (_LETTER * size)), 3)
     if len(text) <= most:
