@@ -10,6 +10,7 @@ from raiw.pictures.histogram import histogram
 
 DegreeSide = Literal["outputs", "inputs"]
 
+_FEWEST_BARS = 7
 _SEEN = 0.002
 """Of the largest expected number: less is not worth the room."""
 
@@ -25,7 +26,9 @@ def degree_histogram(
     degrees = by_group.ravel()
     expected = expected_degrees(by_group, _cells(graph, side, groups))
     seen = np.flatnonzero(expected >= _SEEN * expected.max())
-    low, high = min(degrees.min(), seen[0]), max(degrees.max(), seen[-1])
+    low = max(min(degrees.min(), seen[0], degrees.max() - _FEWEST_BARS // 2), 0)
+    high = max(degrees.max(), seen[-1], low + _FEWEST_BARS - 1)
+    expected = np.pad(expected, (0, max(high + 1 - len(expected), 0)))
     counts = np.bincount(degrees, minlength=len(expected))
     squares = (np.arange(len(expected)) - degrees.mean()) ** 2
     spread = float(np.average(squares, weights=expected)) ** 0.5
@@ -33,6 +36,7 @@ def degree_histogram(
         np.arange(low, high + 2) - 0.5,
         counts[low : high + 1],
         expected[low : high + 1],
+        whole=True,
         x=f"degree of an {side[:-1]}",
         y=side,
         width=width,

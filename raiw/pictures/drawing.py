@@ -120,7 +120,15 @@ class Drawing:
 def headed(drawing: Drawing, heading: str, note: str = "") -> Drawing:
     """Return a drawing below a heading and a line of explanation."""
     shapes: list[Shape] = [
-        Words(x=0, y=15, text=heading, colour="ink", size=15, bold=True, says=heading)
+        Words(
+            x=0,
+            y=15,
+            text=shortened(heading, drawing.width / 1.1, 15),
+            colour="ink",
+            size=15,
+            bold=True,
+            says=heading,
+        )
     ]
     top = 24.0
     for line in wrapped(note, drawing.width):

@@ -41,7 +41,7 @@ def test_the_name_of_a_network_is_words(shown) -> None:
 @pytest.mark.parametrize("shown", [MASKS, SPEC, SPEC.plan()])
 def test_a_long_network_says_how_much_is_left_out(shown) -> None:
     rows = ET.fromstring(shown._repr_html_()).findall("tr")  # noqa: S314 -- we wrote it
-    assert [*rows[1].itertext()][0] == "dw"
+    assert next(rows[1].itertext()) == "dw"
     assert "8 × 1, 8 groups" in rows[1].itertext()
     assert len(rows) == 1 + 60 + 1
     assert [*rows[-1].itertext()] == ["and 11 more"]
