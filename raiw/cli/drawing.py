@@ -31,7 +31,7 @@ _WIDEST, _SMALL = 72, 32
         "raiw craft raiw/vgg16-d16 -o masks.safetensors",
         "raiw draw masks.safetensors --layer conv9",
         "raiw draw masks.safetensors --layer conv9 -o conv9.svg",
-        "raiw draw masks.safetensors -o network.svg",
+        "raiw draw masks.safetensors --layer 'conv[45]' -o layers.svg",
     )
 )
 def draw(
