@@ -264,3 +264,20 @@ def test_a_study_without_a_single_result_has_failed(capsys, tmp_path):
     assert "no run succeeded" in shown.err
     assert run([*command, str(tmp_path / "file")]) == 2
     assert "give another path" in capsys.readouterr().err
+
+
+def test_values_of_group_outputs_are_compared_at_equal_weights():
+    dense = {"dense": True, "group_outputs": 1}
+    craft = {"rules": [{"match": "conv1", "dense": True}, {"match": "head"} | dense]}
+    spec = {"model": "digits-cnn", "craft": {"density": 0.125} | craft}
+    options = {"methods": ["regular", "raiw"], "densities": [0.125], "seeds": 1}
+    plan = plan_training(spec, **options, group_outputs=[1, 8])
+    names = ["regular g=1", "regular g=8", "raiw g=1", "raiw g=8", "dense"]
+    assert [method.name for method in plan.methods] == names
+    plans = [raiw.Spec.parse(trial.craft).plan(scored=True) for trial in plan.trials if trial.craft]
+    assert [each.layers[1].group_outputs for each in plans] == [1, 8, 1, 8]
+    assert len({each.weights for each in plans}) == 1
+    # Runs of a spec that says the same are the same runs.
+    assert keys(plan_training(spec, **options)) < keys(plan)
+    shared = {**spec, "craft": spec["craft"] | {"group_outputs": 8}}
+    assert keys(plan_training(shared, **options)) < keys(plan)
