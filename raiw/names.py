@@ -10,6 +10,7 @@ Found = TypeVar("Found")
 
 MAX_SHOWN = 200
 """Characters of a value that a message repeats."""
+_MOST_LISTED = 40
 
 
 def find(
@@ -59,7 +60,7 @@ def unknown(
 ) -> RaiwError:
     """Return the error that a name is none of those known."""
     shown = f"{clipped(repr(name))}{nearest(name, known)}"
-    return error(f"no {what} {shown}; there are {', '.join(known)}", **details)
+    return error(f"no {what} {shown}; there are {listed([*known], _MOST_LISTED)}", **details)
 
 
 def nearest(name: str, known: Collection[str]) -> str:

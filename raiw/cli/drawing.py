@@ -13,7 +13,7 @@ from raiw.cli.options import MasksArgument, QuietOption, ServerOption
 from raiw.cli.output import Output, stdout_console
 from raiw.cli.progress import LayerProgress
 from raiw.errors import InvalidInput, NotFound
-from raiw.names import listed, nearest
+from raiw.names import unknown
 
 if TYPE_CHECKING:
     from raiw.masks import Mask, MaskSet
@@ -31,7 +31,7 @@ _WIDEST, _SMALL = 72, 32
         "raiw craft raiw/vgg16-d16 -o masks.safetensors",
         "raiw draw masks.safetensors --layer conv9",
         "raiw draw masks.safetensors --layer conv9 -o conv9.svg",
-        "raiw draw masks.safetensors -o network.svg",
+        "raiw draw masks.safetensors --layer 'conv[45]' -o layers.svg",
     )
 )
 def draw(
@@ -86,8 +86,7 @@ def _chosen(masks: "MaskSet", pattern: str | None) -> "list[Mask]":
         return [*masks.values()] if pattern is None else [masks[pattern]]
     found = [mask for name, mask in masks.items() if fnmatch.fnmatchcase(name, pattern)]
     if not found:
-        names = [*masks]
-        raise NotFound(f"no layer {pattern!r}{nearest(pattern, names)}; there are {listed(names)}")
+        raise unknown(pattern, [*masks], "layer", NotFound)
     return found
 
 
