@@ -25,6 +25,7 @@ from raiw.cli import (
 )
 from raiw.cli import jobs as server_jobs
 from raiw.cli.output import Output, complain, error_document, error_text
+from raiw.cli.terminal import prepare
 from raiw.errors import InvalidInput, MissingExtra, RaiwError
 
 PLUGINS = "raiw.commands"
@@ -91,6 +92,7 @@ app.add_typer(server_jobs.commands)
 
 def main() -> None:
     """Run the command line and exit."""
+    prepare()
     sys.exit(run(sys.argv[1:]))
 
 

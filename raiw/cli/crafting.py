@@ -85,7 +85,7 @@ def plan(  # noqa: PLR0913 -- each argument is an option of the command
     else:
         from raiw.cli.tables import plan_table
 
-        out.render(plan_table(document))
+        out.tables(plan_table(document))
 
 
 @commands.command(

@@ -78,8 +78,9 @@ def show(
     else:
         from raiw.cli.tables import layer_table
 
-        out.render(layer_table(opened, stats))
-        out.line(opened.digest)
+        table = layer_table(opened, stats)
+        table.notes.append(opened.digest)
+        out.tables(table)
 
 
 @commands.command(
@@ -143,7 +144,7 @@ def diff(
     elif not out.quiet:
         from raiw.cli.tables import difference_table
 
-        out.render(difference_table(difference))
+        out.tables(difference_table(difference))
     if not difference.same:
         raise typer.Exit(GATE)
 
@@ -186,8 +187,9 @@ def _show_account(masks: "MaskSet", out: Output) -> None:
         return
     from raiw.cli.tables import account_table
 
-    out.render(account_table(found))
-    out.line(masks.digest)
+    table = account_table(found)
+    table.notes.append(masks.digest)
+    out.tables(table)
 
 
 def open_masks(source: str, server: str | None, *, verify: bool = True) -> "MaskSet":

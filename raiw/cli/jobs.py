@@ -66,7 +66,7 @@ def list_jobs(
     else:
         from raiw.cli.tables import job_table
 
-        out.render(job_table(views))
+        out.tables(job_table(views))
 
 
 @jobs.command("get", epilog=examples("raiw jobs get JOB --json"))
@@ -206,7 +206,7 @@ def _describe(out: Output, view: dict[str, object]) -> None:
     else:
         from raiw.cli.tables import job_table
 
-        out.render(job_table([view]))
+        out.tables(job_table([view]))
         error = view["error"]
         if isinstance(error, dict):
             out.line(f"{error.get('code')}: {error.get('detail')}")

@@ -60,7 +60,7 @@ def networks(
     else:
         from raiw.cli.tables import network_table
 
-        out.render(network_table(shown))
+        out.tables(network_table(shown))
 
 
 def _here(modules: list[str], faults: list[dict[str, str]]) -> Iterator[dict[str, Any]]:

@@ -96,7 +96,7 @@ def speed(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         for each in found:
             out.line(f"{each.speedup:.2f}")
     else:
-        out.render(*(speed_table(each) for each in found))
+        out.tables(*(speed_table(each) for each in found))
 
 
 @commands.command(

@@ -49,7 +49,7 @@ def run(folder: Path, *arguments: str, **options: object) -> subprocess.Complete
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
         **options,
     )
@@ -224,7 +224,7 @@ def test_the_examples_of_help_run(folder: Path, name: str) -> None:
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr
