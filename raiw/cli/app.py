@@ -24,7 +24,7 @@ from raiw.cli import (
     studying,
 )
 from raiw.cli import jobs as server_jobs
-from raiw.cli.output import Output, complain, error_document, error_text
+from raiw.cli.output import Output
 from raiw.cli.terminal import prepare
 from raiw.errors import InvalidInput, MissingExtra, RaiwError
 
@@ -150,10 +150,7 @@ def _advice(name: str, error: Exception) -> MissingExtra:
 
 
 def _failed(error: RaiwError, *, as_json: bool) -> int:
-    if as_json:
-        Output().document(error_document(error))
-    else:
-        complain(error_text(error))
+    Output(json=as_json).error(error)
     return exits.exit_status(error)
 
 
@@ -162,7 +159,6 @@ def _usage_error(error: typer.TyperException, *, as_json: bool) -> int:
         message = error.format_message()
         fault = {"code": "usage", "title": "The command is wrong", "message": message}
         Output().document({"error": {**fault, "pointer": None}})
-    else:
-        show: Callable[[], None] = error.show  # type: ignore[attr-defined]
-        show()
+    show: Callable[[], None] = error.show  # type: ignore[attr-defined]
+    show()
     return exits.USAGE

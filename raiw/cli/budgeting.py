@@ -9,6 +9,7 @@ from raiw.cli.documents import listing
 from raiw.cli.examples import examples
 from raiw.cli.options import JsonOption, QuietOption, SetOption, SpecArgument, read_spec
 from raiw.cli.output import Output
+from raiw.cli.writing import ForceOption, optional_target
 
 commands = typer.Typer()
 
@@ -20,7 +21,7 @@ commands = typer.Typer()
     ),
     cls=listing("method", "raiw.budgets.budget", "METHODS"),
 )
-def budget(
+def budget(  # noqa: PLR0913 -- each argument is an option of the command
     spec: SpecArgument,
     importance: Annotated[
         Path,
@@ -33,16 +34,18 @@ def budget(
     ],
     method: Annotated[str, typer.Option("--method", "-m", metavar="METHOD")],
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write the spec to this file."),
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the spec there; - is stdout."),
     ] = None,
     set_: SetOption = None,
     *,
+    force: ForceOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Share a density or number of weights among layers by scores; prints a spec of their edges."""
     from raiw.budgets.budget import budget as share
 
+    file = optional_target(output, force=force, json=json, text=True)
     shared = share(read_spec(spec, set_), importance, method)
-    Output(json=json, quiet=quiet).spec(shared, output)
+    Output(json=json, quiet=quiet).spec(shared, file)

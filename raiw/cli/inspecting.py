@@ -20,6 +20,7 @@ from raiw.cli.options import (
 )
 from raiw.cli.output import Output, complain
 from raiw.cli.progress import LayerProgress
+from raiw.cli.writing import ForceOption, target
 
 if TYPE_CHECKING:
     from raiw.masks import MaskSet
@@ -164,14 +165,16 @@ def export(
     ],
     server: ServerOption = None,
     *,
+    force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Write masks in a format that other programs can read."""
-    from raiw.masks.export import export as write
+    from raiw.masks.export import TEXT_FORMS, parts
 
     out = Output(quiet=quiet)
-    opened = open_masks(masks, server)
-    write(opened, "/dev/stdout" if output == "-" else output, form)
+    file = target(output, force=force, text=form in TEXT_FORMS)
+    pieces = parts(open_masks(masks, server), form)
+    file.write(part.read() for part in pieces)
     out.note(f"wrote {output}")
 
 

@@ -1,9 +1,8 @@
 """``raiw jobs ls|get|wait|watch|cancel`` and ``raiw pull``: a server's jobs."""
 
-import time
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,8 +18,12 @@ from raiw.cli.options import (
     connect,
     seconds,
 )
-from raiw.cli.output import Output, complain, error_document, error_text
-from raiw.errors import JobEnded
+from raiw.cli.output import Output
+from raiw.cli.writing import STDOUT, ForceOption, filled, target
+from raiw.errors import InvalidInput, JobEnded
+
+if TYPE_CHECKING:
+    from raiw.client import Client, Job
 
 commands = typer.Typer()
 
@@ -97,22 +100,16 @@ def wait_for_jobs(
     With --json there is one line a job: the job, or the error it ended with.
     """
     out = Output(json=json, quiet=quiet)
-    limit = seconds(timeout)
-    began = time.monotonic()
     failure: JobEnded | None = None
-    with connect(server) as client:
+    with connect(server, seconds(timeout)) as client:
         for job_id in ids:
-            left = None if limit is None else max(0.0, limit - (time.monotonic() - began))
             job = client.job(job_id)
-            follow(out, client, job, left)
+            follow(out, client, job)
             try:
                 digest = job.require_digest()
             except JobEnded as error:
                 failure = error
-                if out.json:
-                    out.document(error_document(error))
-                else:
-                    complain(error_text(error))
+                out.error(error)
                 continue
             if out.json:
                 out.document(job.view)
@@ -133,9 +130,9 @@ def watch_job(
 ) -> None:
     """Print a job's events from the first one, as they happen; exit as ``raiw jobs wait`` does."""
     out = Output(json=json, quiet=quiet)
-    with connect(server) as client:
+    with connect(server, seconds(timeout)) as client:
         watched = client.job(job)
-        for event in watched.events(timeout=seconds(timeout)):
+        for event in watched.events():
             if out.json:
                 out.document({"seq": event.seq, "event": event.event, "data": event.data})
             elif not out.quiet:
@@ -163,31 +160,49 @@ def pull(
         str, typer.Argument(metavar="DIGEST|JOB", help="Content digest of masks, or a job's id.")
     ],
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="File or folder to write.")
+        str,
+        typer.Option("--output", "-o", metavar="FILE", help="File or folder; - is stdout."),
     ],
+    timeout: TimeoutOption = None,
     server: ServerOption = None,
     *,
+    force: ForceOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Download stored masks, or another job's files into a folder, with every byte checked."""
     out = Output(json=json, quiet=quiet)
-    with connect(server) as client:
+    with connect(server, seconds(timeout)) as client:
         job = None if is_digest(what) else client.job(what)
         digest = what if job is None else job.require_digest()
-        paths = [Path(output)]
         if job is None or not job.files:
-            client.download(digest, output)
+            file = target(output, force=force, json=json)
+            with file.path() as path:
+                client.download(digest, path)
+            names = [output]
         else:
-            Path(output).mkdir(parents=True, exist_ok=True)
-            paths = client.fetch(job, output)
-            for path in paths:
-                out.note(f"wrote {path}")
+            names = _pull_files(client, job, output, force=force)
+            for name in names:
+                out.note(f"wrote {name}")
     if out.json:
-        files = [str(path) for path in paths]
-        out.document({"digest": digest, "output": output, "files": files})
-    else:
+        out.document({"digest": digest, "output": output, "files": names})
+    elif output != STDOUT:
         out.line(digest)
+
+
+def _pull_files(client: "Client", job: "Job", output: str, *, force: bool) -> list[str]:
+    """Download the files of a job that has several into a folder; return their paths."""
+    if output == STDOUT:
+        raise InvalidInput(f"job {job.id} has {len(job.files)} files: give -o a folder for them")
+    folder = Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    targets = {
+        name: target(folder / path.name, force=force)
+        for name, path in client.file_names(job).items()
+    }
+    with filled(targets) as parts:
+        client.fetch_files(job, parts)
+    return [each.name for each in targets.values()]
 
 
 def _told(data: dict[str, Any]) -> str:

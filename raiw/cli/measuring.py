@@ -21,6 +21,7 @@ from raiw.cli.options import (
 )
 from raiw.cli.output import Output
 from raiw.cli.progress import LayerProgress
+from raiw.cli.writing import ForceOption, target
 
 if TYPE_CHECKING:
     from torch import nn
@@ -111,7 +112,8 @@ def compact(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comm
     network: NetworkArgument,
     masks: MasksArgument,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="An ONNX file to write.")
+        str,
+        typer.Option("--output", "-o", metavar="FILE", help="An ONNX file to write; - is stdout."),
     ],
     weights: OwnWeightsOption = None,
     input_: InputOption = None,
@@ -119,6 +121,7 @@ def compact(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comm
     pruned: PrunedOption = None,
     server: ServerOption = None,
     *,
+    force: ForceOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -129,6 +132,7 @@ def compact(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comm
     from raiw import extras
 
     out = Output(json=json, quiet=quiet)
+    file = target(output, force=force, json=json)
     opened = open_masks(masks, server)
     exporting = extras.load("raiw.compacting.onnx_file")
     import torch
@@ -136,11 +140,12 @@ def compact(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comm
     from raiw.compacting.compact import forms_of
 
     model, shape = _network(network, argument, pruned, weights, input_)
-    forms = forms_of(exporting.export_onnx(model, opened, torch.randn(2, *shape), output))
-    size = output.stat().st_size
+    with file.path() as path:
+        forms = forms_of(exporting.export_onnx(model, opened, torch.randn(2, *shape), path))
+        size = path.stat().st_size
     out.note(f"wrote {output}: {size:,} bytes, {len(forms)} of {len(opened)} layers compact")
     if out.json:
-        out.document({"output": str(output), "bytes": size, "forms": forms})
+        out.document({"output": output, "bytes": size, "forms": forms})
 
 
 def _network(

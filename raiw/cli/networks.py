@@ -36,6 +36,7 @@ from raiw.cli.options import (
 )
 from raiw.cli.output import Output
 from raiw.cli.progress import LayerProgress
+from raiw.cli.writing import ForceOption, filled, target
 from raiw.files import write_atomically
 
 if TYPE_CHECKING:
@@ -55,7 +56,9 @@ commands = typer.Typer()
 def score(  # noqa: PLR0913, PLR0917 -- each argument is an option of the command
     network: NetworkArgument,
     weights: WeightsOption,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="Output file; - is stdout.")
+    ],
     method: MethodOption,
     data: DataOption,
     samples: SamplesOption,
@@ -68,6 +71,7 @@ def score(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     server: ServerOption = None,
     timeout: TimeoutOption = None,
     *,
+    force: ForceOption = False,
     local: LocalOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -76,6 +80,7 @@ def score(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     from raiw.jobs.score import ScoreJob
 
     out = Output(json=json, quiet=quiet)
+    file = target(output, force=force, json=json)
     site = JobSite(chosen_server(server, local=local), data_dir, device, timeout)
     job = ScoreJob.parse(
         {
@@ -88,10 +93,11 @@ def score(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
             "seed": seed,
         }
     )
-    report = do(out, job, site, {"scores": output})
+    with file.path() as path:
+        report = do(out, job, site, {"scores": path})
     out.note(f"wrote {output}: {report['layers']} layers by {method}")
     if out.json:
-        out.document({"output": str(output), **report})
+        out.document({"output": output, **report})
 
 
 @commands.command(
@@ -105,14 +111,17 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     network: NetworkArgument,
     weights: WeightsOption,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Weights of the smaller network.")
+        str,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Weights of the smaller network; - is stdout."
+        ),
     ],
     method: MethodOption,
     data: DataOption,
     samples: SamplesOption,
     data_dir: DataFolderOption = Path(),
     channels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write which channels are kept.")
+        str | None, typer.Option(metavar="FILE", help="Also write which channels are kept.")
     ] = None,
     option: OptionsOption = None,
     argument: ArgumentsOption = None,
@@ -120,6 +129,7 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     server: ServerOption = None,
     timeout: TimeoutOption = None,
     *,
+    force: ForceOption = False,
     local: LocalOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -128,6 +138,9 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     from raiw.jobs.prune import PruneJob
 
     out = Output(json=json, quiet=quiet)
+    files = {"weights": target(output, force=force, json=json)}
+    if channels is not None:
+        files["channels"] = target(channels, force=force, json=json)
     site = JobSite(chosen_server(server, local=local), data_dir, timeout=timeout)
     job = PruneJob.parse(
         {
@@ -139,13 +152,14 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
             "samples": samples,
         }
     )
-    report = do(out, job, site, {"weights": output} | ({"channels": channels} if channels else {}))
+    with filled(files) as paths:
+        report = do(out, job, site, paths)
     kept = f"{report['weights']:,} of {report['dense_weights']:,} weights"
     out.note(f"wrote {output}: {kept}, {method}")
     if report["accuracy"] is not None:
         out.note(f"test accuracy {report['accuracy']:.2%}, before {report['dense_accuracy']:.2%}")
     if out.json:
-        out.document({"output": str(output), **report})
+        out.document({"output": output, **report})
 
 
 @commands.command(

@@ -39,7 +39,9 @@ LocalOption = Annotated[
 ]
 TimeoutOption = Annotated[
     str | None,
-    typer.Option("--timeout", metavar="TIME", help="How long to wait: 90, 45s, 30m, 1h30m."),
+    typer.Option(
+        "--timeout", metavar="TIME", help="Time for all of it, downloads too: 90, 45s, 30m, 1h30m."
+    ),
 ]
 NETWORK_HELP = "A name that raiw networks lists, or package.module:function."
 NetworkArgument = Annotated[str, typer.Argument(metavar="NETWORK", help=NETWORK_HELP)]
@@ -211,8 +213,8 @@ def chosen_server(server: str | None, *, local: bool) -> str | None:
     return None if local else server or os.environ.get("RAIW_URL") or None
 
 
-def connect(server: str | None) -> "Client":
-    """Return a client of the server asked for."""
+def connect(server: str | None, limit: float | None = None) -> "Client":
+    """Return a client of the server asked for, which may be used for ``limit`` seconds."""
     from raiw.client import Client
 
-    return Client(server)
+    return Client(server, deadline=limit)

@@ -4,7 +4,6 @@ import json
 import shutil
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raiw.cli.terminal import speaks_unicode
@@ -12,6 +11,7 @@ from raiw.errors import InvalidSpec, RaiwError
 
 if TYPE_CHECKING:
     from raiw.cli.table import Table
+    from raiw.cli.writing import Target
     from raiw.specs.dead import DeadUnits
     from raiw.specs.spec import Spec
 
@@ -38,22 +38,20 @@ class Output:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
-    def spec(self, spec: "Spec", path: Path | None) -> None:
+    def spec(self, spec: "Spec", file: "Target | None") -> None:
         """Print a spec as YAML, or write it to a file."""
         import yaml
 
-        from raiw.files import write_atomically
-
         document = spec.canonical()
         text = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=100)
-        if path is not None:
-            write_atomically(path, [text.encode()])
+        if file is not None:
+            file.write([text.encode()])
             plan = spec.plan(scored=True)
-            self.note(f"wrote {path}: {plan.weights:,} of {plan.dense_weights:,} weights")
+            self.note(f"wrote {file.name}: {plan.weights:,} of {plan.dense_weights:,} weights")
             self.dead_units(plan.dead_units, strict=False)
         if self.json:
             self.document(document)
-        elif path is None:
+        elif file is None:
             self.line(text.rstrip())
 
     def tables(self, *tables: "Table") -> None:
@@ -86,6 +84,12 @@ class Output:
             if strict:
                 refuse_dead(dead)
             self.note(f"warning: {told(dead)}")
+
+    def error(self, error: RaiwError) -> None:
+        """Tell an error on standard error, and on standard output where JSON was asked for."""
+        if self.json:
+            self.document(error_document(error))
+        complain(error_text(error))
 
     def note(self, text: str) -> None:
         """Tell the user something that is not a result."""
