@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from raiw.errors import DiskFull, NotFound
+from raiw.errors import DiskFull, InvalidInput, NotFound
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Numbers of the errors that mean: there is no room."""
@@ -21,6 +21,19 @@ def map_file(path: Path) -> mmap.mmap | bytes:
         if os.fstat(file.fileno()).st_size == 0:
             return b""
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+@contextlib.contextmanager
+def naming(source: str | Path) -> Iterator[None]:
+    """Let errors about the content of a file say which file it is."""
+    try:
+        yield
+    except InvalidInput as error:
+        if str(source) in error.message:
+            raise
+        raise type(error)(
+            f"{source}: {error.message}", pointer=error.pointer, **error.details
+        ) from None
 
 
 def write_atomically(

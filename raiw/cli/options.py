@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -104,6 +105,7 @@ def read_spec(source: str, changes: list[str] | None) -> "Spec":
         A change names a place that does not exist, or the changed document is not a spec.
     """
     from raiw import catalogue
+    from raiw.files import naming
     from raiw.readers.documents import read_document
     from raiw.specs.spec import Spec
 
@@ -115,7 +117,21 @@ def read_spec(source: str, changes: list[str] | None) -> "Spec":
     preset = catalogue.read(str(document.get("model"))) or {}
     if "craft" in preset:  # a change adds to the preset, as in a file
         document.setdefault("craft", preset["craft"])
-    return Spec.parse(changed(document, changes))
+    with nullcontext() if "model" in document else naming(source):
+        return Spec.parse(changed(_without_replaced_target(document, changes), changes))
+
+
+def _without_replaced_target(document: dict[str, Any], changes: list[str]) -> dict[str, Any]:
+    """Remove the target of all layers where a change gives another kind of target."""
+    from raiw.specs.crafting import TARGETS
+
+    craft = document.get("craft")
+    keys = (change.partition("=")[0] for change in changes)
+    if isinstance(craft, dict) and not {*TARGETS}.isdisjoint(
+        k.removeprefix("craft.") for k in keys
+    ):
+        document["craft"] = {key: value for key, value in craft.items() if key not in TARGETS}
+    return document
 
 
 def changed(document: Any, changes: list[str] | None) -> Any:

@@ -77,6 +77,12 @@ def find(session: Session, job_id: str) -> JobRow | None:
     return session.get(JobRow, job_id)
 
 
+def beginning_with(session: Session, start: str, most: int) -> Sequence[str]:
+    """Return the ids that begin so, up to a number of them."""
+    query = select(JobRow.id).where(JobRow.id.startswith(start, autoescape=True))
+    return session.scalars(query.order_by(JobRow.id).limit(most)).all()
+
+
 def show(session: Session, job_id: str) -> Shown | None:
     """Return a job with the mask file it made."""
     query = _shown().add_columns(MasksRow.document).where(JobRow.id == job_id)
