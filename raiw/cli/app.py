@@ -13,10 +13,13 @@ from typer.main import get_command
 
 from raiw.cli import (
     budgeting,
+    caching,
     crafting,
+    doctor,
     exits,
     inspecting,
     listing,
+    login,
     measuring,
     networks,
     reading,
@@ -55,6 +58,7 @@ app = typer.Typer(
     epilog=exits.MEANING,
     no_args_is_help=True,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -88,6 +92,9 @@ app.add_typer(reproducing.commands)
 app.add_typer(studying.commands)
 app.add_typer(server_jobs.jobs, name="jobs")
 app.add_typer(server_jobs.commands)
+app.add_typer(login.commands)
+app.add_typer(caching.commands)
+app.add_typer(doctor.commands)
 
 
 def main() -> None:

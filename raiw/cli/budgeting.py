@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from raiw.cli import completing
 from raiw.cli.documents import listing
 from raiw.cli.examples import examples
 from raiw.cli.options import JsonOption, QuietOption, SetOption, SpecArgument, read_spec
@@ -32,7 +33,9 @@ def budget(  # noqa: PLR0913 -- each argument is an option of the command
             help="Scores; for afie weights; for channels what raiw prune --channels wrote.",
         ),
     ],
-    method: Annotated[str, typer.Option("--method", "-m", metavar="METHOD")],
+    method: Annotated[
+        str, typer.Option("--method", "-m", metavar="METHOD", autocompletion=completing.budgets)
+    ],
     output: Annotated[
         str | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write the spec there; - is stdout."),

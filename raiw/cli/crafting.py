@@ -41,7 +41,7 @@ commands = typer.Typer()
 _CACHE_NOTES = {
     "hit": "stored before",
     "joined": "joined a running job",
-    "created": "crafted now",
+    "created": "a new job",
 }
 _QUICK_JOB_SECONDS = 1.0
 """How long a server may delay its first answer: most jobs have ended by then."""
@@ -233,9 +233,11 @@ def _craft_there(
 ) -> dict[str, Any]:
     planned = spec.plan(scored=importance is not None)
     out.dead_units(planned.dead_units if strict else [], strict=True)
-    job = client.craft(spec, importance, wait=_QUICK_JOB_SECONDS if wait else 0)
+    quick = min(_QUICK_JOB_SECONDS, client.left / 4) if wait else 0
+    job = client.craft(spec, importance, wait=quick)
     if not wait:
-        out.note(f"{job.cache} job, {job.status}; wait for it: raiw jobs wait {job.id}")
+        then = f"raiw pull {job.id} -o FILE" if job.done else f"raiw jobs wait {job.id}"
+        out.note(f"{_CACHE_NOTES[str(job.cache)]}, {job.status}; then: {then}")
     else:
         follow(out, client, job)
         digest = job.require_digest()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from raiw.canonical import SHA256
+from raiw.cli import completing
 from raiw.cli.documents import listing
 from raiw.cli.examples import examples
 from raiw.cli.exits import GATE
@@ -159,7 +160,7 @@ def diff(
 )
 def export(
     masks: MasksArgument,
-    form: Annotated[str, typer.Option("--to", metavar="FORM")],
+    form: Annotated[str, typer.Option("--to", metavar="FORM", autocompletion=completing.exports)],
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="Output file; - is stdout.")
     ],
@@ -202,6 +203,8 @@ def open_masks(source: str, server: str | None, *, verify: bool = True) -> "Mask
     if source == "-":
         return load(sys.stdin.buffer.read(), verify=verify)
     if re.fullmatch(SHA256, source):
+        from raiw.cli.caching import cached_masks
+
         with connect(server) as client:
-            return client.masks(source)
+            return cached_masks(source, client)
     return load(source, verify=verify)

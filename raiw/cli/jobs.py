@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from raiw.canonical import is_digest
+from raiw.cli import completing
 from raiw.cli.examples import examples
 from raiw.cli.exits import exit_status
 from raiw.cli.following import follow
@@ -27,7 +28,12 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
-JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job.")]
+JobArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="JOB", help="Id of the job, or its beginning.", autocompletion=completing.jobs
+    ),
+]
 
 jobs = typer.Typer(
     help="Show a server's jobs, wait for them, cancel them.",
@@ -88,7 +94,10 @@ def get_job(
 
 @jobs.command("wait", epilog=examples("raiw jobs wait JOB --timeout 30m"))
 def wait_for_jobs(
-    ids: Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids of jobs.")],
+    ids: Annotated[
+        list[str],
+        typer.Argument(metavar="JOB...", help="Ids of jobs.", autocompletion=completing.jobs),
+    ],
     timeout: TimeoutOption = None,
     server: ServerOption = None,
     *,
@@ -219,9 +228,6 @@ def _describe(out: Output, view: dict[str, object]) -> None:
     elif out.quiet:
         out.line(str(view["id"]))
     else:
-        from raiw.cli.tables import job_table
+        from raiw.cli.tables import job_facts
 
-        out.tables(job_table([view]))
-        error = view["error"]
-        if isinstance(error, dict):
-            out.line(f"{error.get('code')}: {error.get('detail')}")
+        out.tables(job_facts(view))

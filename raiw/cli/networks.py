@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from raiw.canonical import canonical_json, is_digest
+from raiw.cli import completing
 from raiw.cli.documents import JobCommand
 from raiw.cli.doing import JobSite, do
 from raiw.cli.examples import examples
@@ -18,16 +19,15 @@ from raiw.cli.options import (
     DeviceOption,
     JsonOption,
     LocalOption,
-    MethodOption,
     NetworkArgument,
     OptionsOption,
     OwnWeightsOption,
     PrunedOption,
     QuietOption,
+    RecipeSetOption,
     SamplesOption,
     SeedOption,
     ServerOption,
-    SetOption,
     TimeoutOption,
     WeightsOption,
     assigned,
@@ -59,7 +59,9 @@ def score(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="Output file; - is stdout.")
     ],
-    method: MethodOption,
+    method: Annotated[
+        str, typer.Option("--method", "-m", metavar="NAME", autocompletion=completing.scores)
+    ],
     data: DataOption,
     samples: SamplesOption,
     seed: SeedOption,
@@ -116,7 +118,9 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
             "--output", "-o", metavar="FILE", help="Weights of the smaller network; - is stdout."
         ),
     ],
-    method: MethodOption,
+    method: Annotated[
+        str, typer.Option("--method", "-m", metavar="NAME", autocompletion=completing.pruning)
+    ],
     data: DataOption,
     samples: SamplesOption,
     data_dir: DataFolderOption = Path(),
@@ -174,7 +178,9 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         Path,
         typer.Option("--output", "-o", metavar="FOLDER", help="Checkpoint, weights and report."),
     ],
-    data: Annotated[str, typer.Option(metavar="NAME", help=DATA_HELP)],
+    data: Annotated[
+        str, typer.Option(metavar="NAME", help=DATA_HELP, autocompletion=completing.data)
+    ],
     masks: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Masks to train with, or their digest on a server."),
@@ -184,7 +190,7 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         Path | None,
         typer.Option(metavar="FILE", help="A recipe file; X-Net's 300 epochs without."),
     ] = None,
-    set_: SetOption = None,
+    set_: RecipeSetOption = None,
     seed: Annotated[
         int | None,
         typer.Option(metavar="NUMBER", help="Decides first weights, order of images and crops."),

@@ -9,20 +9,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from raiw.cli import completing
 from raiw.errors import InvalidInput, InvalidSpec
 
 if TYPE_CHECKING:
     from raiw.client import Client
     from raiw.specs.spec import Spec
 
-DATA_HELP = "A data set: digits, cifar10 …, or a .safetensors file."
+DATA_HELP = "A data set that raiw data lists, or a .safetensors file."
 
 SpecArgument = Annotated[
     str,
-    typer.Argument(metavar="SPEC", help="A spec file, a name from the catalogue, or - (stdin)."),
+    typer.Argument(
+        metavar="SPEC",
+        help="A spec file, a name that raiw presets lists, or - (stdin).",
+        autocompletion=completing.specs,
+    ),
 ]
 MasksArgument = Annotated[
-    str, typer.Argument(metavar="MASKS", help="A mask file, - (stdin), or a digest on the server.")
+    str,
+    typer.Argument(
+        metavar="MASKS",
+        help="A mask file, - (stdin), or a digest on the server.",
+        autocompletion=completing.masks,
+    ),
 ]
 ImportanceOption = Annotated[
     Path | None,
@@ -30,7 +40,9 @@ ImportanceOption = Annotated[
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change the spec, as in craft.seed=3."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change the spec, as in craft.seed=3; repeatable."
+    ),
 ]
 ServerOption = Annotated[
     str | None, typer.Option("--server", metavar="URL", help="Server to ask (RAIW_URL).")
@@ -45,7 +57,10 @@ TimeoutOption = Annotated[
     ),
 ]
 NETWORK_HELP = "A name that raiw networks lists, or package.module:function."
-NetworkArgument = Annotated[str, typer.Argument(metavar="NETWORK", help=NETWORK_HELP)]
+NetworkArgument = Annotated[
+    str,
+    typer.Argument(metavar="NETWORK", help=NETWORK_HELP, autocompletion=completing.networks),
+]
 WeightsOption = Annotated[
     Path, typer.Option("--weights", "-w", metavar="FILE", help="State dict, safetensors.")
 ]
@@ -73,10 +88,18 @@ PrunedOption = Annotated[
 DataFolderOption = Annotated[
     Path, typer.Option("--data-dir", metavar="FOLDER", help="Folder of this machine's data sets.")
 ]
-MethodOption = Annotated[str, typer.Option("--method", "-m", metavar="NAME")]
 SamplesOption = Annotated[int, typer.Option(metavar="NUMBER")]
 SeedOption = Annotated[int, typer.Option(metavar="NUMBER")]
-DataOption = Annotated[str | None, typer.Option("--data", metavar="NAME", help=DATA_HELP)]
+DataOption = Annotated[
+    str | None,
+    typer.Option("--data", metavar="NAME", help=DATA_HELP, autocompletion=completing.data),
+]
+RecipeSetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change the recipe, as in epochs=20; repeatable."
+    ),
+]
 DeviceOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; a GPU if there is one.")
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from raiw.cli.terminal import speaks_unicode
-from raiw.errors import InvalidSpec, RaiwError
+from raiw.errors import InvalidSpec, RaiwError, Unauthorized
 
 if TYPE_CHECKING:
     from raiw.cli.table import Table
@@ -126,6 +126,8 @@ def error_text(error: RaiwError) -> str:
         lines += [f"  {fault['pointer'] or '/'}: {fault['detail']}" for fault in shown]
         if len(error.problems) > len(shown):
             lines.append(f"  … and {len(error.problems) - len(shown)} more")
+    elif isinstance(error, Unauthorized):
+        lines.append("  raiw login --server URL keeps a token; RAIW_TOKEN goes before it")
     elif error.pointer and error.pointer not in error.message:
         lines.append(f"  at {error.pointer}")
     return "\n".join(lines)

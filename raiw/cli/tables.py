@@ -157,6 +157,29 @@ def job_table(jobs: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
+def job_facts(job: Mapping[str, Any]) -> Table:
+    """Return what there is to say of one job, a fact a row."""
+    progress, result, error = job["progress"], job["result"], job["error"]
+    done = f"{progress['completed']} of {progress['total']}"
+    facts = {
+        "job": job["id"],
+        "kind": job["kind"],
+        "status": job["status"],
+        "done": f"{done}, {progress['phase']}" if progress["phase"] else done,
+        "by": job["algorithm"],
+        "what": job["name"],
+        "created": job["created_at"],
+        "result": result["digest"] if result else None,
+        "error": f"{error['code']}: {error['detail']}" if error else None,
+        **{f"note {key}": value for key, value in (job.get("metadata") or {}).items()},
+    }
+    table = Table([Column("fact"), Column("value", prose=True)])
+    for name, value in facts.items():
+        if value:
+            table.add(name, str(value))
+    return table
+
+
 def item_table(items: Mapping[str, str]) -> Table:
     """Return what can be reproduced."""
     table = Table([Column("item"), Column("what it is", prose=True)])
@@ -185,6 +208,14 @@ def network_table(networks: Iterable[Mapping[str, Any]]) -> Table:
             "" if shape is None else _shape(shape, 1),
             Shown(revision[:_SHOWN_DIGEST], revision),
         )
+    return table
+
+
+def summary_table(items: Iterable[Mapping[str, Any]], *titles: str) -> Table:
+    """Return one row for each thing that has a summary, under some of its other facts."""
+    table = Table([*map(Column, titles), Column("summary", prose=True)])
+    for item in items:
+        table.add(*(_fact(item[title]) for title in titles), item["summary"])
     return table
 
 
@@ -237,6 +268,12 @@ def _shape(shape: Iterable[int], groups: int) -> Shown:
     sides = [*map(str, shape)]
     text = " × ".join(sides)
     return Shown(text if groups == 1 else f"{text} ({groups} groups)", "x".join(sides))
+
+
+def _fact(value: str | bool) -> Cell:
+    if isinstance(value, bool):
+        return Shown("yes" if value else "no", str(value).lower())
+    return value
 
 
 def _milliseconds(seconds: float | None) -> Shown:

@@ -64,6 +64,13 @@ def find_token(url: str, given: str | None = None) -> str | None:
     return None if kept is None else checked_token(kept, f"the token kept for {url}")
 
 
+def token_source(url: str) -> str | None:
+    """Say where the token for a server comes from, None if there is none."""
+    if (os.environ.get("RAIW_TOKEN") or "").strip():
+        return "RAIW_TOKEN"
+    return None if kept_token(url) is None else "kept by raiw login"
+
+
 def checked_token(token: str, what: str) -> str | None:
     r"""Return a token without space around it, None if nothing is left.
 
