@@ -32,6 +32,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_standard_output_has_one_use(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["craft", "spec.json", "-o", "-", "--json"]) == 2
+    said = capsys.readouterr()
+    assert json.loads(said.out)["error"]["code"] == "invalid-input"
+    assert "both use stdout" in said.err
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_every_export_goes_into_a_pipe(
     here: Path, form: str, capsysbinary: pytest.CaptureFixture[bytes]
