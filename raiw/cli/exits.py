@@ -20,6 +20,7 @@ from raiw.errors import (
 INTERNAL = 1
 USAGE = 2
 GATE = 6
+INTERRUPTED = 130
 BROKEN_PIPE = 141
 """What a shell reports for a command whose reader has gone."""
 
