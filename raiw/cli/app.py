@@ -16,6 +16,7 @@ from raiw.cli import (
     caching,
     crafting,
     doctor,
+    drawing,
     exits,
     inspecting,
     listing,
@@ -84,6 +85,7 @@ def _options(
 app.add_typer(crafting.commands)
 app.add_typer(budgeting.commands)
 app.add_typer(inspecting.commands)
+app.add_typer(drawing.commands)
 app.add_typer(reading.commands)
 app.add_typer(listing.commands)
 app.add_typer(networks.commands)

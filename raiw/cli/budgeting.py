@@ -41,6 +41,9 @@ def budget(  # noqa: PLR0913 -- each argument is an option of the command
         typer.Option("--output", "-o", metavar="FILE", help="Write the spec there; - is stdout."),
     ] = None,
     set_: SetOption = None,
+    layers: Annotated[
+        str, typer.Option(metavar="WHICH", help="For afie: convolutions, or all layers.")
+    ] = "convolutions",
     *,
     force: ForceOption = False,
     json: JsonOption = False,
@@ -50,5 +53,5 @@ def budget(  # noqa: PLR0913 -- each argument is an option of the command
     from raiw.budgets.budget import budget as share
 
     file = optional_target(output, force=force, json=json, text=True)
-    shared = share(read_spec(spec, set_), importance, method)
+    shared = share(read_spec(spec, set_), importance, method, layers=layers)
     Output(json=json, quiet=quiet).spec(shared, file)

@@ -1,7 +1,7 @@
 """``raiw networks``, ``raiw presets``, ``raiw methods`` and ``raiw data``: what there is."""
 
 import fnmatch
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +20,10 @@ from raiw.cli.options import (
 from raiw.cli.output import Output
 
 if TYPE_CHECKING:
+    from raiw.algorithms import Algorithm
     from raiw.cli.table import Table
+    from raiw.importance.methods import Score
+    from raiw.pruning.methods import Method
 
 commands = typer.Typer()
 
@@ -129,10 +132,15 @@ def _methods() -> Iterator[dict[str, Any]]:
     from raiw.importance.methods import SCORES
     from raiw.pruning.methods import METHODS as PRUNING
 
-    tables = {"craft": ALGORITHMS, "score": SCORES, "prune": PRUNING}
-    for verb, table in tables.items():
-        for name, method in table.items():
-            yield {"for": verb, "name": name, "summary": method.summary, "source": method.source}
+    known: dict[str, Iterable[Algorithm | Score | Method]] = {
+        "craft": ALGORITHMS.values(),
+        "score": SCORES.values(),
+        "prune": PRUNING.values(),
+    }
+    for verb, table in known.items():
+        for each in table:
+            facts = {"name": each.name, "summary": each.summary, "source": each.source}
+            yield {"for": verb, **facts}
     for name, share in BUDGETS.items():
         summary = str(share.__doc__).partition("\n")[0].rstrip(".")
         yield {"for": "budget", "name": name, "summary": summary, "source": ""}

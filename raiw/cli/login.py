@@ -37,7 +37,7 @@ def login(
         out.document({"server": url, "kept_in": place})
 
 
-@commands.command(epilog=examples("raiw logout --server http://127.0.0.1:8321 || test $? = 5"))
+@commands.command(epilog=examples("raiw logout --server https://raiw.example.org || test $? = 5"))
 def logout(
     server: ServerOption = None, *, json: JsonOption = False, quiet: QuietOption = False
 ) -> None:

@@ -7,7 +7,6 @@ from raiw.cli.table import Cell, Column, Shown, Table
 
 if TYPE_CHECKING:
     from raiw.accounting import Account
-    from raiw.compacting.speed import Speed
     from raiw.masks import Mask, MaskSet
     from raiw.masks.compare import Difference
     from raiw.reproduction.rows import Row
@@ -89,25 +88,41 @@ def account_table(account: "Account") -> Table:
     return table
 
 
-def speed_table(speed: "Speed") -> Table:
-    """Return one row per layer with the milliseconds of each form, and the form to choose."""
-    forms = [*dict.fromkeys(form for layer in speed.layers.values() for form in layer.seconds)]
+def speed_table(run: Mapping[str, Any]) -> Table:
+    """Return one row per layer with the milliseconds of each form, and the form to choose.
+
+    ``run`` is a measurement as :meth:`raiw.compacting.speed.Speed.to_json` returns it.
+    """
+    forms = [*dict.fromkeys(form for layer in run["layers"] for form in layer["ms"])]
     forms.sort(key=lambda form: form != "dense")
     table = Table([Column("layer"), *_numbers(*forms, "take", "faster", "bytes")])
-    table.title = f"batch {speed.batch}, threads {speed.threads}: milliseconds"
-    table.common = {"batch": speed.batch, "threads": speed.threads}
-    for name, layer in speed.layers.items():
+    table.title = f"batch {run['batch']}, threads {run['threads']}: milliseconds"
+    table.common = {"batch": run["batch"], "threads": run["threads"]}
+    for layer in run["layers"]:
         table.add(
-            name,
-            *(_milliseconds(layer.seconds.get(form)) for form in forms),
-            Shown(layer.choice if layer.speedup > 1 else "no gain", layer.choice),
-            _times(layer.speedup),
-            layer.bytes[layer.choice],
+            layer["name"],
+            *(_milliseconds(layer["ms"].get(form)) for form in forms),
+            _choice(layer),
+            _times(layer["speedup"]),
+            layer["bytes"][layer["choice"]],
         )
-    gain = f"{_times(speed.speedup).text} as fast" if speed.speedup > 1 else "no gain"
-    dense, compact = (_milliseconds(each).text for each in (speed.dense_seconds, speed.seconds))
-    size = f"{speed.bytes:,} of {speed.dense_bytes:,} bytes"
-    table.notes = [f"the network: dense {dense} ms, compact {compact} ms: {gain}; {size}"]
+    size = f"{run['compact_bytes']:,} of {run['dense_bytes']:,} bytes"
+    table.notes = [f"the network: {_gain(run)}; {size}"]
+    return table
+
+
+def prediction_table(run: Mapping[str, Any]) -> Table:
+    """Return one row per layer with the milliseconds to expect."""
+    forms = ("dense", "condensed")
+    table = Table([Column("layer"), *_numbers(*forms, "take", "faster")])
+    table.title = f"predicted, ms: batch {run['batch']}, threads {run['threads']}"
+    table.common = {"batch": run["batch"], "threads": run["threads"]}
+    for layer in run["layers"]:
+        milliseconds = (_milliseconds(layer["ms"].get(form)) for form in forms)
+        table.add(layer["name"], *milliseconds, _choice(layer), _times(layer["speedup"]))
+    error = f"{_percent(run['error']).text} (median)"
+    told = f"layers of the table are predicted from its others to within {error}"
+    table.notes = [f"all layers: {_gain(run)}; {told}"]
     return table
 
 
@@ -276,8 +291,18 @@ def _fact(value: str | bool) -> Cell:
     return value
 
 
-def _milliseconds(seconds: float | None) -> Shown:
-    return Shown("", None) if seconds is None else Shown(f"{1e3 * seconds:.3g}", 1e3 * seconds)
+def _milliseconds(value: float | None) -> Shown:
+    return Shown("" if value is None else f"{value:.3g}", value)
+
+
+def _choice(layer: Mapping[str, Any]) -> Shown:
+    return Shown(layer["choice"] if layer["speedup"] > 1 else "no gain", layer["choice"])
+
+
+def _gain(run: Mapping[str, Any]) -> str:
+    dense, compact = (_milliseconds(run[each]).text for each in ("dense_ms", "compact_ms"))
+    gain = f"{_times(run['speedup']).text} as fast" if run["speedup"] > 1 else "no gain"
+    return f"dense {dense} ms, compact {compact} ms: {gain}"
 
 
 def _times(speedup: float) -> Shown:

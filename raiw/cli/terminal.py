@@ -4,9 +4,16 @@ import codecs
 import io
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 REPLACE = "raiw"
 """Error handler of :mod:`codecs` that writes what an encoding lacks in other characters."""
+
+_PIPE_WIDTH = 200
+"""Columns of a picture that no terminal limits."""
 
 _PLAIN = {
     "─": "-",
@@ -28,6 +35,13 @@ def prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=REPLACE)
+
+
+def stdout_console() -> "Console":
+    """Return a console on standard output, for pictures: it neither wraps nor colours a pipe."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
 
 
 def animated() -> bool:

@@ -14,7 +14,7 @@ from service.contract.errors import InvalidPageToken
 from service.contract.jobs import EventPage, JobPage, JobStatus, JobSummary, View
 from service.jobs.services import Services
 from service.jobs.views import event_view, job_summary
-from service.store import jobs, requests
+from service.store import jobs, requests, short_ids
 
 PAGE_BYTES = 1 << 20
 """A page of more bytes ends early, after at least one item."""
@@ -44,7 +44,7 @@ def get_job(services: Services, job_id: str) -> JobSummary:
 
 def full_id(session: Session, job_id: str) -> str:
     """Return the id that begins so; raises what :func:`get_job` does."""
-    found = jobs.beginning_with(session, job_id, 3) if len(job_id) >= _SHORTEST_ID else ()
+    found = short_ids.beginning_with(session, job_id, 3) if len(job_id) >= _SHORTEST_ID else ()
     if job_id in found:
         return job_id
     if not found:
