@@ -128,6 +128,10 @@ def craft(  # noqa: PLR0913 -- each argument is an option of the command
     set_: SetOption = None,
     server: ServerOption = None,
     timeout: TimeoutOption = None,
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", metavar="N", min=1, help="Layers crafted here at a time."),
+    ] = None,
     *,
     local: LocalOption = False,
     strict: StrictOption = False,
@@ -147,7 +151,7 @@ def craft(  # noqa: PLR0913 -- each argument is an option of the command
     _check_output(output, out, detach=not wait and url is not None)
     parsed = read_spec(spec, set_)
     if url is None:
-        result = _craft_here(out, parsed, importance, output, limit, strict=strict)
+        result = _craft_here(out, parsed, importance, output, limit, threads=threads, strict=strict)
     else:
         with connect(url) as client:
             most = limit if wait else 0.0
@@ -219,10 +223,11 @@ def _craft_here(
     output: str | None,
     limit: float | None,
     *,
+    threads: int | None,
     strict: bool,
 ) -> dict[str, Any]:
     planned = spec.plan(scored=importance is not None)
-    from raiw.pipeline import craft as craft_masks
+    from raiw.pipeline import craft_masks
 
     began = time.monotonic()
     with LayerProgress(out, "crafting", len(planned.layers)) as progress:
@@ -237,7 +242,9 @@ def _craft_here(
                     f"not finished after {limit:g} s, and stopped; give a longer --timeout"
                 )
 
-        masks = craft_masks(spec, importance, strict=strict, on_layer=on_layer, check=check)
+        masks = craft_masks(
+            spec, importance, strict=strict, threads=threads, on_layer=on_layer, check=check
+        )
     if output is not None:
         write_masks(masks, output)
     _summarise(out, planned, output, f"crafted in {time.monotonic() - began:.1f} s")

@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from raiw import catalogue
 from raiw.algorithms import ALGORITHMS
 from raiw.canonical import digest_of_json, hex_digits
 from raiw.errors import InvalidInput
 from raiw.importance.methods import find_score
-from raiw.nets.registry import find_net
 from raiw.specs.spec import Spec
+from raiw.study.accuracy.networks import StudiedNetwork
 from raiw.study.graphs.study import check_counts
 from raiw.training.data.registry import open_dataset
 from raiw.training.recipe import Recipe
@@ -99,7 +98,7 @@ class Trial:
 class Setting:
     """What all runs of a study share."""
 
-    network: str
+    network: StudiedNetwork
     data: str
     data_dir: Path
     data_digest: str
@@ -139,14 +138,15 @@ def plan_training(  # noqa: PLR0913 -- what decides a study
     recipe: Recipe | Mapping[str, Any] | None = None,
     device: str | None = None,
     data_digest: str | None = None,
+    network: StudiedNetwork | None = None,
 ) -> TrialPlan:
     """Plan the training of one network with the masks of several methods.
 
     Parameters
     ----------
     spec
-        Names a network of the catalogue that has a torch module. Each density replaces its target;
-        its rules stay.
+        Names a network of the catalogue that has a torch module, or has the layers of ``network``.
+        Each density replaces its target; its rules stay.
     methods
         ``ALGORITHM`` or ``ALGORITHM:SCORE``, as in ``raiw:snip``; the first is the base.
     group_outputs
@@ -160,6 +160,8 @@ def plan_training(  # noqa: PLR0913 -- what decides a study
         As in :func:`raiw.train`.
     data_digest
         Digest of the data set if it is not on this machine; it is not opened then.
+    network
+        Any other network, by :meth:`StudiedNetwork.named`; its ``spec()`` has its layers.
 
     Raises
     ------
@@ -180,7 +182,7 @@ def plan_training(  # noqa: PLR0913 -- what decides a study
         for method in TrialMethod.parse(name).variants(group_outputs)
     ]
     setting = Setting(
-        network=_network(spec),
+        network=network or StudiedNetwork.of_spec(spec),
         data=data,
         data_dir=Path(data_dir),
         data_digest=data_digest or open_dataset(data, data_dir).digest,
@@ -196,16 +198,6 @@ def plan_training(  # noqa: PLR0913 -- what decides a study
 def folder_of(study: Path, key: str) -> Path:
     """Return where the run with a content key is kept in a study's folder."""
     return study / "runs" / hex_digits(key)[:_KEY_DIGITS]
-
-
-def _network(spec: Spec) -> str:
-    if spec.model is None:
-        raise InvalidInput(
-            "this spec has layers of its own; a network can be trained if the spec names one of "
-            "the catalogue, as in 'model: digits-cnn'"
-        )
-    preset = catalogue.read(spec.model) or {}
-    return find_net(str(preset.get("model", spec.model))).name
 
 
 def _checked(density: float) -> float:
@@ -263,7 +255,7 @@ def _key(
     return digest_of_json(
         {
             "revision": [revision, *others] if others else revision,
-            "network": setting.network,
+            "network": setting.network.keyed(),
             "data": setting.data_digest,
             "recipe": recipe.keyed(),
             "seed": seed,
