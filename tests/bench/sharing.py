@@ -18,7 +18,7 @@ from torch import nn
 import raiw
 from raiw.compacting.timing import shortest_times
 from raiw.nets.registry import build
-from raiw.study.picture import Point, scatter
+from raiw.pictures.scatter import Point, scatter
 from tests.bench.speed import paper, without_norms
 
 BATCH = 64
@@ -84,15 +84,22 @@ def main() -> None:
         Point(
             1e3 * own[row["key"]],
             100 * row["mean"],
+            row["method"],
             f"density {row['key'][0]:g}",
-            f"g = {row['key'][1]}",
             100 * row["deviation"],
         )
         for row in rows
     ]
-    words = f"microseconds for {BATCH} images, one thread"
-    text = scatter(points, x=words, y="test accuracy, %", joined=True)
-    arguments.output.write_text(text)
+    drawing = scatter(
+        points,
+        x=f"microseconds for {BATCH} images on one thread, logarithmic",
+        y="test accuracy, %",
+        title=f"{study['network']} on {study['dataset']}: accuracy and time by group_outputs",
+        note=f"Points are means over {len(study['seeds'])} seeds, bars ± one standard deviation; "
+        f"each g at densities {', '.join(map(str, study['densities']))}, from below.",
+        joined=True,
+    )
+    arguments.output.write_text(drawing.svg())
     print(f"dense: {own[None]:.3f} ms; wrote {arguments.output}")
 
 
