@@ -30,7 +30,7 @@ def narrow_vgg() -> list[Row]:
         whole = build(NETWORK).eval()
         inputs = {batch: torch.randn(batch, 3, 32, 32) for batch in (1, 64)}
     narrow = prune(whole, inputs[1], "l1_filter", channel_sparsity=REMOVED).smaller
-    rows = []
+    rows: list[Row] = []
     for batch, images in inputs.items():
         after, before = costs([narrow, whole], images)
         if not rows:
