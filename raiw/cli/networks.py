@@ -160,6 +160,12 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         report = do(out, job, site, paths)
     kept = f"{report['weights']:,} of {report['dense_weights']:,} weights"
     out.note(f"wrote {output}: {kept}, {method}")
+    if "ms" in report:  # older servers do not measure
+        out.note(
+            f"{report['flops']:,} of {report['dense_flops']:,} operations, {report['bytes']:,} of "
+            f"{report['dense_bytes']:,} bytes, {report['ms']:.3g} ms for one input, before "
+            f"{report['dense_ms']:.3g}"
+        )
     if report["accuracy"] is not None:
         out.note(f"test accuracy {report['accuracy']:.2%}, before {report['dense_accuracy']:.2%}")
     if out.json:

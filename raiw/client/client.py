@@ -215,21 +215,11 @@ class Client:
         task
             Other fields of the job, as for :meth:`score`: ``recipe``, ``seeds``, ``weights`` …
         """
-        task |= self._masks(masks, spec, importance)
+        task |= {"masks": masks, "spec": spec, "importance": importance}
         return self._network_job("train", network, job, data, task)
 
-    def speed(
-        self,
-        network: str,
-        *,
-        masks: "str | MaskSet | None" = None,
-        spec: SpecLike | None = None,
-        importance: ScoresLike | None = None,
-        job: JobOptions = DEFAULT_OPTIONS,
-        **task: Any,
-    ) -> Job:
-        """Ask how fast a worker's machine runs a network with masks; arguments as for ``train``."""
-        task |= self._masks(masks, spec, importance)
+    def speed(self, network: str, *, job: JobOptions = DEFAULT_OPTIONS, **task: Any) -> Job:
+        """Ask how fast a worker's machine runs a network with masks, named as for ``train``."""
         return self._network_job("speed", network, job, None, task)
 
     def submit(
@@ -346,7 +336,12 @@ class Client:
         data: DataLike | None,
         task: dict[str, Any],
     ) -> Job:
+        masks, spec, scores = (task.pop(name, None) for name in ("masks", "spec", "importance"))
         body = {"kind": kind, "network": network, **task}
+        if masks is not None:
+            body["masks"] = masks if isinstance(masks, str) else masks.digest
+        if spec is not None:
+            body |= self._request(Spec.of(spec), scores)
         if data is not None:
             body["data"] = self._upload(data) if isinstance(data, Path) else data
         for name in ("weights", "channels"):
@@ -372,15 +367,6 @@ class Client:
             "POST", "/v1/jobs", json=body | options.to_json(), headers=headers, wait=wait or 0
         )
         return Job(self._transport, self.masks, view, answered.get("x-raiw-cache"))
-
-    def _masks(
-        self, masks: "str | MaskSet | None", spec: SpecLike | None, importance: ScoresLike | None
-    ) -> dict[str, Any]:
-        """Return the fields of a job that say which masks are meant."""
-        fields = {} if spec is None else self._request(Spec.of(spec), importance)
-        if masks is not None:
-            fields["masks"] = masks if isinstance(masks, str) else masks.digest
-        return fields
 
     def _request(self, spec: Spec, importance: ScoresLike | None) -> dict[str, Any]:
         """Return the body of a plan or job, its importance file uploaded."""

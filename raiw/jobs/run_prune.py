@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save
 
+from raiw.compacting.cost import Cost, costs
 from raiw.errors import InvalidInput
 from raiw.files import write_atomically
 from raiw.jobs.network import NamedNetwork, spec_of
@@ -33,6 +35,9 @@ class PrunedNetwork:
     accuracy: float | None
     """Test accuracy of the smaller network, without any training; None without data."""
     dense_accuracy: float | None
+    cost: Cost
+    """Of the smaller network, for one input on this machine."""
+    dense_cost: Cost
 
     def save(self, path: str | Path) -> None:
         """Write the smaller network's weights."""
@@ -51,6 +56,13 @@ class PrunedNetwork:
             "dense_weights": self.dense_weights,
             "accuracy": self.accuracy,
             "dense_accuracy": self.dense_accuracy,
+            "flops": self.cost.flops,
+            "dense_flops": self.dense_cost.flops,
+            "bytes": self.cost.bytes,
+            "dense_bytes": self.dense_cost.bytes,
+            "ms": 1e3 * self.cost.seconds,
+            "dense_ms": 1e3 * self.dense_cost.seconds,
+            "threads": torch.get_num_threads(),
             **self.pruned.channels.to_json(),
             "digest": self.channels.digest,
         }
@@ -107,6 +119,7 @@ def prune_network(
             on_step(place, layers, f"layers, {name}")
 
     pruned = prune(model, inputs, method, data=batches, on_layer=on_layer, **options)
+    cost, dense_cost = costs([pruned.smaller.eval(), model.eval()], inputs[:1])
     return PrunedNetwork(
         network,
         pruned,
@@ -114,4 +127,6 @@ def prune_network(
         dense_weights=pruned.dense_weights,
         accuracy=None if data is None else accuracy(pruned.smaller, data),
         dense_accuracy=None if data is None else accuracy(model, data),
+        cost=cost,
+        dense_cost=dense_cost,
     )

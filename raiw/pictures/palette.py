@@ -60,6 +60,7 @@ _LOOKS = {
     "transposable_nm": Look("series-6", "square"),
     "dense": Look("ink", "circle"),
 }
+_SERIES = 7
 _OTHER = Look("muted", "square")
 _OF_SCORES = MARKERS[2:]
 
@@ -67,11 +68,18 @@ _OF_SCORES = MARKERS[2:]
 def look_of(method: str) -> Look:
     """Return how a crafting method is drawn, in every picture alike.
 
-    ``ALGORITHM:SCORE`` has the colour of the algorithm and a marker of the score's.
+    ``ALGORITHM:SCORE`` has the colour of the algorithm and a marker of the score's; ``METHOD g=N``,
+    whose outputs share their inputs, has a colour of N and a marker of the method's.
 
+    >>> look_of("raiw g=1"), look_of("raiw g=8")
+    (Look(colour='series-1', marker='wedge'), Look(colour='series-4', marker='wedge'))
     >>> look_of("raiw"), look_of("raiw:snip")
     (Look(colour='series-1', marker='circle'), Look(colour='series-1', marker='diamond'))
     """
+    unshared, _, shared = method.partition(" g=")
+    if shared:
+        place = (int(shared).bit_length() - 1) % _SERIES
+        return Look(f"series-{1 + place}", MARKERS[len(unshared) % len(MARKERS)])
     algorithm, _, score = method.partition(":")
     look = _LOOKS.get(algorithm, _OTHER)
     return look._replace(marker=_OF_SCORES[sum(score.encode()) % 3]) if score else look

@@ -59,6 +59,12 @@ ITEMS: dict[str, Item] = {
             "raiw.reproduction.entropic",
             "entropic",
         ),
+        Item(
+            "entropic-speed",
+            "Entropic sparsification: a VGG-16 of its size, measured on this machine",
+            "raiw.reproduction.narrow",
+            "narrow_vgg",
+        ),
     )
 }
 

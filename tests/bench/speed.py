@@ -1,14 +1,17 @@
 """What compact networks take, as ratios to the dense ones of the same run.
 
-``python -m tests.bench.speed`` times whole VGG-16s (CIFAR), a linear layer of SRigL's size and the
-MLP of an 8B transformer: dense and compact in turn, the shortest of many rounds, on one thread and
-on two. ``--norms`` leaves VGG's batch norms in; dense and compact have the same ones. ``--costs``
-prints what an edge of the own kernel takes, in edges of a dense layer. ``--verdicts`` chooses a
-form for random layers, measures all forms again, and prints how far the choice is from the best
-one; ``--busy 2`` does so beside two processes that never rest.
+``python -m tests.bench.speed`` times whole VGG-16s (CIFAR) and ResNet-50s (224²), a linear layer of
+SRigL's size and the MLP of an 8B transformer: dense and compact in turn, the shortest of many
+rounds, on one thread and on two. ``--norms`` leaves VGG's batch norms in; dense and compact have
+the same ones. ``--costs`` prints what an edge of the own kernel takes, in edges of a dense layer.
+``--verdicts`` chooses a form for random layers, measures all forms again, and prints how far the
+choice is from the best one; ``--busy 2`` does so beside two processes that never rest.
+``--predictions`` prints what ``raiw plan --speed`` says of VGG-16 over what is measured, and
+``--memory`` what whole VGG-16s need at batch 1, on disk and at the peak of a process of their own.
 """
 
 import argparse
+import itertools
 import os
 import subprocess
 import sys
@@ -22,14 +25,20 @@ from safetensors.torch import save
 from torch import nn
 
 import raiw
-from raiw.compacting.choosing import measure
+from raiw.compacting.calibrating import calibrate
+from raiw.compacting.choosing import measure, state_bytes
 from raiw.compacting.compact import forms_of
 from raiw.compacting.geometry import Geometry
 from raiw.compacting.layers import MaskedLayer
+from raiw.compacting.machine import machine
+from raiw.compacting.predicting import Predictor
+from raiw.compacting.speed import measure_speed
+from raiw.compacting.table import load_table
 from raiw.compacting.timing import shortest_times
 from raiw.nets.registry import build
 
 FAN = 16
+DENSE_IN_RESNET = ("conv1", "*.downsample.*", "fc")
 WIDTHS = {"conv2": 64, "conv3": 128, "conv4": 128, "conv5": 256, "conv6": 256, "conv7": 256,
           **{f"conv{n}": 512 for n in range(8, 14)}, "linear1": 512}  # fmt: skip
 
@@ -48,6 +57,13 @@ def all_sparse(shared: int) -> dict[str, Any]:
     rules.append({"match": "linear2", "edges": FAN * 10, "group_outputs": 2 if shared > 1 else 1})
     craft = {"degree": FAN, "group_outputs": shared, "rules": rules}
     return {"model": "vgg16-cifar10", "craft": craft}
+
+
+def half_of_resnet(density: float, shared: int) -> dict[str, Any]:
+    """Bottleneck convolutions keep a share of their filters; stem, shortcuts and head are dense."""
+    rules = [{"match": name, "dense": True} for name in DENSE_IN_RESNET]
+    craft = {"density": density, "group_outputs": shared, "rules": rules}
+    return {"model": "resnet50-imagenet", "craft": craft}
 
 
 LAYOUTS = {"d-16": paper, "all-16": all_sparse}
@@ -81,6 +97,12 @@ def cases(norms: bool) -> Iterator[tuple[str, nn.Module, Any, tuple[int, ...]]]:
     for shared in (1, 8):
         for name, layout in LAYOUTS.items():
             yield f"VGG-16 {name} g={shared}", vgg, raiw.craft(layout(shared)), (3, 32, 32)
+    resnet = build("resnet50-imagenet")
+    for density in (0.5, 0.25):
+        for shared in (1, 8):
+            spec = half_of_resnet(density, shared)
+            name = f"ResNet-50 {density:.0%} g={shared}"
+            yield name, resnet, raiw.craft(spec), (3, 224, 224)
     for density in (0.1, 0.05, 0.01):
         for shared in (1, 8):
             network, masks = linear([(768, 3072)], density, shared)
@@ -138,6 +160,53 @@ def verdicts(threads: int, number: int = 10) -> None:
               f"g={shared}: {chosen}, {ratio:.2f} of the best", flush=True)  # fmt: skip
 
 
+def predictions(seconds: float) -> None:
+    """Print what layers and networks are predicted to take, over what is measured afterwards."""
+    predictor = Predictor(load_table(machine(), 1) or calibrate(1))
+    print(f"the table predicts its own layers to within {predictor.error:.0%} (median)")
+    network = without_norms(build("vgg16-cifar10")).eval()
+    for (name, layout), shared in itertools.product(LAYOUTS.items(), (1, 8)):
+        spec = raiw.Spec.parse(layout(shared))
+        masks = raiw.craft(spec)
+        for batch in (1, 64):
+            wanted = predictor.predict(spec.plan(), batch)
+            found = measure_speed(network, masks, (3, 32, 32), batch, 1, seconds=seconds / 20)
+            ratios = [
+                predicted / found.layers[layer.name].seconds[form]
+                for layer in wanted.layers
+                for form, predicted in (("dense", layer.dense), ("condensed", layer.condensed))
+                if predicted is not None
+            ]
+            off = np.median(np.abs(np.log(ratios)))
+            said = wanted.to_json()["speedup"]
+            print(f"{name} g={shared}, batch {batch:2}: layers off by {np.expm1(off):.0%} "
+                  f"(median), network predicted {said:.2f}×, measured {found.speedup:.2f}×",
+                  flush=True)  # fmt: skip
+
+
+def memory() -> None:
+    """Print bytes on disk, and the memory that a batch of one adds to a process."""
+    network = without_norms(build("vgg16-cifar10")).eval()
+    for (name, layout), shared in itertools.product(LAYOUTS.items(), (1, 8)):
+        masks = raiw.craft(layout(shared))
+        small = raiw.compact(network, masks, forms=["condensed"])
+        whole, own = (peak(each) for each in (network, small))
+        print(f"{name} g={shared}: on disk 1/{size(network) / size(small):.1f}, in memory at batch "
+              f"1 {own / 1e6:.1f} of {whole / 1e6:.1f} MB", flush=True)  # fmt: skip
+
+
+def peak(network: nn.Module) -> int:
+    """Return the bytes of a network and of all that torch allocates at once for one input."""
+    with torch.profiler.profile(profile_memory=True) as profile, torch.no_grad():
+        network(torch.randn(1, 3, 32, 32))
+    held = most = 0
+    for event in profile.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            most = max(most, held)
+    return most + state_bytes(network)
+
+
 @contextmanager
 def busy(processes: int) -> Iterator[None]:
     """Keep so many processors busy, and let the first measurement meet them at work."""
@@ -158,6 +227,9 @@ def main() -> None:
     parser.add_argument("--norms", action="store_true")
     parser.add_argument("--costs", action="store_true")
     parser.add_argument("--verdicts", action="store_true")
+    parser.add_argument("--predictions", action="store_true")
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--threads", type=int, nargs="*", default=[1, 2], help="for networks")
     parser.add_argument("--busy", type=int, default=0, help="processes at work beside --verdicts")
     arguments = parser.parse_args()
     if arguments.costs:
@@ -166,6 +238,10 @@ def main() -> None:
         with busy(arguments.busy):
             for threads in (1, 2):
                 verdicts(threads)
+    elif arguments.predictions:
+        predictions(arguments.seconds)
+    elif arguments.memory:
+        memory()
     else:
         networks(arguments)
 
@@ -176,9 +252,9 @@ def networks(arguments: argparse.Namespace) -> None:
         if arguments.match not in name:
             continue
         network.eval()
-        for threads in (1, 2):
+        for threads in arguments.threads:
             torch.set_num_threads(threads)
-            for batch in (1, 64):
+            for batch in (1, 8) if name.startswith("ResNet") else (1, 64):
                 inputs = torch.randn(batch, *shape)
                 small = raiw.compact(network, masks, inputs)
                 dense, own = compare(network, small, inputs, arguments.seconds)

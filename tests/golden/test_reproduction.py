@@ -1,6 +1,7 @@
 """What the papers print and what comes out here."""
 
 import json
+import re
 
 import pytest
 
@@ -25,6 +26,7 @@ MISMATCHES = {
     "figure4c": {},
     "afie-shape": {},
     "entropic": {},
+    "entropic-speed": {},
 }
 
 PAPERS = {
@@ -106,3 +108,17 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     }.items() <= next(row for row in rows if row["quantity"] == "d-16, weights").items()
     assert run(["reproduce", "tabel4"]) != 0
     assert "did you mean 'table4'" in capsys.readouterr().err
+
+
+def test_a_narrow_network_is_measured_beside_the_whole_one(
+    reproduced: tuple[str, list[Row]],
+) -> None:
+    name, found = reproduced
+    if name != "entropic-speed":
+        return
+    memory, operations, *times = found
+    assert memory.ours == "6.5 of 60.0 MB"
+    assert operations.ours == "11.2%"
+    assert len(times) == 2
+    for row in times:
+        assert re.fullmatch(r"-?\d+%: [\d.]+ of [\d.]+ ms, threads \d+", row.ours)

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import raiw
+from raiw.applying.counts import count
 from raiw.cli.app import run
 from raiw.masks import channels
 from raiw.nets.registry import build
@@ -58,6 +59,12 @@ def test_a_smaller_network_computes_what_its_channels_say(
     smaller = shrink(model, channels.load(kept).kept, torch.zeros(2, 1, 8, 8))
     assert said["weights"] == raiw.Spec.from_model(smaller).plan().weights < 40_208 / 2
     smaller.load_state_dict(load_file(small))
+    shape = (1, 8, 8)
+    counts = count(smaller, None, shape).flops, count(model, None, shape).flops
+    assert (said["flops"], said["dense_flops"]) == counts
+    assert said["bytes"] == sum(t.nbytes for t in smaller.state_dict().values())
+    assert said["dense_bytes"] > said["bytes"] > 0
+    assert min(said["ms"], said["dense_ms"]) > 0
     assert run([*arguments, "--data", "digits", "--samples", "200"]) == 0
 
 
