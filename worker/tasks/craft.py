@@ -6,7 +6,7 @@ from typing import Any
 
 from raiw.jobs.craft import CraftJob
 from raiw.masks import Mask, MaskSet
-from raiw.pipeline import craft
+from raiw.pipeline import craft_masks
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.spec import Spec
 from worker.tasks.task import ChildTask, standing
@@ -19,7 +19,7 @@ def run(task: ChildTask) -> None:
     """Craft all layers, one after the other."""
     spec, scores = inputs(task)
     reporter = Reporter(task)
-    deliver(task, craft(spec, scores, on_layer=reporter), reporter.last)
+    deliver(task, craft_masks(spec, scores, on_layer=reporter), reporter.last)
 
 
 def inputs(task: ChildTask) -> tuple[Spec, Importance | None]:
