@@ -1,8 +1,7 @@
-"""What a worker announces when it starts: the networks that can be built on its host.
+"""The networks that can be built on a host, announced when its worker starts.
 
-``python -m worker.announcing`` does so in a process of its own, and ends. What can be built is
-found out by :mod:`worker.listing`, which like all that runs code of others has no key to the
-database.
+``python -m worker.announcing`` does so in a process of its own, and ends. The list comes from
+:mod:`worker.listing`, which runs other people's code and therefore has no key to the database.
 """
 
 import json
@@ -27,29 +26,29 @@ logger = logging.getLogger(__name__)
 
 _PAUSE_SECONDS = 2.0
 _SPARE = 10
-"""How far this steps back behind the work of the worker."""
+"""Niceness: the worker's jobs come first."""
 
 
 def announce_none(settings: Settings) -> None:
-    """Forget what this host announced before; a database that is away is not waited for."""
+    """Forget what this host announced before, unless the database is away."""
     database = Database(settings, GLANCE)
     try:
         _write(database, [])
     except SQLAlchemyError as error:
-        logger.warning("it cannot be announced that this host has no networks: %s", error)
+        logger.warning("cannot record that this host has no networks: %s", error)
     finally:
         database.close()
 
 
 def start() -> None:
-    """Start the announcing process, and do not wait for it; it dies with this one."""
-    # -P: what is installed runs, not a source tree that happens to be the current folder.
+    """Start the announcing process in the background; it dies with this one."""
+    # -P: run the installed code, not a source tree in the current folder.
     command = tied(sys.executable, "-P", "-m", __name__)
     subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)  # noqa: S603 -- the command is ours
 
 
 def main() -> None:
-    """Find out what can be built here, and write it down once the database answers."""
+    """List what can be built here, and record it once the database answers."""
     os.nice(_SPARE)
     settings = load_settings()
     configure_logs("worker", settings.log_level)
@@ -67,7 +66,7 @@ def _found(modules: Sequence[str]) -> list[Announced]:
     said = json.loads(done.stdout.splitlines()[-1])
     for name, detail in said["faults"].items():
         logger.warning("no networks of %s: %s", name, detail)
-    # Those of the catalogue, which have no revision, are known.
+    # Networks of the catalogue have no revision, and are known everywhere.
     return [
         (item["name"], item["input_shape"], item["revision"])
         for item in said["items"]
@@ -79,7 +78,7 @@ def _written(database: Database, found: Sequence[Announced]) -> bool:
     try:
         _write(database, found)
     except AWAY as error:
-        logger.warning("the networks of this host cannot be announced yet: %s", error)
+        logger.warning("cannot record the networks of this host yet: %s", error)
         return False
     return True
 

@@ -1,1 +1,1 @@
-"""Importance scores: which edges a network would miss most, measured on the network itself."""
+"""Importance scores: how much a network needs each edge, measured on the network itself."""

@@ -1,4 +1,4 @@
-"""Batches as users of torch have them: tensors, tuples, or mappings of a model's arguments."""
+"""Batches in every common form: tensors, tuples, or mappings of a model's arguments."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -13,13 +13,13 @@ from raiw.errors import InvalidInput
 Loss = Callable[[Any, Tensor], Tensor]
 
 LABELS = ("labels", "label", "targets", "target")
-"""How a mapping calls its labels; the first one counts that is there."""
+"""Keys of the labels in a mapping; the first one present counts."""
 
 _PAIR = 2
 
 
 def batches_of(data: Iterable[Any] | Tensor | Mapping[str, Any] | None) -> Iterable[Any]:
-    """Return data as batches that can be walked again.
+    """Return data as batches that can be iterated over more than once.
 
     A tensor or a mapping is one batch; a generator is kept as a list.
     """
@@ -31,12 +31,12 @@ def batches_of(data: Iterable[Any] | Tensor | Mapping[str, Any] | None) -> Itera
 
 
 def moved(batch: Any, device: torch.device) -> Any:
-    """Return a batch on a device; what is no tensor inside a tuple or mapping stays as it is.
+    """Return a batch on a device; anything but a tensor inside a tuple or mapping is kept as is.
 
     Raises
     ------
     InvalidInput
-        It is no tensor, tuple or mapping, or holds no tensor.
+        It is not a tensor, tuple or mapping, or holds no tensor.
     """
     found = _moved(batch, device)
     if _first_tensor(found) is None:
@@ -48,7 +48,7 @@ def moved(batch: Any, device: torch.device) -> Any:
 
 
 def inputs_of(batch: Any) -> Any:
-    """Return the model's inputs of a batch: all of a mapping, the first of a tuple."""
+    """Return the model's inputs: the whole mapping, or the first of a tuple."""
     return batch[0] if isinstance(batch, tuple) else batch
 
 
@@ -94,7 +94,7 @@ def sample(batch: Any, place: int) -> Any:
 def run_model(model: nn.Module, inputs: Any) -> Any:
     """Run a model on a tensor or on a mapping of its arguments.
 
-    Of labels in a mapping it gets those that its ``forward`` takes.
+    Labels in a mapping are passed on only if its ``forward`` takes them.
 
     Raises
     ------
@@ -120,18 +120,18 @@ def run_model(model: nn.Module, inputs: Any) -> Any:
 
 
 def logits_of(model: nn.Module, inputs: Any) -> Tensor:
-    """Run a model; of several outputs take the logits, else the first tensor.
+    """Run a model and return its logits, or else its first tensor.
 
     Raises
     ------
     InvalidInput
-        There is no tensor among the outputs, or the model refuses the inputs.
+        The model returns no tensor, or refuses the inputs.
     """
     return logits_in(run_model(model, inputs))
 
 
 def logits_in(result: Any) -> Tensor:
-    """Return the logits among a model's outputs, else the first tensor.
+    """Return the logits among a model's outputs, or else the first tensor.
 
     Raises
     ------
@@ -156,8 +156,8 @@ def logits_in(result: Any) -> Tensor:
 def cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
     """Return the mean cross entropy of logits.
 
-    Classes are the second axis, as torch has it, or the last one where only that fits: of
-    ``(batch, tokens, classes)`` beside labels ``(batch, tokens)``.
+    Classes are the second axis, as in torch, or the last one where only that fits:
+    ``(batch, tokens, classes)`` with labels ``(batch, tokens)``.
     """
     by_token = outputs.shape[:-1] == labels.shape
     if by_token and (outputs.shape[0], *outputs.shape[2:]) != tuple(labels.shape):
@@ -166,7 +166,7 @@ def cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
 
 
 def loss_in(result: Any, labels: Tensor, loss: Loss | None) -> Tensor:
-    """Return the loss: the caller's own, else the one the model returns, else cross entropy."""
+    """Return the caller's loss, or the one the model returns, or cross entropy."""
     told = getattr(result, "loss", None)
     if told is None and isinstance(result, Mapping):
         told = result.get("loss")
@@ -179,7 +179,7 @@ def loss_in(result: Any, labels: Tensor, loss: Loss | None) -> Tensor:
         if short_of_memory(error):
             raise
         raise InvalidInput(
-            f"the loss cannot be computed of outputs {tuple(outputs.shape)} and labels "
+            f"the loss cannot be computed from outputs {tuple(outputs.shape)} and labels "
             f"{tuple(labels.shape)}: {error}"
         ) from error
 

@@ -1,9 +1,9 @@
 """Importance by gradient, Eq. 10 of RAIW.
 
 ``s(e) = || 1/M sum_i d(sum of N(x_i)) / d theta_e ||`` over the kernel taps of edge ``e``. The
-paper does not say which scalar of the outputs, where the magnitude is taken and how a filter
-becomes one number; the defaults are the sum of all outputs, ``samples="signed"`` (the mean first)
-and ``taps="l1"``.
+paper leaves open which scalar of the outputs is differentiated, where the magnitude is taken and
+how a filter becomes one number; the defaults are the sum of all outputs, ``samples="signed"`` (the
+mean first) and ``taps="l1"``.
 """
 
 from raiw.graphs import Floats

@@ -33,7 +33,7 @@ class Score:
     name: str
     summary: str
     revision: int
-    """Raised only when the same input would give other scores."""
+    """Raised only when the same input would give different scores."""
     source: str
     """Where it is published."""
     needs_inputs: bool = True

@@ -1,4 +1,4 @@
-"""A torch model as the importance scores see it: its layers, its batches, its state kept."""
+"""A torch model as the importance scores see it: layers, batches, and state left as it was."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -32,7 +32,7 @@ class ScoredModel:
     model: nn.Module
     layers: tuple[ModuleLayer, ...]
     data: Iterable[Any]
-    """Batches, see :mod:`raiw.importance.batches`; may be walked more than once."""
+    """Batches, see :mod:`raiw.importance.batches`; iterated over more than once by some scores."""
     loss: Loss | None
     """The caller's own; None for the model's, or cross entropy."""
     seed: int
@@ -86,7 +86,7 @@ class ScoredModel:
         return loss_in(run_model(self.model, inputs_of(batch)), labels, self.loss)
 
     def gradients(self, value: Tensor, **options: Any) -> tuple[Tensor, ...]:
-        """Return the gradient of a scalar in every weight, zeros where it has no part.
+        """Return the gradient of a scalar for every weight; zeros where it has no part.
 
         Raises
         ------
@@ -125,7 +125,7 @@ def layers_to_score(
 
 
 def edges_of(layer: ModuleLayer, values: Tensor) -> Floats:
-    """Return a layer's part of its parameter's values as float64 ``(out, in/groups, taps)``."""
+    """Return a layer's share of its parameter as float64 ``(out, in/groups, taps)``."""
     own: Tensor = layer.own(values.detach())
     edges: Floats = replace(layer, where=()).edges(own.double().cpu().numpy())
     return edges
@@ -133,11 +133,11 @@ def edges_of(layer: ModuleLayer, values: Tensor) -> Floats:
 
 @contextlib.contextmanager
 def undisturbed(model: nn.Module, layers: tuple[ModuleLayer, ...]) -> Iterator[None]:
-    """Put a model into evaluation mode with gradients for its weights; leave no trace of it."""
+    """Put a model into evaluation mode with gradients for its weights, and restore it after."""
     modes = [(module, module.training) for module in model.modules()]
     wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    values = [(layer.weight, layer.weight._version) for layer in layers]  # noqa: SLF001 -- torch's only word on whether a value changed
+    values = [(layer.weight, layer.weight._version) for layer in layers]  # noqa: SLF001 -- the only sign in torch that a value changed
     devices = sorted({p.device.index or 0 for p in model.parameters() if p.is_cuda})
     try:
         with torch.random.fork_rng(devices), torch.enable_grad():

@@ -41,7 +41,7 @@ class NetworkScores(Mapping[str, npt.NDArray[np.float32]]):
 
     @property
     def uninformative(self) -> list[str]:
-        """The layers whose scores are all equal: any choice among their edges is as good."""
+        """The layers whose scores are all equal: any choice among their edges is equally good."""
         return [
             name for name, array in self.items() if array.size > 1 and array.min() == array.max()
         ]
@@ -53,7 +53,7 @@ class NetworkScores(Mapping[str, npt.NDArray[np.float32]]):
 
 @dataclass
 class _Counter:
-    """Counts samples for the provenance, and tells the caller."""
+    """Counts samples for the provenance, and informs the caller."""
 
     samples: int = 0
     on_batch: Callable[[int], None] | None = None
@@ -100,7 +100,7 @@ def score(
     seed
         Decides what the score ``random`` draws.
     bare
-        Parameters of no known layer that are layers too, as :meth:`raiw.Spec.from_model` has them.
+        Parameters outside known layers to score as layers, as in :meth:`raiw.Spec.from_model`.
     on_batch
         Called with the number of samples seen, after every batch.
     options
@@ -122,7 +122,7 @@ def score(
     [[2.0, 1.0, 0.0], [2.0, 1.0, 0.0]]
     """
     if isinstance(data, str):
-        raise InvalidInput(f"{data!r} stands where data stand: score(model, data, {data!r})")
+        raise InvalidInput(f"{data!r} is given as data: call score(model, data, {data!r})")
     chosen = find_score(method)
     complete = chosen.complete(options)
     if data is None and chosen.needs_inputs:
@@ -145,7 +145,7 @@ def score(
     )
     if equal := scores.uninformative:
         warnings.warn(
-            f"{method!r} tells nothing of {len(equal)} of {len(scores)} layers, whose scores are "
+            f"{method!r} says nothing about {len(equal)} of {len(scores)} layers, whose scores are "
             f"all equal: {listed(equal)}; craft draws their edges at random",
             stacklevel=2,
         )

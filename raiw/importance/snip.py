@@ -1,4 +1,4 @@
-"""Connection sensitivity: ``|theta · dL/dtheta|``, over the sum of all weights'.
+"""Connection sensitivity: ``|theta · dL/dtheta|``, divided by its sum over all weights.
 
 Source: Lee et al., SNIP: Single-shot Network Pruning based on Connection Sensitivity, ICLR 2019.
 """

@@ -1,9 +1,9 @@
 """Synaptic flow: ``theta · dR/dtheta`` in the network of magnitudes, for an input of ones.
 
-``R`` is the sum of the outputs; scores are divided by it, because a network of thirty layers has a
-flow beyond single precision. The paper prunes in a hundred small steps, computing the score anew
-after each; this is the score of one step. Data gives the shapes of the inputs and nothing else, but
-for whole numbers: tokens and labels stay those of the first sample.
+``R`` is the sum of the outputs; scores are divided by it, because the flow of a network of thirty
+layers exceeds single precision. The paper prunes in a hundred small steps and scores again after
+each; this is the score of one step. Data only gives the shapes of the inputs, except for integers:
+tokens and labels stay those of the first sample.
 
 Source: Tanaka et al., Pruning neural networks without any data by iteratively conserving synaptic
 flow, NeurIPS 2020.
@@ -44,7 +44,7 @@ def measure(network: ScoredModel) -> dict[str, Floats]:
 
 
 def _ones(inputs: Any) -> Any:
-    """Return inputs with ones for reals, in double precision."""
+    """Return inputs in double precision, every real number replaced by one."""
     if isinstance(inputs, Mapping):
         return {name: _ones(value) for name, value in inputs.items()}
     if isinstance(inputs, Tensor) and inputs.is_floating_point():

@@ -1,4 +1,4 @@
-"""From a value of every kernel tap to one score of an edge."""
+"""One score of an edge from the values of its kernel taps."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from raiw.graphs import Floats
 def norm(edges: Floats, taps: str) -> Floats:
     """Return the l1 or l2 norm over the taps of ``(out, in/groups, taps)`` values.
 
-    One tap is added after the other, which fixes the rounding on every machine.
+    Taps are added one by one, so the rounding is the same on every machine.
     """
     total = np.zeros(edges.shape[:2])
     for tap in np.moveaxis(edges, 2, 0):

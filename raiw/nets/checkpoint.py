@@ -1,4 +1,4 @@
-"""State dicts from the files of torch.save, without running code of them."""
+"""State dicts from files of torch.save, read without running any code in them."""
 
 import zipfile
 from collections.abc import Mapping
@@ -31,8 +31,8 @@ def load_state(path: str | Path) -> Mapping[str, Tensor]:
         content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # whatever a damaged pickle leads to
         raise InvalidNetwork(
-            f"{str(path)!r} is damaged, or needs its own code to be loaded, which is not run: save "
-            f"the weights with torch.save(model.state_dict(), path)"
+            f"{str(path)!r} is damaged, or needs its own code to be loaded, which is not run: "
+            f"save the weights with torch.save(model.state_dict(), path)"
         ) from error
     while isinstance(content, Mapping):
         wrapper = next((name for name in _WRAPPERS if isinstance(content.get(name), Mapping)), None)

@@ -1,4 +1,4 @@
-"""What names the code of a network: results of other code must not be taken for its own."""
+"""The revision of a network's code: results of other code must not pass for its own."""
 
 import ast
 import contextlib
@@ -19,25 +19,26 @@ _INSTALLED = frozenset({"site-packages", "dist-packages"})
 
 
 def revision_of(factory: Any) -> str:
-    """Return a digest of the code that a factory stands in.
+    """Return a digest of the code that a factory belongs to.
 
-    It is made of the sources of the factory's top-level package (or single file), and of each
-    package that these import: of an installed one its version, of any other its sources too.
-    Python, torch, NumPy and SciPy do not count, as they do not for the catalogue's networks.
+    It covers the sources of the factory's top-level package (or single file), and every package
+    that these import: by its version if it is installed, else by its sources too. Python, torch,
+    NumPy and SciPy do not count, nor do they for networks of the catalogue.
     """
     found: dict[str, str] = {}
     wanted = [str(getattr(factory, "__module__", type(factory).__module__)).partition(".")[0]]
     while wanted:
         package = wanted.pop()
         if package not in found and package not in _GIVEN:
-            released = _release(package) if found else None  # its own sources, whatever its version
+            # The factory's own package counts by its sources, even if it is installed.
+            released = _release(package) if found else None
             found[package] = released or _digest(package)
             wanted += () if released else _imports(package)
     return digest_of_json(found)
 
 
 def _release(package: str) -> str | None:
-    """Return the version of a package that is installed, and not merely found in some folder."""
+    """Return the version of an installed package; None if it only lies in some folder."""
     if not any(_INSTALLED.intersection(root.parts) for root in _roots(package)):
         return None
     for distribution in _distributions().get(package, ()):
@@ -66,7 +67,7 @@ def _imports(package: str) -> tuple[str, ...]:
     for name, file in _files(package):
         if not name.endswith(".py"):
             continue
-        with contextlib.suppress(SyntaxError, ValueError):  # no code of this Python's
+        with contextlib.suppress(SyntaxError, ValueError):  # not code for this Python
             for node in ast.walk(ast.parse(file.read_bytes())):
                 if isinstance(node, ast.Import):
                     found |= {alias.name.partition(".")[0] for alias in node.names}
@@ -84,7 +85,7 @@ def _files(package: str) -> Iterator[tuple[str, Path]]:
 
 
 def _roots(package: str) -> list[Path]:
-    with contextlib.suppress(ImportError, ValueError):  # what is not there has no code
+    with contextlib.suppress(ImportError, ValueError):  # a missing package has no code
         module = sys.modules.get(package)
         spec = find_spec(package) if module is None else module.__spec__
         if spec is not None and spec.submodule_search_locations:

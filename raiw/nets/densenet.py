@@ -17,7 +17,7 @@ _IMAGENET = {169: (6, 12, 32, 32), 201: (6, 12, 48, 32)}
 
 
 class DenseLayer(nn.Sequential):
-    """A 1×1 and a 3×3 convolution, whose output is joined to the input's channels."""
+    """A 1×1 and a 3×3 convolution, whose output is appended to the input's channels."""
 
     def __init__(self, channels: int, growth: int) -> None:
         super().__init__(
@@ -61,7 +61,7 @@ def imagenet(depth: int) -> nn.Sequential:
 def _network(
     features: OrderedDict[str, nn.Module], blocks: Sequence[int], growth: int, classes: int
 ) -> nn.Sequential:
-    """Put dense blocks after a stem of ``2 * growth`` channels, and a transition between two."""
+    """Put dense blocks after a stem of ``2 * growth`` channels, with transitions between them."""
     channels = 2 * growth
     for number, count in enumerate(blocks, 1):
         if number > 1:

@@ -1,4 +1,4 @@
-"""Networks of the user's own modules: ``package.module:name``."""
+"""Networks from the user's own modules: ``package.module:name``."""
 
 import inspect
 import re
@@ -17,7 +17,7 @@ from raiw.nets.code import revision_of
 from raiw.nets.network import Network
 
 MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?", re.ASCII)
-"""A module, or one name of it."""
+"""A module, or a name in one."""
 
 
 def find(name: str, allowed: Sequence[str] | None) -> Network:
@@ -35,25 +35,25 @@ def find(name: str, allowed: Sequence[str] | None) -> Network:
     found = {made.name: made for made in networks_of(module)}
     if name not in found:
         raise NetworkNotAllowed(
-            f"{leaf!r} of {module!r} is no torch module that it defines, and no function that says "
-            f"it returns one; it has {', '.join(found) or 'none'}: list {name} itself in "
-            f"RAIW_NETWORK_MODULES of the workers",
+            f"{leaf!r} of {module!r} is neither a torch module that it defines nor a function "
+            f"annotated to return one; it has {', '.join(found) or 'none'}: list {name} itself "
+            f"in RAIW_NETWORK_MODULES of the workers",
             pointer="/network",
         )
     return found[name]
 
 
 def not_allowed(name: str, wanted: str) -> NetworkNotAllowed:
-    """Return the error that what a network is of may not be imported."""
+    """Return the error for a network whose package or module may not be imported."""
     return NetworkNotAllowed(
-        f"network {name!r} is of a module that may not be imported here: list {wanted} in "
+        f"network {name!r} comes from a module that may not be imported here: list {wanted} in "
         f"RAIW_NETWORK_MODULES of the workers",
         pointer="/network",
     )
 
 
 def networks_of(entry: str) -> Iterator[Network]:
-    """Yield the networks of an entry of a list of modules."""
+    """Yield the networks of one entry of a list of modules."""
     module, _, leaf = entry.partition(":")
     loaded = _load(module)
     if leaf:
@@ -73,14 +73,14 @@ def network(name: str, factory: Callable[..., Any]) -> Network:
 
 
 def imported(what: str, load: Callable[[], Any]) -> Any:
-    """Return what an import gives.
+    """Import something, and return it.
 
     Raises
     ------
     NotFound
         There is no such module or name.
     MissingExtra
-        An extra of raiw brings it.
+        It needs an extra of raiw.
     InvalidNetwork
         Its own code fails.
     """
@@ -98,7 +98,7 @@ def imported(what: str, load: Callable[[], Any]) -> Any:
 
 @contextmanager
 def below(folder: Path) -> Iterator[None]:
-    """Import modules of a folder, too."""
+    """Let modules in a folder be imported."""
     sys.path.insert(0, str(folder))
     try:
         yield
@@ -123,7 +123,7 @@ def _makes_a_module(value: Any) -> bool:
     if inspect.isfunction(value):
         try:
             value = typing.get_type_hints(value).get("return")
-        except Exception:  # noqa: BLE001 -- a hint that names what is not there says nothing
+        except Exception:  # noqa: BLE001 -- a hint that cannot be resolved says nothing
             return False
     return inspect.isclass(value) and any(
         f"{base.__module__}.{base.__qualname__}" == "torch.nn.modules.module.Module"

@@ -1,4 +1,4 @@
-"""What a network is before it is built."""
+"""A network before it is built: its name, factory and code."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ class Network:
     factory: Callable[..., Any]
     """Returns a torch module, its weights drawn by torch's own random state."""
     input_shape: tuple[int, ...] | None = None
-    """Shape of one input of the module built without arguments; None where nobody says."""
+    """Shape of one input of the module built without arguments; None where it is not stated."""
     revision: str | None = None
-    """Names its code: another one may make another result. None for those of the catalogue."""
+    """Identifies its code, as other code may give other results; None for the catalogue."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return what is known of it without building it, as JSON-serialisable values."""
+        """Return what is known before it is built, as JSON-serialisable values."""
         shape = None if self.input_shape is None else list(self.input_shape)
         return {"name": self.name, "input_shape": shape, "revision": self.revision}
 
     def build(self, arguments: Mapping[str, Any]) -> "nn.Module":
-        """Return the module that the factory makes of arguments.
+        """Return the module that the factory makes from arguments.
 
         Raises
         ------

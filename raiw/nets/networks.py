@@ -1,4 +1,4 @@
-"""Networks by name: of the catalogue, of installed packages, and of the user's own modules.
+"""Networks by name: from the catalogue, installed packages, and the user's own modules.
 
 =======================  =========================================================================
 ``digits-cnn``           a network of the catalogue (:data:`raiw.nets.registry.NETS`)
@@ -29,7 +29,7 @@ from raiw.nets.registry import NETS, build
 GROUP = "raiw.networks"
 """Entry-point group: a network's name, and the function or class that makes it."""
 FAMILIES = {"timm": "raiw.nets.timm_models", "transformers": "raiw.nets.transformers_models"}
-"""By the first part of a name the module that knows the others: ``names()`` and ``find(name)``."""
+"""First part of a name, and the module with ``names()`` and ``find(name)`` for the rest."""
 
 OnFault = Callable[[str, RaiwError], None]
 """Told of a package or module that cannot be used, and why."""
@@ -48,11 +48,11 @@ def find_network(name: str, allowed: Sequence[str] | None = None) -> Network:
     Raises
     ------
     NotFound
-        There is none; the message says what is nearest.
+        There is none; the message suggests the nearest name.
     NetworkNotAllowed
         Its module may not be imported.
     MissingExtra
-        The package that has it is not installed.
+        Its package is not installed.
     InvalidNetwork
         The package or module cannot be imported.
     """
@@ -72,7 +72,7 @@ def find_network(name: str, allowed: Sequence[str] | None = None) -> Network:
 
 
 def known_names(others: Sequence[str] = ()) -> list[str]:
-    """Return what a message lists of networks: names of this machine, others, and patterns."""
+    """Return what messages list: networks of this machine, others, and patterns."""
     families = [f"{family}/…" for family in FAMILIES]
     return [*NETS, *_points(), *others, *families, "package.module:function"]
 
@@ -80,10 +80,10 @@ def known_names(others: Sequence[str] = ()) -> list[str]:
 def list_networks(
     allowed: Sequence[str] = (*FAMILIES,), on_fault: OnFault = lambda _, __: None
 ) -> Iterator[Network]:
-    """Yield every network that this machine can build, of those allowed.
+    """Yield every network that this machine can build and may.
 
-    Of timm and transformers, where they are installed, these are all; of a module the torch modules
-    that it defines, and the functions that say they return one.
+    That is all of timm and transformers where they are installed; and from a module, the torch
+    modules it defines and the functions annotated to return one.
     """
     yield from map(_of_catalogue, NETS)
     for point in _points().values():
@@ -99,7 +99,7 @@ def list_networks(
 
 
 def are_there_more(allowed: Sequence[str]) -> bool:
-    """Return whether there may be networks besides the catalogue's, without importing any."""
+    """Return whether there may be networks beyond the catalogue, without importing any."""
     return bool(_points()) or any(entry not in FAMILIES or find_spec(entry) for entry in allowed)
 
 

@@ -57,13 +57,13 @@ def find_net(name: str) -> Net:
     Raises
     ------
     NotFound
-        There is no module of this name; the message lists them.
+        There is none of this name; the message lists them.
     """
     return find(name, NETS, "network", NotFound)
 
 
 def build(name: str) -> "nn.Module":
-    """Return a network with its usual random initialisation, by torch's own random state.
+    """Return a network with its usual initialisation, drawn from torch's random state.
 
     Raises
     ------

@@ -26,7 +26,7 @@ def digits_cnn() -> nn.Sequential:
 
 
 def lenet() -> nn.Sequential:
-    """Return LeNet-5 with rectifiers and max pooling, as most reproductions have it.
+    """Return LeNet-5 with rectifiers and max pooling, as in most reproductions.
 
     Source: LeCun et al., Gradient-Based Learning Applied to Document Recognition, 1998.
     """

@@ -1,18 +1,15 @@
 """The model classes of transformers: ``transformers/ViTForImageClassification``.
 
-The arguments are those of the class's configuration, such as ``num_labels``; what is left out has
-the configuration's own default. Networks return their logits, or their first tensor.
+The arguments are those of the class's configuration, such as ``num_labels``; the configuration
+has the defaults. Networks return their logits, or else their first tensor.
 """
 
-import os
 from collections.abc import Mapping
 from functools import cache
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from raiw import extras
-from raiw.errors import InvalidInput, NotFound
-from raiw.names import clipped, nearest
+from raiw.nets import offline
 from raiw.nets.network import Network
 
 if TYPE_CHECKING:
@@ -37,7 +34,7 @@ def names() -> tuple[str, ...]:
     MissingExtra
         transformers is not installed.
     """
-    _transformers()
+    offline.load("transformers")
     auto = vars(extras.load("transformers.models.auto.modeling_auto"))
     tables = [auto["MODEL_MAPPING_NAMES"]]
     tables += [auto[f"MODEL_FOR_{task}_MAPPING_NAMES"] for task in _TASKS]
@@ -56,20 +53,14 @@ def find(name: str) -> Network:
     MissingExtra
         transformers is not installed.
     """
-    transformers = _transformers()
-    revision = f"transformers {transformers.__version__}"
-    if name not in names():
-        raise NotFound(f"no model {clipped(repr(name))} in {revision}{nearest(name, names())}")
+    transformers = offline.load("transformers")
+    revision = offline.revision_with(transformers, name, names())
 
     def factory(**arguments: Any) -> "nn.Module":
         for argument, value in arguments.items():
             elsewhere = isinstance(value, str) and "/" in value  # a repository of the hub
             if argument.startswith("_") or ("pretrained" in argument and value) or elsewhere:
-                raise InvalidInput(
-                    f"argument {argument}={value!r}: nothing is downloaded; weights are random, "
-                    f"or those of a file; leave it out",
-                    pointer="/arguments",
-                )
+                raise offline.refused(argument, value)
         kind = getattr(transformers, name)
         made: nn.Module = kind(kind.config_class(**arguments))
         made.register_forward_hook(_logits)
@@ -82,8 +73,3 @@ def _logits(_module: Any, _inputs: Any, outputs: Any) -> Any:
     if isinstance(outputs, Mapping):
         return outputs["logits"] if "logits" in outputs else next(iter(outputs.values()))
     return outputs
-
-
-def _transformers() -> ModuleType:
-    os.environ["HF_HUB_OFFLINE"] = "1"  # belt and braces: a configuration loads nothing
-    return extras.load("transformers")

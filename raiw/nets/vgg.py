@@ -1,7 +1,7 @@
 """VGG-16 for CIFAR, as in RAIW's Table 4: thirteen convolutions and two linear layers.
 
 Source: Simonyan and Zisserman, Very Deep Convolutional Networks, ICLR 2015, with the batch
-normalisation and the small head that its CIFAR versions have.
+normalisation and the small head of its CIFAR versions.
 """
 
 from collections import OrderedDict

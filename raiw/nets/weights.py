@@ -1,4 +1,4 @@
-"""Weights of a network from a safetensors file."""
+"""A network's weights from a safetensors file."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from raiw.errors import InvalidTensors, NotFound
 
 
 def load_weights(model: nn.Module, weights: str | Path, name: str) -> nn.Module:
-    """Give a network the weights of a file, which holds its state dict; no code of it is run.
+    """Load the state dict in a file into a network; no code is run.
 
     Returns
     -------

@@ -1,9 +1,9 @@
-"""Checkpoints: a run between two epochs as one safetensors file, written as a whole or not at all.
+"""Checkpoints: a run between two epochs as one safetensors file, written whole or not at all.
 
 Tensors ``model.<name>`` are the state dict, ``momentum.<name>`` the optimiser's; ``masks`` is the
 mask file where the recipe changes masks. The metadata key ``raiw`` holds canonical JSON: format,
-the run with its key, and what every epoch so far has measured.
-Random numbers need no place: they are drawn from seed and epoch.
+the run with its key, and the measurements of every epoch so far. Random states are not stored:
+each epoch draws from the seed and its number.
 """
 
 import contextlib
@@ -29,12 +29,12 @@ FORMAT = "raiw.checkpoint@1"
 _MASKS = "masks"
 
 RunParts = dict[str, Any]
-"""What decides a run's numbers, by part; its digest is the run's key."""
+"""Everything that decides a run's numbers; its digest is the run's key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A run after its epochs in ``history``."""
+    """A run after the epochs in ``history``."""
 
     run: RunParts
     history: tuple[Epoch, ...]
@@ -49,7 +49,7 @@ class Checkpoint:
         optimizer: SGD,
         masks: MaskSet | None,
     ) -> "Checkpoint":
-        """Take down a model, its optimiser and the masks that change."""
+        """Record a model, its optimiser and the masks that change."""
         tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
         for name, parameter in model.named_parameters():
             momentum = optimizer.state[parameter].get("momentum_buffer")
@@ -57,13 +57,13 @@ class Checkpoint:
                 tensors[f"momentum.{name}"] = momentum
         if masks is not None:
             tensors[_MASKS] = torch.frombuffer(bytearray(masks.to_bytes()), dtype=torch.uint8)
-        # Tied weights share memory, which the file cannot express.
+        # Tied weights share memory, which the format cannot express.
         copies = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
         return cls(run, history, copies)
 
     @property
     def masks(self) -> MaskSet | None:
-        """The masks of the run as they have become, None where they do not change."""
+        """The run's masks as they are now; None where they do not change."""
         file = self.tensors.get(_MASKS)
         return None if file is None else load_masks(file.numpy().tobytes())
 
@@ -91,7 +91,7 @@ class Checkpoint:
 
 
 def read_checkpoint(folder: Path, run: RunParts) -> bytes | None:
-    """Return the folder's checkpoint file, None if there is none yet.
+    """Return the checkpoint in a folder, or None if there is none yet.
 
     Raises
     ------
@@ -114,9 +114,9 @@ def read_checkpoint(folder: Path, run: RunParts) -> bytes | None:
 
 
 def _differences(found: dict[str, Any], run: RunParts) -> str:
-    """Say what is not the same in the run of a checkpoint's document and in this one."""
+    """Say how the run of a checkpoint differs from this one."""
     other = found.get("run")
-    if other is None:  # an older raiw wrote it
+    if other is None:  # written by an older raiw
         return "other network, masks, data, recipe or seed"
     words = []
     for part in sorted({*run, *other}):
@@ -143,7 +143,7 @@ _DIGESTS = {
     "masks": "masks",
     "start": "weights at the start, which network, seed and masks decide",
 }
-"""Parts of a run that are known by digests, in words."""
+"""Names for the parts of a run that are stored as digests."""
 
 
 def parse_checkpoint(file: bytes) -> Checkpoint:

@@ -11,7 +11,7 @@ from raiw.errors import InvalidInput
 from raiw.specs.document import WHOLE, Document
 
 REVISION = 1
-"""Raised only when the same dynamics would give other masks."""
+"""Raised only when the same dynamics would give different masks."""
 
 UnitInterval = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
 
@@ -23,12 +23,12 @@ class Dynamics(Document):
     """Masks that change during the training, each set crafted anew under the degree contract.
 
     ``gradual`` starts dense and prunes by magnitude down to the edges of the masks: of the edges
-    that are to go, the share ``(1 - t)³`` is still there at ``t``, which runs from 0 at ``begin``
-    to 1 at ``end``. ``rigl`` starts from the masks; each change drops the kept edges of least
-    magnitude and grows as many where the loss has the largest gradient:
-    ``fraction/2·(1 + cos(π·t))`` of each layer, ``t`` the share of the steps up to ``end``. It
-    takes the place of a step. ``set`` grows at random. An edge of a convolution is a filter; its
-    values are the sums of magnitudes over the kernel.
+    to be pruned, the share ``(1 - t)³`` is left at ``t``, which runs from 0 at ``begin`` to 1 at
+    ``end``. ``rigl`` starts from the masks; each change drops the kept edges of smallest magnitude
+    and grows as many where the loss has the largest gradient: ``fraction/2·(1 + cos(π·t))`` of
+    each layer, where ``t`` is the share of the steps up to ``end``. A change replaces an optimiser
+    step. ``set`` grows at random. An edge of a convolution is a filter; its value is the sum of
+    magnitudes over the kernel.
 
     Sources: Zhu and Gupta, To Prune, or Not to Prune, ICLR workshop 2018, Eq. 1; Evci et al.,
     Rigging the Lottery, ICML 2020; Mocanu et al., Nature Communications 9, 2018.
@@ -49,7 +49,7 @@ class Dynamics(Document):
     every: Annotated[int, Field(ge=1, le=1 << 30, strict=True), WHOLE] = 100
     """Steps from one change to the next."""
     fraction: UnitInterval = 0.3
-    """Of ``rigl`` and ``set``: share of a layer's edges that the first changes move."""
+    """For ``rigl`` and ``set``: share of a layer's edges that the first change moves."""
     algorithm: Annotated[str, Field(json_schema_extra={"enum": [*SCORED]})] | None = None
     """What crafts the masks from scores. Left out: the first algorithm that uses scores and keeps
     the contract of the masks, ``raiw`` for regular ones."""
@@ -77,16 +77,16 @@ class Dynamics(Document):
 
     @property
     def revisions(self) -> list[int]:
-        """Of all that may decide a step's masks."""
+        """Revisions of everything that may decide the masks of a step."""
         return [REVISION, *(entry.revision for entry in SCORED.values())]
 
     def crafted_by(self, algorithm: str) -> Algorithm:
-        """Return what crafts the masks of a run whose own masks another algorithm has crafted.
+        """Return the algorithm that recrafts the masks of a run, given the one that made them.
 
         Raises
         ------
         InvalidInput
-            Nothing that uses scores keeps its contract.
+            No algorithm that uses scores keeps its contract.
         """
         if self.algorithm is not None:
             return SCORED[self.algorithm]
@@ -101,12 +101,12 @@ class Dynamics(Document):
         )
 
     def bounds(self, steps: int) -> tuple[int, int]:
-        """Return the steps, counted from 0, between which masks change in a run of so many."""
+        """Return the first and last step, counted from 0, at which masks may change."""
         last = min(math.floor(self.end * steps + 0.5), steps - 1)
         return min(math.floor(self.begin * steps + 0.5), last), last
 
     def is_due(self, step: int, steps: int) -> bool:
-        """Whether masks change before a step is taken; ``gradual`` always does so at its end."""
+        """Whether masks change before a step; with ``gradual`` they always do at its end."""
         first, last = self.bounds(steps)
         regular = first <= step <= last and (step - first) % self.every == 0
         if self.starts_dense:

@@ -1,4 +1,4 @@
-"""Whether a network and a data set belong together."""
+"""Whether a network fits a data set."""
 
 import torch
 from torch import nn
@@ -8,7 +8,7 @@ from raiw.training.data.dataset import Dataset
 
 
 def check_fit(model: nn.Module, name: str, dataset: Dataset) -> None:
-    """Make sure that a network takes a data set's images and names its classes.
+    """Check that a network takes a data set's images and has an output for each class.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Where a run from scratch starts: random weights, as large as what is missing asks for.
+"""Initial weights of a sparse network: random, and scaled up for the inputs that are missing.
 
-Initialisations expect every input to be there. An output that keeps k of n inputs would start with
-a variance of k/n of what they aim at, and deep networks without normalisation would not learn; its
+Initialisations assume that every input is there. An output that keeps k of n inputs would start
+with k/n of the intended variance, and deep networks without normalisation would not learn, so its
 weights are multiplied by sqrt(n/k). Source: Evci et al., Gradient Flow in Sparse Neural Networks
 and How Lottery Tickets Win, AAAI 2022.
 """
@@ -36,7 +36,7 @@ def initialised(network: str, masks: MaskSet | None, seed: int) -> nn.Module:
 
 
 def drawn(build: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """Return what ``build`` does, all that it draws at random being decided by ``seed``."""
+    """Return what ``build`` returns, with its random draws decided by ``seed``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build()
@@ -44,7 +44,7 @@ def drawn(build: Callable[[], nn.Module], seed: int) -> nn.Module:
 
 @torch.no_grad()
 def scale_to_masks(model: nn.Module, masks: MaskSet | None) -> None:
-    """Scale the weights of each output to the inputs that its mask leaves it.
+    """Scale the weights of each output by the inputs that its mask leaves.
 
     Raises
     ------

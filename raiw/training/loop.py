@@ -1,4 +1,4 @@
-"""Epochs of training and testing, by one process or several."""
+"""Epochs of training and testing, in one process or several."""
 
 import math
 from collections.abc import Iterator
@@ -21,23 +21,23 @@ from raiw.training.report import Epoch
 from raiw.training.testing import outputs_of, tally
 
 _CHECKED_STEPS = 50
-"""The loss is looked at so often: each look waits for the GPU."""
+"""Steps between two checks of the loss, as each waits for the GPU."""
 _PREPARED_BATCHES = 4
 """A GPU must not wait for images to be decoded and cropped."""
 _FEWEST_IMAGES = 2
-"""Batch normalisation needs two images in each process; a smaller rest of an epoch is left out."""
+"""Batch normalisation needs two images a process; a smaller last batch is left out."""
 
 
 class TrainingLoop:
-    """A model in training: what one epoch does to it.
+    """A model in training, epoch by epoch.
 
-    Every random draw comes from seed and epoch, so that an epoch is the same whether or not the run
-    was interrupted before it.
+    Every random draw comes from the seed and the epoch, so an interrupted run continues with the
+    same numbers.
 
     Raises
     ------
     InvalidData, InvalidInput
-        The training images, or those of a batch, are too few for so many processes.
+        The training images, or those of a batch, are too few for the processes.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class TrainingLoop:
         return float(loss_sum / max(count, 1))
 
     def _updated(self, step: int, images: Tensor, labels: Tensor, count: int) -> bool:
-        """Change the masks if it is time; return whether that takes the place of the step."""
+        """Change the masks if it is time; return whether that replaces the step."""
         if self.updates is None:
             return False
 
@@ -143,7 +143,7 @@ class TrainingLoop:
         return loss / count, right / count
 
     def _shares(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, int]]:
-        """Yield this process's images and labels of each batch, and the size of the whole batch."""
+        """Yield this process's images and labels of each batch, and the whole batch's size."""
         left = len(self._dataset.train.labels)
         size, (_, ranks) = self._recipe.batch, self._part
         prepared = batches(

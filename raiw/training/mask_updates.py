@@ -1,7 +1,7 @@
-"""The masks of one training run, crafted anew as its dynamics say.
+"""The masks of one training run, crafted again as its dynamics demand.
 
-Every set is made by :func:`raiw.craft` from scores, so that it keeps the contract that the run's
-own masks have: fan-in and fan-out of each layer are even at every step.
+Every set is made by :func:`raiw.craft` from scores, so it keeps the contract of the run's first
+masks: fan-in and fan-out of each layer are even at every step.
 """
 
 from collections.abc import Callable
@@ -31,14 +31,14 @@ from raiw.training.dynamics import Dynamics
 from raiw.training.processes import Processes
 
 Gradients = Callable[[list[nn.Parameter]], list[torch.Tensor]]
-"""Returns the gradient of the loss in some weights, pruned ones included."""
+"""Returns the gradient of the loss with respect to some weights, pruned ones included."""
 
 _DROPS = "magnitude"
-"""The algorithm that chooses which kept edges stay: those of the largest magnitude in the layer."""
+"""Chooses which kept edges stay: those of largest magnitude in the layer."""
 
 
 class MaskUpdates:
-    """The masks that a model holds in one run, from the first step to the last.
+    """The masks that a model holds during one run.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class MaskUpdates:
     masks
         Those of the run: where ``gradual`` ends and the others start.
     seed
-        Of the run; with it edges of equal score are told apart, and ``set`` draws.
+        Of the run; breaks ties between equal scores, and decides what ``set`` draws.
 
     Raises
     ------
@@ -72,11 +72,11 @@ class MaskUpdates:
 
     @cached_property
     def key(self) -> dict[str, Any]:
-        """What decides the masks besides weights and gradients, as JSON values."""
+        """What else decides the masks, besides weights and gradients, as JSON values."""
         return {"revisions": self._dynamics.revisions, "spec": self._spec(0.0).keyed()}
 
     def require_some(self, steps: int) -> None:
-        """Require that a run of so many steps changes its masks.
+        """Check that a run of ``steps`` steps changes its masks.
 
         Raises
         ------
@@ -99,7 +99,7 @@ class MaskUpdates:
     def take(
         self, step: int, steps: int, optimizer: Optimizer, processes: Processes, of: Gradients
     ) -> bool:
-        """Change the masks if it is time, and return whether that takes the place of the step."""
+        """Change the masks if it is time, and return whether that replaces the step."""
         if not self._dynamics.is_due(step, steps):
             return False
         grows_by_gradient = self._dynamics.method == "rigl"
@@ -143,7 +143,7 @@ class MaskUpdates:
         return edges
 
     def _drawn(self, planned: PlannedLayer, step: int) -> Floats:
-        """Return random scores; no tie of a graph is broken by this stream."""
+        """Return random scores, from a stream that breaks no tie elsewhere."""
         cells = np.arange(planned.cells)
         keys = edge_keys(cells, Stream(self._seed, planned.name, -step))
         return keys.reshape(planned.shape).astype(np.float64)
@@ -151,10 +151,10 @@ class MaskUpdates:
     def _moved(
         self, planned: PlannedLayer, share: float, magnitudes: Floats, grown: Floats
     ) -> Floats:
-        """Return scores by which all edges that stay come first, then those to grow.
+        """Return scores that rank the edges that stay first, then those to grow.
 
-        What stays is a part of a graph of the contract, so the contract never costs an edge of it
-        where edges are taken greedily; the lift makes it dear to every other algorithm.
+        The edges that stay are part of a graph that keeps the contract, so a greedy algorithm takes
+        them all; the lift makes every other algorithm prefer them too.
         """
         outputs = planned.group_outputs
         moved = int(share * planned.edges) // outputs * outputs
@@ -167,7 +167,7 @@ class MaskUpdates:
         return craft_layer(dropping, _DROPS, self._seed, scores).graph.to_bool()
 
     def _spec(self, left: float, algorithm: str | None = None) -> Spec:
-        """Return the spec of a step's masks: ``left`` of the edges to be pruned are still there."""
+        """Return the spec of a step's masks, with the share ``left`` of the edges to be pruned."""
         rules: list[dict[str, Any]] = [
             {
                 "match": layer.name,
@@ -187,7 +187,7 @@ class MaskUpdates:
         return Spec.parse({"name": self._name, "layers": layers, "craft": craft_})
 
     def _wanted(self, planned: PlannedLayer, left: float) -> int:
-        """Return the edges of a layer: as near as the contract allows, never below its own."""
+        """Return a layer's edges: as near as the contract allows, never below its mask's."""
         own, step = planned.edges, planned.graphs * planned.group_outputs
         wanted = own + int((planned.cells - own) * left + 0.5)
         reachable = reachable_edges(planned.contract, planned.group_shape, planned.m)

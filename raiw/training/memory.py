@@ -1,4 +1,4 @@
-"""Too little memory, said in one way whatever torch says."""
+"""One error for all the ways in which torch reports too little memory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,17 +8,17 @@ import torch
 from raiw.errors import OutOfMemory
 
 _SIGNS = ("not enough memory", "allocate memory", "could not create a primitive", "failed to map")
-"""How PyTorch, oneDNN and the loader of libraries say on a CPU that they got no memory."""
+"""What PyTorch, oneDNN and the dynamic loader say on a CPU when memory runs out."""
 
 
 @contextmanager
 def memory_watched() -> Iterator[None]:
-    """Turn torch's ways to say that memory is short into one.
+    """Turn torch's errors about memory into one.
 
     Raises
     ------
     OutOfMemory
-        There is too little memory, of the machine or the GPU.
+        The machine or the GPU has too little memory.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Training by several processes, as ``torchrun`` starts them on one host or many."""
+"""Training in several processes, as ``torchrun`` starts them on one host or many."""
 
 import gc
 import os
@@ -16,9 +16,9 @@ from raiw.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """The processes that train one network together, as one of them sees it.
+    """The processes that train one network together, as seen by one of them.
 
-    Each takes its share of every batch; gradients are those of the whole batch.
+    Each takes its share of every batch; gradients are averaged over the whole batch.
     """
 
     rank: int
@@ -41,7 +41,7 @@ class Processes:
         return values
 
     def agree(self, value: Any) -> Any:
-        """Return the first process's value on every one of them."""
+        """Return the first process's value in every process."""
         if self.count == 1:
             return value
         box = [value]
@@ -51,7 +51,7 @@ class Processes:
 
 @contextmanager
 def joined(device: str | None) -> Iterator[Processes]:
-    """Join the processes that ``torchrun`` has started with this one, or be the only one.
+    """Join the processes that ``torchrun`` started with this one, or be the only one.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def joined(device: str | None) -> Iterator[Processes]:
 
 
 def chosen_device(name: str | None, local: int = 0) -> torch.device:
-    """Return a device by name; without one GPU number ``local``, or the CPU if there is no GPU.
+    """Return a device by name; without a name, GPU number ``local``, or the CPU if there is none.
 
     Raises
     ------

@@ -139,11 +139,6 @@ def test_the_worker_registers_the_tasks_of_the_contract() -> None:
     assert registered == {task.value for task in Task}
 
 
-def test_public_names_are_sorted_and_there() -> None:
-    assert raiw.__all__ == sorted(raiw.__all__)
-    assert all(getattr(raiw, name) is not None for name in raiw.__all__)
-
-
 def test_the_table_of_methods_is_the_registry() -> None:
     text = (ROOT / "docs" / "methods.md").read_text("utf-8")
     rows = [row for line in text.splitlines() if len(row := line.strip("| ").split(" | ")) > 4]

@@ -116,7 +116,7 @@ def test_dead_units_are_told_and_refused() -> None:
         ({"density": 1.5}, InvalidSpec, "/craft/density"),
         ({"density": 0.5, "desity": 0.5}, InvalidSpec, "'density'"),
         ({"density": 0.5, "method": "magnitud"}, InvalidInput, "did you mean 'magnitude'"),
-        ({"density": 0.5, "data": "digits"}, InvalidInput, "stands where data stand"),
+        ({"density": 0.5, "data": "digits"}, InvalidInput, "is given as data"),
     ],
 )
 def test_what_is_wrong_is_said_and_the_model_is_left_alone(

@@ -48,11 +48,12 @@ def test_unusual_images_come_out_right(case, threads):
         inputs = torch.randn(shape)
         followers = find_followers(layers, 0, len(shape) - 2)
         layer = MaskedLayer("0", module, Geometry.of(module), kept, followers)
+        had = torch.get_num_threads()
         torch.set_num_threads(threads)
         try:
             got = layer.forms()["condensed"]()(inputs)
         finally:
-            torch.set_num_threads(2)
+            torch.set_num_threads(had)
         torch.testing.assert_close(got, layers(inputs), rtol=1e-5, atol=1e-5)
 
 

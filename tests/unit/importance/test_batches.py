@@ -113,7 +113,7 @@ def test_classes_are_the_second_axis_where_both_fit() -> None:
     [
         ([{"input_ids": torch.zeros(2, 3, dtype=torch.long)}], "needs labels: .* labels, label"),
         ([torch.zeros(2, 3, dtype=torch.long)], "needs labels"),
-        ([(torch.zeros(2, 3, dtype=torch.long), torch.zeros(5))], "loss cannot be computed of"),
+        ([(torch.zeros(2, 3, dtype=torch.long), torch.zeros(5))], "loss cannot be computed from"),
         ([{"input_ids": 3, "labels": 4}], "a batch is a dict: give tensors"),
         ([["words"]], "a batch is a list"),
         ([], "no samples"),

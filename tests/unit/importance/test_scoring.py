@@ -264,7 +264,7 @@ def test_models_of_several_inputs_and_outputs() -> None:
 def test_layers_whose_scores_tell_nothing_are_named() -> None:
     net = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
     nn.init.zeros_(net[1].weight)  # as the last scale of a residual block is at the start
-    with pytest.warns(UserWarning, match="'snip' tells nothing of 2 of 2 layers.*: 0, 1; craft"):
+    with pytest.warns(UserWarning, match="'snip' says nothing about 2 of 2 layers.*: 0, 1; craft"):
         scores = raiw.score(net, [(torch.ones(2, 3), torch.zeros(2, dtype=torch.long))], "snip")
     assert scores.uninformative == ["0", "1"]
 

@@ -10,25 +10,7 @@ import raiw
 from raiw.errors import InvalidInput, InvalidTensors
 from raiw.training.checkpoint import FILE
 from raiw.training.data.registry import open_dataset
-
-QUICK = {"epochs": 2, "batch": 32, "augment": False}
-
-
-@pytest.fixture(scope="module")
-def masks() -> raiw.MaskSet:
-    return raiw.craft({"model": "digits-cnn", "craft": {"density": 0.5}})
-
-
-class Interrupted(Exception):
-    pass
-
-
-def interrupt_after(epochs: int):
-    def on_epoch(epoch, _total):
-        if epoch.epoch == epochs:
-            raise Interrupted
-
-    return on_epoch
+from tests.unit.training.short_runs import QUICK, Interrupted, interrupt_after
 
 
 def test_the_checkpoint_of_another_run_says_what_differs(tmp_path, masks):

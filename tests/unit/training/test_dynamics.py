@@ -25,24 +25,10 @@ from raiw.training.dynamics import SCORED, Dynamics
 from raiw.training.mask_updates import MaskUpdates
 from raiw.training.processes import Processes
 from raiw.training.recipe import Recipe
+from tests.unit.training.short_runs import QUICK, RULES, SPEC, Interrupted, interrupt_after
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 DIGEST = "sha256:" + "0" * 64
-RULES = [{"match": "conv1", "dense": True}, {"match": "head", "dense": True}]
-QUICK = {"epochs": 3, "batch": 32, "augment": False, "halve_every": 2}
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def masks() -> raiw.MaskSet:
-    return raiw.craft({"model": "digits-cnn", "craft": {"degree": 4, "rules": RULES}})
 
 
 def test_recipes_without_dynamics_have_the_keys_they_always_had():
@@ -247,23 +233,15 @@ def test_a_run_ends_with_the_edges_of_its_masks_under_their_contract(masks, meth
         assert not pruned.any()
 
 
-class Interrupted(Exception):
-    pass
-
-
 @pytest.mark.parametrize("method", ["gradual", "rigl"])
-@pytest.mark.parametrize("epochs", [1, 2])
-def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, masks, method, epochs):
+def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, masks, method):
+    """Whichever epoch it is interrupted after, once or again."""
     recipe = QUICK | {"dynamics": {"method": method, "every": 7}}
-
-    def interrupt(epoch, _total):
-        if epoch.epoch == epochs:
-            raise Interrupted
-
     whole = raiw.train("digits-cnn", masks, "digits", recipe=recipe, seed=1)
     options = {"recipe": recipe, "seed": 1, "folder": tmp_path}
-    with pytest.raises(Interrupted):
-        raiw.train("digits-cnn", masks, "digits", **options, on_epoch=interrupt)
+    for epochs in (1, 2):
+        with pytest.raises(Interrupted):
+            raiw.train("digits-cnn", masks, "digits", **options, on_epoch=interrupt_after(epochs))
     rest = raiw.train("digits-cnn", masks, "digits", **options)
     assert rest.report == whole.report
     assert rest.masks.to_bytes() == whole.masks.to_bytes()
@@ -306,7 +284,7 @@ def test_a_job_keeps_the_masks_of_every_seed(tmp_path):
     job = TrainJob.parse(
         {
             "network": "digits-cnn",
-            "spec": {"model": "digits-cnn", "craft": {"degree": 4, "rules": RULES}},
+            "spec": SPEC,
             "data": "digits",
             "recipe": QUICK | {"epochs": 1, "dynamics": {"method": "gradual", "every": 10}},
             "seeds": [3, 4],

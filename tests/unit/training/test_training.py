@@ -39,34 +39,7 @@ from raiw.training.loop import TrainingLoop
 from raiw.training.memory import memory_watched
 from raiw.training.processes import Processes
 from raiw.training.recipe import Recipe
-
-QUICK = {"epochs": 3, "batch": 32, "augment": False, "halve_every": 2}
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def masks() -> raiw.MaskSet:
-    rules = [{"match": "conv1", "dense": True}, {"match": "head", "dense": True}]
-    return raiw.craft({"model": "digits-cnn", "craft": {"degree": 4, "rules": rules}})
-
-
-class Interrupted(Exception):
-    pass
-
-
-def interrupt_after(epochs: int):
-    def on_epoch(epoch, _total):
-        if epoch.epoch == epochs:
-            raise Interrupted
-
-    return on_epoch
+from tests.unit.training.short_runs import QUICK, Interrupted, interrupt_after
 
 
 def small_data(classes: int = 3, train: int = 10) -> Dataset:
