@@ -1,10 +1,10 @@
 """The spec document: a network's layers, what to craft for them and how scores are read."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
@@ -19,6 +19,7 @@ from raiw.readers.layers import dense_rules
 from raiw.readers.modules import read_weights, tied_rules
 from raiw.specs.crafting import Craft, ImportanceReading
 from raiw.specs.document import Document
+from raiw.specs.gates import Gates
 from raiw.specs.layers import Layer
 from raiw.specs.limits import AtMost
 from raiw.specs.plan import Plan, plan_layers
@@ -38,6 +39,9 @@ class Spec(Document):
     8
     """
 
+    unkeyed: ClassVar[frozenset[str]] = frozenset({"gates"})
+    """Fields that decide no bit of the masks, and are not in their file."""
+
     name: Annotated[str, Field(max_length=MAX_NAME)] = ""
     """A name for people; it changes no mask."""
     model: Annotated[str, Field(max_length=MAX_NAME)] | None = None
@@ -46,6 +50,8 @@ class Spec(Document):
     craft: Craft = Craft()
     importance: ImportanceReading | None = None
     """How the importance file is read; left out, it holds scores."""
+    gates: Gates | None = None
+    """What the masks must keep to. They are stored even if they do not; the command exits 6."""
 
     @model_validator(mode="before")
     @classmethod
@@ -259,6 +265,16 @@ class Spec(Document):
         """Return the document with its defaults left out: what is stored and sent."""
         document: dict[str, Any] = self.model_dump(mode="json", exclude_defaults=True)
         return document
+
+    def keyed(self, *, without: Collection[str] = ()) -> dict[str, Any]:
+        """Return what content keys are made of."""
+        return super().keyed(without={*without, *self.unkeyed})
+
+    def canonical_origin(self) -> dict[str, Any]:
+        """Return the canonical document without the fields that decide no bit of the masks."""
+        return {
+            field: value for field, value in self.canonical().items() if field not in self.unkeyed
+        }
 
     def algorithm(self, *, scored: bool) -> str:
         """Return the algorithm's name, decided by the presence of scores where it is left out.
