@@ -13,7 +13,7 @@ from raiw.specs.plan import Plan
 
 _SHOWN = 3
 
-OnLayer = Callable[[int, str], None]
+OnMeasured = Callable[[int, str], None]
 """Called with the number of layers measured, and the name of the next one."""
 
 
@@ -68,7 +68,9 @@ class GateResult:
         }
 
 
-def check_masks(masks: MaskSet, gates: Gates, on_layer: OnLayer | None = None) -> list[GateResult]:
+def check_masks(
+    masks: MaskSet, gates: Gates, on_layer: OnMeasured | None = None
+) -> list[GateResult]:
     """Check masks against gates, in the order of the document.
 
     Only ``max_entropy_gap`` computes anything; it takes as long as :meth:`raiw.MaskSet.stats`.

@@ -6,21 +6,23 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from raiw.algorithms import ALGORITHMS
 from raiw.canonical import digest_of_json
 from raiw.errors import GateFailed, InvalidInput, NotFound
 from raiw.files import write_atomically
 from raiw.masks.maskset import MaskSet
-from raiw.specs.document import Digest, Document
+from raiw.specs.document import Digest
 from raiw.specs.spec import Spec
 
 _LARGEST_BYTES = 1 << 16
 
 
-class Lock(Document):
+class Lock(BaseModel):
     """The digests of masks and of what they were crafted from: the same on every machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     format: Literal["raiw.lock@1"] = "raiw.lock@1"
     masks: Digest
@@ -63,10 +65,13 @@ class Lock(Document):
         with path.open("rb") as file:
             text = file.read(_LARGEST_BYTES)
         try:
-            document: Any = json.loads(text)
-        except ValueError as error:
-            raise InvalidInput(f"{str(path)!r} is not a lock of raiw: {error}") from None
-        return cls.parse(document)
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            fault = error.errors(include_url=False, include_input=False)[0]
+            where = "/".join(map(str, fault["loc"]))
+            raise InvalidInput(
+                f"{str(path)!r} is not a lock of raiw: {where}: {fault['msg']}"
+            ) from None
 
     def save(self, path: Path) -> None:
         """Write the lock: JSON, a field a line, so that a change is easy to read."""

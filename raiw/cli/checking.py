@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
-Number = Annotated[float | None, typer.Option(metavar="NUMBER")]
-Count = Annotated[int | None, typer.Option(metavar="NUMBER")]
+_Number = Annotated[float | None, typer.Option(metavar="NUMBER")]
+_Count = Annotated[int | None, typer.Option(metavar="NUMBER")]
 
 
 @commands.command(
@@ -55,12 +55,12 @@ def check(  # noqa: PLR0913 -- each argument is an option of the command
     importance: ImportanceOption = None,
     set_: SetOption = None,
     *,
-    max_gap: Number = None,
-    max_entropy_gap: Number = None,
-    components: Count = None,
-    min_density: Number = None,
-    max_density: Number = None,
-    max_weights: Count = None,
+    max_gap: _Number = None,
+    max_entropy_gap: _Number = None,
+    components: _Count = None,
+    min_density: _Number = None,
+    max_density: _Number = None,
+    max_weights: _Count = None,
     locked: LockedOption = None,
     report: ReportOption = None,
     server: ServerOption = None,

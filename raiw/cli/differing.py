@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
-Side = typer.Argument(metavar="MASKS|SPEC|PLAN", help="Masks, a spec, or what plan --save wrote.")
+_Side = typer.Argument(metavar="MASKS|SPEC|PLAN", help="Masks, a spec, or what plan --save wrote.")
 
 
 @commands.command(
@@ -32,8 +32,8 @@ Side = typer.Argument(metavar="MASKS|SPEC|PLAN", help="Masks, a spec, or what pl
     )
 )
 def diff(
-    a: str = Side,
-    b: str = Side,
+    a: str = _Side,
+    b: str = _Side,
     server: ServerOption = None,
     *,
     json: JsonOption = False,

@@ -87,10 +87,10 @@ class Judge:
             except GateFailed as error:
                 self.mismatch = error
         if self.report is not None:
-            from raiw.reports import Report, write_report
+            from raiw.reports import MaskReport, write_report
 
             told = self.mismatch.message if self.mismatch else None
-            report = Report(found, self.results, told, locked=self.locked is not None)
+            report = MaskReport(found, self.results, told, locked=self.locked is not None)
             write_report(report, self.report)
             self.out.note(f"wrote a report into {self.report}")
 

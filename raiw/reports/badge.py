@@ -2,14 +2,14 @@
 
 from xml.sax.saxutils import escape
 
-from raiw.reports.report import Report
+from raiw.reports.report import MaskReport
 
 _COLOURS = {"passed": "#1a7f37", "crafted": "#0b62a8", "failed": "#b3261e"}
 _CHARACTER = 7
 _PADDING = 10
 
 
-def as_badge(report: Report) -> str:
+def as_badge(report: MaskReport) -> str:
     """Return the badge: ``raiw``, the share of weights kept, and the verdict."""
     label, told = "raiw", f"{report.masks.density:.3g} kept, {report.verdict}"
     left, right = (_CHARACTER * len(text) + _PADDING for text in (label, told))

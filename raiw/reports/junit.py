@@ -3,12 +3,12 @@
 import re
 from xml.etree import ElementTree as ET
 
-from raiw.reports.report import Report
+from raiw.reports.report import MaskReport
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def as_junit(report: Report) -> str:
+def as_junit(report: MaskReport) -> str:
     """Return the report; without checks there is one case, that the masks were crafted."""
     checks = report.checks or [("crafted", True, report.masks.digest)]
     failures = str(sum(not ok for _, ok, _ in checks))

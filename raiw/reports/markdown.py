@@ -2,7 +2,7 @@
 
 import re
 
-from raiw.reports.report import COLUMNS, Report
+from raiw.reports.report import COLUMNS, MaskReport
 
 MOST_BYTES = 60_000
 """Hosts drop a step's summary above 1 MiB as a whole, and one job has many steps."""
@@ -11,7 +11,7 @@ _LONGEST_CELL = 1_000
 _ACTIVE = re.compile(r"([\\`*_{}\[\]<>()#+!|~&])")
 
 
-def as_markdown(report: Report) -> str:
+def as_markdown(report: MaskReport) -> str:
     """Return the report; of a table that is too long, the last rows are left out."""
     lines = [f"## {_text(report.title)}: {report.verdict}", ""]
     lines += [f"- {name}: {_text(value)}" for name, value in report.facts.items()]

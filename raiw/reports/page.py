@@ -4,7 +4,7 @@ from html import escape
 from string import Template
 
 from raiw.reports.badge import as_badge
-from raiw.reports.report import COLUMNS, Report
+from raiw.reports.report import COLUMNS, MaskReport
 
 _PAGE = Template("""\
 <!doctype html>
@@ -38,7 +38,7 @@ $rows
 """)
 
 
-def as_page(report: Report) -> str:
+def as_page(report: MaskReport) -> str:
     """Return the page, with every layer."""
     facts = "".join(
         f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in report.facts.items()

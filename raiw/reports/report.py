@@ -15,7 +15,7 @@ COLUMNS = ("layer", "shape", "edges", "density", "in degree", "out degree", "com
 
 
 @dataclass(frozen=True)
-class Report:
+class MaskReport:
     """Masks, and what was found about them."""
 
     masks: MaskSet
@@ -71,14 +71,14 @@ class Report:
         return [_row(mask) for mask in ordered]
 
 
-def write_report(report: Report, folder: Path) -> list[Path]:
+def write_report(report: MaskReport, folder: Path) -> list[Path]:
     """Write every form of a report into a folder, which is made if need be; return the files."""
     from raiw.reports.badge import as_badge
     from raiw.reports.junit import as_junit
     from raiw.reports.markdown import as_markdown
     from raiw.reports.page import as_page
 
-    forms: dict[str, Callable[[Report], str]] = {
+    forms: dict[str, Callable[[MaskReport], str]] = {
         "summary.md": as_markdown,
         "junit.xml": as_junit,
         "report.html": as_page,

@@ -1,6 +1,6 @@
 """The spec document: a network's layers, what to craft for them and how scores are read."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -40,7 +40,6 @@ class Spec(Document):
     """
 
     unkeyed: ClassVar[frozenset[str]] = frozenset({"gates"})
-    """Fields that decide no bit of the masks, and are not in their file."""
 
     name: Annotated[str, Field(max_length=MAX_NAME)] = ""
     """A name for people; it changes no mask."""
@@ -266,12 +265,8 @@ class Spec(Document):
         document: dict[str, Any] = self.model_dump(mode="json", exclude_defaults=True)
         return document
 
-    def keyed(self, *, without: Collection[str] = ()) -> dict[str, Any]:
-        """Return what content keys are made of."""
-        return super().keyed(without={*without, *self.unkeyed})
-
     def canonical_origin(self) -> dict[str, Any]:
-        """Return the canonical document without the fields that decide no bit of the masks."""
+        """Return the canonical document of what is in the mask file: without gates."""
         return {
             field: value for field, value in self.canonical().items() if field not in self.unkeyed
         }

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 import raiw
 from raiw.cli.app import run
 from raiw.gating import check_masks
-from raiw.reports import Report, write_report
+from raiw.reports import MaskReport, write_report
 from raiw.specs.gates import Gates
 
 LAYERS = [
@@ -239,7 +239,7 @@ def test_the_summary_of_thousands_of_layers_stays_small(tmp_path: Path) -> None:
         for n in range(2000)
     ]
     masks = raiw.craft({"layers": layers, "craft": {"degree": 1}})
-    write_report(Report(masks, check_masks(masks, Gates(components=1))), tmp_path)
+    write_report(MaskReport(masks, check_masks(masks, Gates(components=1))), tmp_path)
     summary = (tmp_path / "summary.md").read_bytes()
     assert 50_000 < len(summary) <= 60_000
     assert b"more layers" in summary
