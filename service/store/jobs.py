@@ -239,9 +239,9 @@ def succeed(
         return False
     if results.find_result(session, won.content_key) is None:
         session.add(ResultRow(content_key=won.content_key, mask_digest=digest, created_at=now))
-    data = {"status": won.status, "digest": digest}
+    data: dict[str, Any] = {"status": won.status, "digest": digest}
     if failed_gates:
-        data["failed_gates"] = [failed["gate"] for failed in failed_gates]
+        data |= {"failed_gates": [failed["gate"] for failed in failed_gates]}
     add_event(session, won.id, "status", data, now)
     return True
 
