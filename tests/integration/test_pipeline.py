@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 
 import raiw
 from raiw.locking import Lock
+from raiw.specs.gates import Gates
 from tests.integration.stack import Stack, free_port
 
 ROOT = Path(__file__).parents[2]
@@ -106,10 +107,10 @@ def test_the_path_of_a_pipeline(  # noqa: PLR0915 -- the path is the point
     deployment.stop_workers()
     checkout.spec(903)
     _, out, _ = checkout.raiw("craft", "spec.yaml", "--detach")
-    deployment.client.job(out.strip()).cancel({"why": "superseded"})
+    assert checkout.raiw("jobs", "cancel", out.strip(), "--metadata", "why=superseded")[0] == 0
     status, _, err = checkout.raiw("jobs", "wait", out.strip())
     assert status == 3
-    assert "why superseded" in err
+    assert re.search(r"canceled by raiw-client/\S+, why superseded", err)
 
     checkout.url = f"http://127.0.0.1:{free_port()}"
     assert checkout.raiw("craft", "spec.yaml")[0] == 7
@@ -295,3 +296,19 @@ def test_the_example_for_jenkins_runs(repository: Checkout) -> None:
         assert (repository.folder / path).exists()
     repository.spec(911)
     assert run() == int(re.findall(r"status == (\d)", text)[0]) == 6
+
+
+def test_what_the_page_shows_runs(checkout: Checkout) -> None:
+    page = (ROOT / "docs/ci.md").read_text()
+    [spec] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (checkout.folder / "spec.yaml").write_text(spec)
+    script = "".join(re.findall(r"```sh\n(.*?)```", page, re.DOTALL))
+    done = subprocess.run(
+        ["bash", "-ex", "-c", script],
+        cwd=checkout.folder, env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for name in re.findall(r"`(\w+\.(?:md|xml|html|svg))`", page):
+        assert (checkout.folder / "report" / name).exists()
+    gates = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)))
+    assert gates == list(Gates.model_fields)
