@@ -88,7 +88,11 @@ def test_the_path_of_a_pipeline(  # noqa: PLR0915 -- the path is the point
     checkout.spec(902)
     status, result = checkout.craft("--locked", "raiw.lock")
     assert (status, [one["field"] for one in result["error"]["lock"]]) == (6, ["spec"])
-    assert len(list(deployment.client.jobs(metadata={"run": "1"}))) == 1
+    wanted = {"created_before": deployment.job(job)["finished_at"], "kind": "craft"}
+    found = deployment.client.jobs("succeeded", metadata={"run": "2"}, **wanted)
+    assert [one.id for one in found] == [job]
+    stored = deployment.client.stored_masks(name="ci", algorithm="regular", pinned=False)
+    assert [row["digest"] for row in stored] == [deployment.job(job)["result"]["digest"]]
 
     checkout.spec(901, gates={"max_weights": 1, "components": 1})
     status, result = checkout.craft("--report", "report")
