@@ -25,7 +25,7 @@ def spec(seed: int) -> dict[str, Any]:
 
 def awaited(server: Server, use: Callable[[raiw.AsyncClient], Awaitable[Any]]) -> Any:
     async def main() -> Any:
-        async with raiw.AsyncClient(server.url) as client:
+        async with raiw.AsyncClient(server.url, timeout=240) as client:
             return await use(client)
 
     return asyncio.run(main())

@@ -130,7 +130,7 @@ def test_cancel_says_who_asked(http) -> None:
 def test_masks_are_listed_filtered_and_gone_when_removed(start) -> None:
     server = start()
     crafted, _ = store(server.services)
-    with httpx.Client(base_url=server.url) as http:
+    with httpx.Client(base_url=server.url, timeout=240) as http:
         [row] = http.get("/v1/masks").json()["items"]
         assert (row["digest"], row["algorithm"]) == (crafted.digest, "regular")
         assert (row["name"], row["importance"], row["bytes"]) == ("", None, crafted.file_bytes)
@@ -154,8 +154,8 @@ def test_text_is_compressed_as_the_client_accepts(server, accepts, coding) -> No
     decoders = {"gzip": gzip.decompress, "zstd": lambda data: zstandard.ZstdDecompressor()
                 .decompressobj().decompress(data), None: bytes}  # fmt: skip
     url = f"{server.url}/v1/models"
-    plain = httpx.get(url, headers={"Accept-Encoding": "identity"})
-    with httpx.stream("GET", url, headers={"Accept-Encoding": accepts}) as answer:
+    plain = httpx.get(url, headers={"Accept-Encoding": "identity"}, timeout=240)
+    with httpx.stream("GET", url, headers={"Accept-Encoding": accepts}, timeout=240) as answer:
         sent = b"".join(answer.iter_raw())
     assert answer.headers.get("content-encoding") == coding
     assert "Accept-Encoding" in answer.headers["vary"]
@@ -175,7 +175,9 @@ def test_a_job_with_its_spec_is_compressed_piece_by_piece(http) -> None:
 def test_files_and_small_answers_are_sent_as_they_are(start) -> None:
     server = start()
     crafted, file = store(server.services)
-    with httpx.Client(base_url=server.url, headers={"Accept-Encoding": "gzip, zstd"}) as http:
+    with httpx.Client(
+        base_url=server.url, headers={"Accept-Encoding": "gzip, zstd"}, timeout=240
+    ) as http:
         whole = http.get(f"/v1/masks/{crafted.digest}/file")
         assert "content-encoding" not in whole.headers
         assert whole.content == file
