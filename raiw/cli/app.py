@@ -14,7 +14,9 @@ from typer.main import get_command
 from raiw.cli import (
     budgeting,
     caching,
+    checking,
     crafting,
+    differing,
     doctor,
     drawing,
     exits,
@@ -85,6 +87,8 @@ def _options(
 app.add_typer(crafting.commands)
 app.add_typer(budgeting.commands)
 app.add_typer(inspecting.commands)
+app.add_typer(checking.commands)
+app.add_typer(differing.commands)
 app.add_typer(drawing.commands)
 app.add_typer(reading.commands)
 app.add_typer(listing.commands)

@@ -1,6 +1,7 @@
 """``raiw plan``, ``raiw craft`` and ``raiw key``."""
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,10 +9,12 @@ import typer
 
 from raiw.cli.examples import examples
 from raiw.cli.following import follow
+from raiw.cli.judging import Judge, LockedOption, ReportOption
 from raiw.cli.options import (
     ImportanceOption,
     JsonOption,
     LocalOption,
+    MetadataOption,
     QuietOption,
     ServerOption,
     SetOption,
@@ -20,6 +23,7 @@ from raiw.cli.options import (
     TimeoutOption,
     chosen_server,
     connect,
+    notes,
     read_spec,
     seconds,
 )
@@ -54,7 +58,9 @@ OutputOption = Annotated[
 
 @commands.command(
     epilog=examples(
-        "raiw plan raiw/vgg16-d16", "raiw plan vgg16-cifar10 --set craft.density=0.1 --json"
+        "raiw plan raiw/vgg16-d16",
+        "raiw plan vgg16-cifar10 --set craft.density=0.1 --json",
+        "raiw plan raiw/vgg16-d16 --save plan.json",
     )
 )
 def plan(  # noqa: PLR0913 -- each argument is an option of the command
@@ -70,6 +76,9 @@ def plan(  # noqa: PLR0913 -- each argument is an option of the command
         typer.Option(metavar="NUMBERS", help="With --speed: thread counts; torch's without."),
     ] = None,
     server: ServerOption = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the plan for raiw diff, as JSON.")
+    ] = None,
     *,
     speed: Annotated[
         bool,
@@ -105,6 +114,11 @@ def plan(  # noqa: PLR0913 -- each argument is an option of the command
         planned = parsed.plan(scored=importance is not None)
         document["speed"] = predict_speed(out, planned, batch, threads, calibrate=calibrate)
     out.dead_units(_dead_units(document), strict=strict)
+    if save is not None:
+        from raiw.specs.changes import save_plan
+
+        save_plan(document, save)
+        out.note(f"wrote {save}")
     if out.json:
         out.document(document)
     elif out.quiet:
@@ -134,6 +148,9 @@ def craft(  # noqa: PLR0913 -- each argument is an option of the command
     ] = None,
     *,
     force: ForceOption = False,
+    locked: LockedOption = None,
+    report: ReportOption = None,
+    metadata: MetadataOption = None,
     local: LocalOption = False,
     strict: StrictOption = False,
     wait: Annotated[
@@ -144,26 +161,31 @@ def craft(  # noqa: PLR0913 -- each argument is an option of the command
 ) -> None:
     """Craft masks, on this machine or, with --server or RAIW_URL, on a server: the same bytes.
 
-    Prints the masks' content digest; with --detach the id of the job.
+    Prints the masks' content digest; with --detach the id of the job. Exits 6 if the masks fail the
+    spec's gates or are not those locked; they are written all the same.
     """
     out = Output(json=json, quiet=quiet)
     limit = seconds(timeout)
     url = chosen_server(server, local=local)
     if not wait:
-        _check_detached(output, url)
+        _check_detached(output, report, url)
     file = optional_target(output, force=force, json=json)
-    parsed = read_spec(spec, set_)
+    parsed, noted = read_spec(spec, set_), notes(metadata)
+    judge = Judge(out, parsed.gates, locked, report)
+    judge.spec(parsed, lambda: importance_digest(importance, parsed))
     if url is None:
-        result = _craft_here(out, parsed, importance, file, limit, threads=threads, strict=strict)
+        result = _craft_here(judge, parsed, importance, file, limit, threads=threads, strict=strict)
     else:
         with connect(url, limit) as client:
-            result = _craft_there(out, client, parsed, importance, file, strict=strict, wait=wait)
+            work = _Order(client, noted, wait=wait)
+            result = _craft_there(judge, work, parsed, importance, file, strict=strict)
     if out.json:
-        out.document(result)
+        out.document(result | {"verdict": judge.verdict})
     elif not wait:
         out.line(result["job"]["id"])
     elif file is None or not file.stdout:
         out.line(result["digest"])
+    judge.end()
 
 
 @commands.command(epilog=examples("raiw key raiw/vgg16-d16"))
@@ -178,7 +200,7 @@ def key(
     """Print the content key: equal keys mean equal masks, so a pipeline can use it for caching."""
     out = Output(json=json, quiet=quiet)
     parsed = read_spec(spec, set_)
-    digest = _importance_digest(importance, parsed)
+    digest = importance_digest(importance, parsed)
     content_key = parsed.content_key(digest)
     if out.json:
         algorithm = parsed.algorithm(scored=digest is not None)
@@ -189,12 +211,13 @@ def key(
 
 def plan_document(spec: "Spec", importance: Path | None = None) -> dict[str, Any]:
     """Return a plan as ``POST /v1/plan`` answers it; nothing is stored on this machine."""
-    digest = _importance_digest(importance, spec)
+    digest = importance_digest(importance, spec)
     planned = spec.plan(scored=digest is not None)
     return {**planned.to_json(), "content_key": spec.content_key(digest), "stored": False}
 
 
-def _importance_digest(importance: Path | None, spec: "Spec") -> str | None:
+def importance_digest(importance: Path | None, spec: "Spec") -> str | None:
+    """Return the digest of an importance file that fits the spec."""
     if importance is None:
         return None
     from raiw.scores.importance import open_importance
@@ -202,15 +225,17 @@ def _importance_digest(importance: Path | None, spec: "Spec") -> str | None:
     return open_importance(importance, spec).digest
 
 
-def _check_detached(output: str | None, url: str | None) -> None:
+def _check_detached(output: str | None, report: Path | None, url: str | None) -> None:
     if url is None:
         raise InvalidInput("--detach starts a job on a server: give --server URL, or set RAIW_URL")
     if output is not None:
         raise InvalidInput("--detach leaves no masks to write: drop -o, and raiw pull JOB later")
+    if report is not None:
+        raise InvalidInput("--detach leaves no masks to report on: drop --report")
 
 
 def _craft_here(
-    out: Output,
+    judge: Judge,
     spec: "Spec",
     importance: Path | None,
     output: Target | None,
@@ -219,7 +244,7 @@ def _craft_here(
     threads: int | None,
     strict: bool,
 ) -> dict[str, Any]:
-    planned = spec.plan(scored=importance is not None)
+    out, planned = judge.out, spec.plan(scored=importance is not None)
     from raiw.pipeline import craft_masks
 
     began = time.monotonic()
@@ -242,6 +267,7 @@ def _craft_here(
         output.write(masks.chunks())
     _summarise(out, planned, output, f"crafted in {time.monotonic() - began:.1f} s")
     _note_ties(out, masks)
+    judge.masks(lambda: masks)
     out.dead_units(masks.dead_units, strict=False)
     return {
         "digest": masks.digest,
@@ -255,24 +281,36 @@ def _craft_here(
     }
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """How a server is asked."""
+
+    client: "Client"
+    metadata: dict[str, str]
+    wait: bool
+    """Whether its masks are waited for; else the job is only started."""
+
+
 def _craft_there(
-    out: Output,
-    client: "Client",
+    judge: Judge,
+    work: _Order,
     spec: "Spec",
     importance: Path | None,
     output: Target | None,
     *,
     strict: bool,
-    wait: bool,
 ) -> dict[str, Any]:
+    out, client = judge.out, work.client
     planned = spec.plan(scored=importance is not None)
     out.dead_units(planned.dead_units if strict else [], strict=True)
-    quick = min(_QUICK_JOB_SECONDS, client.left / 4) if wait else 0
-    job = client.craft(spec, importance, wait=quick)
-    if not wait:
+    quick = min(_QUICK_JOB_SECONDS, client.left / 4) if work.wait else 0
+    job = client.craft(spec, importance, wait=quick, metadata=work.metadata)
+    if not work.wait:
         then = f"raiw pull {job.id} -o FILE" if job.done else f"raiw jobs wait {job.id}"
         out.note(f"{_CACHE_NOTES[str(job.cache)]}, {job.status}; then: {then}")
     else:
+        if job.cache == "joined":
+            out.note(f"joined job {job.id}, which somebody else has asked for")
         follow(out, client, job)
         digest = job.require_digest()
         dead = _dead_units(job.view["result"])
@@ -280,6 +318,7 @@ def _craft_there(
         if output is not None:
             with output.path() as path:
                 client.download(digest, path)
+        judge.masks(lambda: client.masks(digest))
         _summarise(out, planned, output, f"{_CACHE_NOTES[str(job.cache)]} on {client.url}")
         out.dead_units(dead, strict=False)
     result = job.view["result"] or {}

@@ -44,9 +44,9 @@ STATUS: dict[type[RaiwError], int] = {
 MEANING = """\
 Exit status: 0 ok, 1 internal error, 2 wrong usage, spec or input, or not a raiw server, 3 job
 or training failed or was canceled, or the disk is full, 4 not authorized, 5 not found: a file,
-network, data set or job, 6 verification failed, masks differ or, with --strict, units are dead,
-7 server unreachable or overloaded, 8 not finished at --timeout, 130 interrupted. A mistake has
-the same status whether this machine, a server or its worker finds it."""
+network, data set or job, 6 a check, gate or lock failed, masks or plans differ or, with --strict,
+units are dead, 7 server unreachable or overloaded, 8 not finished at --timeout, 130 interrupted. A
+mistake has the same status whether this machine, a server or its worker finds it."""
 
 
 def exit_status(error: RaiwError) -> int:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from raiw.masks import Mask, MaskSet
     from raiw.masks.compare import Difference
     from raiw.reproduction.rows import Row
+    from raiw.specs.changes import PlanChanges
     from raiw.statistics import DegreeRange, LayerStatistics
 
 _SHOWN_DIGEST = len("sha256:") + 12
@@ -139,6 +140,14 @@ def difference_table(difference: "Difference") -> Table:
         table.add(name, "", "whole layer", "", "")
     for name in difference.only_b:
         table.add(name, "", "", "whole layer", "")
+    return table
+
+
+def change_table(changes: "PlanChanges") -> Table:
+    """Return what differs between two plans: for the network first, then layer by layer."""
+    table = Table([Column("layer"), Column("field"), *_numbers("A", "B")])
+    for change in (*changes.fields, *changes.layers):
+        table.add(change.layer, change.field, _told(change.a), _told(change.b))
     return table
 
 
@@ -283,6 +292,14 @@ def _shape(shape: Iterable[int], groups: int) -> Shown:
     sides = [*map(str, shape)]
     text = " × ".join(sides)
     return Shown(text if groups == 1 else f"{text} ({groups} groups)", "x".join(sides))
+
+
+def _told(value: Any) -> Cell:
+    if isinstance(value, bool):
+        return "has it" if value else "lacks it"
+    if isinstance(value, list | tuple):
+        return "-".join(f"{one:,}" for one in dict.fromkeys(value))
+    return value if isinstance(value, int) else str(value)
 
 
 def _fact(value: str | bool) -> Cell:

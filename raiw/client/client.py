@@ -10,7 +10,7 @@ from raiw.canonical import digest_of_file, is_digest
 from raiw.client.deadline import Deadline
 from raiw.client.downloads import file_chunks, mask_file_chunks
 from raiw.client.job import Job
-from raiw.client.job_options import DEFAULT_OPTIONS, JobOptions
+from raiw.client.options import DEFAULT_OPTIONS, JobOptions
 from raiw.client.tokens import find_token, server_url
 from raiw.client.transport import NEVER, Transport
 from raiw.client.uploads import ScoresLike, ensure_blob, score_file
@@ -49,6 +49,8 @@ class Client:
         Seconds in which everything that is done with this client must have ended: requests, waiting
         and downloads together. Then :class:`~raiw.errors.StillRunning` is raised, or
         :class:`~raiw.errors.Unreachable` where the server has not answered.
+    transport
+        What sends the requests.
 
     Examples
     --------
@@ -66,9 +68,10 @@ class Client:
         timeout: float = 30.0,
         *,
         deadline: float | None = None,
+        transport: type[Transport] = Transport,
     ) -> None:
         url = server_url(url)
-        self._transport = Transport(url, find_token(url, token), timeout, deadline)
+        self._transport = transport(url, find_token(url, token), timeout, deadline)
 
     @property
     def left(self) -> float:
@@ -151,6 +154,7 @@ class Client:
 
     def score(
         self,
+        /,
         network: str,
         weights: str | Path,
         data: DataLike | None = None,
@@ -183,6 +187,7 @@ class Client:
 
     def prune(
         self,
+        /,
         network: str,
         weights: str | Path,
         data: DataLike | None = None,
@@ -195,6 +200,7 @@ class Client:
 
     def train(
         self,
+        /,
         network: str,
         data: DataLike,
         *,
@@ -249,14 +255,38 @@ class Client:
         view, _ = self._transport.json("GET", f"/v1/jobs/{_segment(job_id)}")
         return Job(self._transport, self.masks, view)
 
-    def jobs(self, status: str | None = None) -> Iterator[Job]:
+    def jobs(
+        self,
+        status: str | None = None,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        **wanted: Any,
+    ) -> Iterator[Job]:
         """Yield the server's jobs, newest first, fetching page after page as needed.
 
         Their views are short, without what was asked for and reports, until they are refreshed.
+
+        Parameters
+        ----------
+        status
+            Only those in this state.
+        metadata
+            Only those for which somebody has noted just that.
+        wanted
+            Other parameters of ``GET /v1/jobs``: ``kind``, ``content_key``, ``created_after`` and
+            ``created_before``, as text.
         """
-        query = {"page_size": _PAGE_SIZE} | ({"status": status} if status else {})
+        noted = [f"{name}={value}" for name, value in (metadata or {}).items()]
+        query = {"page_size": _PAGE_SIZE, "status": status, "metadata": noted, **wanted}
         for view in self._items("/v1/jobs", query):
             yield Job(self._transport, self.masks, view)
+
+    def stored_masks(self, /, **wanted: Any) -> Iterator[dict[str, Any]]:
+        """Yield the masks that the server stores, newest first, as ``GET /v1/masks`` has them.
+
+        ``wanted`` are parameters of that request: ``name``, ``algorithm``, ``pinned`` …
+        """
+        return self._items("/v1/masks", {"page_size": _PAGE_SIZE, **wanted})
 
     def networks(self) -> Iterator[dict[str, Any]]:
         """Yield the networks that jobs may be on, by name, as ``GET /v1/networks`` has them."""
@@ -266,7 +296,8 @@ class Client:
         """Yield the items of a list, page after page."""
         page: dict[str, Any] = {"next_page_token": None}
         while page["next_page_token"] != "":
-            page, _ = self._transport.json("GET", url, params=query)
+            asked = {name: value for name, value in query.items() if value is not None}
+            page, _ = self._transport.json("GET", url, params=asked)
             yield from page["items"]
             query = query | {"page_token": page["next_page_token"]}
 

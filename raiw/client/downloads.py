@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import time
 from collections.abc import Iterator
 
 import httpx
@@ -68,7 +67,7 @@ def file_chunks(
             left = transport.deadline.sooner(until).left
             if failures == ATTEMPTS or pause > left:
                 raise
-            time.sleep(pause)
+            transport.pause(pause)
     found = digest_of_hash(sha256)
     if found != digest:
         raise InvalidMasks(

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -147,7 +147,7 @@ class Job:
             if pause is None:
                 break
             # A server that held the answer back has waited for us already.
-            time.sleep(max(0.0, min(pause, left) - (time.monotonic() - began)))
+            self._transport.pause(max(0.0, min(pause, left) - (time.monotonic() - began)))
         return self
 
     def events(self, after: int = 0, timeout: float | None = None) -> Iterator[Event]:
@@ -177,21 +177,24 @@ class Job:
                 if was_done:  # everything up to the end was seen before
                     return
                 if not streaming:
-                    time.sleep(min(_POLL_SECONDS, until.left))
+                    self._transport.pause(min(_POLL_SECONDS, until.left))
                 streaming = False
                 with self._ending(until):
                     self._poll(0, PATIENT_ATTEMPTS, until)
         raise self._still_running()
 
-    def cancel(self) -> Self:
+    def cancel(self, metadata: Mapping[str, str] | None = None) -> Self:
         """Ask the server to stop the job; a running one ends within seconds.
+
+        The job keeps who asked first: ``metadata`` are notes about that.
 
         Raises
         ------
         InvalidInput
             The job has already ended in another way.
         """
-        self.view, _ = self._transport.json("POST", f"{self._url}/cancel")
+        noted = {"metadata": [f"{name}={value}" for name, value in (metadata or {}).items()]}
+        self.view, _ = self._transport.json("POST", f"{self._url}/cancel", params=noted)
         return self
 
     def result(self, timeout: float | None = None) -> "MaskSet":
@@ -213,7 +216,7 @@ class Job:
             return self.digest
         facts: dict[str, Any] = {"job": self.id, "status": self.status}
         if self.status == "canceled":
-            raise JobCanceled(f"job {self.id} was canceled", **facts)
+            raise JobCanceled(f"job {self.id} was canceled{self._canceler()}", **facts)
         if self.status == "expired":
             raise JobExpired(
                 f"job {self.id} expired: its deadline {self.view['deadline_at']} passed before a "
@@ -224,6 +227,13 @@ class Job:
             code, detail = error_of_document(self.error or {})
             raise JobFailed(f"job {self.id} failed ({code}): {detail}", error=self.error, **facts)
         raise StillRunning(f"job {self.id} is {self.status}: wait for it", **facts)
+
+    def _canceler(self) -> str:
+        """Return who canceled the job, as far as the server tells."""
+        by = self.view.get("canceled_by") or {}
+        told = [*filter(None, [by.get("client")])]
+        told += [f"{name} {value}" for name, value in (by.get("metadata") or {}).items()]
+        return f" by {', '.join(told)}" if told else ""
 
     @property
     def _url(self) -> str:

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -44,13 +45,20 @@ class Transport:
         self.deadline = Deadline(deadline)
         """When everything that is asked for must have been answered."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx.Client(
+        self._http = self._connect(
             base_url=self.url,
-            headers={"User-Agent": "raiw-client", **headers},
+            headers={"User-Agent": f"raiw-client/{version('raiw')}", **headers},
             event_hooks={"response": [_bound]},
             # A proxy of the environment cannot know this machine's own loopback.
             trust_env=urlsplit(self.url).hostname not in _LOOPBACK,
         )
+
+    def _connect(self, **options: Any) -> httpx.Client:
+        return httpx.Client(**options)
+
+    def pause(self, seconds: float) -> None:
+        """Wait before the next attempt."""
+        time.sleep(seconds)
 
     def close(self) -> None:
         """Close all connections."""
@@ -135,7 +143,7 @@ class Transport:
                 pause = max(retry_after(response.headers), backoff(attempt))
             if attempt == attempts or pause > min(MAX_PAUSE, deadline.left):
                 raise failure
-            time.sleep(pause)
+            self.pause(pause)
         raise AssertionError("unreachable: the loop returns or raises")
 
     @contextmanager

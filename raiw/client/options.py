@@ -1,4 +1,4 @@
-"""What a request may say of any job, besides its task."""
+"""What a job may be asked for besides its task."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
