@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from raiw.canonical import canonical_json
 from raiw.errors import NotFound
@@ -49,15 +49,22 @@ def open_request(services: Services, job_id: str) -> bytes:
     return packed
 
 
-def list_jobs(
-    services: Services, *, status: JobStatus | None, page_size: int, page_token: str
+def list_jobs(  # noqa: PLR0913 -- each filter is one
+    services: Services,
+    *,
+    status: JobStatus | None,
+    page_size: int,
+    page_token: str,
+    kind: str | None = None,
+    text: str = "",
 ) -> JobPage:
-    """Return a page of jobs, newest first."""
-    before = _decode(page_token, status) if page_token else None
+    """Return a page of jobs, newest first; of a state, of a kind, and those that mention a text."""
+    chosen = status if kind is None and not text else [status, kind, text]
+    before = _decode(page_token, chosen) if page_token else None
     with services.database.read() as session:
-        found = map(job_summary, jobs.page(session, status, before, page_size + 1))
-        items, more = _page(found, page_size)
-    return JobPage(items=items, next_page_token=_encode(items[-1], status) if more else "")
+        rows = jobs.page(session, status, before, page_size + 1, kind=kind, text=text)
+        items, more = _page(map(job_summary, rows), page_size)
+    return JobPage(items=items, next_page_token=_encode(items[-1], chosen) if more else "")
 
 
 def list_events(services: Services, job_id: str, *, after: int, limit: int) -> EventPage:
@@ -86,19 +93,19 @@ def _no_job(job_id: str) -> NotFound:
     return NotFound(f"no job {job_id!r}")
 
 
-def _encode(job: JobSummary, status: JobStatus | None) -> str:
-    text = canonical_json([job.created_at.isoformat(), job.id, status])
+def _encode(job: JobSummary, chosen: Any) -> str:
+    text = canonical_json([job.created_at.isoformat(), job.id, chosen])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _decode(token: str, status: JobStatus | None) -> tuple[datetime, str]:
+def _decode(token: str, chosen: Any) -> tuple[datetime, str]:
     try:
         padded = token + "=" * (-len(token) % 4)
-        created_at, job_id, of_status = json.loads(base64.urlsafe_b64decode(padded))
+        created_at, job_id, of = json.loads(base64.urlsafe_b64decode(padded))
         str(job_id).encode()  # no lone surrogate, which JSON can say and databases cannot
         position = datetime.fromisoformat(created_at).astimezone(UTC), str(job_id)
     except (ValueError, TypeError, OverflowError):
-        position, of_status = None, ""
-    if position is None or of_status != status:
+        position, of = None, ""
+    if position is None or of != chosen:
         raise InvalidPageToken("the page token was not made for this list: start again without it")
     return position

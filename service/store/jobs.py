@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import or_, select, tuple_, update
+from sqlalchemy import ColumnElement, String, cast, or_, select, tuple_, update
 from sqlalchemy.orm import Session, defer
 
 from service.contract.errors import WorkerLost
@@ -118,18 +118,37 @@ def find_succeeded(session: Session, content_key: str) -> JobRow | None:
 
 
 def page(
-    session: Session, status: str | None, before: tuple[datetime, str] | None, size: int
+    session: Session,
+    status: str | None,
+    before: tuple[datetime, str] | None,
+    size: int,
+    *,
+    kind: str | None = None,
+    text: str = "",
 ) -> Iterator[Shown]:
-    """Yield up to ``size`` jobs, newest first, older than ``before``; without their reports."""
+    """Yield up to ``size`` jobs, newest first, older than ``before``; without their reports.
+
+    ``text`` is a part of their name, method, notes, id, key or masks' digest, in any case.
+    """
     files, main = JobRow.outcome["files"], JobRow.outcome["main"]
     query = _shown().add_columns(files, main).options(defer(JobRow.outcome, raiseload=True))
     if status is not None:
         query = query.where(JobRow.status == status)
+    if kind is not None:
+        query = query.where(JobRow.kind == kind)
+    if text:
+        query = query.where(_mentions(text))
     if before is not None:
         query = query.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*before))
     query = query.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(size)
     for job, digest, bytes_, made, named in session.execute(query, execution_options=_STREAMED):
         yield Shown(job, digest, bytes_, made and {"files": made, "main": named, "report": None})
+
+
+def _mentions(text: str) -> ColumnElement[bool]:
+    columns = (JobRow.name, JobRow.algorithm, JobRow.id, JobRow.content_key, JobRow.mask_digest)
+    notes = cast(JobRow.note, String)
+    return or_(*(column.icontains(text, autoescape=True) for column in (*columns, notes)))
 
 
 def events_after(session: Session, job_id: str, seq: int, size: int) -> Iterator[JobEventRow]:

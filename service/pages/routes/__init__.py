@@ -1,0 +1,1 @@
+"""One module per page, or a few that belong together."""
