@@ -1,9 +1,10 @@
 """Pictures of masks and of studies, drawn without a plotting library.
 
 A picture is a :class:`raiw.pictures.drawing.Drawing`: shapes in colours named by what they stand
-for. ``drawing.svg()`` is a file of its own, light or dark as its reader prefers; ``drawing.inline()``
-is SVG for a page, whose style sheet may set the colours (:data:`raiw.pictures.palette.COLOURS`);
-:func:`raiw.pictures.raster.png` makes it a PNG. The same input gives the same bytes.
+for. ``drawing.svg()`` is a file of its own, light or dark as its reader prefers, and
+``drawing.inline()`` is SVG for a page, whose style sheet may set the colours
+(:data:`raiw.pictures.palette.COLOURS`); :func:`raiw.pictures.raster.png` makes a PNG. The same
+input gives the same bytes.
 
 =====================================================  ===========================================
 :func:`raiw.pictures.maps.mask_map`                    where the edges of a layer are, as tiles

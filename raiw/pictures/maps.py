@@ -56,7 +56,7 @@ def mask_map(
         *_key(values, mode, tiles, _TOP + high + 16),
     ]
     return Drawing(
-        width=max(wide, 430) + _LEFT + 1,
+        width=max(width, _LEFT + wide + 1),
         height=_TOP + high + _BELOW,
         title=f"Edges of {name}" if name else "Edges of the layer",
         description=_description(tiles, values, mode, groups),
@@ -124,11 +124,11 @@ def _extent(shape: tuple[int, int], room: float) -> tuple[float, float]:
 def _key(values: Floats, mode: Mode, tiles: Tiles, y: float) -> list[Shape]:
     """Return the ramp with its ends, and what a tile is."""
     if mode == "density":
-        low, high = "0 %", f"{100 * values.max():.3g} % of the edges kept"
-        ramp = DENSITY
+        ramp, low, high = DENSITY, "0 %", f"{100 * values.max():.3g} %"
+        what = "of its edges kept"
     else:
-        low, high = f"−{FURTHEST:g}", f"+{FURTHEST:g} standard deviations from a random mask"
-        ramp = DEVIATION
+        ramp, low, high = DEVIATION, f"−{FURTHEST:g}", f"+{FURTHEST:g}"
+        what = "standard deviations from a random mask"
     steps = np.arange(len(ramp), dtype=np.uint8)[None, :]
     start = _LEFT + 30
     side = tiles.side
@@ -137,8 +137,8 @@ def _key(values: Floats, mode: Mode, tiles: Tiles, y: float) -> list[Shape]:
         Words(x=start - 6, y=y + 9, text=low, anchor="end"),
         Bitmap(x=start, y=y, width=100, height=10, levels=steps, ramp=ramp),
         Box(x=start, y=y, width=100, height=10, colour="grid", filled=False),
-        Words(x=start + 106, y=y + 9, text=high),
-        Words(x=_LEFT, y=y + 26, text=f"{tile}"),
+        Words(x=start + 106, y=y + 9, text=f"{high} {what}"),
+        Words(x=_LEFT, y=y + 26, text=tile),
     ]
 
 

@@ -8,7 +8,6 @@ milliseconds, for a layer of 4096 × 14336.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from raiw.graphs import Degrees, Floats, Graph
 
