@@ -49,7 +49,7 @@ def open_request(services: Services, job_id: str) -> bytes:
     return packed
 
 
-def list_jobs(  # noqa: PLR0913 -- each filter is one
+def list_jobs(
     services: Services,
     *,
     status: JobStatus | None,

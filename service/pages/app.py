@@ -9,6 +9,7 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +17,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from raiw.errors import RaiwError
+from service.jobs.layers import LayerGraphs
 from service.pages import failures
 from service.pages.rendering import Renderer, see
 from service.pages.routes import (
@@ -57,6 +59,8 @@ def install(api: FastAPI, status_of: StatusOf) -> None:
     pages.state.status_of = status_of
     pages.state.static = Static()
     pages.state.renderer = Renderer(pages.state.static)
+    pages.state.graphs = LayerGraphs()
+    pages.add_exception_handler(RequestValidationError, failures.of_parameters)
     for kind in (RaiwError, HTTPException, *AWAY, Exception):
         pages.add_exception_handler(kind, failures.answer)
     for module in (
@@ -96,7 +100,7 @@ class _Browsers(BaseRoute):
         """Serve a page, or send whoever has not signed in to where one does."""
         request = Request(scope)
         token, path = self._settings.token, request.url.path
-        if path == editor.PATH:
+        if path in editor.WITH_FILES:
             scope["state"]["body_limit"] = editor.most_bytes(self._settings)
         if (
             token is not None

@@ -13,17 +13,9 @@ from service.pages.static import Static
 from service.pages.words import FILTERS, GLOBALS
 
 HEADERS = {
-    "Content-Security-Policy": "; ".join(
-        (
-            "default-src 'none'",
-            "script-src 'self'",
-            "style-src 'self'",
-            "img-src 'self' data:",
-            "connect-src 'self'",
-            "base-uri 'none'",
-            "form-action 'self'",
-            "frame-ancestors 'none'",
-        )
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     # Without a referrer a browser names no origin when it posts a form, which HostCheck asks for.
     "Referrer-Policy": "same-origin",
@@ -61,11 +53,18 @@ class Renderer:
         path = request.url.path
         html = self._templates.get_template(template).render(
             theme=theme if theme in THEMES else "auto",
+            place=_place(path),
             here=path + (f"?{request.url.query}" if request.url.query else ""),
             signed_in=COOKIE in request.cookies,
             **values,
         )
         return HTMLResponse(html, status, {**HEADERS, **(headers or {})})
+
+
+def _place(path: str) -> str:
+    """Return the page of the menu that a page stands below."""
+    first = path.split("/")[1]
+    return "/" if first == "jobs" else f"/{first}"
 
 
 def render(request: Request, template: str, **values: Any) -> Response:

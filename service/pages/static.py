@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from raiw.pictures.palette import COLOURS
+
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
@@ -22,6 +24,8 @@ _TYPES = {
 }
 _FOREVER = "public, max-age=31536000, immutable"
 _DIGITS = 12
+_PICTURES = "pictures.css"
+"""Written from the palette of pictures."""
 
 
 class Static:
@@ -29,7 +33,7 @@ class Static:
 
     def __init__(self) -> None:
         self._folder = files("service.pages") / "static"
-        self._paths = {path for path in _walk(self._folder) if _type_of(path)}
+        self._paths = {path for path in _walk(self._folder) if _type_of(path)} | {_PICTURES}
         self._content = cache(self._read)
         self._packed = cache(lambda path: gzip.compress(self._content(path), 6, mtime=0))
 
@@ -49,7 +53,18 @@ class Static:
         return Response(self._packed(path), headers=headers, media_type=_type_of(path))
 
     def _read(self, path: str) -> bytes:
+        if path == _PICTURES:
+            return _colours().encode()
         return self._folder.joinpath(*path.split("/")).read_bytes()
+
+
+def _colours() -> str:
+    """Return the style sheet that gives pictures their colours."""
+    lines = (
+        f"  --raiw-{name}: light-dark({colour.light}, {colour.dark});\n"
+        for name, colour in COLOURS.items()
+    )
+    return f":root {{\n{''.join(lines)}}}\n"
 
 
 def _type_of(path: str) -> str | None:

@@ -15,8 +15,6 @@ LOGIN = "/login"
 router = APIRouter()
 
 
-
-
 @router.get(LOGIN)
 def show_login(
     request: Request, next_: Annotated[str, Query(alias="next", max_length=4000)] = "/"

@@ -1,0 +1,10 @@
+// The vendored Swagger UI on this server's own document. The page's cookie signs its requests in.
+
+SwaggerUIBundle({
+  url: "/openapi.json",
+  dom_id: "#swagger",
+  deepLinking: true,
+  docExpansion: "list",
+  defaultModelsExpandDepth: 0,
+  validatorUrl: null,
+});
