@@ -97,8 +97,9 @@ class View:
         if tiles.side == 1:
             return f"{tile}: coloured where it is kept"
         return (
-            f"{tile}; the stronger its colour, the more are kept, from none to {100 * values.max():.1f} %; "
-            f"{100 * tiles.counts.sum() / tiles.cells.sum():.2f} % of the window"
+            f"{tile}; the stronger its colour, the more are kept, from none to "
+            f"{100 * values.max():.1f} %; {100 * tiles.counts.sum() / tiles.cells.sum():.2f} % of "
+            f"the window"
         )
 
 

@@ -127,7 +127,11 @@ def told(event: EventView) -> str:
     if event.event == "progress":
         steps = f"{data.get('completed', '?')} of {data.get('total', '?')}"
         facts = data.get("metrics") or {}
-        measured = [f"{name.replace('_', ' ')} {number(value)}" for name, value in facts.items()]
+        measured = [
+            f"{name.replace('_', ' ')} {number(value)}"
+            for name, value in facts.items()
+            if value is not None
+        ]
         layers = [str(one.get("name", "")) for one in data.get("layers", ())]
         seed = [f"seed {data['seed']}"] if "seed" in data else []
         return " · ".join([steps, *seed, *measured[:6], *([listed(layers, 3)] if layers else [])])

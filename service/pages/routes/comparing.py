@@ -45,8 +45,9 @@ def compare(  # noqa: PLR0913, PLR0917 -- two sets, and how they are looked at
     first, second = _load(services, a), _load(services, b)
     difference = first.diff(second)
     rows = [each for each in difference.layers if every or each.only_a or each.only_b]
-    names = [each.name for each in rows] or [each.name for each in difference.layers]
-    chosen = layer if layer in {each.name for each in difference.layers} else "".join(names[:1])
+    chosen = (
+        layer if layer in {each.name for each in difference.layers} else _most_changed(difference)
+    )
     return render(
         request,
         "compare.html",
@@ -118,6 +119,12 @@ def _facts(a: MaskSet, b: MaskSet) -> list[tuple[str, Any, Any]]:
 
 def _dead(masks: MaskSet) -> int:
     return sum(units.outputs + units.inputs for units in masks.dead_units)
+
+
+def _most_changed(difference: Difference) -> str:
+    """Return the layer to look at first: the one in which the most edges differ."""
+    layers = sorted(difference.layers, key=lambda each: -(each.only_a + each.only_b))
+    return layers[0].name if layers else ""
 
 
 def _sums(difference: Difference) -> dict[str, float]:

@@ -3,7 +3,6 @@
 SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#swagger",
-  deepLinking: true,
   docExpansion: "list",
   defaultModelsExpandDepth: 0,
   validatorUrl: null,
