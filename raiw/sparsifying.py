@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from raiw.algorithms import ALGORITHMS
 from raiw.applying.apply import Handle, Held, apply
 from raiw.applying.coverage import Coverage, coverage
-from raiw.applying.held import held_masks
+from raiw.applying.holding.held import held_masks
 from raiw.errors import InvalidInput
 from raiw.importance.batches import Loss
 from raiw.importance.scoring import score

@@ -7,8 +7,9 @@ from typing import Protocol, TypeVar
 from torch import nn
 from torch.optim import Optimizer
 
-from raiw.applying.averages import warn_of_averages
-from raiw.applying.held import HeldMask, held_masks
+from raiw.applying.holding.averages import warn_of_averages
+from raiw.applying.holding.held import HeldMask, held_masks
+from raiw.applying.holding.torch_prune import PrunedWeight, require_calls
 from raiw.applying.places import (
     Place,
     PlainMasks,
@@ -16,7 +17,6 @@ from raiw.applying.places import (
     find_plain_places,
     joined_places,
 )
-from raiw.applying.torch_prune import PrunedWeight, require_calls
 from raiw.errors import GateFailed, InvalidInput, NotFound
 from raiw.graphs import Bools
 from raiw.masks import MaskSet, load

@@ -6,7 +6,7 @@ from typing import Protocol
 from torch import nn
 
 from raiw.applying.apply import Handle, applied, apply
-from raiw.applying.held import held_masks
+from raiw.applying.holding.held import held_masks
 from raiw.errors import InvalidInput
 from raiw.masks import MaskSet
 

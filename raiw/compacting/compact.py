@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from raiw.applying.apply import applied
-from raiw.applying.held import HeldMask, held_masks
+from raiw.applying.holding.held import HeldMask, held_masks
 from raiw.applying.places import find_places
 from raiw.compacting.choosing import FormTimes, expected_form, inputs_of, measure
 from raiw.compacting.condensed import Condensed, Csr

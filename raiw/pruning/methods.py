@@ -1,6 +1,6 @@
 """The registry of channel pruning methods.
 
-A new method is one module beside this one with a function ``select``, and one entry here that has
+A new method is one module in ``criteria`` with a function ``select``, and one entry here that has
 the module's name; nothing heavy is imported until one is loaded.
 """
 
@@ -42,7 +42,7 @@ class Method:
 
     def load(self) -> Select:
         """Import and return the function that chooses the filters."""
-        select: Select = extras.load(f"raiw.pruning.{self.name}").select
+        select: Select = extras.load(f"raiw.pruning.criteria.{self.name}").select
         return select
 
     def complete(self, given: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.optim import SGD
 
 from raiw.errors import Diverged, InvalidData, InvalidInput
-from raiw.pruning.slimming import penalty
+from raiw.pruning.criteria.slimming import penalty
 from raiw.training.data.ahead import ahead
 from raiw.training.data.batches import batches
 from raiw.training.data.dataset import Dataset

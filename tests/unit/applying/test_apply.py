@@ -12,8 +12,8 @@ from torch.nn.utils import parametrizations, prune
 from torch.optim.optimizer import _global_optimizer_post_hooks
 
 import raiw
-from raiw.applying import held
-from raiw.applying.zeroing import expand, zero
+from raiw.applying.holding import held
+from raiw.applying.holding.zeroing import expand, zero
 from raiw.errors import GateFailed, InvalidInput, NotFound
 from raiw.masks.export import export
 

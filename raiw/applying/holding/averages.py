@@ -6,7 +6,7 @@ import warnings
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from raiw.applying.held import held_masks
+from raiw.applying.holding.held import held_masks
 
 
 def warn_of_averages(model: nn.Module) -> None:

@@ -34,7 +34,7 @@ def require_calls(places: Iterable[Place]) -> None:
 class PrunedWeight:
     """A parameter under :func:`torch.nn.utils.prune.custom_from_mask`.
 
-    Parameters are those of :class:`raiw.applying.held.HeldMask`.
+    Parameters are those of :class:`raiw.applying.holding.held.HeldMask`.
     """
 
     source: MaskSet | None = None

@@ -95,7 +95,7 @@ def test_no_weight_is_revived(backend, tmp_path):
         text=True,
         timeout=120,
         check=False,
-        env=os.environ | environment | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=os.environ | environment | {"PYTHONPATH": str(Path(__file__).parents[3])},
     )
     assert done.returncode == 0, done.stderr[-3000:]
     result = json.loads(done.stdout.splitlines()[-1])

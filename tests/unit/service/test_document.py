@@ -17,7 +17,7 @@ from service.contract.masks import UploadRequest
 from service.contract.requests import JobRequest
 
 DOCUMENT: dict[str, Any] = json.loads(text())
-CHECKED_IN = Path(__file__).parents[2] / "docs" / "openapi.json"
+CHECKED_IN = Path(__file__).parents[3] / "docs" / "openapi.json"
 
 CONV = {
     "name": "conv", "kind": "conv2d", "in_channels": 8, "out_channels": 6, "groups": 2,

@@ -2,9 +2,9 @@
 
 Layers are taken front to back. The inputs of a layer come from the network pruned so far, its
 targets are what the original network computes there, before the activation; the regression of
-:mod:`raiw.pruning.regression` chooses the channels and least squares fits the weights on those that
-stay. A channel is removed only where one layer makes it and one layer reads it: channels that a
-residual connection adds up are left alone.
+:mod:`raiw.pruning.criteria.regression` chooses the channels and least squares fits the weights on
+those that stay. A channel is removed only where one layer makes it and one layer reads it: channels
+that a residual connection adds up are left alone.
 
 Source: Barisin and Horenko, Towards Generalized Entropic Sparsification for Convolutional Neural
 Networks, Neural Computation 2025. Sampling, order of the layers, normalisation of inputs and
@@ -23,10 +23,10 @@ from raiw.crafting.randomness import Stream
 from raiw.errors import InvalidInput
 from raiw.graphs import Bools, Floats
 from raiw.masks.channels import KeptFilters
+from raiw.pruning.criteria.regression import Fit, Moments, fit, refit, relative_error
+from raiw.pruning.criteria.sampling import Samples, sample
 from raiw.pruning.groups import Group, Member
 from raiw.pruning.prunable import PrunableModel, Selection, check_sparsity
-from raiw.pruning.regression import Fit, Moments, fit, refit, relative_error
-from raiw.pruning.sampling import Samples, sample
 
 _STRONGEST = 1000
 """Errors are relative to the outputs, so far weaker terms leave nothing but themselves."""

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.hooks import RemovableHandle
 
-from raiw.applying.zeroing import expand, local, pruned, zero
+from raiw.applying.holding.zeroing import expand, local, pruned, zero
 from raiw.errors import InvalidInput
 from raiw.graphs import Bools
 from raiw.masks import MaskSet

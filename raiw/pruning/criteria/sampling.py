@@ -10,9 +10,9 @@ from torch.nn import functional
 from raiw.crafting.randomness import Stream
 from raiw.errors import InvalidInput
 from raiw.graphs import Floats
+from raiw.pruning.criteria.regression import Moments
 from raiw.pruning.groups import Member
 from raiw.pruning.prunable import PrunableModel
-from raiw.pruning.regression import Moments
 from raiw.pruning.running import call
 
 

@@ -4,7 +4,7 @@ import pytest
 
 import raiw
 from raiw import craft
-from tests.unit.test_masks import DOCUMENT, scores
+from tests.unit.masks.test_masks import DOCUMENT, scores
 
 
 def test_a_file_states_the_kind_of_its_bounds_and_is_held_to_it():

@@ -11,10 +11,10 @@ from torch import nn
 from raiw.errors import InvalidInput, InvalidMasks
 from raiw.masks import channels
 from raiw.nets.registry import build
+from raiw.pruning.criteria.slimming import penalty
 from raiw.pruning.methods import METHODS
 from raiw.pruning.prune import prune
 from raiw.pruning.shrink import shrink, silence
-from raiw.pruning.slimming import penalty
 from raiw.pruning.thresholds import prune_weights
 from raiw.reproduction.registry import item
 
