@@ -126,10 +126,11 @@ def headed(drawing: Drawing, heading: str, note: str = "") -> Drawing:
     for line in wrapped(note, drawing.width):
         shapes.append(Words(x=0, y=top + 12, text=line))
         top += 17
-    shapes.append(Moved(x=0, y=top + 4, drawing=drawing))
+    top += 8
+    shapes.append(Moved(x=0, y=top, drawing=drawing))
     return Drawing(
         width=drawing.width,
-        height=top + 4 + drawing.height,
+        height=top + drawing.height,
         title=drawing.title,
         description=drawing.description,
         shapes=tuple(shapes),

@@ -86,7 +86,7 @@ def _description(shape: tuple[int, int], edges: int, gap: float, groups: int, sa
     share = share_of_random(shape, edges, gap, groups)
     if share is None:
         return f"The mask has {says}; a random mask of this density has none to speak of."
-    return f"The mask has {says}: {share:.0%} of that expected of a random mask."
+    return f"The mask has {says}: {100 * share:.0f} % of that expected of a random mask."
 
 
 def _key(x: float, y: float) -> list[Shape]:

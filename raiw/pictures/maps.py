@@ -19,6 +19,8 @@ _LEFT, _TOP, _BELOW = 52, 22, 44
 _NARROWEST = 0.12
 """Of the longer side, so that a very long layer is still seen."""
 _THUMBNAIL_TILES = 40 * 40
+_TELLING = 16
+"""Edges that a tile must be expected to have for its deviation to tell more than its chance."""
 
 
 def mask_map(
@@ -43,7 +45,7 @@ def mask_map(
     width
         Of the drawing; a layer with more outputs than inputs is drawn narrower.
     """
-    tiles = count_tiles(graph)
+    tiles = map_tiles(graph, mode)
     values = tile_values(graph, tiles, mode, groups)
     wide, high = _extent(graph.shape, width - _LEFT)
     out, n_in = graph.shape
@@ -51,8 +53,8 @@ def mask_map(
     shapes: list[Shape] = [
         _bitmap(values, mode, _LEFT, _TOP, wide, high),
         Box(x=_LEFT, y=_TOP, width=wide, height=high, colour="grid", filled=False),
-        Words(x=_LEFT, y=_TOP - 7, text=f"{n_in:,} inputs{of_group} →"),
-        Words(x=_LEFT - 10, y=_TOP, text=f"← {out:,} outputs", anchor="end", turned=True),
+        Words(x=_LEFT, y=_TOP - 7, text=f"{n_in:,} inputs{of_group}"),
+        Words(x=_LEFT - 10, y=_TOP, text=f"{out:,} outputs", anchor="end", turned=True),
         *_key(values, mode, tiles, _TOP + high + 16),
     ]
     return Drawing(
@@ -81,6 +83,24 @@ def thumbnail(graph: Graph, *, name: str = "", size: float = 64) -> Drawing:
     )
 
 
+def map_tiles(
+    graph: Graph,
+    mode: Mode,
+    rows: Window | None = None,
+    columns: Window | None = None,
+    *,
+    most: int = MOST_TILES,
+) -> Tiles:
+    """Count the tiles of a window: as many as allowed, fewer where a deviation needs larger ones.
+
+    With :func:`tile_values` this is the map as numbers, at the detail that a zoom asks for.
+    """
+    if mode == "deviation":
+        edges = int(count_tiles(graph, rows, columns, most=1).counts.sum())
+        most = min(most, max(edges // _TELLING, 1))
+    return count_tiles(graph, rows, columns, most=most)
+
+
 def tile_values(graph: Graph, tiles: Tiles, mode: Mode, groups: int = 1) -> Floats:
     """Return what a map shows of each tile: a share of edges, or standard deviations."""
     return tiles.density if mode == "density" else deviations(graph, tiles, groups)
@@ -96,7 +116,7 @@ def tile_png(
     most: int = MOST_TILES,
 ) -> bytes:
     """Return the tiles of a window as a PNG of a pixel each, on a transparent ground."""
-    tiles = count_tiles(graph, rows, columns, most=most)
+    tiles = map_tiles(graph, mode, rows, columns, most=most)
     return indexed_png(*_levels(tile_values(graph, tiles, mode, groups), mode))
 
 
@@ -125,10 +145,10 @@ def _key(values: Floats, mode: Mode, tiles: Tiles, y: float) -> list[Shape]:
     """Return the ramp with its ends, and what a tile is."""
     if mode == "density":
         ramp, low, high = DENSITY, "0 %", f"{100 * values.max():.3g} %"
-        what = "of its edges kept"
+        unit = "of the edges kept"
     else:
         ramp, low, high = DEVIATION, f"−{FURTHEST:g}", f"+{FURTHEST:g}"
-        what = "standard deviations from a random mask"
+        unit = "standard deviations"
     steps = np.arange(len(ramp), dtype=np.uint8)[None, :]
     start = _LEFT + 30
     side = tiles.side
@@ -137,8 +157,8 @@ def _key(values: Floats, mode: Mode, tiles: Tiles, y: float) -> list[Shape]:
         Words(x=start - 6, y=y + 9, text=low, anchor="end"),
         Bitmap(x=start, y=y, width=100, height=10, levels=steps, ramp=ramp),
         Box(x=start, y=y, width=100, height=10, colour="grid", filled=False),
-        Words(x=start + 106, y=y + 9, text=f"{high} {what}"),
-        Words(x=_LEFT, y=y + 26, text=tile),
+        Words(x=start + 106, y=y + 9, text=high),
+        Words(x=_LEFT, y=y + 26, text=f"{unit}; {tile}"),
     ]
 
 
@@ -147,7 +167,7 @@ def _description(tiles: Tiles, values: Floats, mode: Mode, groups: int) -> str:
     out, n_in = tiles.rows[-1] - tiles.rows[0], tiles.columns[-1] - tiles.columns[0]
     whole = (
         f"{out:,} outputs × {n_in:,} inputs{f' in {groups:,} groups' if groups > 1 else ''}, "
-        f"{edges:,} of {cells:,} edges kept ({edges / cells:.2%}). "
+        f"{edges:,} of {cells:,} edges kept ({100 * (edges / cells):.2f} %). "
     )
     side = tiles.side
     if mode == "density":

@@ -9,8 +9,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from raiw.algorithms import ALGORITHMS
-
 
 class Colour(NamedTuple):
     """A colour on a light surface and on a dark one, ``#rrggbb``."""
@@ -36,9 +34,7 @@ COLOURS = {
 }
 """Colours by name; a page sets ``--raiw-<name>``."""
 
-MARKERS = ("circle", "square", "triangle", "diamond")
-_SERIES = [name for name in COLOURS if name.startswith("series-")]
-_DENSE = "dense"
+MARKERS = ("circle", "square", "triangle", "diamond", "wedge")
 
 
 class Look(NamedTuple):
@@ -48,21 +44,37 @@ class Look(NamedTuple):
     marker: str
 
 
+_LOOKS = {
+    "raiw": Look("series-1", "circle"),
+    "random": Look("series-2", "circle"),
+    "regular": Look("series-3", "circle"),
+    "expander": Look("series-4", "circle"),
+    "magnitude": Look("series-5", "circle"),
+    "balanced": Look("series-6", "circle"),
+    "optimal": Look("series-7", "circle"),
+    "greedy": Look("series-1", "square"),
+    "greedy_min": Look("series-2", "square"),
+    "radix": Look("series-3", "square"),
+    "constant_fan_in": Look("series-4", "square"),
+    "nm": Look("series-5", "square"),
+    "transposable_nm": Look("series-6", "square"),
+    "dense": Look("ink", "circle"),
+}
+_OTHER = Look("muted", "square")
+_OF_SCORES = MARKERS[2:]
+
+
 def look_of(method: str) -> Look:
     """Return how a crafting method is drawn, in every picture alike.
 
-    ``ALGORITHM:SCORE`` has the colour of the algorithm and a marker of the score's own.
+    ``ALGORITHM:SCORE`` has the colour of the algorithm and a marker of the score's.
 
-    >>> look_of("raiw").colour == look_of("raiw:snip").colour
-    True
+    >>> look_of("raiw"), look_of("raiw:snip")
+    (Look(colour='series-1', marker='circle'), Look(colour='series-1', marker='diamond'))
     """
     algorithm, _, score = method.partition(":")
-    if algorithm == _DENSE:
-        return Look("ink", MARKERS[0])
-    names = [name for name in ALGORITHMS if name != _DENSE]
-    place = names.index(algorithm) if algorithm in names else sum(algorithm.encode())
-    turn = place // len(_SERIES) + sum(score.encode())
-    return Look(_SERIES[place % len(_SERIES)], MARKERS[turn % len(MARKERS)])
+    look = _LOOKS.get(algorithm, _OTHER)
+    return look._replace(marker=_OF_SCORES[sum(score.encode()) % 3]) if score else look
 
 
 Ramp = npt.NDArray[np.uint8]

@@ -2,7 +2,6 @@
 
 import struct
 import zlib
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +27,6 @@ def indexed_png(levels: npt.NDArray[np.uint8], ramp: Ramp) -> bytes:
     )
 
 
-def _chunk(kind: bytes, data: Any) -> bytes:
+def _chunk(kind: bytes, data: bytes) -> bytes:
     checksum = zlib.crc32(data, zlib.crc32(kind))
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)

@@ -10,8 +10,10 @@ from raiw.pictures.palette import look_of
 _WIDTH, _HEIGHT = 720, 400
 _LEFT, _TOP, _BOTTOM = 64, 30, 44
 _APART = 5
-"""Between joined series at the same place."""
+"""Between series at the same place, so that none hides another."""
 _MARGIN = 20
+_ROUNDING = 1e-9
+"""Less is 0, and has no place on a logarithmic axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ def scatter(
     joined: bool = False,
     logarithmic: bool = False,
 ) -> Drawing:
-    """Draw points over x on a logarithmic axis.
+    """Draw points over x on a logarithmic axis, each series a little beside the others.
 
     Parameters
     ----------
@@ -46,12 +48,11 @@ def scatter(
     title, note
         Heading, and what points, lines and bars are.
     joined
-        Whether a line goes through each series. Series are then moved a little apart, so that
-        error bars at the same place can be told apart.
+        Whether a line goes through each series, dashed where the method has a score of its own.
     logarithmic
-        Whether the other axis is logarithmic too; points that are not positive are left out.
+        Whether the other axis is logarithmic too; points at 0 are left out.
     """
-    points = [point for point in points if point.y > 0 or not logarithmic]
+    points = [point for point in points if point.y > _ROUNDING or not logarithmic]
     series = list(dict.fromkeys(point.series for point in points))
     right = _WIDTH - 40 - 7 * max(map(len, series), default=0)
     across = Axis.over([max(point.x, 1) for point in points], _LEFT, right, logarithmic=True)
@@ -59,7 +60,7 @@ def scatter(
     up = Axis.over(ends, _HEIGHT - _BOTTOM, _TOP, logarithmic=logarithmic)
     shapes = frame(across, up, x, y)
     for place, name in enumerate(series):
-        shift = _APART * (place - (len(series) - 1) / 2) if joined else 0.0
+        shift = _APART * (place - (len(series) - 1) / 2)
         own = [point for point in points if point.series == name]
         shapes += _series(own, across, up, shift, joined=joined)
         shapes += _legend(name, right + 22, _TOP + 8 + 20 * place)
@@ -80,7 +81,9 @@ def _series(
     shapes: list[Shape] = []
     places = [(across.at(max(point.x, 1)) + shift, up.at(point.y)) for point in points]
     if joined and len(places) > 1:
-        shapes.append(Path(points=places, colour=look.colour, width=1.4))
+        shapes.append(
+            Path(points=places, colour=look.colour, width=1.4, dashed=":" in points[0].series)
+        )
     for point, (at_x, at_y) in zip(points, places, strict=True):
         if point.error:
             bar = tuple((at_x, up.at(point.y + side * point.error)) for side in (-1, 1))

@@ -14,8 +14,10 @@ from raiw.statistics import DegreeRange, LayerFacts, LayerStatistics
 _WIDTH, _HALF, _BETWEEN, _MARGIN = 720, 350, 20, 20
 _SQUARE = 0.4
 """Shorter over longer side from which two maps stand side by side."""
-_COLUMNS, _CELL_WIDTH, _CELL_HEIGHT, _THUMBNAIL = 3, 240, 116, 72
+_COLUMNS, _CELL_WIDTH, _CELL_HEIGHT, _THUMBNAIL = 3, 240, 112, 66
 _SMALL = 11
+_NO_GAP = 1e-9
+"""Nats, and less is rounding."""
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -39,7 +41,7 @@ def layer_sheet(layer: Drawn) -> Drawing:
         headed(mask_map(graph, groups=groups, name=layer.name, width=width), "Edges"),
         headed(
             mask_map(graph, groups=groups, name=layer.name, mode="deviation", width=width),
-            "Edges, beside a random mask of these degrees",
+            "Deviation from a random mask",
         ),
     ]
     charts = [
@@ -77,10 +79,10 @@ def network_sheet(layers: Sequence[Drawn], heading: str, note: str = "") -> Draw
 
 def _cell(layer: Drawn) -> Drawing:
     facts = layer.facts
-    room = _CELL_WIDTH - _BETWEEN
+    room = _CELL_WIDTH - 12
     lines = [
         _shape(facts),
-        f"{facts.edges:,} edges, {facts.density:.3g}",
+        f"{facts.edges:,} edges, {100 * facts.density:.3g} %",
         f"degrees {_span(facts.out_degree)} out, {_span(facts.in_degree)} in",
         *_gap_words(facts),
     ]
@@ -91,11 +93,11 @@ def _cell(layer: Drawn) -> Drawing:
         ),
         Moved(x=0, y=20, drawing=thumbnail(layer.graph, name=layer.name, size=_THUMBNAIL)),
         *(
-            Words(x=left, y=34 + 16 * place, text=line, size=_SMALL)
+            Words(x=left, y=31 + 15 * place, text=line, size=_SMALL)
             for place, line in enumerate(lines)
         ),
-        Box(x=left, y=84, width=room - left, height=4, colour="grid"),
-        Box(x=left, y=84, width=(room - left) * facts.density, height=4, colour="mask"),
+        Box(x=left, y=83, width=room - left, height=4, colour="grid"),
+        Box(x=left, y=83, width=(room - left) * facts.density, height=4, colour="mask"),
     ]
     return Drawing(
         width=room,
@@ -136,8 +138,12 @@ def _gap_words(facts: LayerFacts) -> list[str]:
     if not isinstance(facts, LayerStatistics):
         return []
     share = share_of_random(facts.shape, facts.edges, facts.entropy_gap, facts.groups)
-    of_random = "" if share is None else f", {share:.0%} of random"
-    return [f"gap {facts.entropy_gap:.2g}{of_random}"]
+    of_random = "" if share is None else f", {100 * share:.0f} % of random"
+    return [f"gap {_gap_text(facts)}{of_random}"]
+
+
+def _gap_text(facts: LayerStatistics) -> str:
+    return "0" if abs(facts.entropy_gap) < _NO_GAP else f"{facts.entropy_gap:.2g}"
 
 
 def _note(facts: LayerFacts) -> str:
@@ -148,9 +154,7 @@ def _note(facts: LayerFacts) -> str:
     ]
     if isinstance(facts, LayerStatistics):
         error = f" ± {facts.entropy_error:.1g}" if facts.entropy_error else ""
-        words.append(
-            f"entropy {facts.entropy:.5g}{error} nats, {facts.entropy_gap:.3g} below dense"
-        )
+        words.append(f"entropy {facts.entropy:.5g}{error} nats, {_gap_text(facts)} below dense")
     return "; ".join(words) + "."
 
 

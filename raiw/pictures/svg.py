@@ -1,16 +1,15 @@
 """Drawings as SVG.
 
-In a page, a colour is ``var(--raiw-<name>, <light>)`` in a presentation attribute: a strict content
+In a page, a colour is ``var(--raiw-<name>, …)`` in a presentation attribute: a strict content
 security policy allows that, and the page's style sheet decides. A file has the light colour in the
 attribute, where every program finds it, and one style sheet with the dark ones.
 """
 
 import base64
-import re
-from collections.abc import Callable, Iterator
-from html import escape
+from collections.abc import Callable, Iterator, Sequence
 from math import cos, pi, sin
 
+from raiw.markup import escaped
 from raiw.pictures.drawing import (
     Bitmap,
     Box,
@@ -25,10 +24,12 @@ from raiw.pictures.drawing import (
 from raiw.pictures.palette import COLOURS
 from raiw.pictures.png import indexed_png
 
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif"
-_CORNERS = {"square": (4, 45), "triangle": (3, -90), "diamond": (4, 0)}
+_CORNERS = {"square": (4, 45), "triangle": (3, -90), "wedge": (3, 90), "diamond": (4, 0)}
 """Corners of a marker and the angle of the first."""
+
+_ON_ANY_GROUND = {"ink": "currentColor", "muted": "currentColor", "grid": "#80808055"}
+"""Colours on a page that sets none, such as a notebook, light or dark."""
 
 Paint = Callable[[str, str], str]
 """An attribute, ``fill`` or ``stroke``, and the name of a colour, as SVG attributes."""
@@ -50,23 +51,19 @@ def file(drawing: Drawing) -> str:
     return _svg(drawing, _by_class, [style, surface]) + "\n"
 
 
-def text(words: str) -> str:
-    """Return words as XML text: escaped, and without characters that XML cannot hold."""
-    return escape(_NOT_XML.sub("\ufffd", words))
-
-
 def _svg(drawing: Drawing, paint: Paint, first: list[str]) -> str:
     width, height = _number(drawing.width), _number(drawing.height)
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}" role="img" font-family="{_FONT}" fill="none">'
     )
-    says = f"<title>{text(drawing.title)}</title>\n<desc>{text(drawing.description)}</desc>"
+    says = f"<title>{escaped(drawing.title)}</title>\n<desc>{escaped(drawing.description)}</desc>"
     return "\n".join([head, says, *first, *_shapes(drawing, paint), "</svg>"])
 
 
 def _by_page(attribute: str, colour: str) -> str:
-    return f'{attribute}="var(--raiw-{colour}, {COLOURS[colour].light})"'
+    otherwise = _ON_ANY_GROUND.get(colour, COLOURS[colour].light)
+    return f'{attribute}="var(--raiw-{colour}, {otherwise})"'
 
 
 def _by_class(attribute: str, colour: str) -> str:
@@ -133,12 +130,12 @@ def _words(words: Words, paint: Paint) -> str:
         how += ' font-weight="600"'
     if words.turned:
         how += f' transform="rotate(-90 {_number(words.x)} {_number(words.y)})"'
-    says = f"<title>{text(words.says)}</title>" if words.says else ""
-    return f"<text {place} {how}>{text(words.text)}{says}</text>"
+    says = f"<title>{escaped(words.says)}</title>" if words.says else ""
+    return f"<text {place} {how}>{escaped(words.text)}{says}</text>"
 
 
 def _ended(start: str, name: str, says: str) -> str:
-    return f"{start}><title>{text(says)}</title></{name}>" if says else f"{start}/>"
+    return f"{start}><title>{escaped(says)}</title></{name}>" if says else f"{start}/>"
 
 
 def _area(shape: Box | Bitmap) -> str:
@@ -147,7 +144,7 @@ def _area(shape: Box | Bitmap) -> str:
     return f'x="{x}" y="{y}" width="{width}" height="{height}"'
 
 
-def _points(points: "tuple[Place, ...] | list[Place]") -> str:
+def _points(points: Sequence[Place]) -> str:
     return " ".join(_at(x, y) for x, y in points)
 
 

@@ -6,6 +6,7 @@ milliseconds, for a layer of 4096 × 14336.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -82,18 +83,19 @@ def tile_side(height: int, width: int, most: int = MOST_TILES) -> int:
 
 def count_blocks(graph: Graph, rows: Degrees, columns: Degrees) -> Degrees:
     """Count the edges of blocks between ascending ``rows`` and ``columns``."""
-    bits = graph.bits[rows[0] : rows[-1]]
-    starts = rows[:-1] - rows[0]
     first, end = columns[0] >> 3, -(-columns[-1] // 8)
-    by_byte = np.add.reduceat(np.bitwise_count(bits[:, first:end]), starts, axis=0, dtype=np.int64)
-    before = np.zeros((len(starts), by_byte.shape[1] + 1), np.int64)
-    np.cumsum(by_byte, axis=1, out=before[:, 1:])
-    whole = before[:, (columns >> 3) - first]
     inside = columns & 7  # a cut within a byte counts the bits below it too
     cut = np.flatnonzero(inside)
     low = ((1 << inside[cut]) - 1).astype(np.uint8)
-    parts = np.bitwise_count(bits[:, columns[cut] >> 3] & low)
-    whole[:, cut] += np.add.reduceat(parts, starts, axis=0, dtype=np.int64)
+    whole = np.empty((len(rows) - 1, len(columns)), np.int64)
+    before = np.zeros(end - first + 1, np.int64)
+    for place, (top, bottom) in enumerate(pairwise(rows)):
+        bits = graph.bits[top:bottom]
+        by_byte = np.bitwise_count(bits[:, first:end]).sum(axis=0, dtype=np.int64)
+        np.cumsum(by_byte, out=before[1:])
+        whole[place] = before[(columns >> 3) - first]
+        parts = np.bitwise_count(bits[:, columns[cut] >> 3] & low)
+        whole[place, cut] += parts.sum(axis=0, dtype=np.int64)
     return np.diff(whole, axis=1)
 
 
