@@ -72,6 +72,7 @@ function followJob() {
   });
 }
 
+document.querySelector(".top [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 offerCopies();
 keepFresh();
 followJob();
