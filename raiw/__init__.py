@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from raiw.applying.apply import applied, apply
     from raiw.applying.matching import match
     from raiw.budgets.budget import budget
-    from raiw.client import Client
+    from raiw.client import AsyncClient, Client
     from raiw.compacting.compact import compact
     from raiw.errors import RaiwError
     from raiw.importance.scoring import score
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from raiw.verification import verify
 
 __all__ = [
+    "AsyncClient",
     "Client",
     "Mask",
     "MaskSet",
@@ -52,6 +53,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AsyncClient": "raiw.client",
     "Client": "raiw.client",
     "Mask": "raiw.masks",
     "MaskSet": "raiw.masks",

@@ -163,7 +163,7 @@ def origin_of(spec: Spec, importance: Importance | None) -> Origin:
     scored = importance is not None
     algorithm = ALGORITHMS[spec.algorithm(scored=scored)]
     return Origin(
-        spec=spec.canonical(),
+        spec=spec.canonical_origin(),
         algorithm=algorithm.name,
         revision=algorithm.revision,
         seed=spec.craft.seed,

@@ -1,14 +1,18 @@
 """Craft jobs: in one process, or in units with the help of other workers."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from raiw.errors import NotFound
 from raiw.jobs.document import JobDocument
 from service.jobs.services import Services
-from service.store import jobs, masks
+from service.jobs.stored import StoredFile, open_masks
+from service.store import jobs, masks, results
 from service.store.tables import JobRow
 from worker.lease import Lease
+from worker.measuring import laid_out
 from worker.pool import PoolProcess
 from worker.stops import Canceled
 from worker.supervising import Done, Recorder, supervise
@@ -31,11 +35,51 @@ def run_craft(
     """
     services = process.services
     shared, recorder = SharedJob.of(process, job, document), Recorder(services, attempt, lease)
+    if (stored := _stored(services, job)) is not None:
+        _judge(shared, stored, attempt, lease, recorder)
+        return
     if shared.is_large:
         done = shared.craft(lease.check, recorder)
     else:
         done = supervise(process, shared.order("craft"), lease.check, recorder)
     _store(services, attempt, recorder, done)
+
+
+def _stored(services: Services, job: JobRow) -> StoredFile | None:
+    """Return the masks of a job whose key has led to some before: only its gates are new."""
+    with services.database.read() as session:
+        digest = results.find_result(session, job.content_key)
+    if digest is None:
+        return None
+    try:
+        stored = open_masks(services, digest)
+        stored.verify()
+    except NotFound:  # removed or damaged: they are crafted again
+        return None
+    return stored
+
+
+def _judge(
+    shared: SharedJob, stored: StoredFile, attempt: jobs.Attempt, lease: Lease, recorder: Recorder
+) -> None:
+    """Hold stored masks against the gates of a job, and close it.
+
+    Raises
+    ------
+    Canceled
+        The job is no longer this attempt's to close.
+    """
+    digest = stored.row.digest
+    with laid_out(shared.services, stored) as path:
+        order = shared.order("gates", masks=digest)
+        order = replace(order, files={**order.files, digest: path})
+        done = supervise(shared.process, order, lease.check, recorder)
+
+    def write(session: Session, now: datetime) -> None:
+        if not jobs.succeed(session, attempt, digest, now, done.report["failed_gates"]):
+            raise Canceled("canceled at the last moment")
+
+    recorder.write(write)
 
 
 def _store(services: Services, attempt: jobs.Attempt, recorder: Recorder, done: Done) -> None:
@@ -49,7 +93,8 @@ def _store(services: Services, attempt: jobs.Attempt, recorder: Recorder, done: 
         The masks would take the disk below the space that must stay free.
     """
     services.artifacts.require_space(len(done.content))
-    most, digest = services.settings.masks_in_database_bytes, done.report["digest"]
+    document, failed = done.report["document"], done.report["failed_gates"]
+    most, digest = services.settings.masks_in_database_bytes, document["digest"]
     if len(done.content) > most:
         services.artifacts.put(done.content)  # before the transaction, for which others wait
 
@@ -59,13 +104,13 @@ def _store(services: Services, attempt: jobs.Attempt, recorder: Recorder, done: 
             services.artifacts,
             digest=digest,
             file=done.content,
-            document=done.report,
+            document=document,
             in_database_bytes=most,
             now=now,
         )
         if (last := done.progress) is not None:
             jobs.report(session, attempt, last["phase"], last["completed"], last, now)
-        if not jobs.succeed(session, attempt, digest, now):
+        if not jobs.succeed(session, attempt, digest, now, failed):
             # Taken away, or canceled at the last moment; an end that is not won changes nothing.
             raise Canceled("canceled at the last moment")
 

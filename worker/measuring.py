@@ -24,7 +24,7 @@ def measure_masks(process: PoolProcess, digest: str) -> None:
         if stored.row.statistics is not None:
             return
         stored.verify()
-        with _laid_out(services, stored) as path:
+        with laid_out(services, stored) as path:
             order = Order("measure", {digest: path}, share={"masks": digest})
             done = supervise(process, order, watch.check, lambda *_: None)
     except RaiwError as reason:
@@ -36,7 +36,7 @@ def measure_masks(process: PoolProcess, digest: str) -> None:
 
 
 @contextmanager
-def _laid_out(services: Services, stored: StoredFile) -> Iterator[str]:
+def laid_out(services: Services, stored: StoredFile) -> Iterator[str]:
     """Put a mask file where a process can read it."""
     row = stored.row
     if row.chunks == 0:

@@ -13,7 +13,9 @@ from typer.main import get_command
 
 from raiw.cli import (
     budgeting,
+    checking,
     crafting,
+    differing,
     drawing,
     exits,
     inspecting,
@@ -80,6 +82,8 @@ def _options(
 app.add_typer(crafting.commands)
 app.add_typer(budgeting.commands)
 app.add_typer(inspecting.commands)
+app.add_typer(checking.commands)
+app.add_typer(differing.commands)
 app.add_typer(drawing.commands)
 app.add_typer(reading.commands)
 app.add_typer(listing.commands)

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,10 +10,12 @@ import typer
 
 from raiw.cli.examples import examples
 from raiw.cli.following import follow
+from raiw.cli.judging import Judge, LockedOption, ReportOption
 from raiw.cli.options import (
     ImportanceOption,
     JsonOption,
     LocalOption,
+    MetadataOption,
     QuietOption,
     ServerOption,
     SetOption,
@@ -21,6 +24,7 @@ from raiw.cli.options import (
     TimeoutOption,
     chosen_server,
     connect,
+    notes,
     read_spec,
     seconds,
 )
@@ -54,7 +58,9 @@ OutputOption = Annotated[
 
 @commands.command(
     epilog=examples(
-        "raiw plan raiw/vgg16-d16", "raiw plan vgg16-cifar10 --set craft.density=0.1 --json"
+        "raiw plan raiw/vgg16-d16",
+        "raiw plan vgg16-cifar10 --set craft.density=0.1 --json",
+        "raiw plan raiw/vgg16-d16 --save plan.json",
     )
 )
 def plan(  # noqa: PLR0913 -- each argument is an option of the command
@@ -62,6 +68,9 @@ def plan(  # noqa: PLR0913 -- each argument is an option of the command
     importance: ImportanceOption = None,
     set_: SetOption = None,
     server: ServerOption = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the plan for raiw diff, as JSON.")
+    ] = None,
     *,
     local: LocalOption = False,
     strict: StrictOption = False,
@@ -78,6 +87,11 @@ def plan(  # noqa: PLR0913 -- each argument is an option of the command
         with connect(url) as client:
             document = client.plan(parsed, importance)
     out.dead_units(_dead_units(document), strict=strict)
+    if save is not None:
+        from raiw.specs.changes import save_plan
+
+        save_plan(document, save)
+        out.note(f"wrote {save}")
     if out.json:
         out.document(document)
     elif out.quiet:
@@ -102,6 +116,9 @@ def craft(  # noqa: PLR0913 -- each argument is an option of the command
     server: ServerOption = None,
     timeout: TimeoutOption = None,
     *,
+    locked: LockedOption = None,
+    report: ReportOption = None,
+    metadata: MetadataOption = None,
     local: LocalOption = False,
     strict: StrictOption = False,
     wait: Annotated[
@@ -112,23 +129,27 @@ def craft(  # noqa: PLR0913 -- each argument is an option of the command
 ) -> None:
     """Craft masks, on this machine or, with --server or RAIW_URL, on a server: the same bytes.
 
-    Prints the masks' content digest; with --detach the id of the job.
+    Prints the masks' content digest; with --detach the id of the job. Exits 6 if the masks fail the
+    spec's gates or are not those locked; they are written all the same.
     """
     out = Output(json=json, quiet=quiet)
     limit = seconds(timeout)
     url = chosen_server(server, local=local)
     _check_output(output, out, detach=not wait and url is not None)
-    parsed = read_spec(spec, set_)
+    parsed, noted = read_spec(spec, set_), notes(metadata)
+    judge = Judge(out, parsed.gates, locked, report)
+    judge.spec(parsed, lambda: importance_digest(importance, parsed))
     if url is None:
-        result = _craft_here(out, parsed, importance, output, limit, strict=strict)
+        result = _craft_here(judge, parsed, importance, output, limit, strict=strict)
     else:
         with connect(url) as client:
-            most = limit if wait else 0.0
-            result = _craft_there(out, client, parsed, importance, output, most, strict=strict)
+            work = _Order(client, noted, limit if wait else 0.0)
+            result = _craft_there(judge, work, parsed, importance, output, strict=strict)
     if out.json:
-        out.document(result)
+        out.document(result | {"verdict": judge.verdict})
     elif output != "-":
         out.line(result["digest"] or result["job"]["id"])
+    judge.end()
 
 
 @commands.command(epilog=examples("raiw key raiw/vgg16-d16"))
@@ -143,7 +164,7 @@ def key(
     """Print the content key: equal keys mean equal masks, so a pipeline can use it for caching."""
     out = Output(json=json, quiet=quiet)
     parsed = read_spec(spec, set_)
-    digest = _importance_digest(importance, parsed)
+    digest = importance_digest(importance, parsed)
     content_key = parsed.content_key(digest)
     if out.json:
         algorithm = parsed.algorithm(scored=digest is not None)
@@ -154,7 +175,7 @@ def key(
 
 def plan_document(spec: "Spec", importance: Path | None = None) -> dict[str, Any]:
     """Return a plan as ``POST /v1/plan`` answers it; nothing is stored on this machine."""
-    digest = _importance_digest(importance, spec)
+    digest = importance_digest(importance, spec)
     planned = spec.plan(scored=digest is not None)
     return {**planned.to_json(), "content_key": spec.content_key(digest), "stored": False}
 
@@ -168,7 +189,8 @@ def write_masks(masks: "MaskSet", output: str) -> None:
         masks.save(output)
 
 
-def _importance_digest(importance: Path | None, spec: "Spec") -> str | None:
+def importance_digest(importance: Path | None, spec: "Spec") -> str | None:
+    """Return the digest of an importance file that fits the spec."""
     if importance is None:
         return None
     from raiw.scores.importance import open_importance
@@ -186,7 +208,7 @@ def _check_output(output: str | None, out: Output, *, detach: bool) -> None:
 
 
 def _craft_here(
-    out: Output,
+    judge: Judge,
     spec: "Spec",
     importance: Path | None,
     output: str | None,
@@ -194,7 +216,7 @@ def _craft_here(
     *,
     strict: bool,
 ) -> dict[str, Any]:
-    planned = spec.plan(scored=importance is not None)
+    out, planned = judge.out, spec.plan(scored=importance is not None)
     from raiw.pipeline import craft as craft_masks
 
     began = time.monotonic()
@@ -215,6 +237,7 @@ def _craft_here(
         write_masks(masks, output)
     _summarise(out, planned, output, f"crafted in {time.monotonic() - began:.1f} s")
     _note_ties(out, masks)
+    judge.masks(lambda: masks)
     out.dead_units(masks.dead_units, strict=False)
     return {
         "digest": masks.digest,
@@ -228,25 +251,36 @@ def _craft_here(
     }
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """How a server is asked."""
+
+    client: "Client"
+    metadata: dict[str, str]
+    limit: float | None
+    """Most seconds to wait; 0 only starts the job."""
+
+
 def _craft_there(
-    out: Output,
-    client: "Client",
+    judge: Judge,
+    work: _Order,
     spec: "Spec",
     importance: Path | None,
     output: str | None,
-    limit: float | None,
     *,
     strict: bool,
 ) -> dict[str, Any]:
-    """Craft on a server; a ``limit`` of 0 only starts the job."""
-    detached = limit == 0.0
+    out, client, detached = judge.out, work.client, work.limit == 0.0
     planned = spec.plan(scored=importance is not None)
     out.dead_units(planned.dead_units if strict else [], strict=True)
-    job = client.craft(spec, importance, wait=0 if detached else _QUICK_JOB_SECONDS)
+    wait = 0 if detached else _QUICK_JOB_SECONDS
+    job = client.craft(spec, importance, wait=wait, metadata=work.metadata)
     if detached:
         out.note(f"{job.cache} job, {job.status}; wait for it: raiw jobs wait {job.id}")
     else:
-        follow(out, client, job, limit)
+        if job.cache == "joined":
+            out.note(f"joined job {job.id}, which somebody else has asked for")
+        follow(out, client, job, work.limit)
         digest = job.require_digest()
         dead = _dead_units(job.view["result"])
         out.dead_units(dead if strict else [], strict=True)
@@ -254,6 +288,7 @@ def _craft_there(
             write_masks(client.masks(digest), output)
         elif output is not None:
             client.download(digest, output)
+        judge.masks(lambda: client.masks(digest))
         _summarise(out, planned, output, f"{_CACHE_NOTES[str(job.cache)]} on {client.url}")
         out.dead_units(dead, strict=False)
     result = job.view["result"] or {}

@@ -31,6 +31,20 @@ class JobCommand(TyperCommand):
         return params
 
 
+class GatesCommand(TyperCommand):
+    """A command with gates as options; their help is the document's."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the parameters, completed from the document."""
+        from raiw.specs.gates import Gates
+
+        params = super().get_params(ctx)
+        for param in params:
+            if (field := Gates.model_fields.get(str(param.name))) is not None:
+                _complete(param, field)
+        return params
+
+
 def listing(option: str, module: str, table: str) -> type[TyperCommand]:
     """Return a kind of command whose help lists, at one option, the names of a table.
 

@@ -41,9 +41,9 @@ STATUS: dict[type[RaiwError], int] = {
 
 MEANING = """\
 Exit status: 0 ok, 1 internal error, 2 wrong usage, spec or input, 3 job or training failed
-or was canceled, or the disk is full, 4 not authorized, 5 not found, 6 verification failed,
-masks differ or, with --strict, units are dead, 7 server unreachable or overloaded, 8 still
-running at --timeout, 130 interrupted."""
+or was canceled, or the disk is full, 4 not authorized, 5 not found, 6 a check, gate or lock
+failed, masks or plans differ or, with --strict, units are dead, 7 server unreachable or
+overloaded, 8 still running at --timeout, 130 interrupted."""
 
 
 def exit_status(error: RaiwError) -> int:

@@ -1,4 +1,4 @@
-"""``raiw show``, ``raiw verify``, ``raiw diff`` and ``raiw export``."""
+"""``raiw show``, ``raiw verify`` and ``raiw export``."""
 
 import re
 import sys
@@ -114,37 +114,6 @@ def verify(
             complain(f"error: {fault}")
         out.line(report.digest)
     if not report.ok:
-        raise typer.Exit(GATE)
-
-
-@commands.command(
-    epilog=examples(
-        "raiw craft raiw/vgg16-d16 -o a.safetensors",
-        "raiw craft raiw/vgg16-d8 -o b.safetensors",
-        "raiw diff a.safetensors b.safetensors || test $? = 6",
-    )
-)
-def diff(
-    a: MasksArgument,
-    b: MasksArgument,
-    server: ServerOption = None,
-    *,
-    json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Compare two sets of masks; exit 0 if they have the same edges, 6 if not."""
-    out = Output(json=json, quiet=quiet)
-    first, second = open_masks(a, server), open_masks(b, server)
-    difference = first.diff(second)
-    if out.json:
-        out.document(difference.to_json())
-    elif difference.same:
-        out.note(f"the same masks: {first.digest}")
-    elif not out.quiet:
-        from raiw.cli.tables import difference_table
-
-        out.render(difference_table(difference))
-    if not difference.same:
         raise typer.Exit(GATE)
 
 

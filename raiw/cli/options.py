@@ -85,6 +85,12 @@ OptionsOption = Annotated[
     list[str] | None,
     typer.Option("--option", metavar="NAME=VALUE", help="An option of the method; repeatable."),
 ]
+MetadataOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metadata", metavar="NAME=TEXT", help="A note for the server's job; repeatable."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, errors too.")]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print only the digest, key or id.")
@@ -149,6 +155,19 @@ def assigned(option: str, given: list[str] | None) -> dict[str, Any]:
         except yaml.YAMLError as error:
             raise InvalidInput(f"{option} {text!r}: {value!r} is not a value: {error}") from None
     return values
+
+
+def notes(given: list[str] | None) -> dict[str, str]:
+    """Return the values of ``--metadata``, which are texts.
+
+    >>> notes(["commit=08e7f1"])
+    {'commit': '08e7f1'}
+    """
+    pairs = [text.partition("=") for text in given or ()]
+    for name, equals, value in pairs:
+        if not name or not equals:
+            raise InvalidInput(f"--metadata {name + equals + value!r}: write NAME=TEXT")
+    return {name: value for name, _, value in pairs}
 
 
 def _apply(document: dict[str, Any], change: str) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from raiw.masks import Mask, MaskSet
     from raiw.masks.compare import Difference
     from raiw.reproduction.rows import Row
+    from raiw.specs.changes import PlanChanges
     from raiw.statistics import DegreeRange, LayerStatistics
 
 _ID_LENGTH = 19
@@ -130,6 +131,14 @@ def difference_table(difference: "Difference") -> Table:
     return table
 
 
+def change_table(changes: "PlanChanges") -> Table:
+    """Return what differs between two plans: for the network first, then layer by layer."""
+    table = _table("layer", "field", "A", "B")
+    for change in (*changes.fields, *changes.layers):
+        table.add_row(change.layer, change.field, _told(change.a), _told(change.b))
+    return table
+
+
 def job_table(jobs: Iterable[Mapping[str, Any]]) -> Table:
     """Return one row per job, in the form that the server shows."""
     table = _table("job", "kind", "status", "done", "by", "what", "created (UTC)", "result")
@@ -208,6 +217,14 @@ def network_table(networks: Iterable[Mapping[str, Any]]) -> Table:
             network["name"], revision[:_ID_LENGTH], "" if shape is None else _shape(shape, 1)
         )
     return table
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, bool):
+        return "has it" if value else "lacks it"
+    if isinstance(value, list | tuple):
+        return "-".join(f"{one:,}" for one in dict.fromkeys(value))
+    return f"{value:,}" if isinstance(value, int) else str(value)[:_ID_LENGTH]
 
 
 def _span(low: int, high: int) -> str:

@@ -69,6 +69,8 @@ class Client:
         Bearer token; ``RAIW_TOKEN``, else none.
     timeout
         Seconds to wait for an answer, beyond the delay the server was asked for.
+    transport
+        What sends the requests.
 
     Examples
     --------
@@ -80,10 +82,15 @@ class Client:
     """
 
     def __init__(
-        self, url: str | None = None, token: str | None = None, timeout: float = 30.0
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        timeout: float = 30.0,
+        *,
+        transport: type[Transport] = Transport,
     ) -> None:
         url = url or os.environ.get("RAIW_URL") or DEFAULT_URL
-        self._transport = Transport(url, token or os.environ.get("RAIW_TOKEN"), timeout)
+        self._transport = transport(url, token or os.environ.get("RAIW_TOKEN"), timeout)
 
     @property
     def url(self) -> str:
@@ -161,6 +168,7 @@ class Client:
 
     def score(
         self,
+        /,
         network: str,
         weights: str | Path,
         data: DataLike | None = None,
@@ -193,6 +201,7 @@ class Client:
 
     def prune(
         self,
+        /,
         network: str,
         weights: str | Path,
         data: DataLike | None = None,
@@ -205,6 +214,7 @@ class Client:
 
     def train(
         self,
+        /,
         network: str,
         data: DataLike,
         *,
@@ -258,14 +268,38 @@ class Client:
         view, _ = self._transport.json("GET", f"/v1/jobs/{_segment(job_id)}")
         return Job(self._transport, self.masks, view)
 
-    def jobs(self, status: str | None = None) -> Iterator[Job]:
+    def jobs(
+        self,
+        status: str | None = None,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        **wanted: Any,
+    ) -> Iterator[Job]:
         """Yield the server's jobs, newest first, fetching page after page as needed.
 
         Their views are short, without what was asked for and reports, until they are refreshed.
+
+        Parameters
+        ----------
+        status
+            Only those in this state.
+        metadata
+            Only those for which somebody has noted just that.
+        wanted
+            Other parameters of ``GET /v1/jobs``: ``kind``, ``content_key``, ``created_after`` and
+            ``created_before``, as text.
         """
-        query = {"page_size": _PAGE_SIZE} | ({"status": status} if status else {})
+        noted = [f"{name}={value}" for name, value in (metadata or {}).items()]
+        query = {"page_size": _PAGE_SIZE, "status": status, "metadata": noted, **wanted}
         for view in self._items("/v1/jobs", query):
             yield Job(self._transport, self.masks, view)
+
+    def stored_masks(self, /, **wanted: Any) -> Iterator[dict[str, Any]]:
+        """Yield the masks that the server stores, newest first, as ``GET /v1/masks`` has them.
+
+        ``wanted`` are parameters of that request: ``name``, ``algorithm``, ``pinned`` …
+        """
+        return self._items("/v1/masks", {"page_size": _PAGE_SIZE, **wanted})
 
     def networks(self) -> Iterator[dict[str, Any]]:
         """Yield the networks that jobs may be on, by name, as ``GET /v1/networks`` has them."""
@@ -275,7 +309,8 @@ class Client:
         """Yield the items of a list, page after page."""
         page: dict[str, Any] = {"next_page_token": None}
         while page["next_page_token"] != "":
-            page, _ = self._transport.json("GET", url, params=query)
+            asked = {name: value for name, value in query.items() if value is not None}
+            page, _ = self._transport.json("GET", url, params=asked)
             yield from page["items"]
             query = query | {"page_token": page["next_page_token"]}
 

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import time
 from collections.abc import Iterator
 
 import httpx
@@ -59,7 +58,7 @@ def file_chunks(transport: Transport, url: str, size: int, digest: str) -> Itera
             failures += 1
             if failures == ATTEMPTS:
                 raise
-            time.sleep(backoff(failures))
+            transport.pause(backoff(failures))
     found = digest_of_hash(sha256)
     if found != digest:
         raise InvalidMasks(

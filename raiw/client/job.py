@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -136,7 +136,7 @@ class Job:
             if not left:
                 raise self._still_running()
             # A server that held the answer back has waited for us already.
-            time.sleep(max(0.0, min(pause, left) - (time.monotonic() - began)))
+            self._transport.pause(max(0.0, min(pause, left) - (time.monotonic() - began)))
         return self
 
     def events(self, after: int = 0, timeout: float | None = None) -> Iterator[Event]:
@@ -165,20 +165,23 @@ class Job:
                 if was_done:  # everything up to the end was seen before
                     return
                 if not streaming:
-                    time.sleep(max(0.0, min(_POLL_SECONDS, deadline - time.monotonic())))
+                    self._transport.pause(max(0.0, min(_POLL_SECONDS, deadline - time.monotonic())))
                 streaming = False
                 self._poll(0, PATIENT_ATTEMPTS)
         raise self._still_running()
 
-    def cancel(self) -> Self:
+    def cancel(self, metadata: Mapping[str, str] | None = None) -> Self:
         """Ask the server to stop the job; a running one ends within seconds.
+
+        The job keeps who asked first: ``metadata`` are notes about that.
 
         Raises
         ------
         InvalidInput
             The job has already ended in another way.
         """
-        self.view, _ = self._transport.json("POST", f"{self._url}/cancel")
+        noted = {"metadata": [f"{name}={value}" for name, value in (metadata or {}).items()]}
+        self.view, _ = self._transport.json("POST", f"{self._url}/cancel", params=noted)
         return self
 
     def result(self, timeout: float | None = None) -> "MaskSet":
@@ -199,7 +202,7 @@ class Job:
             return self.digest
         facts: dict[str, Any] = {"job": self.id, "status": self.status}
         if self.status == "canceled":
-            raise JobCanceled(f"job {self.id} was canceled", **facts)
+            raise JobCanceled(f"job {self.id} was canceled{self._canceler()}", **facts)
         if self.status == "expired":
             raise JobExpired(
                 f"job {self.id} expired: its deadline {self.view['deadline_at']} passed before a "
@@ -210,6 +213,13 @@ class Job:
             code, detail = error_of_document(self.error or {})
             raise JobFailed(f"job {self.id} failed ({code}): {detail}", error=self.error, **facts)
         raise StillRunning(f"job {self.id} is {self.status}: wait for it", **facts)
+
+    def _canceler(self) -> str:
+        """Return who canceled the job, as far as the server tells."""
+        by = self.view.get("canceled_by") or {}
+        told = [*filter(None, [by.get("client")])]
+        told += [f"{name} {value}" for name, value in (by.get("metadata") or {}).items()]
+        return f" by {', '.join(told)}" if told else ""
 
     @property
     def _url(self) -> str:

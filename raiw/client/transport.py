@@ -38,13 +38,20 @@ class Transport:
         self.url = url.rstrip("/")
         self.timeout = timeout
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx.Client(
+        self._http = self._connect(
             base_url=self.url,
             headers={"User-Agent": "raiw-client", **headers},
             timeout=self._timeout(0),
             # A proxy of the environment cannot know this machine's own loopback.
             trust_env=parts.hostname not in _LOOPBACK,
         )
+
+    def _connect(self, **options: Any) -> httpx.Client:
+        return httpx.Client(**options)
+
+    def pause(self, seconds: float) -> None:
+        """Wait before the next attempt."""
+        time.sleep(seconds)
 
     def close(self) -> None:
         """Close all connections."""
@@ -104,7 +111,7 @@ class Transport:
                 pause = max(retry_after(response.headers), backoff(attempt))
             if attempt == attempts or pause > MAX_PAUSE:
                 raise failure
-            time.sleep(pause)
+            self.pause(pause)
         raise AssertionError("unreachable: the loop returns or raises")
 
     @contextmanager

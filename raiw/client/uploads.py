@@ -1,7 +1,6 @@
 """Uploads by digest: nothing is sent twice, and a broken connection costs at most one part."""
 
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,7 +85,7 @@ def _send_parts(transport: Transport, path: Path, digest: str, size: int) -> Non
             if not _resumable(error) or failures + 1 == ATTEMPTS:
                 raise
             failures += 1
-            time.sleep(backoff(failures))
+            transport.pause(backoff(failures))
             try:
                 upload, _ = transport.json("GET", where)
             except NotFound:

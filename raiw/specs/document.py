@@ -47,6 +47,8 @@ class Document(BaseModel):
     newer: ClassVar[frozenset[str]] = frozenset()
     """Fields that came when keys were in use: left out of them while they have their default, which
     means what was there before."""
+    unkeyed: ClassVar[frozenset[str]] = frozenset()
+    """Fields that change no bit of a result: never part of keys."""
 
     @model_validator(mode="before")
     @classmethod
@@ -92,7 +94,7 @@ class Document(BaseModel):
         return {
             name: _keyed(getattr(self, name))
             for name in fields
-            if name not in without
+            if name not in self.unkeyed.union(without)
             and (
                 name not in self.newer
                 or getattr(self, name) != fields[name].get_default(call_default_factory=True)

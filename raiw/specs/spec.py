@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
@@ -19,6 +19,7 @@ from raiw.readers.layers import dense_rules
 from raiw.readers.modules import read_weights, tied_rules
 from raiw.specs.crafting import Craft, ImportanceReading
 from raiw.specs.document import Document
+from raiw.specs.gates import Gates
 from raiw.specs.layers import Layer
 from raiw.specs.limits import AtMost
 from raiw.specs.plan import Plan, plan_layers
@@ -38,6 +39,8 @@ class Spec(Document):
     8
     """
 
+    unkeyed: ClassVar[frozenset[str]] = frozenset({"gates"})
+
     name: Annotated[str, Field(max_length=MAX_NAME)] = ""
     """A name for people; it changes no mask."""
     model: Annotated[str, Field(max_length=MAX_NAME)] | None = None
@@ -46,6 +49,8 @@ class Spec(Document):
     craft: Craft = Craft()
     importance: ImportanceReading | None = None
     """How the importance file is read; left out, it holds scores."""
+    gates: Gates | None = None
+    """What the masks must keep to. They are stored even if they do not; the command exits 6."""
 
     @model_validator(mode="before")
     @classmethod
@@ -259,6 +264,12 @@ class Spec(Document):
         """Return the document with its defaults left out: what is stored and sent."""
         document: dict[str, Any] = self.model_dump(mode="json", exclude_defaults=True)
         return document
+
+    def canonical_origin(self) -> dict[str, Any]:
+        """Return the canonical document of what is in the mask file: without gates."""
+        return {
+            field: value for field, value in self.canonical().items() if field not in self.unkeyed
+        }
 
     def algorithm(self, *, scored: bool) -> str:
         """Return the algorithm's name, decided by the presence of scores where it is left out.

@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from service import pages
 from service.api import document, problems
 from service.api.bodies import Bodies
+from service.api.compression import Compression
 from service.api.dependencies import know_every_parameter
 from service.api.document import FAULTS
 from service.api.hosts import HostCheck
@@ -56,6 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
     document.install(app)
     app.add_middleware(HostCheck, settings=settings)
     app.add_middleware(RequestBody, limit=settings.max_json_bytes, min_rate=settings.min_body_rate)
+    app.add_middleware(Compression)
     app.add_middleware(RequestContext, observe=metrics.observe)
     guards = [Depends(require_token), Depends(know_every_parameter)]
     for module in (jobs, plan, masks, blobs, catalogue):

@@ -9,6 +9,7 @@ from raiw.errors import InvalidInput
 from raiw.jobs.craft import CraftJob
 from raiw.names import nearest
 from service.api.document import JOBS, PLANS, UPLOADS
+from service.contract import queries
 from service.contract.masks import UploadRequest
 from service.contract.requests import JobRequest
 from service.jobs.services import Services
@@ -24,9 +25,13 @@ ServicesDep = Annotated[Services, Depends(_services)]
 Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9_]{1,40}$")]
 DigestPath = Annotated[str, Path(pattern=f"^{SHA256}$")]
 
-PageSize = Annotated[int, Query(ge=1, le=1000, description="Most items of one page.")]
+PageSize = Annotated[queries.PageSize, Query(description="Most items of one page.")]
 PageToken = Annotated[
-    str, Query(max_length=500, description="``next_page_token`` of the page before.")
+    queries.PageToken, Query(description="``next_page_token`` of the page before.")
+]
+
+NotesQuery = Annotated[
+    queries.Notes, Query(default_factory=list, description="``name=value``, repeatable.")
 ]
 
 PlanBody = Annotated[CraftJob, Body(openapi_examples=PLANS)]
@@ -44,14 +49,14 @@ def know_every_parameter(request: Request) -> None:
     """
     path = request.app.openapi()["paths"][request.scope["route"].path_format]
     described = path[request.method.lower()].get("parameters", ())
-    known = [parameter["name"] for parameter in described if parameter["in"] == "query"]
+    known = {one["name"]: one["schema"] for one in described if one["in"] == "query"}
     given = [name for name, _ in request.query_params.multi_items()]
     for name in given:
         if name not in known:
             names = f"there are {', '.join(known)}" if known else "there are none here"
             raise InvalidInput(
-                f"unknown query parameter {name[:100]!r}{nearest(name, known)}; {names}",
+                f"unknown query parameter {name[:100]!r}{nearest(name, list(known))}; {names}",
                 pointer=name[:100],
             )
-        if given.count(name) > 1:
+        if given.count(name) > 1 and known[name].get("type") != "array":
             raise InvalidInput(f"the query parameter {name!r} is given twice", pointer=name)

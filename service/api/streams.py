@@ -4,7 +4,8 @@ import asyncio
 import re
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,6 +26,8 @@ _DISCONNECT_SECONDS = 1.0
 """How soon a departed client is noticed."""
 _RETRY_MILLISECONDS = 3000
 _BATCH = 100
+_POLL_SECONDS = 0.25
+Found = TypeVar("Found")
 _WAIT = re.compile(
     r'(?:^|[,;\s])wait\s*=\s*"?([0-9]{1,9})"?\s*(?:$|[,;])', re.ASCII | re.IGNORECASE
 )
@@ -42,6 +45,16 @@ async def wait_for_end(request: Request, job_id: str, seconds: float) -> None:
     standing: Standing | None = Standing(JobStatus.QUEUED, 0)
     while standing is not None and standing.status not in ENDED:
         standing = await _news(request, job_id, standing.events, give_up)
+
+
+async def poll(request: Request, look: Callable[[], Found], seconds: float) -> Found | None:
+    """Return the first true result of a look at the database; None once the time is over."""
+    give_up = time.monotonic() + seconds
+    while (left := give_up - time.monotonic()) > 0 and not await _over(request):
+        await asyncio.sleep(min(left, _POLL_SECONDS))
+        if found := await run_in_threadpool(look):
+            return found
+    return None
 
 
 async def event_stream(

@@ -11,6 +11,7 @@ class ModelSummary(View):
     """A network, or a preset: a network with a target."""
 
     name: str
+    description: str
     network: str
     """The network itself; another name for a preset."""
     craft: dict[str, Any] | None

@@ -57,6 +57,24 @@ def main_file(outcome: dict[str, Any]) -> dict[str, Any]:
     return next((file for file in files if file["name"] == outcome.get("main")), files[0])
 
 
+class GateBreach(View):
+    """A value beyond the limit of a gate."""
+
+    layer: str | None
+    """Its layer; null for the network."""
+    value: float | None
+    """Null where a score gap was asked for and the layer has no certificate."""
+
+
+class FailedGate(View):
+    """A gate of the spec that the masks fail."""
+
+    gate: str
+    limit: float
+    failures: list[GateBreach]
+    """The worst first."""
+
+
 class JobResult(View):
     """What a succeeded job has made."""
 
@@ -72,6 +90,18 @@ class JobResult(View):
     """The layers of crafted masks that leave outputs or inputs without an edge; null in lists."""
     report: dict[str, Any] | None = None
     """What such a job has measured; null in lists."""
+    failed_gates: list[FailedGate] | None = None
+    """Gates of the spec that crafted masks fail; null where it has none."""
+
+
+class Canceler(View):
+    """Who has canceled a job."""
+
+    request_id: str | None = None
+    client: str | None = None
+    """Its ``User-Agent``."""
+    metadata: dict[str, str] = {}
+    """What it noted."""
 
 
 class JobUrls(View):
@@ -99,6 +129,8 @@ class JobSummary(View):
     metadata: dict[str, str]
     request_id: str | None
     """Id of the request that asked for it."""
+    joined_metadata: list[dict[str, str]] | None = None
+    """What the first of those who joined it noted; null in lists."""
     joined: int
     """Further requests for it while it waited or ran: canceling the job affects them too."""
     attempt: int
@@ -109,6 +141,8 @@ class JobSummary(View):
     finished_at: datetime | None
     deadline_at: datetime | None
     timeout_seconds: float
+    canceled_by: Canceler | None
+    """Of a job that was or is being canceled."""
     error: dict[str, Any] | None
     """Problem document of a job that failed."""
     result: JobResult | None

@@ -9,6 +9,32 @@ from raiw.specs.document import WHOLE, Digest, Document
 from service.contract.jobs import View
 
 
+class MasksSummary(View):
+    """A stored set of masks in short form, as lists show it."""
+
+    digest: Digest
+    file_sha256: Digest
+    bytes: int
+    created_at: datetime
+    used_at: datetime | None
+    """Hour in which they were last asked for or read; null if that was never recorded."""
+    pinned: bool
+    """Whether they are kept however long they go unused."""
+    name: str
+    """Name of the spec they were crafted from."""
+    algorithm: str
+    importance: Digest | None
+    """Digest of the scores they were crafted from."""
+    url: str
+
+
+class MasksPage(View):
+    """A page of masks, newest first."""
+
+    items: list[MasksSummary]
+    next_page_token: str
+
+
 class MasksView(View):
     """A stored set of masks."""
 

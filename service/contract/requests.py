@@ -22,8 +22,13 @@ from raiw.jobs.registry import KINDS, JobKind
 from raiw.specs.document import Document
 from raiw.specs.limits import AtMost
 
+_NO_NUL = r"^[^\x00]*$"
+"""Which PostgreSQL cannot store."""
 Metadata = Annotated[
-    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
+    dict[
+        Annotated[str, Field(max_length=64, pattern=_NO_NUL)],
+        Annotated[str, Field(max_length=512, pattern=_NO_NUL)],
+    ],
     AtMost(16),
 ]
 DEFAULT_KIND = "craft"

@@ -1,5 +1,7 @@
 """Canceling a job."""
 
+from collections.abc import Mapping
+
 from service.contract.errors import AlreadyEnded
 from service.contract.jobs import JobSummary
 from service.jobs.queries import get_job
@@ -8,10 +10,13 @@ from service.logs import request_id
 from service.store import jobs
 
 
-def cancel(services: Services, job_id: str) -> JobSummary:
+def cancel(
+    services: Services, job_id: str, client: str = "", metadata: Mapping[str, str] | None = None
+) -> JobSummary:
     """Cancel a queued job at once, or ask the worker of a running one to stop.
 
-    The worker ends its process within seconds. Canceling twice is the same as once.
+    The worker ends its process within seconds. Canceling twice is the same as once. The job tells
+    who asked first: ``client``, and what it noted.
 
     Raises
     ------
@@ -20,8 +25,10 @@ def cancel(services: Services, job_id: str) -> JobSummary:
     AlreadyEnded
         The job succeeded, failed or expired before.
     """
+    by = {"request_id": request_id.get(), "client": client, "metadata": dict(metadata or {})}
+    told = {name: value for name, value in by.items() if value}
     with services.database.write() as session:
-        canceled = jobs.cancel(session, job_id, services.database.now(session), request_id.get())
+        canceled = jobs.cancel(session, job_id, services.database.now(session), told)
     view = get_job(services, job_id)
     if not canceled:
         raise AlreadyEnded(f"job {job_id} has already ended: it {view.status}", status=view.status)

@@ -4,15 +4,18 @@ import base64
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
+
+from sqlalchemy.orm import Session
 
 from raiw.canonical import canonical_json
 from raiw.errors import NotFound
 from service.contract.errors import InvalidPageToken
-from service.contract.jobs import EventPage, JobPage, JobStatus, JobSummary, View
+from service.contract.jobs import EventPage, JobPage, JobSummary, View
+from service.contract.queries import JobQuery, ListQuery
 from service.jobs.services import Services
 from service.jobs.views import event_view, job_summary
-from service.store import jobs, requests
+from service.store import jobs, notes, requests, shown
 
 PAGE_BYTES = 1 << 20
 """A page of more bytes ends early, after at least one item."""
@@ -28,10 +31,18 @@ def get_job(services: Services, job_id: str) -> JobSummary:
         There is no such job, or it has been removed.
     """
     with services.database.read() as session:
-        shown = jobs.show(session, job_id)
-    if shown is None:
+        found = describe(session, job_id)
+    if found is None:
         raise _no_job(job_id)
-    return job_summary(shown)
+    return found
+
+
+def describe(session: Session, job_id: str) -> JobSummary | None:
+    """Return a job within a transaction; None if there is none."""
+    found = shown.show(session, job_id)
+    if found is None:
+        return None
+    return job_summary(found, notes.of_others(session, job_id) if found.job.joined else [])
 
 
 def open_request(services: Services, job_id: str) -> bytes:
@@ -49,22 +60,14 @@ def open_request(services: Services, job_id: str) -> bytes:
     return packed
 
 
-def list_jobs(
-    services: Services,
-    *,
-    status: JobStatus | None,
-    page_size: int,
-    page_token: str,
-    kind: str | None = None,
-    text: str = "",
-) -> JobPage:
-    """Return a page of jobs, newest first; of a state, of a kind, and those that mention a text."""
-    chosen = status if kind is None and not text else [status, kind, text]
-    before = _decode(page_token, chosen) if page_token else None
+def list_jobs(services: Services, wanted: JobQuery) -> JobPage:
+    """Return a page of jobs, newest first."""
+    before = page_start(wanted)
     with services.database.read() as session:
-        rows = jobs.page(session, status, before, page_size + 1, kind=kind, text=text)
-        items, more = _page(map(job_summary, rows), page_size)
-    return JobPage(items=items, next_page_token=_encode(items[-1], chosen) if more else "")
+        found = map(job_summary, shown.page(session, wanted, before, wanted.most + 1))
+        items, more = page_of(found, wanted.most)
+    token = token_of(items[-1].created_at, items[-1].id, wanted) if more else ""
+    return JobPage(items=items, next_page_token=token)
 
 
 def list_events(services: Services, job_id: str, *, after: int, limit: int) -> EventPage:
@@ -73,11 +76,11 @@ def list_events(services: Services, job_id: str, *, after: int, limit: int) -> E
         if not jobs.standings(session, [job_id]):
             raise _no_job(job_id)
         found = map(event_view, jobs.events_after(session, job_id, after, limit + 1))
-        items, more = _page(found, limit)
+        items, more = page_of(found, limit)
     return EventPage(items=items, next_page_token=str(items[-1].seq) if more else "")
 
 
-def _page(found: Iterable[Item], most: int) -> tuple[list[Item], bool]:
+def page_of(found: Iterable[Item], most: int) -> tuple[list[Item], bool]:
     """Return what fits a page, by number and by bytes, and whether there is more."""
     items: list[Item] = []
     size = 0
@@ -93,19 +96,30 @@ def _no_job(job_id: str) -> NotFound:
     return NotFound(f"no job {job_id!r}")
 
 
-def _encode(job: JobSummary, chosen: Any) -> str:
-    text = canonical_json([job.created_at.isoformat(), job.id, chosen])
+def token_of(created_at: datetime, name: str, wanted: ListQuery) -> str:
+    """Return the token of the page after an item of a list."""
+    text = canonical_json([created_at.isoformat(), name, wanted.identity])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _decode(token: str, chosen: Any) -> tuple[datetime, str]:
+def page_start(wanted: ListQuery) -> tuple[datetime, str] | None:
+    """Return time and name of the item after which a page begins, None for the first page.
+
+    Raises
+    ------
+    InvalidPageToken
+        The token was not made for this list.
+    """
+    token = wanted.page_token
+    if not token:
+        return None
     try:
         padded = token + "=" * (-len(token) % 4)
-        created_at, job_id, of = json.loads(base64.urlsafe_b64decode(padded))
-        str(job_id).encode()  # no lone surrogate, which JSON can say and databases cannot
-        position = datetime.fromisoformat(created_at).astimezone(UTC), str(job_id)
+        created_at, name, of_list = json.loads(base64.urlsafe_b64decode(padded))
+        str(name).encode()  # no lone surrogate, which JSON can say and databases cannot
+        position = datetime.fromisoformat(created_at).astimezone(UTC), str(name)
     except (ValueError, TypeError, OverflowError):
-        position, of = None, ""
-    if position is None or of != chosen:
+        position, of_list = None, ""
+    if position is None or of_list != wanted.identity:
         raise InvalidPageToken("the page token was not made for this list: start again without it")
     return position

@@ -7,9 +7,11 @@ from typing import Any
 from raiw.errors import NotFound
 from raiw.tensors import MAX_HEADER_BYTES, Header, header_end, read_header
 from service.contract.errors import Damaged
-from service.contract.masks import MasksView, StatisticsView
+from service.contract.masks import MasksPage, MasksSummary, MasksView, StatisticsView
+from service.contract.queries import MasksQuery
 from service.contract.tasks import Queue, Task
 from service.jobs.keeping import MASKS, note_use, remove_damaged_masks
+from service.jobs.queries import page_of, page_start, token_of
 from service.jobs.services import Services
 from service.store import masks, outbox
 from service.store.artifacts import State
@@ -87,6 +89,18 @@ def get_masks(services: Services, digest: str) -> MasksView:
             "statistics": f"{url}/statistics",
         },
     )
+
+
+def list_masks(services: Services, wanted: MasksQuery) -> MasksPage:
+    """Return a page of stored masks, newest first."""
+    with services.database.read() as session:
+        rows = masks.page(session, wanted, page_start(wanted), wanted.most + 1)
+    found = (
+        MasksSummary.model_validate({**row, "url": f"/v1/masks/{row['digest']}"}) for row in rows
+    )
+    items, more = page_of(found, wanted.most)
+    token = token_of(items[-1].created_at, items[-1].digest, wanted) if more else ""
+    return MasksPage(items=items, next_page_token=token)
 
 
 def get_statistics(services: Services, digest: str) -> StatisticsView:

@@ -21,8 +21,9 @@ from service.jobs.asked import stored_form
 from service.jobs.checks import check_memory, check_request, check_scores
 from service.jobs.keeping import remove_expired
 from service.jobs.networks import with_revision
+from service.jobs.queries import describe
 from service.jobs.services import Services
-from service.jobs.views import job_summary, plan_view
+from service.jobs.views import plan_view
 from service.logs import request_id
 from service.store import blobs, jobs, masks, objects, requests, results
 from service.store.artifacts import Artifacts
@@ -76,7 +77,7 @@ def submit(services: Services, request: JobRequest) -> Submission:
             with services.database.write() as session:
                 check_request(session, services.artifacts, document)
                 job_id, outcome = _get_or_create(services, session, request, key, packed)
-                shown = jobs.show(session, job_id)
+                job = describe(session, job_id)
         except IntegrityError:
             continue  # another server inserted the same key first: look again and join it
         except DiskFull:
@@ -87,8 +88,8 @@ def submit(services: Services, request: JobRequest) -> Submission:
             continue
         if outcome == "created":
             services.wake()
-        assert shown is not None  # noqa: S101 -- the transaction has just seen it
-        return Submission(job_summary(shown), outcome)
+        assert job is not None  # noqa: S101 -- the transaction has just seen it
+        return Submission(job, outcome)
     raise Busy(f"the same job was created and ended {_RACES} times in the meantime; try again")
 
 
@@ -98,19 +99,26 @@ def _get_or_create(
     now, document = services.database.now(session), request.document()
     made = _made(session, services.artifacts, document, key)
     _note_use(session, document, made, now)
-    job = jobs.find_succeeded(session, key) if made else jobs.find_active(session, key)
-    if job is not None:
-        if not made:
-            jobs.join(session, job.id, request_id.get(), now)
-        return job.id, "hit" if made else "joined"
+    if made and (job := jobs.find_succeeded(session, key, packed.digest)) is not None:
+        return job.id, "hit"
+    known = made and not _has_gates(document)
+    if not known and (job := jobs.find_active(session, key)) is not None:
+        jobs.join(session, job.id, request_id.get(), request.metadata, request.deadline_at, now)
+        return job.id, "joined"
     if not made:
-        _check_deadline(request.deadline_at, now)
         services.artifacts.require_space(_disk_bytes(services, document))
+    if not known:
+        _check_deadline(request.deadline_at, now)
     job = _new_job(services, request, key, requests.add(session, packed), now)
-    if made:
+    if known:
         return _succeeded(session, job, made, now).id, "hit"
     jobs.add(session, job, now)
     return job.id, "created"
+
+
+def _has_gates(document: JobDocument) -> bool:
+    """Whether a worker must hold masks against gates, even if they are stored already."""
+    return isinstance(document, CraftJob) and document.spec.gates is not None
 
 
 def _check_deadline(deadline: datetime | None, now: datetime) -> None:
@@ -180,8 +188,7 @@ def _succeeded(session: Session, job: JobRow, made: dict[str, Any], now: datetim
     job.finished_at = now
     for column, value in made.items():
         setattr(job, column, value)
-    session.add(job)
-    session.flush()
+    jobs.insert(session, job)
     digest = job.mask_digest or main_file(made["outcome"])["digest"]
     jobs.add_event(session, job.id, "status", {"status": job.status, "digest": digest}, now)
     return job

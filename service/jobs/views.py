@@ -1,10 +1,14 @@
 """From rows to what clients see: the only translator."""
 
+from typing import Any
+
 from raiw.specs.dead import recorded_dead_units
 from raiw.specs.plan import Plan
 from service.contract.jobs import (
     ENDED,
+    Canceler,
     EventView,
+    FailedGate,
     FileView,
     JobResult,
     JobStatus,
@@ -14,12 +18,12 @@ from service.contract.jobs import (
     Progress,
     main_file,
 )
-from service.store.jobs import Shown
+from service.store.shown import Shown
 from service.store.tables import JobEventRow
 
 
-def job_summary(shown: Shown) -> JobSummary:
-    """Show a job, without what it was asked for."""
+def job_summary(shown: Shown, joined: list[dict[str, str]] | None = None) -> JobSummary:
+    """Show a job, without what it was asked for, and with what those who joined it noted."""
     job = shown.job
     status = JobStatus(job.status)
     url = f"/v1/jobs/{job.id}"
@@ -35,6 +39,7 @@ def job_summary(shown: Shown) -> JobSummary:
         algorithm=job.algorithm,
         metadata=job.note,
         request_id=job.request_id,
+        joined_metadata=joined,
         joined=job.joined,
         attempt=job.attempt,
         max_attempts=job.max_attempts,
@@ -44,6 +49,7 @@ def job_summary(shown: Shown) -> JobSummary:
         finished_at=job.finished_at,
         deadline_at=job.deadline_at,
         timeout_seconds=job.timeout_seconds,
+        canceled_by=None if job.canceled_by is None else Canceler(**job.canceled_by),
         error=job.error,
         result=result,
         urls=JobUrls(
@@ -63,6 +69,7 @@ def _result(shown: Shown) -> JobResult | None:
             file_sha256=shown.file_sha256,
             bytes=shown.bytes,
             dead_units=None if shown.masks is None else recorded_dead_units(shown.masks["layers"]),
+            failed_gates=_failed_gates(shown.job.failed_gates),
         )
     if shown.outcome is None:
         return None
@@ -74,6 +81,10 @@ def _result(shown: Shown) -> JobResult | None:
         files=[FileView.model_validate(file) for file in shown.outcome["files"]],
         report=shown.outcome["report"],
     )
+
+
+def _failed_gates(failed: list[dict[str, Any]] | None) -> list[FailedGate] | None:
+    return None if failed is None else [FailedGate.model_validate(gate) for gate in failed]
 
 
 def event_view(event: JobEventRow) -> EventView:

@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Path, Request
 
 from raiw.canonical import SHA256
+from service.contract.queries import PageToken as PageToken
 from service.jobs.services import Services
 
 
@@ -17,4 +18,3 @@ ServicesDep = Annotated[Services, Depends(_services)]
 JobId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_]{1,40}$")]
 DigestPath = Annotated[str, Path(pattern=f"^{SHA256}$")]
 LayerPath = Annotated[str, Path(max_length=200)]
-PageToken = Annotated[str, Query(max_length=2000)]

@@ -17,22 +17,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, cast, or_, select, tuple_, update
-from sqlalchemy.orm import Session, defer
+from sqlalchemy import case, or_, select, update
+from sqlalchemy.orm import Session
 
 from service.contract.errors import WorkerLost
 from service.contract.jobs import ENDED, JobStatus, main_file
 from service.contract.problems import problem_of
 from service.contract.tasks import Task
 from service.logs import about
-from service.store import outbox, results
-from service.store.tables import JobEventRow, JobRow, MasksRow, OutcomeRow, ResultRow
+from service.store import notes, outbox, results
+from service.store.shown import STREAMED
+from service.store.tables import JobEventRow, JobRow, OutcomeRow, ResultRow
 
 logger = logging.getLogger(__name__)
 
 HELD = (JobStatus.RUNNING, JobStatus.CANCELING)
-_STREAMED = {"yield_per": 10}
-"""A page ends when it has enough bytes, so rows are not fetched all at once."""
 _MOST_NAMED = 20
 """A popular job must not grow with every request."""
 
@@ -53,20 +52,6 @@ class Standing:
     events: int
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A job with the parts of its result that clients are shown."""
-
-    job: JobRow
-    file_sha256: str | None
-    bytes: int | None
-    """Of the mask file, if the job made masks."""
-    outcome: dict[str, Any] | None
-    """Files and report, if it made something else."""
-    masks: dict[str, Any] | None = None
-    """The metadata of its masks; None in lists."""
-
-
 def new_job_id() -> str:
     """Return a fresh job id."""
     return f"job_{secrets.token_hex(12)}"
@@ -75,13 +60,6 @@ def new_job_id() -> str:
 def find(session: Session, job_id: str) -> JobRow | None:
     """Return a job."""
     return session.get(JobRow, job_id)
-
-
-def show(session: Session, job_id: str) -> Shown | None:
-    """Return a job with the mask file it made."""
-    query = _shown().add_columns(MasksRow.document).where(JobRow.id == job_id)
-    row = session.execute(query).one_or_none()
-    return None if row is None else Shown(row[0], row[1], row[2], row[0].outcome, row[3])
 
 
 def standings(session: Session, job_ids: Sequence[str]) -> dict[str, Standing]:
@@ -107,55 +85,28 @@ def unfinished_keys(session: Session) -> Sequence[str]:
     return session.scalars(select(JobRow.content_key).where(JobRow.status.not_in(ENDED))).all()
 
 
-def find_succeeded(session: Session, content_key: str) -> JobRow | None:
-    """Return the latest succeeded job of a key."""
+def find_succeeded(session: Session, content_key: str, request: str) -> JobRow | None:
+    """Return the latest succeeded job of a key that was asked for in the same words.
+
+    Requests with equal keys may still differ, in gates for instance.
+    """
     return session.scalar(
         select(JobRow)
-        .where(JobRow.content_key == content_key, JobRow.status == JobStatus.SUCCEEDED)
+        .where(
+            JobRow.content_key == content_key,
+            JobRow.request == request,
+            JobRow.status == JobStatus.SUCCEEDED,
+        )
         .order_by(JobRow.created_at.desc(), JobRow.id.desc())
         .limit(1)
     )
-
-
-def page(
-    session: Session,
-    status: str | None,
-    before: tuple[datetime, str] | None,
-    size: int,
-    *,
-    kind: str | None = None,
-    text: str = "",
-) -> Iterator[Shown]:
-    """Yield up to ``size`` jobs, newest first, older than ``before``; without their reports.
-
-    ``text`` is a part of their name, method, notes, id, key or masks' digest, in any case.
-    """
-    files, main = JobRow.outcome["files"], JobRow.outcome["main"]
-    query = _shown().add_columns(files, main).options(defer(JobRow.outcome, raiseload=True))
-    if status is not None:
-        query = query.where(JobRow.status == status)
-    if kind is not None:
-        query = query.where(JobRow.kind == kind)
-    if text:
-        query = query.where(_mentions(text))
-    if before is not None:
-        query = query.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*before))
-    query = query.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(size)
-    for job, digest, bytes_, made, named in session.execute(query, execution_options=_STREAMED):
-        yield Shown(job, digest, bytes_, made and {"files": made, "main": named, "report": None})
-
-
-def _mentions(text: str) -> ColumnElement[bool]:
-    columns = (JobRow.name, JobRow.algorithm, JobRow.id, JobRow.content_key, JobRow.mask_digest)
-    notes = cast(JobRow.note, String)
-    return or_(*(column.icontains(text, autoescape=True) for column in (*columns, notes)))
 
 
 def events_after(session: Session, job_id: str, seq: int, size: int) -> Iterator[JobEventRow]:
     """Yield up to ``size`` events after number ``seq``, oldest first."""
     query = select(JobEventRow).where(JobEventRow.job_id == job_id, JobEventRow.seq > seq)
     yield from session.scalars(
-        query.order_by(JobEventRow.seq).limit(size), execution_options=_STREAMED
+        query.order_by(JobEventRow.seq).limit(size), execution_options=STREAMED
     )
 
 
@@ -174,19 +125,42 @@ def add_event(
 
 def add(session: Session, job: JobRow, now: datetime) -> None:
     """Insert a queued job with its first event and its message."""
-    session.add(job)
-    session.flush()
+    insert(session, job)
     data = {"status": JobStatus.QUEUED} | _asked_by(job.request_id)
     add_event(session, job.id, "status", data, now)
     outbox.add(session, Task.RUN_JOB, job.queue, [job.id], now)
 
 
-def join(session: Session, job_id: str, request_id: str | None, now: datetime) -> None:
-    """Count a further request for a job; the first ones are named in its events."""
-    counted = update(JobRow).where(JobRow.id == job_id).values(joined=JobRow.joined + 1)
-    if (session.scalar(counted.returning(JobRow.joined)) or 0) <= _MOST_NAMED:
-        data = {"message": "another request joined this job"} | _asked_by(request_id)
+def insert(session: Session, job: JobRow) -> None:
+    """Insert a job with the notes of who has made it."""
+    session.add(job)
+    session.flush()
+    notes.add(session, job.id, 0, job.note)
+
+
+def join(
+    session: Session,
+    job_id: str,
+    request_id: str | None,
+    metadata: dict[str, str],
+    deadline_at: datetime | None,
+    now: datetime,
+) -> None:
+    """Count a further request for a job, which now has the later deadline of both.
+
+    The first ones are named in its events, and what they noted is kept.
+    """
+    caller = session.scalar(
+        update(JobRow)
+        .where(JobRow.id == job_id)
+        .values(joined=JobRow.joined + 1, deadline_at=_later(deadline_at))
+        .returning(JobRow.joined)
+    )
+    if (caller or 0) <= _MOST_NAMED:
+        noted = {"metadata": metadata} if metadata else {}
+        data = {"message": "another request joined this job"} | _asked_by(request_id) | noted
         add_event(session, job_id, "log", data, now)
+        notes.add(session, job_id, caller or 0, metadata)
 
 
 def claim(
@@ -252,14 +226,23 @@ def log(session: Session, attempt: Attempt, data: dict[str, Any], now: datetime)
         add_event(session, attempt.job_id, "log", data, now)
 
 
-def succeed(session: Session, attempt: Attempt, digest: str, now: datetime) -> bool:
+def succeed(
+    session: Session,
+    attempt: Attempt,
+    digest: str,
+    now: datetime,
+    failed_gates: list[dict[str, Any]] | None = None,
+) -> bool:
     """Close a running job with its masks, which the same transaction has stored."""
-    won = _succeed(session, attempt, now, mask_digest=digest)
+    won = _succeed(session, attempt, now, mask_digest=digest, failed_gates=failed_gates)
     if won is None:
         return False
     if results.find_result(session, won.content_key) is None:
         session.add(ResultRow(content_key=won.content_key, mask_digest=digest, created_at=now))
-    add_event(session, won.id, "status", {"status": won.status, "digest": digest}, now)
+    data: dict[str, Any] = {"status": won.status, "digest": digest}
+    if failed_gates:
+        data |= {"failed_gates": [failed["gate"] for failed in failed_gates]}
+    add_event(session, won.id, "status", data, now)
     return True
 
 
@@ -286,15 +269,19 @@ def end(
     return _close(session, _held(attempt), status, error, now)
 
 
-def cancel(session: Session, job_id: str, now: datetime, request_id: str | None = None) -> bool:
-    """Cancel a queued job, or ask a running one to stop; False when it has ended."""
-    by = _asked_by(request_id)
+def cancel(session: Session, job_id: str, now: datetime, by: dict[str, Any] | None = None) -> bool:
+    """Cancel a queued job, or ask a running one to stop; False when it has ended.
+
+    ``by`` tells who asked, and is kept with the job.
+    """
+    by = by or {}
+    mine = update(JobRow).where(JobRow.id == job_id)
     if end_queued(session, job_id, JobStatus.CANCELED, now, **by):
+        session.execute(mine.values(canceled_by=by))
         return True
     asked = session.scalar(
-        update(JobRow)
-        .where(JobRow.id == job_id, JobRow.status == JobStatus.RUNNING)
-        .values(status=JobStatus.CANCELING)
+        mine.where(JobRow.status == JobStatus.RUNNING)
+        .values(status=JobStatus.CANCELING, canceled_by=by)
         .returning(JobRow.id)
     )
     if asked is not None:
@@ -343,13 +330,6 @@ def release(session: Session, attempt: Attempt, queue: str, now: datetime) -> No
     end(session, attempt, JobStatus.CANCELED, None, now)
 
 
-def _shown() -> Any:
-    """Select jobs with their mask files, but without the files' contents."""
-    return select(JobRow, MasksRow.file_sha256, MasksRow.size).outerjoin(
-        MasksRow, MasksRow.digest == JobRow.mask_digest
-    )
-
-
 def _succeed(session: Session, attempt: Attempt, now: datetime, **made: Any) -> JobRow | None:
     """Close a running job; None if it no longer belongs to this attempt, or is canceled."""
     won: JobRow | None = session.scalar(
@@ -367,6 +347,13 @@ def _succeed(session: Session, attempt: Attempt, now: datetime, **made: Any) -> 
         .returning(JobRow)
     )
     return won
+
+
+def _later(deadline: datetime | None) -> Any:
+    """Return the later of a job's deadline and another one; none is the latest."""
+    if deadline is None:
+        return None
+    return case((JobRow.deadline_at < deadline, deadline), else_=JobRow.deadline_at)
 
 
 def _held(attempt: Attempt) -> Any:

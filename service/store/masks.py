@@ -1,15 +1,16 @@
 """Stored masks: one row per set of masks, its file in rows of 1 MiB or in the artifact folder."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import RowMapping, delete, exists, func, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from raiw.canonical import CHUNK_BYTES, digest_of, digest_of_chunks
 from raiw.errors import NotFound
+from service.contract.queries import MasksQuery
 from service.store import objects
 from service.store.artifacts import Artifacts, State
 from service.store.database import Database
@@ -25,6 +26,38 @@ def stored(session: Session, artifacts: Artifacts, digest: str) -> MasksRow | No
     """Return masks whose bytes exist: the row alone is no guarantee."""
     row = find(session, digest)
     return row if row is not None and _are_there(session, artifacts, row) else None
+
+
+def page(
+    session: Session, wanted: MasksQuery, before: tuple[datetime, str] | None, size: int
+) -> Sequence[RowMapping]:
+    """Return up to ``size`` rows about masks, newest first, without their documents."""
+    name = MasksRow.document["spec"]["name"].as_string()
+    algorithm, scores = (
+        MasksRow.document[field].as_string() for field in ("algorithm", "importance")
+    )
+    query = select(
+        *(MasksRow.digest, MasksRow.file_sha256, MasksRow.size.label("bytes")),
+        *(MasksRow.created_at, MasksRow.used_at, MasksRow.pinned),
+        *(func.coalesce(name, "").label("name"), algorithm.label("algorithm")),
+        scores.label("importance"),
+    ).where(MasksRow.removed_at.is_(None))
+    if wanted.name is not None:
+        query = query.where(func.coalesce(name, "") == wanted.name)
+    if wanted.algorithm is not None:
+        query = query.where(algorithm == wanted.algorithm)
+    if wanted.importance is not None:
+        query = query.where(scores == wanted.importance)
+    if wanted.pinned is not None:
+        query = query.where(MasksRow.pinned.is_(wanted.pinned))
+    if wanted.created_after is not None:
+        query = query.where(MasksRow.created_at > wanted.created_after)
+    if wanted.created_before is not None:
+        query = query.where(MasksRow.created_at < wanted.created_before)
+    if before is not None:
+        query = query.where(tuple_(MasksRow.created_at, MasksRow.digest) < tuple_(*before))
+    ordered = query.order_by(MasksRow.created_at.desc(), MasksRow.digest.desc())
+    return session.execute(ordered.limit(size)).mappings().all()
 
 
 def add(

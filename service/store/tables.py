@@ -57,6 +57,7 @@ class Table(DeclarativeBase):
         datetime: Timestamp,
         dict[str, Any]: JSON(none_as_null=True),
         list[int]: JSON(none_as_null=True),
+        list[dict[str, Any]]: JSON(none_as_null=True),
     }
 
 
@@ -156,6 +157,23 @@ class JobRow(Table):
     """Id of the request that asked for the job."""
     joined: Mapped[int] = mapped_column(default=0, server_default="0")
     """Further requests for it while it waited or ran."""
+    canceled_by: Mapped[dict[str, Any] | None]
+    """Who has canceled it: ``request_id``, ``client`` and ``metadata``."""
+    failed_gates: Mapped[list[dict[str, Any]] | None]
+    """Gates that its masks fail; None if it has no gates, or no masks yet."""
+
+
+class JobNoteRow(Table):
+    """One entry of the ``metadata`` of one caller of a job."""
+
+    __tablename__ = "job_notes"
+    __table_args__ = (Index("ix_job_notes_name_value", "name", "value"),)
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    caller: Mapped[int] = mapped_column(primary_key=True)
+    """0 for who made the job, then those who joined it."""
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[str] = mapped_column(String(512))
 
 
 class JobEventRow(Table):
@@ -213,6 +231,7 @@ class MasksRow(Kept):
 
     __tablename__ = "masks"
     __table_args__ = (
+        Index("ix_masks_created_at_digest", "created_at", "digest"),
         Index("ix_masks_asked", "created_at", sqlite_where=ASKED, postgresql_where=ASKED),
     )
 

@@ -26,6 +26,7 @@ from raiw.canonical import digest_of
 from raiw.nets.registry import build
 from raiw.training.checkpoint import FILE as CHECKPOINT
 from service.contract.jobs import JobView
+from service.contract.queries import JobQuery
 from service.contract.requests import JobRequest
 from service.jobs.cancel import cancel
 from service.jobs.queries import get_job, list_events, list_jobs, open_request
@@ -339,10 +340,7 @@ def test_what_the_version_before_has_stored_is_shown_and_done(tmp_path: Path) ->
     assert made.status == "succeeded", made.error
     assert made.result
     assert [one.name for one in made.result.files] == ["weights-seed-0"]
-    listed = {
-        job.id: job.result
-        for job in list_jobs(services, status=None, page_size=9, page_token="").items
-    }
+    listed = {job.id: job.result for job in list_jobs(services, JobQuery(page_size=9)).items}
     assert {job_id: one and one.digest for job_id, one in listed.items()} == {
         "job_done": done.result.digest, "job_next": made.result.digest,
     }  # fmt: skip

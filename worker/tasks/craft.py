@@ -4,10 +4,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from raiw.gating import check_masks, failed_gates
 from raiw.jobs.craft import CraftJob
 from raiw.masks import Mask, MaskSet
 from raiw.pipeline import craft
 from raiw.scores.importance import Importance, open_importance
+from raiw.specs.gates import Gates
 from raiw.specs.spec import Spec
 from worker.tasks.task import ChildTask, standing
 
@@ -19,7 +21,7 @@ def run(task: ChildTask) -> None:
     """Craft all layers, one after the other."""
     spec, scores = inputs(task)
     reporter = Reporter(task)
-    deliver(task, craft(spec, scores, on_layer=reporter), reporter.last)
+    deliver(task, craft(spec, scores, on_layer=reporter), spec.gates, reporter.last)
 
 
 def inputs(task: ChildTask) -> tuple[Spec, Importance | None]:
@@ -32,9 +34,20 @@ def inputs(task: ChildTask) -> tuple[Spec, Importance | None]:
     return job.spec, open_importance(path, job.spec, digest=job.importance)
 
 
-def deliver(task: ChildTask, masks: MaskSet, progress: dict[str, Any] | None = None) -> None:
-    """Hand over the mask file, with its document as the report, and the last progress."""
-    task.deliver(masks.chunks(), masks.to_json(), progress)
+def deliver(
+    task: ChildTask,
+    masks: MaskSet,
+    gates: Gates | None = None,
+    progress: dict[str, Any] | None = None,
+) -> None:
+    """Hand over the mask file, its document and the gates that it fails, and the last progress."""
+    report = {"document": masks.to_json(), "failed_gates": judged(masks, gates)}
+    task.deliver(masks.chunks(), report, progress)
+
+
+def judged(masks: MaskSet, gates: Gates | None) -> list[dict[str, Any]] | None:
+    """Return the gates that masks fail; None if there are none to fail."""
+    return None if gates is None else list(failed_gates(check_masks(masks, gates)))
 
 
 class Reporter:

@@ -11,4 +11,4 @@ def run(task: ChildTask) -> None:
     spec, scores = inputs(task)
     files = [load(task.files[digest]) for digest in task.share["units"]]
     masks = [mask for file in files for mask in file.values()]
-    deliver(task, MaskSet(masks, origin_of(spec, scores)))
+    deliver(task, MaskSet(masks, origin_of(spec, scores)), spec.gates)

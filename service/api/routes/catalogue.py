@@ -30,7 +30,7 @@ def get_model(name: str) -> dict[str, Any]:
     if document is None:
         hint = nearest(name, list(catalogue.names()))
         raise NotFound(f"no model {name!r} in the catalogue{hint}; GET /v1/models lists them")
-    return document
+    return {field: value for field, value in document.items() if field != "description"}
 
 
 @router.get("/networks")
@@ -57,6 +57,7 @@ def _summary(name: str) -> ModelSummary:
     document = catalogue.read(name) or {}
     return ModelSummary(
         name=name,
+        description=document.get("description", ""),
         network=document.get("model", name),
         craft=document.get("craft"),
         layers=len(document["layers"]),

@@ -8,24 +8,20 @@ from fastapi.sse import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from raiw.names import clipped
 from service.api.answers import JobAnswer
 from service.api.bodies import BodyRoute
-from service.api.dependencies import Id, JobBody, PageSize, PageToken, ServicesDep
+from service.api.dependencies import Id, JobBody, NotesQuery, PageSize, ServicesDep
 from service.api.document import headers, parameters
 from service.api.streams import event_stream
-from service.contract.jobs import (
-    EventPage,
-    JobPage,
-    JobStatus,
-    JobView,
-)
+from service.contract.jobs import EventPage, JobPage, JobView
+from service.contract.queries import MAX_PAGE, JobQuery, noted
 from service.jobs import cancel as canceling
 from service.jobs import queries
 from service.jobs.submit import submit
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=BodyRoute)
 
-MAX_PAGE = 200
 _MAX_SEQ = (1 << 31) - 1
 _WAITED = ("Preference-Applied",)
 
@@ -59,16 +55,9 @@ async def create_job(services: ServicesDep, body: JobBody) -> Response:
 
 
 @router.get("")
-def list_jobs(
-    services: ServicesDep,
-    status: JobStatus | None = None,
-    page_size: PageSize = 50,
-    page_token: PageToken = "",
-) -> JobPage:
-    """List jobs in short form, newest first. A `page_size` above 200 means 200."""
-    return queries.list_jobs(
-        services, status=status, page_size=min(page_size, MAX_PAGE), page_token=page_token
-    )
+def list_jobs(services: ServicesDep, wanted: Annotated[JobQuery, Query()]) -> JobPage:
+    """List the jobs for which all of this holds, newest first, without what they were asked for."""
+    return queries.list_jobs(services, wanted)
 
 
 @router.get(
@@ -99,9 +88,17 @@ def get_job(services: ServicesDep, job_id: Id) -> Response:
         }
     },
 )
-def cancel_job(services: ServicesDep, job_id: Id) -> Response:
-    """Cancel a job: a queued one at once, a running one within seconds."""
-    job = canceling.cancel(services, job_id)
+def cancel_job(
+    services: ServicesDep,
+    job_id: Id,
+    metadata: NotesQuery,
+    user_agent: Annotated[str, Header(include_in_schema=False)] = "",
+) -> Response:
+    """Cancel a job: a queued one at once, a running one within seconds.
+
+    The job tells who asked: the client's `User-Agent`, and what it notes as `metadata`.
+    """
+    job = canceling.cancel(services, job_id, clipped(user_agent, 200), noted(metadata))
     return JobAnswer(services, job, unfinished=HTTPStatus.ACCEPTED)
 
 

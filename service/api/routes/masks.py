@@ -3,17 +3,28 @@
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from raiw.canonical import hex_digits
 from service.api.dependencies import DigestPath, ServicesDep
-from service.api.document import DOWNLOAD, DOWNLOAD_HEAD, headers
+from service.api.document import DOWNLOAD, DOWNLOAD_HEAD, headers, parameters
 from service.api.downloads import download
-from service.contract.masks import MasksView, StatisticsView
+from service.api.streams import poll, preferred_wait
+from service.contract.masks import MasksPage, MasksView, StatisticsView
+from service.contract.queries import MasksQuery
 from service.jobs import keeping, stored
 
 router = APIRouter(prefix="/v1/masks", tags=["masks"])
+
+_WAITED = ("Preference-Applied",)
+
+
+@router.get("")
+def list_masks(services: ServicesDep, wanted: Annotated[MasksQuery, Query()]) -> MasksPage:
+    """List the stored masks for which all of this holds, newest first."""
+    return stored.list_masks(services, wanted)
 
 
 @router.delete("/{digest}", status_code=HTTPStatus.NO_CONTENT)
@@ -61,16 +72,31 @@ def get_mask_file(services: ServicesDep, request: Request, digest: DigestPath) -
 @router.get(
     "/{digest}/statistics",
     responses={
+        200: {"headers": headers(perhaps=_WAITED)},
         202: {
             "model": StatisticsView,
             "description": "A worker is measuring: ask again.",
-            "headers": headers("Retry-After"),
-        }
+            "headers": headers("Retry-After", perhaps=_WAITED),
+        },
     },
+    openapi_extra=parameters("Prefer"),
 )
-def get_statistics(services: ServicesDep, digest: DigestPath, response: Response) -> StatisticsView:
-    """Measure entropy, connectivity and expansion of every layer; the first call asks a worker."""
-    view = stored.get_statistics(services, digest)
+async def get_statistics(
+    services: ServicesDep, request: Request, digest: DigestPath, response: Response
+) -> StatisticsView:
+    """Measure entropy, connectivity and expansion of every layer; the first call asks a worker.
+
+    `Prefer: wait=N` delays the answer for up to 30 seconds until it has measured.
+    """
+    view = await run_in_threadpool(stored.get_statistics, services, digest)
+    if wait := preferred_wait(request):
+        response.headers["Preference-Applied"] = f"wait={wait}"
+        if view.statistics is None:
+
+            def look() -> dict[str, Any] | None:
+                return stored.get_statistics(services, digest).statistics
+
+            view = StatisticsView(digest=digest, statistics=await poll(request, look, wait))
     if view.statistics is None:
         response.status_code = HTTPStatus.ACCEPTED
         response.headers["Retry-After"] = "1"

@@ -9,8 +9,8 @@ from raiw.canonical import SHA256, is_digest
 from raiw.errors import InvalidInput, TooLarge
 from raiw.masks import MaskSet, load
 from raiw.masks.compare import Difference
-from service.contract.jobs import JobStatus
-from service.jobs import queries, stored
+from service.contract.queries import MasksQuery
+from service.jobs import stored
 from service.jobs.services import Services
 from service.pages.asking import ServicesDep
 from service.pages.rendering import render, see
@@ -77,15 +77,11 @@ def _of_ticked(digests: list[str]) -> str:
 
 def _choices(services: Services) -> list[tuple[str, str]]:
     """Return the masks to choose from, the newest first: digest and what they are called."""
-    page = queries.list_jobs(
-        services, status=JobStatus.SUCCEEDED, kind="craft", page_size=_CHOICES, page_token=""
-    )
-    found = {
-        job.result.digest: f"{job.name or 'unnamed'} · {job.algorithm} · {job.result.digest[7:19]}"
-        for job in page.items
-        if job.result
-    }
-    return [*found.items()]
+    page = stored.list_masks(services, MasksQuery(page_size=_CHOICES))
+    return [
+        (each.digest, f"{each.name or 'unnamed'} · {each.algorithm} · {each.digest[7:19]}")
+        for each in page.items
+    ]
 
 
 def _load(services: Services, digest: str) -> MaskSet:

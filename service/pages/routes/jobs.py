@@ -11,6 +11,7 @@ from starlette.responses import Response
 from raiw.jobs.registry import KINDS
 from raiw.specs.dead import told
 from service.contract.jobs import ENDED, EventView, JobStatus, JobSummary
+from service.contract.queries import JobSearch
 from service.jobs import again, cancel, queries
 from service.jobs.services import Services
 from service.jobs.submit import submit
@@ -21,7 +22,6 @@ from service.pages.rendering import HEADERS, render, see
 
 router = APIRouter()
 
-_ON_A_PAGE = 50
 _EVENTS_AT_ONCE = 1000
 _MOST_EVENTS = 5000
 """What is read of a job's events: a training of so many epochs has all its curves."""
@@ -40,14 +40,13 @@ def list_jobs(
     page_token: PageToken = "",
 ) -> Response:
     """Show the newest jobs, or older ones, or those of a state, a kind or a text."""
-    page = queries.list_jobs(
-        services,
+    wanted = JobSearch(
         status=JobStatus(status) if status in {*JobStatus} else None,
         kind=kind if kind in KINDS else None,
-        text=text.strip(),
-        page_size=_ON_A_PAGE,
+        text=text.strip().replace("\0", ""),
         page_token=page_token,
     )
+    page = queries.list_jobs(services, wanted)
     return render(
         request,
         "jobs.html",
@@ -102,10 +101,10 @@ def download_spec(services: ServicesDep, job_id: JobId) -> Response:
 
 
 @router.post("/jobs/{job_id}/cancel")
-def cancel_job(services: ServicesDep, job_id: JobId) -> Response:
+def cancel_job(services: ServicesDep, request: Request, job_id: JobId) -> Response:
     """Cancel a job; one that has ended in the meantime stays as it is."""
     if not queries.get_job(services, job_id).done:
-        cancel.cancel(services, job_id)
+        cancel.cancel(services, job_id, request.headers.get("user-agent", ""))
     return see(f"/jobs/{job_id}")
 
 

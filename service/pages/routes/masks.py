@@ -10,8 +10,8 @@ from raiw.algorithms import ALGORITHMS
 from raiw.pictures.gaps import share_of_random
 from raiw.specs.dead import recorded_dead_units, told
 from raiw.specs.layers import packed_bytes
-from service.contract.jobs import JobStatus
 from service.contract.masks import MasksView
+from service.contract.queries import JobSearch, MasksQuery
 from service.jobs import keeping, queries, stored
 from service.pages.asking import DigestPath, PageToken, ServicesDep
 from service.pages.rendering import render, see
@@ -19,7 +19,6 @@ from service.pages.shells import origin
 
 router = APIRouter()
 
-_ON_A_PAGE = 50
 _LAYERS = 200
 """Layers on one page."""
 _MOST_JOBS = 20
@@ -27,19 +26,12 @@ _MOST_JOBS = 20
 
 @router.get("/masks")
 def list_masks(services: ServicesDep, request: Request, page_token: PageToken = "") -> Response:
-    """Show the masks of the newest jobs that crafted some."""
-    page = queries.list_jobs(
-        services,
-        status=JobStatus.SUCCEEDED,
-        kind="craft",
-        page_size=_ON_A_PAGE,
-        page_token=page_token,
-    )
-    crafted = {job.result.digest: job for job in reversed(page.items) if job.result}
+    """Show the newest masks, or older ones."""
+    page = stored.list_masks(services, MasksQuery(page_token=page_token))
     return render(
         request,
         "masks.html",
-        jobs=[*reversed(crafted.values())],
+        masks=page.items,
         older=page.next_page_token,
         first=not page_token,
     )
@@ -58,9 +50,7 @@ def show_masks(
     rows = _rows(view)
     order = _ORDERS.get(sort, _ORDERS["place"])
     dead = recorded_dead_units(view.document["layers"])
-    jobs = queries.list_jobs(
-        services, status=None, text=digest, page_size=_MOST_JOBS, page_token=""
-    )
+    jobs = queries.list_jobs(services, JobSearch(text=digest, page_size=_MOST_JOBS))
     first = min(max(first, 0), max(len(rows) - 1, 0))
     document = view.document
     return render(

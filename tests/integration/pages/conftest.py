@@ -70,8 +70,10 @@ def full(deployment: Stack) -> Full:
     job = deployment.submit(spec, **noted).json()["id"]
     sparse = {"layers": LAYERS, "craft": {"algorithm": "random", "density": 0.01}}
     other = deployment.submit(sparse).json()["id"]
-    body = {"kind": "train", "network": "digits-cnn", "data": "nosuch"}
-    failed = deployment.http.post("/v1/jobs", json=body).json()["id"]
+    forbidden = save({name: np.full_like(one, -np.inf) for name, one in scores.items()})
+    nothing = digest_of(forbidden)
+    deployment.http.put(f"/v1/blobs/{nothing}", content=forbidden).raise_for_status()
+    failed = deployment.submit(spec, importance=nothing).json()["id"]
     masks, others = (deployment.wait(each)["result"]["digest"] for each in (job, other))
     deployment.wait(failed, "failed")
     return Full(deployment, job, masks, others, failed, digest)

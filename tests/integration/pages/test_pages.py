@@ -45,7 +45,8 @@ def test_pages_of_a_full_server_escape_what_others_wrote(full, browser):
         assert "<script>alert" not in answer.text, path
     shown = words(page(browser.get(f"/jobs/{full.job}")))
     assert shown.count(HOSTILE) >= 3  # its name, its note, and the request
-    assert "no data set" in words(page(browser.get(f"/jobs/{full.failed}"))).lower()
+    failed = full.stack.job(full.failed)["error"]
+    assert failed["detail"] in words(page(browser.get(f"/jobs/{full.failed}")))
 
 
 def test_the_api_answers_browsers_as_it_answers_programs(full, browser):
@@ -134,6 +135,7 @@ def test_jobs_are_canceled_and_asked_for_again_by_forms(full, browser):
     assert "No worker has it yet" in words(page(browser.get(path)))
     assert browser.post(f"{path}/cancel").headers["location"] == path
     assert stack.job(job["id"])["status"] == "canceled"
+    assert "Canceled by python-httpx" in words(page(browser.get(path)))
     assert browser.post(f"{path}/cancel").status_code == 303  # it stays as it is
     again = browser.post(f"{path}/retry").headers["location"]
     assert again != path

@@ -1,0 +1,82 @@
+"""Jobs as clients are shown them: one with its result, or a page of those that match."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, String, cast, exists, or_, select, tuple_
+from sqlalchemy.orm import Session, defer
+
+from service.contract.queries import JobQuery, JobSearch
+from service.store.tables import JobNoteRow, JobRow, MasksRow
+
+STREAMED = {"yield_per": 10}
+"""A page ends when it has enough bytes, so rows are not fetched all at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A job with the parts of its result that clients are shown."""
+
+    job: JobRow
+    file_sha256: str | None
+    bytes: int | None
+    """Of the mask file, if the job made masks."""
+    outcome: dict[str, Any] | None
+    """Files and report, if it made something else."""
+    masks: dict[str, Any] | None = None
+    """The metadata of its masks; None in lists."""
+
+
+def show(session: Session, job_id: str) -> Shown | None:
+    """Return a job with the mask file it made."""
+    query = _shown().add_columns(MasksRow.document).where(JobRow.id == job_id)
+    row = session.execute(query).one_or_none()
+    return None if row is None else Shown(row[0], row[1], row[2], row[0].outcome, row[3])
+
+
+def page(
+    session: Session, wanted: JobQuery, before: tuple[datetime, str] | None, size: int
+) -> Iterator[Shown]:
+    """Yield up to ``size`` jobs, newest first, older than ``before``; without their reports."""
+    files, main = JobRow.outcome["files"], JobRow.outcome["main"]
+    query = _shown().add_columns(files, main).options(defer(JobRow.outcome, raiseload=True))
+    query = query.where(*_conditions(wanted))
+    if before is not None:
+        query = query.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*before))
+    query = query.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(size)
+    for job, digest, bytes_, made, named in session.execute(query, execution_options=STREAMED):
+        yield Shown(job, digest, bytes_, made and {"files": made, "main": named, "report": None})
+
+
+def _shown() -> Any:
+    """Select jobs with their mask files, but without the files' contents."""
+    return select(JobRow, MasksRow.file_sha256, MasksRow.size).outerjoin(
+        MasksRow, MasksRow.digest == JobRow.mask_digest
+    )
+
+
+def _conditions(wanted: JobQuery) -> Iterator[ColumnElement[bool]]:
+    if wanted.status is not None:
+        yield JobRow.status == wanted.status
+    if wanted.kind is not None:
+        yield JobRow.kind == wanted.kind
+    if wanted.content_key is not None:
+        yield JobRow.content_key == wanted.content_key
+    if wanted.created_after is not None:
+        yield JobRow.created_at > wanted.created_after
+    if wanted.created_before is not None:
+        yield JobRow.created_at < wanted.created_before
+    for name, value in wanted.notes:
+        yield exists().where(
+            JobNoteRow.job_id == JobRow.id, JobNoteRow.name == name, JobNoteRow.value == value
+        )
+    if isinstance(wanted, JobSearch) and wanted.text:
+        yield _mentions(wanted.text)
+
+
+def _mentions(text: str) -> ColumnElement[bool]:
+    columns = (JobRow.name, JobRow.algorithm, JobRow.id, JobRow.content_key, JobRow.mask_digest)
+    notes = cast(JobRow.note, String)
+    return or_(*(column.icontains(text, autoescape=True) for column in (*columns, notes)))
