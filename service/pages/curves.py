@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from raiw.pictures.drawing import Box, Drawing, Path, Shape, Words
+from raiw.pictures.drawing import Anchor, Box, Drawing, Path, Shape, Words
 from service.contract.jobs import EventView
 
 Epochs = Sequence[dict[str, Any]]
@@ -80,7 +80,7 @@ def _chart(title: str, runs: Mapping[int, Epochs], measures: Mapping[str, str]) 
         shapes.append(Box(x=_LEFT, y=y, width=_WIDTH - _LEFT - _RIGHT, height=1, colour="grid"))
         shapes.append(Words(x=_LEFT - 6, y=y + 4, text=f"{value:.4g}", anchor="end"))
     for epoch in sorted({1, last}):
-        anchor = "start" if epoch == 1 else "end"
+        anchor: Anchor = "start" if epoch == 1 else "end"
         shapes.append(
             Words(x=at(epoch, low)[0], y=_HEIGHT - 14, text=f"epoch {epoch}", anchor=anchor)
         )

@@ -62,8 +62,9 @@ def _curl(request: Request, server: str, job: JobSummary, body: dict[str, Any]) 
     token = ' -H "Authorization: Bearer $RAIW_TOKEN"' if settings.token is not None else ""
     jobs = quote(f"{server}/v1/jobs")
     text = json.dumps(body, ensure_ascii=False)
+    needs: tuple[tuple[str, str], ...] = ()
     if len(text) <= _SHORT:
-        lines, needs = [f"curl --json @-{token} {jobs} <<'END'", text, "END"], ()
+        lines = [f"curl --json @-{token} {jobs} <<'END'", text, "END"]
     else:
         lines = [f"curl --json @request.json{token} {jobs}"]
         needs = (("request.json", f"/jobs/{job.id}/request.json"),)

@@ -1,6 +1,5 @@
 """Style sheet, scripts and other files that never change under their address."""
 
-import gzip
 import hashlib
 from functools import cache
 from http import HTTPStatus
@@ -8,7 +7,6 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 
 from raiw.pictures.palette import COLOURS
@@ -35,22 +33,18 @@ class Static:
         self._folder = files("service.pages") / "static"
         self._paths = {path for path in _walk(self._folder) if _type_of(path)} | {_PICTURES}
         self._content = cache(self._read)
-        self._packed = cache(lambda path: gzip.compress(self._content(path), 6, mtime=0))
 
     def url(self, path: str) -> str:
         """Return the address of a file; another content has another one."""
         digest = hashlib.sha256(self._content(path)).hexdigest()
         return f"{PREFIX}/{path}?v={digest[:_DIGITS]}"
 
-    def answer(self, request: Request, path: str) -> Response:
-        """Return a file, compressed where the browser takes that."""
+    def answer(self, path: str) -> Response:
+        """Return a file."""
         if path not in self._paths:
             raise HTTPException(HTTPStatus.NOT_FOUND)
-        headers = {"Cache-Control": _FOREVER, "Vary": "Accept-Encoding"}
-        if "gzip" not in request.headers.get("accept-encoding", ""):
-            return Response(self._content(path), headers=headers, media_type=_type_of(path))
-        headers["Content-Encoding"] = "gzip"
-        return Response(self._packed(path), headers=headers, media_type=_type_of(path))
+        headers = {"Cache-Control": _FOREVER}
+        return Response(self._content(path), headers=headers, media_type=_type_of(path))
 
     def _read(self, path: str) -> bytes:
         if path == _PICTURES:

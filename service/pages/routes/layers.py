@@ -1,7 +1,5 @@
 """``/masks/{digest}/layers/{name}``: one layer, its pictures, and the same as text."""
 
-import gzip
-import json
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -9,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 from markupsafe import Markup
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from raiw.pictures.degrees import degree_histogram
 from raiw.pictures.drawing import Drawing
@@ -90,11 +88,8 @@ def tiles(
     """Return the tiles of a window; they never change."""
     layer = graphs(request).layer(services, digest, name)
     view = View.of(layer.graph, mode, rows, columns)
-    body = json.dumps(view.to_json(layer.graph, layer.groups), separators=(",", ":")).encode()
-    headers = HEADERS | {"Cache-Control": _NEVER_CHANGES, "Vary": "Accept-Encoding, Cookie"}
-    if "gzip" in request.headers.get("accept-encoding", ""):
-        body, headers["Content-Encoding"] = gzip.compress(body, 4, mtime=0), "gzip"
-    return Response(body, headers=headers, media_type="application/json")
+    headers = HEADERS | {"Cache-Control": _NEVER_CHANGES}
+    return JSONResponse(view.to_json(layer.graph, layer.groups), headers=headers)
 
 
 @router.get("/pages/bits/{digest}/{name}")

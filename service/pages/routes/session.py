@@ -67,7 +67,7 @@ def choose_theme(
 def static_file(request: Request, path: str) -> Response:
     """Return a style sheet, a script or a picture."""
     static: Static = request.app.state.static
-    return static.answer(request, path)
+    return static.answer(path)
 
 
 def _here(path: str) -> str:

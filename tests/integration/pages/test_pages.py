@@ -1,6 +1,5 @@
 """Pages of real servers: each valid, strict about what it loads, and of use without scripts."""
 
-import gzip
 import hashlib
 import io
 from importlib.resources import files
@@ -221,14 +220,11 @@ def test_files_never_change_under_their_address(bare):
     tree = page(bare.get("/docs"))
     assets = [element.get("src") or element.get("href") for element in tree.find("head")]
     for asset in filter(None, assets):
-        answer = bare.get(asset, headers={"Accept": "*/*", "Accept-Encoding": "gzip"})
+        answer = bare.get(asset, headers={"Accept": "*/*"})
         assert answer.status_code == 200
         assert "immutable" in answer.headers["cache-control"]
         digest = hashlib.sha256(answer.content).hexdigest()
         assert asset.endswith(f"?v={digest[:12]}")
-    plain = bare.get(assets[-1], headers={"Accept-Encoding": "identity"})
-    assert "content-encoding" not in plain.headers
-    assert gzip.compress(plain.content)
 
 
 def test_vendored_files_are_those_that_were_published():
