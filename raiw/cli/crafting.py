@@ -135,7 +135,7 @@ def craft(  # noqa: PLR0913 -- each argument is an option of the command
     out = Output(json=json, quiet=quiet)
     limit = seconds(timeout)
     url = chosen_server(server, local=local)
-    _check_output(output, out, detach=not wait and url is not None)
+    _check_output(output, report, out, detach=not wait and url is not None)
     parsed, noted = read_spec(spec, set_), notes(metadata)
     judge = Judge(out, parsed.gates, locked, report)
     judge.spec(parsed, lambda: importance_digest(importance, parsed))
@@ -198,9 +198,11 @@ def importance_digest(importance: Path | None, spec: "Spec") -> str | None:
     return open_importance(importance, spec).digest
 
 
-def _check_output(output: str | None, out: Output, *, detach: bool) -> None:
+def _check_output(output: str | None, report: Path | None, out: Output, *, detach: bool) -> None:
     if output is not None and detach:
         raise InvalidInput("--detach leaves no masks to write: drop -o, and raiw pull JOB later")
+    if report is not None and detach:
+        raise InvalidInput("--detach leaves no masks to report on: drop --report")
     if output == "-" and out.json:
         raise InvalidInput("-o - and --json both use stdout: write the masks to a file")
     if output not in (None, "-") and not Path(str(output)).absolute().parent.is_dir():

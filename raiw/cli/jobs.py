@@ -8,15 +8,18 @@ from typing import Annotated, Any
 import typer
 
 from raiw.canonical import is_digest
+from raiw.cli.documents import listing
 from raiw.cli.examples import examples
 from raiw.cli.exits import exit_status
 from raiw.cli.following import follow
 from raiw.cli.options import (
     JsonOption,
+    MetadataOption,
     QuietOption,
     ServerOption,
     TimeoutOption,
     connect,
+    notes,
     seconds,
 )
 from raiw.cli.output import Output, complain, error_document, error_text
@@ -38,6 +41,7 @@ jobs = typer.Typer(
     epilog=examples(
         "raiw jobs ls --status failed --limit 5", "raiw jobs ls -q | xargs raiw jobs wait"
     ),
+    cls=listing("kind", "raiw.jobs.registry", "KINDS"),
 )
 def list_jobs(
     status: Annotated[
@@ -51,13 +55,18 @@ def list_jobs(
     limit: Annotated[int, typer.Option("--limit", min=1, help="Most jobs to list.")] = 20,
     server: ServerOption = None,
     *,
+    kind: Annotated[str | None, typer.Option(metavar="KIND")] = None,
+    metadata: MetadataOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """List jobs, newest first."""
     out = Output(json=json, quiet=quiet)
     with connect(server) as client:
-        views = [job.view for job in islice(client.jobs(status), limit)]
+        views = [
+            job.view
+            for job in islice(client.jobs(status, kind=kind, metadata=notes(metadata)), limit)
+        ]
     if out.json:
         out.document({"items": views, "next_page_token": ""})
     elif out.quiet:
@@ -143,18 +152,19 @@ def watch_job(
         watched.require_digest()
 
 
-@jobs.command("cancel", epilog=examples("raiw jobs cancel JOB"))
+@jobs.command("cancel", epilog=examples("raiw jobs cancel JOB --metadata why=superseded"))
 def cancel_job(
     job: JobArgument,
     server: ServerOption = None,
     *,
+    metadata: MetadataOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Stop a job: at once if it is queued, within seconds if it is running."""
+    """Stop a job: at once if it is queued, within seconds if it is running; it tells who asked."""
     out = Output(json=json, quiet=quiet)
     with connect(server) as client:
-        _describe(out, client.job(job).cancel().view)
+        _describe(out, client.job(job).cancel(notes(metadata)).view)
 
 
 @commands.command(epilog=examples("raiw pull JOB -o masks.safetensors"))

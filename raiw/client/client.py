@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -11,6 +10,7 @@ from urllib.parse import quote
 from raiw.canonical import digest_of_file, is_digest
 from raiw.client.downloads import file_chunks, mask_file_chunks
 from raiw.client.job import Job
+from raiw.client.options import DEFAULT_OPTIONS, JobOptions
 from raiw.client.transport import Transport
 from raiw.client.uploads import ScoresLike, ensure_blob, score_file
 from raiw.errors import InvalidMasks, NotFound
@@ -28,31 +28,6 @@ SpecLike = Spec | Mapping[str, Any] | str | Path
 """A spec, its decoded document, a file, or a name from the catalogue."""
 DataLike = str | Path
 """Name of a data set that the workers have, or a path of a safetensors file."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobOptions:
-    """Options that every job has besides its task."""
-
-    wait: float | None = None
-    """Seconds the server may hold the answer back for the job to end; at most 30 count."""
-    timeout_seconds: float | None = None
-    """Longest run time of one attempt."""
-    deadline_at: datetime | None = None
-    """A job nobody has started by then expires; needs a time zone."""
-    metadata: Mapping[str, str] | None = None
-    """Free notes, such as the commit a pipeline builds."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields of the request."""
-        return {
-            "timeout_seconds": self.timeout_seconds,
-            "deadline_at": self.deadline_at.isoformat() if self.deadline_at else None,
-            "metadata": dict(self.metadata or {}),
-        }
-
-
-DEFAULT_OPTIONS = JobOptions()
 
 
 class Client:

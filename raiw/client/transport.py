@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -40,7 +41,7 @@ class Transport:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = self._connect(
             base_url=self.url,
-            headers={"User-Agent": "raiw-client", **headers},
+            headers={"User-Agent": f"raiw-client/{version('raiw')}", **headers},
             timeout=self._timeout(0),
             # A proxy of the environment cannot know this machine's own loopback.
             trust_env=parts.hostname not in _LOOPBACK,

@@ -25,9 +25,9 @@ ServicesDep = Annotated[Services, Depends(_services)]
 Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9_]{1,40}$")]
 DigestPath = Annotated[str, Path(pattern=f"^{SHA256}$")]
 
-PageSize = Annotated[queries.PageSize, Query(description="Most items of one page.")]
+PageSize = Annotated[queries.PageItems, Query(description="Most items of one page.")]
 PageToken = Annotated[
-    queries.PageToken, Query(description="``next_page_token`` of the page before.")
+    queries.TokenOfPage, Query(description="``next_page_token`` of the page before.")
 ]
 
 NotesQuery = Annotated[

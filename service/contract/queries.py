@@ -27,8 +27,8 @@ def _kind(name: str) -> str:
     return name
 
 
-PageSize = Annotated[int, Field(ge=1, le=1000)]
-PageToken = Annotated[str, Field(max_length=500)]
+PageItems = Annotated[int, Field(ge=1, le=1000)]
+TokenOfPage = Annotated[str, Field(max_length=500)]
 
 
 def noted(entries: Notes) -> dict[str, str]:
@@ -41,9 +41,9 @@ class ListQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
-    page_size: PageSize = 50
+    page_size: PageItems = 50
     """Most items of one page; above 200 it means 200."""
-    page_token: PageToken = ""
+    page_token: TokenOfPage = ""
     """``next_page_token`` of the page before."""
 
     created_after: Moment | None = None

@@ -75,7 +75,7 @@ def list_events(services: Services, job_id: str, *, after: int, limit: int) -> E
     with services.database.read() as session:
         if not jobs.standings(session, [job_id]):
             raise _no_job(job_id)
-        found = map(event_view, jobs.events_after(session, job_id, after, limit + 1))
+        found = map(event_view, shown.events_after(session, job_id, after, limit + 1))
         items, more = page_of(found, limit)
     return EventPage(items=items, next_page_token=str(items[-1].seq) if more else "")
 

@@ -12,7 +12,7 @@ A worker's writes carry its attempt number: once the job is taken from it, they 
 
 import logging
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,7 +26,6 @@ from service.contract.problems import problem_of
 from service.contract.tasks import Task
 from service.logs import about
 from service.store import notes, outbox, results
-from service.store.shown import STREAMED
 from service.store.tables import JobEventRow, JobRow, OutcomeRow, ResultRow
 
 logger = logging.getLogger(__name__)
@@ -99,14 +98,6 @@ def find_succeeded(session: Session, content_key: str, request: str) -> JobRow |
         )
         .order_by(JobRow.created_at.desc(), JobRow.id.desc())
         .limit(1)
-    )
-
-
-def events_after(session: Session, job_id: str, seq: int, size: int) -> Iterator[JobEventRow]:
-    """Yield up to ``size`` events after number ``seq``, oldest first."""
-    query = select(JobEventRow).where(JobEventRow.job_id == job_id, JobEventRow.seq > seq)
-    yield from session.scalars(
-        query.order_by(JobEventRow.seq).limit(size), execution_options=STREAMED
     )
 
 

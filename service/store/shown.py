@@ -1,4 +1,4 @@
-"""Jobs as clients are shown them: one with its result, or a page of those that match."""
+"""Jobs as clients are shown them: one with its result, a page of those that match, their events."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, String, cast, exists, or_, select, tuple_
 from sqlalchemy.orm import Session, defer
 
 from service.contract.queries import JobQuery, JobSearch
-from service.store.tables import JobNoteRow, JobRow, MasksRow
+from service.store.tables import JobEventRow, JobNoteRow, JobRow, MasksRow
 
-STREAMED = {"yield_per": 10}
+_STREAMED = {"yield_per": 10}
 """A page ends when it has enough bytes, so rows are not fetched all at once."""
 
 
@@ -46,8 +46,16 @@ def page(
     if before is not None:
         query = query.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*before))
     query = query.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(size)
-    for job, digest, bytes_, made, named in session.execute(query, execution_options=STREAMED):
+    for job, digest, bytes_, made, named in session.execute(query, execution_options=_STREAMED):
         yield Shown(job, digest, bytes_, made and {"files": made, "main": named, "report": None})
+
+
+def events_after(session: Session, job_id: str, seq: int, size: int) -> Iterator[JobEventRow]:
+    """Yield up to ``size`` events after number ``seq``, oldest first."""
+    query = select(JobEventRow).where(JobEventRow.job_id == job_id, JobEventRow.seq > seq)
+    yield from session.scalars(
+        query.order_by(JobEventRow.seq).limit(size), execution_options=_STREAMED
+    )
 
 
 def _shown() -> Any:

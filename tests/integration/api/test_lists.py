@@ -67,6 +67,12 @@ def test_a_filter_that_means_nothing_is_refused(http, query, pointer) -> None:
     assert_problem(fault, 422, fault.json()["code"], pointer)
 
 
+def test_metadata_that_no_database_can_hold_is_refused(http) -> None:
+    for noted in ({"a": "\0"}, {"\0": "a"}):
+        answer = http.post("/v1/jobs", json={"spec": SPEC, "metadata": noted})
+        assert_problem(answer, 422, "invalid-input")
+
+
 def test_unknown_parameters_are_refused_with_the_nearest_known(http) -> None:
     fault = assert_problem(http.get("/v1/masks?algoritm=raiw"), 422, "invalid-input", "algoritm")
     assert "algorithm" in fault["detail"]
