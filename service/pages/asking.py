@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 
 from raiw.canonical import SHA256
-from service.contract import queries
 from service.jobs.services import Services
 
 
@@ -17,5 +16,4 @@ def _services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(_services)]
 JobId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_]{1,40}$")]
 DigestPath = Annotated[str, Path(pattern=f"^{SHA256}$")]
-PageToken = queries.PageToken
 LayerPath = Annotated[str, Path(max_length=200)]

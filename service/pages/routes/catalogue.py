@@ -1,8 +1,6 @@
 """``/networks``: what a spec and a job may name."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from raiw import catalogue
@@ -11,8 +9,9 @@ from raiw.importance.methods import SCORES
 from raiw.nets.registry import NETS
 from raiw.pruning.methods import METHODS
 from raiw.training.data.registry import DATASETS
+from service.contract.queries import TokenOfPage
 from service.jobs import networks
-from service.pages.asking import PageToken, ServicesDep
+from service.pages.asking import ServicesDep
 from service.pages.rendering import render
 
 router = APIRouter()
@@ -21,9 +20,7 @@ _ON_A_PAGE = 200
 
 
 @router.get("/networks")
-def list_networks(
-    services: ServicesDep, request: Request, after: Annotated[PageToken, Query()] = ""
-) -> Response:
+def list_networks(services: ServicesDep, request: Request, after: TokenOfPage = "") -> Response:
     """Show networks, presets, and all methods by what they are for."""
     page = networks.list_networks(services, after=after, limit=_ON_A_PAGE)
     announced = [network for network in page.items if network.name not in NETS]

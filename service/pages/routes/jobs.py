@@ -11,12 +11,12 @@ from starlette.responses import Response
 from raiw.jobs.registry import KINDS
 from raiw.specs.dead import told
 from service.contract.jobs import ENDED, EventView, JobStatus, JobSummary
-from service.contract.queries import JobSearch
+from service.contract.queries import JobSearch, TokenOfPage
 from service.jobs import again, cancel, queries
 from service.jobs.services import Services
 from service.jobs.submit import submit
 from service.pages import shells
-from service.pages.asking import JobId, PageToken, ServicesDep
+from service.pages.asking import JobId, ServicesDep
 from service.pages.curves import training_curves
 from service.pages.rendering import HEADERS, render, see
 
@@ -37,7 +37,7 @@ def list_jobs(
     status: str = "",
     kind: str = "",
     text: Annotated[str, Query(max_length=200)] = "",
-    page_token: PageToken = "",
+    page_token: TokenOfPage = "",
 ) -> Response:
     """Show the newest jobs, or older ones, or those of a state, a kind or a text."""
     wanted = JobSearch(

@@ -11,9 +11,9 @@ from raiw.pictures.gaps import share_of_random
 from raiw.specs.dead import recorded_dead_units, told
 from raiw.specs.layers import packed_bytes
 from service.contract.masks import MasksView
-from service.contract.queries import JobSearch, MasksQuery
+from service.contract.queries import JobSearch, MasksQuery, TokenOfPage
 from service.jobs import keeping, queries, stored
-from service.pages.asking import DigestPath, PageToken, ServicesDep
+from service.pages.asking import DigestPath, ServicesDep
 from service.pages.rendering import render, see
 from service.pages.shells import origin
 
@@ -25,7 +25,7 @@ _MOST_JOBS = 20
 
 
 @router.get("/masks")
-def list_masks(services: ServicesDep, request: Request, page_token: PageToken = "") -> Response:
+def list_masks(services: ServicesDep, request: Request, page_token: TokenOfPage = "") -> Response:
     """Show the newest masks, or older ones."""
     page = stored.list_masks(services, MasksQuery(page_token=page_token))
     return render(
