@@ -5,6 +5,7 @@ the pages themselves ask for, below ``/pages``. All others go past them, so the 
 """
 
 from collections.abc import Callable
+from functools import cache
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -14,31 +15,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from raiw.errors import RaiwError
-from service.jobs.layers import LayerGraphs
-from service.pages import failures
-from service.pages.rendering import Renderer, see
-from service.pages.routes import (
-    catalogue,
-    comparing,
-    documentation,
-    editor,
-    jobs,
-    layers,
-    masks,
-    session,
-    system,
-)
+from service.pages.forms import WITH_FILES, most_bytes
+from service.pages.rendering import see
 from service.pages.sessions import is_signed_in
-from service.pages.static import PREFIX, Static
+from service.pages.static import PREFIX
 from service.settings import Settings
-from service.store.database import AWAY
 
 _OWN = "/pages/"
 _API = ("/v1", "/livez", "/readyz", "/metrics", "/openapi.json")
-_OPEN = (session.LOGIN, PREFIX + "/")
+_LOGIN = "/login"
+_OPEN = (_LOGIN, PREFIX + "/")
 """What is shown to those who have not signed in."""
 
 StatusOf = Callable[[type[RaiwError]], HTTPStatus]
@@ -54,6 +43,18 @@ def install(api: FastAPI, status_of: StatusOf) -> None:
     status_of
         The status of an error.
     """
+    api.router.routes.append(_Browsers(api, status_of))
+
+
+def _build(api: FastAPI, status_of: StatusOf) -> FastAPI:
+    """Build the application; what it imports computes, which the API alone never does."""
+    from service.jobs.layers import LayerGraphs
+    from service.pages import failures
+    from service.pages.rendering import Renderer
+    from service.pages.routes import ROUTERS
+    from service.pages.static import Static
+    from service.store.database import AWAY
+
     pages = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     pages.state.api = api
     pages.state.status_of = status_of
@@ -63,27 +64,17 @@ def install(api: FastAPI, status_of: StatusOf) -> None:
     pages.add_exception_handler(RequestValidationError, failures.of_parameters)
     for kind in (RaiwError, HTTPException, *AWAY, Exception):
         pages.add_exception_handler(kind, failures.answer)
-    for module in (
-        jobs,
-        masks,
-        layers,
-        comparing,
-        editor,
-        catalogue,
-        system,
-        documentation,
-        session,
-    ):
-        pages.include_router(module.router)
-    api.router.routes.append(_Browsers(pages, api.state.settings))
+    for router in ROUTERS:
+        pages.include_router(router)
+    return pages
 
 
 class _Browsers(BaseRoute):
     """The route of everything that a browser asks the pages for."""
 
-    def __init__(self, pages: ASGIApp, settings: Settings) -> None:
-        self._pages = pages
-        self._settings = settings
+    def __init__(self, api: FastAPI, status_of: StatusOf) -> None:
+        self._settings: Settings = api.state.settings
+        self._pages = cache(lambda: _build(api, status_of))
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match what accepts HTML and is not of the API, and what is the pages' own."""
@@ -100,8 +91,8 @@ class _Browsers(BaseRoute):
         """Serve a page, or send whoever has not signed in to where one does."""
         request = Request(scope)
         token, path = self._settings.token, request.url.path
-        if path in editor.WITH_FILES:
-            scope["state"]["body_limit"] = editor.most_bytes(self._settings)
+        if path in WITH_FILES:
+            scope["state"]["body_limit"] = most_bytes(self._settings)
         if (
             token is not None
             and not path.startswith(_OPEN)
@@ -109,11 +100,11 @@ class _Browsers(BaseRoute):
         ):
             await _sent_to_sign_in(request)(scope, receive, send)
             return
-        await self._pages(scope, receive, send)
+        await self._pages()(scope, receive, send)
 
 
 def _sent_to_sign_in(request: Request) -> Response:
     if request.method != "GET" or request.url.path.startswith(_OWN):
-        return see(session.LOGIN)
+        return see(_LOGIN)
     back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    return see(f"{session.LOGIN}?next={quote(back, safe='')}")
+    return see(f"{_LOGIN}?next={quote(back, safe='')}")

@@ -13,7 +13,7 @@ def _services(request: Request) -> Services:
     return services
 
 
-ServicesDep = Annotated[Services, Depends(_services)]
+PageServices = Annotated[Services, Depends(_services)]
 JobId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_]{1,40}$")]
-DigestPath = Annotated[str, Path(pattern=f"^{SHA256}$")]
+DigestInPath = Annotated[str, Path(pattern=f"^{SHA256}$")]
 LayerPath = Annotated[str, Path(max_length=200)]

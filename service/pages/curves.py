@@ -22,7 +22,7 @@ _MOST_POINTS = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class SeedRun:
     """What the training of one seed has come to."""
 
     seed: int
@@ -36,7 +36,7 @@ class Curves:
 
     accuracy: Markup
     loss: Markup
-    rows: list[Run]
+    rows: list[SeedRun]
 
 
 def training_curves(events: Iterable[EventView]) -> Curves | None:
@@ -53,7 +53,7 @@ def training_curves(events: Iterable[EventView]) -> Curves | None:
         accuracy=_chart("Test accuracy", runs, {"test_accuracy": "test"}),
         loss=_chart("Loss", runs, {"test_loss": "test", "train_loss": "training"}),
         rows=[
-            Run(seed, epochs[-1], max(epoch["test_accuracy"] for epoch in epochs))
+            SeedRun(seed, epochs[-1], max(epoch["test_accuracy"] for epoch in epochs))
             for seed, epochs in runs.items()
         ],
     )
@@ -121,7 +121,7 @@ def _ticks(low: float, high: float) -> list[float]:
     """Return round numbers that enclose a range.
 
     >>> _ticks(0.12, 0.93)
-    [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    [0.0, 0.5, 1.0]
     """
     spread = (high - low) or abs(high) or 1.0
     power = 10.0 ** math.floor(math.log10(spread / _MARKS))

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from raiw.pictures.palette import COLOURS
-
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
@@ -54,6 +52,8 @@ class Static:
 
 def _colours() -> str:
     """Return the style sheet that gives pictures their colours."""
+    from raiw.pictures.palette import COLOURS  # loads numpy, which the API alone does not
+
     lines = (
         f"  --raiw-{name}: light-dark({colour.light}, {colour.dark});\n"
         for name, colour in COLOURS.items()

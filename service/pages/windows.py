@@ -26,7 +26,7 @@ _SCALES = (1 << 14, 1 << 10, 1 << 6)
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class MapView:
     """Which outputs and inputs of a layer are looked at, and how."""
 
     rows: Window
@@ -34,7 +34,7 @@ class View:
     mode: Mode = "density"
 
     @classmethod
-    def of(cls, graph: Graph, mode: str, rows: str, columns: str) -> "View":
+    def of(cls, graph: Graph, mode: str, rows: str, columns: str) -> "MapView":
         """Return what the parameters of an address ask for; ``rows`` is ``first-end``.
 
         Raises
@@ -52,11 +52,11 @@ class View:
         (top, bottom), (left, right) = self.rows, self.columns
         return f"mode={self.mode}&rows={top}-{bottom}&columns={left}-{right}"
 
-    def in_mode(self, mode: Mode) -> "View":
+    def in_mode(self, mode: Mode) -> "MapView":
         """Return the same window in another mode."""
         return replace(self, mode=mode)
 
-    def zoomed(self, shape: tuple[int, int], factor: float) -> "View":
+    def zoomed(self, shape: tuple[int, int], factor: float) -> "MapView":
         """Return a window of the same centre, ``factor`` times as wide and high."""
         out, n_in = shape
         return replace(

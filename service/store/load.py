@@ -37,7 +37,7 @@ def measure(session: Session, now: datetime) -> Load:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Holdings:
     """What is stored."""
 
     masks: int
@@ -46,10 +46,10 @@ class Kept:
     blob_bytes: int
 
 
-def count_kept(session: Session) -> Kept:
+def count_kept(session: Session) -> Holdings:
     """Count what is stored, and its bytes."""
     masks = select(func.count(), func.coalesce(func.sum(MasksRow.size), 0))
     masks = masks.where(MasksRow.removed_at.is_(None))
     blobs = select(func.count(), func.coalesce(func.sum(BlobRow.size), 0))
     numbers = [*session.execute(masks).one(), *session.execute(blobs).one()]
-    return Kept(*map(int, numbers))
+    return Holdings(*map(int, numbers))

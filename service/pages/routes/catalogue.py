@@ -11,7 +11,7 @@ from raiw.pruning.methods import METHODS
 from raiw.training.data.registry import DATASETS
 from service.contract.queries import TokenOfPage
 from service.jobs import networks
-from service.pages.asking import ServicesDep
+from service.pages.asking import PageServices
 from service.pages.rendering import render
 
 router = APIRouter()
@@ -20,7 +20,7 @@ _ON_A_PAGE = 200
 
 
 @router.get("/networks")
-def list_networks(services: ServicesDep, request: Request, after: TokenOfPage = "") -> Response:
+def list_networks(services: PageServices, request: Request, after: TokenOfPage = "") -> Response:
     """Show networks, presets, and all methods by what they are for."""
     page = networks.list_networks(services, after=after, limit=_ON_A_PAGE)
     announced = [network for network in page.items if network.name not in NETS]

@@ -12,10 +12,10 @@ from raiw.masks.compare import Difference
 from service.contract.queries import MasksQuery
 from service.jobs import stored
 from service.jobs.services import Services
-from service.pages.asking import ServicesDep
+from service.pages.asking import PageServices
 from service.pages.rendering import render, see
 from service.pages.routes.layers import graphs
-from service.pages.windows import WIDTH, View, height
+from service.pages.windows import WIDTH, MapView, height
 
 router = APIRouter()
 
@@ -28,7 +28,7 @@ _Digest = Annotated[str, Query(pattern=f"^({SHA256})?$")]
 
 @router.get("/compare")
 def compare(  # noqa: PLR0913, PLR0917 -- two sets, and how they are looked at
-    services: ServicesDep,
+    services: PageServices,
     request: Request,
     a: _Digest = "",
     b: _Digest = "",
@@ -140,7 +140,7 @@ def _viewers(
     found = []
     for digest in digests:
         layer = graphs(request).layer(services, digest, name)
-        view = View.of(layer.graph, mode, "", "")
+        view = MapView.of(layer.graph, mode, "", "")
         found.append(
             {
                 "digest": digest,

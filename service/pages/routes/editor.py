@@ -18,18 +18,13 @@ from service.contract.masks import BlobView
 from service.contract.requests import REQUESTS
 from service.jobs import again, stored, submit, uploads
 from service.jobs.services import Services
-from service.pages.asking import ServicesDep
+from service.pages.asking import PageServices
+from service.pages.forms import EDITOR, SCORES, most_bytes
 from service.pages.positions import line_of
 from service.pages.rendering import HEADERS, render, see
-from service.settings import Settings
 
 router = APIRouter()
 
-PATH = "/new"
-_SCORES = "/pages/scores"
-WITH_FILES = (PATH, _SCORES)
-"""Where forms with a file are posted."""
-_MOST_BYTES = 1 << 30
 _PIECE_BYTES = 1 << 20
 _NOTE = "note"
 _BEGIN = """\
@@ -42,13 +37,8 @@ craft:
 """
 
 
-def most_bytes(settings: Settings) -> int:
-    """Return how large a form with a file of scores may be."""
-    return min(settings.max_upload_bytes, _MOST_BYTES)
-
-
 @dataclass(frozen=True, slots=True)
-class Fault:
+class SpecFault:
     """Something wrong with a spec."""
 
     detail: str
@@ -62,16 +52,16 @@ class Checked:
 
     job: CraftJob | None = None
     plan: PlanView | None = None
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[SpecFault] = field(default_factory=list)
 
 
 _Text = Annotated[str, Form(max_length=1 << 20)]
 _Digest = Annotated[str, Form(max_length=100)]
 
 
-@router.get(PATH)
+@router.get(EDITOR)
 def show_editor(
-    services: ServicesDep,
+    services: PageServices,
     request: Request,
     model: Annotated[str, Query(max_length=200)] = "",
     job: Annotated[str, Query(max_length=40)] = "",
@@ -82,9 +72,9 @@ def show_editor(
     return _editor(services, request, text, scores, _check(services, text, scores))
 
 
-@router.post(PATH)
+@router.post(EDITOR)
 def craft(
-    services: ServicesDep,
+    services: PageServices,
     request: Request,
     spec: _Text = "",
     importance: _Digest = "",
@@ -101,7 +91,7 @@ def craft(
             importance, problem = "", error.message
     checked = _check(services, spec, importance)
     if problem:
-        checked.faults.append(Fault(f"the scores: {problem}"))
+        checked.faults.append(SpecFault(f"the scores: {problem}"))
     if do == "craft" and checked.job is not None and not checked.faults:
         body = checked.job.model_dump(mode="json") | {"metadata": {_NOTE: note} if note else {}}
         return see(f"/jobs/{submit.submit(services, REQUESTS['craft'].parse(body)).job.id}")
@@ -110,15 +100,15 @@ def craft(
 
 @router.post("/pages/plan")
 def plan(
-    services: ServicesDep, request: Request, spec: _Text = "", importance: _Digest = ""
+    services: PageServices, request: Request, spec: _Text = "", importance: _Digest = ""
 ) -> Response:
     """Return the part of the editor that says what a spec would build."""
     checked = _check(services, spec, importance)
     return render(request, "plan.html", checked=checked)
 
 
-@router.post(_SCORES)
-def store_scores(services: ServicesDep, scores: UploadFile) -> Response:
+@router.post(SCORES)
+def store_scores(services: PageServices, scores: UploadFile) -> Response:
     """Store a file of scores; the editor names it by its digest."""
     try:
         blob = _store(services, scores)
@@ -182,14 +172,14 @@ def _check(services: Services, text: str, scores: str) -> Checked:
         return Checked(faults=[*_faults(text, error)])
 
 
-def _faults(text: str, error: RaiwError) -> Iterator[Fault]:
+def _faults(text: str, error: RaiwError) -> Iterator[SpecFault]:
     if isinstance(error, InvalidSpec) and error.problems:
         for problem in error.problems:
             pointer = problem["pointer"].removeprefix("/spec")
-            yield Fault(problem["detail"], pointer, line_of(text, pointer))
+            yield SpecFault(problem["detail"], pointer, line_of(text, pointer))
     else:
         pointer = (error.pointer or "").removeprefix("/spec")
-        yield Fault(error.message, pointer, line_of(text, pointer) if pointer else None)
+        yield SpecFault(error.message, pointer, line_of(text, pointer) if pointer else None)
 
 
 def _store(services: Services, file: UploadFile) -> BlobView:

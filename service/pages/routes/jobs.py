@@ -16,7 +16,7 @@ from service.jobs import again, cancel, queries
 from service.jobs.services import Services
 from service.jobs.submit import submit
 from service.pages import shells
-from service.pages.asking import JobId, ServicesDep
+from service.pages.asking import JobId, PageServices
 from service.pages.curves import training_curves
 from service.pages.rendering import HEADERS, render, see
 
@@ -32,7 +32,7 @@ _SHOWN_REQUEST = 20_000
 
 @router.get("/")
 def list_jobs(
-    services: ServicesDep,
+    services: PageServices,
     request: Request,
     status: str = "",
     kind: str = "",
@@ -61,7 +61,7 @@ def list_jobs(
 
 
 @router.get("/jobs/{job_id}")
-def show_job(services: ServicesDep, request: Request, job_id: JobId) -> Response:
+def show_job(services: PageServices, request: Request, job_id: JobId) -> Response:
     """Show a job: how far it is, what it has made, and what it was asked for."""
     job = queries.get_job(services, job_id)
     body = again.request_again(services, job_id)
@@ -87,21 +87,21 @@ def show_job(services: ServicesDep, request: Request, job_id: JobId) -> Response
 
 
 @router.get("/jobs/{job_id}/request.json")
-def download_request(services: ServicesDep, job_id: JobId) -> Response:
+def download_request(services: PageServices, job_id: JobId) -> Response:
     """Download the body of a request that asks for the same."""
     body = json.dumps(again.request_again(services, job_id), indent=1, ensure_ascii=False)
     return _attached(f"{body}\n", "request.json", "application/json")
 
 
 @router.get("/jobs/{job_id}/spec.yaml")
-def download_spec(services: ServicesDep, job_id: JobId) -> Response:
+def download_spec(services: PageServices, job_id: JobId) -> Response:
     """Download the spec of a job that has one, as commands take it."""
     spec = again.request_again(services, job_id).get("spec") or {}
     return _attached(_written(spec), "spec.yaml", "application/yaml")
 
 
 @router.post("/jobs/{job_id}/cancel")
-def cancel_job(services: ServicesDep, request: Request, job_id: JobId) -> Response:
+def cancel_job(services: PageServices, request: Request, job_id: JobId) -> Response:
     """Cancel a job; one that has ended in the meantime stays as it is."""
     if not queries.get_job(services, job_id).done:
         cancel.cancel(services, job_id, request.headers.get("user-agent", ""))
@@ -109,7 +109,7 @@ def cancel_job(services: ServicesDep, request: Request, job_id: JobId) -> Respon
 
 
 @router.post("/jobs/{job_id}/retry")
-def retry_job(services: ServicesDep, job_id: JobId) -> Response:
+def retry_job(services: PageServices, job_id: JobId) -> Response:
     """Ask for the same once more; a stored result or a running job is found, not made anew."""
     submission = submit(services, again.parse(again.request_again(services, job_id)))
     return see(f"/jobs/{submission.job.id}")

@@ -15,9 +15,9 @@ from raiw.pictures.gaps import entropy_gap, share_of_random
 from raiw.pictures.maps import mask_map, thumbnail
 from raiw.pictures.spectra import affordable, spectrum
 from service.jobs.layers import LayerGraphs, StoredLayer
-from service.pages.asking import DigestPath, LayerPath, ServicesDep
+from service.pages.asking import DigestInPath, LayerPath, PageServices
 from service.pages.rendering import HEADERS, render
-from service.pages.windows import WIDTH, View, furthest_blocks, height
+from service.pages.windows import WIDTH, MapView, furthest_blocks, height
 
 router = APIRouter()
 
@@ -32,9 +32,9 @@ def graphs(request: Request) -> LayerGraphs:
 
 @router.get("/masks/{digest}/layers/{name}")
 def show_layer(
-    services: ServicesDep,
+    services: PageServices,
     request: Request,
-    digest: DigestPath,
+    digest: DigestInPath,
     name: LayerPath,
     mode: str = "density",
     rows: str = "",
@@ -43,7 +43,7 @@ def show_layer(
     """Show a layer: its map, degrees, spectrum and entropy, and all of it in words."""
     layer = graphs(request).layer(services, digest, name)
     graph, groups = layer.graph, layer.groups
-    view = View.of(graph, mode, rows, columns)
+    view = MapView.of(graph, mode, rows, columns)
     names = [record["name"] for record in layer.masks.document["layers"]]
     place = names.index(name)
     statistics = layer.statistics
@@ -64,7 +64,7 @@ def show_layer(
         size=(WIDTH, height(graph.shape)),
         nearer=view.zoomed(graph.shape, 0.5),
         further=view.zoomed(graph.shape, 2),
-        whole=View.of(graph, mode, "", ""),
+        whole=MapView.of(graph, mode, "", ""),
         furthest=[*furthest_blocks(graph, groups)],
         degrees={side: _degrees(layer, side) for side in ("outputs", "inputs")},
         gap=None if statistics is None else Markup(_gap(layer).inline()),  # noqa: S704 -- escaped
@@ -77,9 +77,9 @@ def show_layer(
 
 @router.get("/pages/tiles/{digest}/{name}")
 def tiles(
-    services: ServicesDep,
+    services: PageServices,
     request: Request,
-    digest: DigestPath,
+    digest: DigestInPath,
     name: LayerPath,
     mode: str = "density",
     rows: str = "",
@@ -87,14 +87,14 @@ def tiles(
 ) -> Response:
     """Return the tiles of a window; they never change."""
     layer = graphs(request).layer(services, digest, name)
-    view = View.of(layer.graph, mode, rows, columns)
+    view = MapView.of(layer.graph, mode, rows, columns)
     headers = HEADERS | {"Cache-Control": _NEVER_CHANGES}
     return JSONResponse(view.to_json(layer.graph, layer.groups), headers=headers)
 
 
 @router.get("/pages/bits/{digest}/{name}")
 def packed_rows(
-    services: ServicesDep, request: Request, digest: DigestPath, name: LayerPath
+    services: PageServices, request: Request, digest: DigestInPath, name: LayerPath
 ) -> Response:
     """Download the packed rows of a layer, as the API returns them to programs."""
     bits = graphs(request).layer(services, digest, name).graph.bits
@@ -104,9 +104,9 @@ def packed_rows(
 
 @router.get("/pages/pictures/{digest}/{name}/{what}.svg")
 def picture(
-    services: ServicesDep,
+    services: PageServices,
     request: Request,
-    digest: DigestPath,
+    digest: DigestInPath,
     name: LayerPath,
     what: Annotated[str, Path(max_length=40)],
 ) -> Response:

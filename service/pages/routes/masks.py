@@ -13,7 +13,7 @@ from raiw.specs.layers import packed_bytes
 from service.contract.masks import MasksView
 from service.contract.queries import JobSearch, MasksQuery, TokenOfPage
 from service.jobs import keeping, queries, stored
-from service.pages.asking import DigestPath, ServicesDep
+from service.pages.asking import DigestInPath, PageServices
 from service.pages.rendering import render, see
 from service.pages.shells import origin
 
@@ -25,7 +25,7 @@ _MOST_JOBS = 20
 
 
 @router.get("/masks")
-def list_masks(services: ServicesDep, request: Request, page_token: TokenOfPage = "") -> Response:
+def list_masks(services: PageServices, request: Request, page_token: TokenOfPage = "") -> Response:
     """Show the newest masks, or older ones."""
     page = stored.list_masks(services, MasksQuery(page_token=page_token))
     return render(
@@ -39,9 +39,9 @@ def list_masks(services: ServicesDep, request: Request, page_token: TokenOfPage 
 
 @router.get("/masks/{digest}")
 def show_masks(
-    services: ServicesDep,
+    services: PageServices,
     request: Request,
-    digest: DigestPath,
+    digest: DigestInPath,
     sort: str = "place",
     first: int = 0,
 ) -> Response:
@@ -73,14 +73,14 @@ def show_masks(
 
 
 @router.post("/masks/{digest}/measure")
-def measure(services: ServicesDep, digest: DigestPath) -> Response:
+def measure(services: PageServices, digest: DigestInPath) -> Response:
     """Ask a worker for the entropies."""
     stored.get_statistics(services, digest)
     return see(f"/masks/{digest}?asked=1#layers")
 
 
 @router.post("/masks/{digest}/pin")
-def pin(services: ServicesDep, digest: DigestPath) -> Response:
+def pin(services: PageServices, digest: DigestInPath) -> Response:
     """Keep masks for good, or not any more."""
     pinned = stored.get_masks(services, digest).pinned
     keeping.pin(services, keeping.MASKS, digest, pinned=not pinned)
@@ -88,15 +88,15 @@ def pin(services: ServicesDep, digest: DigestPath) -> Response:
 
 
 @router.post("/masks/{digest}/remove")
-def remove(services: ServicesDep, digest: DigestPath) -> Response:
+def remove(services: PageServices, digest: DigestInPath) -> Response:
     """Remove masks; an equal request crafts them again."""
     keeping.remove(services, keeping.MASKS, digest)
     return see("/masks")
 
 
-Row = dict[str, Any]
+LayerRow = dict[str, Any]
 
-_ORDERS: dict[str, Callable[[Row], Any]] = {
+_ORDERS: dict[str, Callable[[LayerRow], Any]] = {
     "place": lambda row: row["place"],
     "name": lambda row: row["name"],
     "edges": lambda row: -row["facts"]["edges"],
@@ -106,7 +106,7 @@ _ORDERS: dict[str, Callable[[Row], Any]] = {
 """By what layers may be sorted: the largest, sparsest or furthest from dense first."""
 
 
-def _rows(view: MasksView) -> list[Row]:
+def _rows(view: MasksView) -> list[LayerRow]:
     measured = (view.statistics or {}).get("layers", {})
     rows = []
     specs = {layer["name"]: layer for layer in view.document["spec"].get("layers", ())}
@@ -142,7 +142,7 @@ def _bound(record: dict[str, Any]) -> float | None:
     return None if kept is None or not bound else kept / bound
 
 
-def _totals(rows: list[Row]) -> dict[str, Any]:
+def _totals(rows: list[LayerRow]) -> dict[str, Any]:
     edges = sum(row["facts"]["edges"] for row in rows)
     cells = sum(row["facts"]["shape"][0] * row["facts"]["shape"][1] for row in rows)
     return {

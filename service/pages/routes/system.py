@@ -11,7 +11,7 @@ from service.contract.jobs import ENDED
 from service.jobs import health
 from service.jobs.services import Services
 from service.jobs.workers import every_standing
-from service.pages.asking import ServicesDep
+from service.pages.asking import PageServices
 from service.pages.rendering import render
 from service.store import load
 from service.store.database import AWAY
@@ -24,7 +24,7 @@ _PACKAGES = ("raiw", "fastapi", "celery", "sqlalchemy", "numpy")
 
 
 @router.get("/system")
-def show_system(services: ServicesDep, request: Request) -> Response:
+def show_system(services: PageServices, request: Request) -> Response:
     """Show health, workers, queues, versions and disk; what does not answer is said to."""
     janitor = request.app.state.api.state.janitor
     settings = services.settings
@@ -52,7 +52,7 @@ def show_system(services: ServicesDep, request: Request) -> Response:
     )
 
 
-def _work(services: Services) -> tuple[load.Load, load.Kept] | None:
+def _work(services: Services) -> tuple[load.Load, load.Holdings] | None:
     """Return what waits and what is kept; None while the database does not answer."""
     try:
         with services.database.glance() as session:
