@@ -10,6 +10,7 @@ import anyio
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 
+from service import pages
 from service.api import document, problems
 from service.api.bodies import Bodies
 from service.api.compression import Compression
@@ -61,6 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
     for module in (jobs, plan, masks, blobs, catalogue):
         app.include_router(module.router, dependencies=guards)
     app.include_router(health.router)
+    pages.install(app, problems.status_of)
     return app
 
 

@@ -1,4 +1,8 @@
-"""The bearer token: every ``/v1`` route asks for it when the settings name one."""
+"""The bearer token: every ``/v1`` route asks for it when the settings name one.
+
+A browser that has signed in to the pages sends a cookie instead. A foreign page cannot make it
+write: the cookie is ``SameSite=Strict``, and :mod:`service.api.hosts` refuses its requests.
+"""
 
 import hmac
 from typing import Annotated
@@ -8,13 +12,14 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
 
 from raiw.errors import Unauthorized
+from service.pages.sessions import is_signed_in
 from service.settings import Settings
 
 _bearer = HTTPBearer(auto_error=False, description="The token of RAIW_TOKEN.")
 
 
 def check_token(request: Request) -> None:
-    """Let a request through if it carries the token.
+    """Let a request through if it carries the token, or the cookie of who has signed in.
 
     Raises
     ------
@@ -23,6 +28,8 @@ def check_token(request: Request) -> None:
     """
     settings: Settings = request.app.state.settings
     if settings.token is None:
+        return
+    if is_signed_in(request, settings.token.get_secret_value()):
         return
     scheme, given = get_authorization_scheme_param(request.headers.get("authorization"))
     if scheme.lower() != "bearer" or not given:

@@ -78,6 +78,13 @@ class JobQuery(ListQuery):
         return [*noted(self.metadata).items()]
 
 
+class JobSearch(JobQuery):
+    """What people look for."""
+
+    text: Annotated[str, Field(max_length=200)] = ""
+    """Part of a job's name, method, notes, id, key or masks' digest, in any case."""
+
+
 class MasksQuery(ListQuery):
     """Which masks to list."""
 

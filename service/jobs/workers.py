@@ -24,18 +24,10 @@ def standing(settings: Settings, host: str, *, timeout: float) -> str:
         No worker answers over the broker within ``timeout`` seconds, the broker does not answer, or
         processes of a worker hang.
     """
-    app = celery_app(settings)
-    try:
-        replies = app.control.broadcast(STANDING, reply=True, timeout=timeout) or []
-    except (OperationalError, RedisError) as error:
-        raise Unreachable(f"the broker does not answer, or not to this worker: {error}") from None
-    finally:
-        app.close()
     found = [
         answer
-        for reply in replies
-        for name, answer in reply.items()
-        if name.endswith(f"@{host}") and "processes" in answer
+        for name, answer in every_standing(settings, timeout=timeout).items()
+        if name.endswith(f"@{host}")
     ]
     if not found:
         raise Unreachable(f"no worker of {host} answered within {timeout:g} s")
@@ -45,6 +37,26 @@ def standing(settings: Settings, host: str, *, timeout: float) -> str:
             f"{stuck} of the {processes} processes that work on {host} hang: restart the worker"
         )
     return f"a worker of {host} answers"
+
+
+def every_standing(settings: Settings, *, timeout: float) -> dict[str, dict[str, int]]:
+    """Return what the workers that answer say of their ``processes``, and how many are ``stuck``.
+
+    Raises
+    ------
+    Unreachable
+        The broker does not answer.
+    """
+    app = celery_app(settings)
+    try:
+        replies = app.control.broadcast(STANDING, reply=True, timeout=timeout) or []
+    except (OperationalError, RedisError) as error:
+        raise Unreachable(f"the broker does not answer, or not to this worker: {error}") from None
+    finally:
+        app.close()
+    return {
+        name: answer for reply in replies for name, answer in reply.items() if "processes" in answer
+    }
 
 
 def try_broker(settings: Settings) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.contract.jobs import JobStatus
-from service.store.tables import JobRow, OutboxRow
+from service.store.tables import BlobRow, JobRow, MasksRow, OutboxRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +34,22 @@ def measure(session: Session, now: datetime) -> Load:
         oldest_queued_seconds=max((now - oldest).total_seconds(), 0.0) if oldest else 0.0,
         outbox=session.scalar(select(func.count()).select_from(OutboxRow)) or 0,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What is stored."""
+
+    masks: int
+    mask_bytes: int
+    blobs: int
+    blob_bytes: int
+
+
+def count_kept(session: Session) -> Holdings:
+    """Count what is stored, and its bytes."""
+    masks = select(func.count(), func.coalesce(func.sum(MasksRow.size), 0))
+    masks = masks.where(MasksRow.removed_at.is_(None))
+    blobs = select(func.count(), func.coalesce(func.sum(BlobRow.size), 0))
+    numbers = [*session.execute(masks).one(), *session.execute(blobs).one()]
+    return Holdings(*map(int, numbers))

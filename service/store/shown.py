@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, select, tuple_
+from sqlalchemy import ColumnElement, String, cast, exists, or_, select, tuple_
 from sqlalchemy.orm import Session, defer
 
-from service.contract.queries import JobQuery
+from service.contract.queries import JobQuery, JobSearch
 from service.store.tables import JobEventRow, JobNoteRow, JobRow, MasksRow
 
 _STREAMED = {"yield_per": 10}
@@ -80,3 +80,11 @@ def _conditions(wanted: JobQuery) -> Iterator[ColumnElement[bool]]:
         yield exists().where(
             JobNoteRow.job_id == JobRow.id, JobNoteRow.name == name, JobNoteRow.value == value
         )
+    if isinstance(wanted, JobSearch) and wanted.text:
+        yield _mentions(wanted.text)
+
+
+def _mentions(text: str) -> ColumnElement[bool]:
+    columns = (JobRow.name, JobRow.algorithm, JobRow.id, JobRow.content_key, JobRow.mask_digest)
+    notes = cast(JobRow.note, String)
+    return or_(*(column.icontains(text, autoescape=True) for column in (*columns, notes)))

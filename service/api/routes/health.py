@@ -1,7 +1,6 @@
 """``/livez``, ``/readyz`` and ``/metrics``: for the operator."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import TypeVar
@@ -12,16 +11,10 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import PlainTextResponse
 
-from raiw.errors import RaiwError
 from service.api.dependencies import ServicesDep
 from service.api.metrics import Metrics
 from service.contract.health import Checks, Liveness, Readiness
-from service.jobs.janitor import Janitor
-from service.jobs.services import Services
-from service.jobs.workers import try_broker
-from service.store.migrate import require_compatible
-
-logger = logging.getLogger(__name__)
+from service.jobs import health
 
 Look = TypeVar("Look")
 
@@ -39,11 +32,11 @@ async def readyz(services: ServicesDep, request: Request, response: Response) ->
     """Check what requests need. The broker is only reported: jobs are accepted without it."""
     database, artifacts, broker = await _in_threads(
         request,
-        lambda: _check(lambda: require_compatible(services.database)),
-        lambda: _check(lambda: _write_nothing(services)),
-        lambda: _check_broker(services, request.app.state.janitor),
+        lambda: health.check_database(services),
+        lambda: health.check_artifacts(services),
+        lambda: health.check_broker(services, request.app.state.janitor),
     )
-    ready = database == artifacts == "ok"
+    ready = database == artifacts == health.OK
     if not ready:
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
     return Readiness(
@@ -66,28 +59,3 @@ async def _in_threads(request: Request, *looks: Callable[[], Look]) -> list[Look
     return await asyncio.gather(
         *(anyio.to_thread.run_sync(look, limiter=limiter) for look in looks)
     )
-
-
-def _check(attempt: Callable[[], None]) -> str:
-    try:
-        attempt()
-    except RaiwError as error:
-        return error.message
-    except OSError as error:
-        logger.warning("not ready: %s", error)
-        return "does not answer; the log says why"
-    return "ok"
-
-
-def _check_broker(services: Services, janitor: Janitor) -> str:
-    try:
-        try_broker(services.settings)
-    except RaiwError as error:
-        return f"{error.message}; jobs wait"
-    return "ok" if janitor.broker_answers else "did not take the last message; jobs wait"
-
-
-def _write_nothing(services: Services) -> None:
-    """Make and remove a file, which fails where the folder is read-only or the disk is full."""
-    with services.artifacts.stage(0):
-        pass

@@ -1,0 +1,14 @@
+"""``/docs``: the API, to read and to try."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from service.pages.rendering import render
+
+router = APIRouter()
+
+
+@router.get("/docs")
+def show_documentation(request: Request) -> Response:
+    """Show the OpenAPI document of this server."""
+    return render(request, "docs.html")
