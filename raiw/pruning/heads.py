@@ -47,7 +47,9 @@ def head_groups(
     With ``W`` inputs of the layer that reads the heads, ``h = W / heads`` is the size of one. A
     layer of ``k·W`` outputs makes k projections, each a head after the other or each head's k
     together; one of fewer than ``W`` keys or values that several heads of queries share; one of
-    ``W + 2·j·h`` queries and such keys and values. Nothing is yielded where there is no attention.
+    ``W + 2·j·h`` queries and such keys and values. Where there is no attention, a layer of ``k·W``
+    outputs makes what is multiplied, as gates are: one of each k outputs is read as heads of one
+    place are. Nothing is yielded where there is neither.
     """
     filters = [member for member in members if member.role == "filter"]
     readers = [member for member in members if member.role == "input"]
@@ -60,6 +62,8 @@ def head_groups(
     told = next((num_heads[one.name] for one in filters if one.name in num_heads), None)
     numbers = {told or _number(module, width) for module in attentions.values()}
     number = numbers.pop()
+    if number is None and any(member.size != width for member in filters):
+        number = width
     if numbers or number is None or width % number:
         return
     held = (*filters, *readers)

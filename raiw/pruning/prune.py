@@ -121,7 +121,10 @@ def prune(  # noqa: PLR0913 -- as Torch-Pruning names what it cannot know
     groups = find_groups(masked, inputs, guide)
     if not groups.prunable:
         reasons = listed([f"{name}: {reason}" for name, reason in groups.kept.items()], 4)
-        raise CannotPrune(f"no layer of the network can lose filters ({reasons or 'no layers'})")
+        raise CannotPrune(
+            f"no layer of the network can lose filters ({reasons or 'no layers'}); raiw.sparsify "
+            f"holds masks on it instead"
+        )
     network = PrunableModel(
         model=masked,
         original=copy.deepcopy(model).eval(),
