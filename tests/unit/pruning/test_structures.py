@@ -420,3 +420,17 @@ def test_gates_go_with_what_they_are_multiplied_by(tokens: torch.Tensor, in_turn
     assert gates.sum() == 6
     assert pruned.smaller.attention.down.in_features == 6
     assert difference_of_values(pruned, tokens) < 1e-4
+
+
+def test_what_is_refused_says_why(images: torch.Tensor) -> None:
+    lazy = convolutions(nn.LazyConv2d(8, 1))
+    with pytest.raises(InvalidInput, match="run the model on one batch first"):
+        halved(lazy, images)
+    with pytest.raises(InvalidInput, match="_orig_mod"):
+        halved(torch.compile(convolutions(), backend="eager"), images)
+    transposed = nn.Sequential(
+        nn.Conv2d(3, 8, 1), nn.ConvTranspose2d(8, 4, 2, 2, groups=2), nn.Flatten(),
+        nn.Linear(4 * 144, 4),
+    )  # fmt: skip
+    with pytest.raises(CannotPrune, match=r"grouped convolution '1' .* raiw\.sparsify"):
+        halved(transposed, images)
