@@ -14,6 +14,7 @@ from typer.main import get_command
 from raiw.cli import (
     budgeting,
     crafting,
+    drawing,
     exits,
     inspecting,
     listing,
@@ -79,6 +80,7 @@ def _options(
 app.add_typer(crafting.commands)
 app.add_typer(budgeting.commands)
 app.add_typer(inspecting.commands)
+app.add_typer(drawing.commands)
 app.add_typer(reading.commands)
 app.add_typer(listing.commands)
 app.add_typer(networks.commands)

@@ -61,14 +61,36 @@ def plan(  # noqa: PLR0913 -- each argument is an option of the command
     spec: SpecArgument,
     importance: ImportanceOption = None,
     set_: SetOption = None,
+    batch: Annotated[
+        str | None,
+        typer.Option(metavar="SIZES", help="With --speed: batch sizes; 1,64 without."),
+    ] = None,
+    threads: Annotated[
+        str | None,
+        typer.Option(metavar="NUMBERS", help="With --speed: thread counts; torch's without."),
+    ] = None,
     server: ServerOption = None,
     *,
+    speed: Annotated[
+        bool,
+        typer.Option("--speed", help="Predict milliseconds on this machine, dense and compact."),
+    ] = False,
+    calibrate: Annotated[
+        bool,
+        typer.Option("--calibrate", help="With --speed: measure this machine's table again."),
+    ] = False,
     local: LocalOption = False,
     strict: StrictOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Show what a spec would craft: every layer's edges and degrees. Crafts nothing."""
+    """Show what a spec would craft: every layer's edges and degrees. Crafts nothing.
+
+    --speed predicts the time of its layers from a table of this machine, which is measured once and
+    kept in the user's cache folder.
+    """
+    if not speed and (calibrate or batch or threads):
+        raise InvalidInput("--batch, --threads and --calibrate belong to --speed")
     out = Output(json=json, quiet=quiet)
     parsed = read_spec(spec, set_)
     url = chosen_server(server, local=local)
@@ -77,15 +99,20 @@ def plan(  # noqa: PLR0913 -- each argument is an option of the command
     else:
         with connect(url) as client:
             document = client.plan(parsed, importance)
+    if speed:
+        from raiw.cli.predicting import predict_speed
+
+        planned = parsed.plan(scored=importance is not None)
+        document["speed"] = predict_speed(out, planned, batch, threads, calibrate=calibrate)
     out.dead_units(_dead_units(document), strict=strict)
     if out.json:
         out.document(document)
     elif out.quiet:
         out.line(document["content_key"])
     else:
-        from raiw.cli.tables import plan_table
+        from raiw.cli.tables import plan_table, prediction_table
 
-        out.render(plan_table(document))
+        out.render(plan_table(document), *map(prediction_table, document.get("speed", ())))
 
 
 @commands.command(
@@ -101,6 +128,10 @@ def craft(  # noqa: PLR0913 -- each argument is an option of the command
     set_: SetOption = None,
     server: ServerOption = None,
     timeout: TimeoutOption = None,
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", metavar="N", min=1, help="Layers crafted here at a time."),
+    ] = None,
     *,
     local: LocalOption = False,
     strict: StrictOption = False,
@@ -120,7 +151,7 @@ def craft(  # noqa: PLR0913 -- each argument is an option of the command
     _check_output(output, out, detach=not wait and url is not None)
     parsed = read_spec(spec, set_)
     if url is None:
-        result = _craft_here(out, parsed, importance, output, limit, strict=strict)
+        result = _craft_here(out, parsed, importance, output, limit, threads=threads, strict=strict)
     else:
         with connect(url) as client:
             most = limit if wait else 0.0
@@ -192,6 +223,7 @@ def _craft_here(
     output: str | None,
     limit: float | None,
     *,
+    threads: int | None,
     strict: bool,
 ) -> dict[str, Any]:
     planned = spec.plan(scored=importance is not None)
@@ -210,7 +242,9 @@ def _craft_here(
                     f"not finished after {limit:g} s, and stopped; give a longer --timeout"
                 )
 
-        masks = craft_masks(spec, importance, strict=strict, on_layer=on_layer, check=check)
+        masks = craft_masks(
+            spec, importance, strict=strict, threads=threads, on_layer=on_layer, check=check
+        )
     if output is not None:
         write_masks(masks, output)
     _summarise(out, planned, output, f"crafted in {time.monotonic() - began:.1f} s")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from raiw.cli.examples import examples
+from raiw.cli.naming import numbers
 from raiw.cli.options import (
     ArgumentsOption,
     DataFolderOption,
@@ -74,6 +75,13 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
             metavar="SHARES", help="With --train: densities, separated by commas; 0.1 without."
         ),
     ] = None,
+    group_outputs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBERS",
+            help="With --train: values of craft.group_outputs to compare, separated by commas.",
+        ),
+    ] = None,
     data: Annotated[
         str | None, typer.Option(metavar="NAME", help="With --train: a data set; digits without.")
     ] = None,
@@ -116,12 +124,23 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     """
     out = Output(json=json, quiet=quiet)
     names = _split(methods)
-    training = (densities, data, argument, pruned, recipe, train_set, jobs, device, server)
+    training = (
+        densities,
+        group_outputs,
+        data,
+        argument,
+        pruned,
+        recipe,
+        train_set,
+        jobs,
+        device,
+        server,
+    )
     if not train:
         if fixed_graph or any(option is not None for option in training):
             raise InvalidInput(
-                "--densities, --data, --argument, --pruned, --recipe, --train-set, --fixed-graph, "
-                "--jobs, --device and --server belong to --train"
+                "--densities, --group-outputs, --data, --argument, --pruned, --recipe, "
+                "--train-set, --fixed-graph, --jobs, --device and --server belong to --train"
             )
         _compare_masks(out, read_spec(spec, set_), importance, names, seeds, output)
         return
@@ -153,6 +172,7 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         data_dir=data_dir,
         methods=names or METHODS,
         densities=_shares(densities or "0.1"),
+        group_outputs=numbers("--group-outputs", group_outputs) if group_outputs else (),
         seeds=seeds,
         fixed_graph=fixed_graph,
         recipe=changed(document, train_set),

@@ -1,6 +1,8 @@
 """From rows to what clients see: the only translator."""
 
-from raiw.specs.dead import recorded_dead_units
+from typing import Any
+
+from raiw.specs.dead import DeadUnits
 from raiw.specs.plan import Plan
 from service.contract.jobs import (
     ENDED,
@@ -62,7 +64,7 @@ def _result(shown: Shown) -> JobResult | None:
             digest=digest,
             file_sha256=shown.file_sha256,
             bytes=shown.bytes,
-            dead_units=None if shown.masks is None else recorded_dead_units(shown.masks["layers"]),
+            dead_units=_dead_units(shown.dead_units),
         )
     if shown.outcome is None:
         return None
@@ -74,6 +76,10 @@ def _result(shown: Shown) -> JobResult | None:
         files=[FileView.model_validate(file) for file in shown.outcome["files"]],
         report=shown.outcome["report"],
     )
+
+
+def _dead_units(stored: list[dict[str, Any]] | None) -> list[DeadUnits] | None:
+    return None if stored is None else [DeadUnits.model_validate(units) for units in stored]
 
 
 def event_view(event: JobEventRow) -> EventView:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from raiw.canonical import CHUNK_BYTES, digest_of, digest_of_chunks
 from raiw.errors import NotFound
+from raiw.specs.dead import recorded_dead_units
 from service.store import objects
 from service.store.artifacts import Artifacts, State
 from service.store.database import Database
@@ -25,6 +26,11 @@ def stored(session: Session, artifacts: Artifacts, digest: str) -> MasksRow | No
     """Return masks whose bytes exist: the row alone is no guarantee."""
     row = find(session, digest)
     return row if row is not None and _are_there(session, artifacts, row) else None
+
+
+def describe(session: Session, row: MasksRow) -> None:
+    """Load the document and the statistics of masks, which are large and seldom needed."""
+    session.refresh(row, ["document", "statistics"])
 
 
 def add(
@@ -48,6 +54,7 @@ def add(
         "size": len(file),
         "chunks": -(-len(file) // CHUNK_BYTES) if in_database else 0,
         "document": document,
+        "dead_units": [units.model_dump() for units in recorded_dead_units(document["layers"])],
         "created_at": now,
         "used_at": now,
         "removed_at": None,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,17 @@ class TrialMethod:
     algorithm: str
     score: str | None
     """A name of :data:`raiw.importance.methods.SCORES`."""
+    group_outputs: int | None = None
+    """Consecutive outputs that share their inputs; None is what the spec says."""
+
+    def variants(self, group_outputs: Sequence[int]) -> "list[TrialMethod]":
+        """Return the method with each number of outputs that share their inputs, named so."""
+        if self.algorithm == DENSE or not group_outputs:
+            return [self]
+        return [
+            replace(self, name=f"{self.name} g={outputs}", group_outputs=outputs)
+            for outputs in dict.fromkeys(group_outputs)
+        ]
 
     @classmethod
     def parse(cls, name: str) -> "TrialMethod":
@@ -121,6 +132,7 @@ def plan_training(  # noqa: PLR0913 -- what decides a study
     data_dir: str | Path = ".",
     methods: Sequence[str] = METHODS,
     densities: Sequence[float] = (0.1,),
+    group_outputs: Sequence[int] = (),
     seeds: int = 5,
     fixed_graph: bool = False,
     recipe: Recipe | Mapping[str, Any] | None = None,
@@ -137,6 +149,8 @@ def plan_training(  # noqa: PLR0913 -- what decides a study
         Each density replaces its target; its rules stay.
     methods
         ``ALGORITHM`` or ``ALGORITHM:SCORE``, as in ``raiw:snip``; the first is the base.
+    group_outputs
+        Values of ``craft.group_outputs`` to compare, each with every method; left out, the spec's.
     seeds
         Runs of each method and density, from the spec's seed on.
     fixed_graph
@@ -162,7 +176,11 @@ def plan_training(  # noqa: PLR0913 -- what decides a study
     check_counts([], seeds)
     if not methods or not densities:
         raise InvalidInput("a study needs at least one method and one density")
-    chosen = [TrialMethod.parse(name) for name in dict.fromkeys([*methods, DENSE])]
+    chosen = [
+        method
+        for name in dict.fromkeys([*methods, DENSE])
+        for method in TrialMethod.parse(name).variants(group_outputs)
+    ]
     setting = Setting(
         network=network or StudiedNetwork.of_spec(spec),
         data=data,
@@ -205,16 +223,20 @@ def _trials(
         for density in densities:
             for seed in seeds:
                 of = seeds[0] if fixed_graph and method.score else seed
-                document = _at(spec, method.algorithm, density, of)
+                document = _at(spec, method, density, of)
                 scored = dense[of] if method.score else None
                 key = _key(setting, seed, document, _scores(method.score, scored))
                 yield Trial(method, density, seed, document, scored, of, key)
 
 
-def _at(spec: Spec, algorithm: str, density: float, seed: int) -> dict[str, Any]:
+def _at(spec: Spec, method: TrialMethod, density: float, seed: int) -> dict[str, Any]:
     document = spec.canonical()
     kept = {name: v for name, v in document.get("craft", {}).items() if name not in _TARGETS}
-    craft = kept | {"algorithm": algorithm, "density": density, "seed": seed}
+    craft = kept | {"algorithm": method.algorithm, "density": density, "seed": seed}
+    if method.group_outputs is not None:
+        craft.pop("group_outputs", None)
+        if method.group_outputs > 1:  # 1 is left out of canonical documents
+            craft["group_outputs"] = method.group_outputs
     return document | {"craft": craft}
 
 
