@@ -82,7 +82,7 @@ def _readings(model: nn.Module, members: list[Member], guide: Guide, *, whole: b
     return [*heads, *plain]
 
 
-class _InputsFirst(tp.BasePruningFunc):  # type: ignore[misc] -- torch_pruning has no types
+class _InputsFirst(tp.BasePruningFunc):  # type: ignore[misc]  # torch_pruning has no types
     """What Torch-Pruning must know of linear layers ``(in, out)`` of a class that it does not."""
 
     TARGET_MODULES = None
