@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from raiw.applying.apply import applied
 from raiw.applying.holding.held import HeldMask, held_masks
-from raiw.applying.places import find_places
+from raiw.applying.places import find_places, joined_places
 from raiw.compacting.choosing import FormTimes, expected_form, inputs_of, measure
 from raiw.compacting.condensed import Condensed, Csr
 from raiw.compacting.grouped import Grouped
@@ -95,8 +95,8 @@ def compact(
     smaller = copy.deepcopy(model)
     if held_masks(smaller):
         applied(smaller).remove()
-    places = find_places(smaller, masks, strict=strict)
-    layers = find_layers(smaller, places, masks)
+    places = joined_places(find_places(smaller, masks, strict=strict))
+    layers = find_layers(smaller, places)
     _check(forms, layers)
     read = {} if inputs is None else inputs_of(smaller, layers, inputs)
     known: dict[tuple[Any, ...], FormTimes] = {}

@@ -92,7 +92,8 @@ class Csr(Condensed):
     """A linear layer multiplied by torch's own CSR product; it has the weights of its base."""
 
     def _multiply(self, batch: Tensor, after: After | None) -> Tensor:
-        if batch.dtype != self.values.dtype:
+        unsupported = batch.dtype.itemsize < 4 and not batch.is_cuda  # noqa: PLR2004 -- bytes
+        if batch.dtype != self.values.dtype or unsupported:
             return super()._multiply(batch, after)
         _hear_about_csr()
         matrix = torch.sparse_csr_tensor(

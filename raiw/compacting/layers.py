@@ -19,7 +19,6 @@ from raiw.compacting.grouped import Grouped
 from raiw.compacting.kernels import MOST_SHARED
 from raiw.compacting.shrunk import Shrunk
 from raiw.graphs import Bools
-from raiw.masks import MaskSet
 
 FORMS = ("condensed", "grouped", "csr", "shrunk", "dense")
 """Every form by name; ``dense`` is the layer itself with zeros."""
@@ -96,7 +95,7 @@ class MaskedLayer:
         return cast("nn.Parameter | None", self.module.bias)
 
 
-def find_layers(model: nn.Module, places: Iterable[Place], masks: MaskSet) -> list[MaskedLayer]:
+def find_layers(model: nn.Module, places: Iterable[Place]) -> list[MaskedLayer]:
     """Zero the pruned weights at these places, and return the layers there that have other forms.
 
     Layers stay dense if they are transposed or have hooks, if their class may compute something
@@ -117,7 +116,7 @@ def find_layers(model: nn.Module, places: Iterable[Place], masks: MaskSet) -> li
             place.layer,
             place.module,
             Geometry.of(place.module),
-            masks[place.layer].numpy(),
+            place.kept.reshape(place.kept.shape[:2]),
             followers.get(place.module),
         )
         for place in places

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from raiw.applying.places import find_places
+from raiw.applying.places import find_places, joined_places
 from raiw.compacting import SECONDS
 from raiw.compacting.choosing import FormTimes, inputs_of, measure, state_bytes
 from raiw.compacting.compact import compact, replace
@@ -109,7 +109,7 @@ def _measure(
     # The forms measured are built from this copy's layers and replace them at the end.
     own = compact(model, masks, forms=[]).eval()
     dense = compact(model, masks, forms=[]).eval()
-    layers = find_layers(own, find_places(own, masks, strict=True), masks)
+    layers = find_layers(own, joined_places(find_places(own, masks, strict=True)))
     read = _inputs(own, layers, inputs)
     measured: dict[str, FormTimes] = {}
     for done, layer in enumerate(each for each in layers if each.name in read):

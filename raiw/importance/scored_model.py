@@ -116,11 +116,22 @@ def layers_to_score(
     Raises
     ------
     InvalidInput
-        There is none, or one whose weight has no shape yet.
+        There is none, or one whose weight has no shape yet, or no values or gradients.
     """
     layers = tuple(read_module(model, bare=bare))
     if not layers:
         raise InvalidInput("the model has no linear layer and no convolution to score")
+    for layer in layers:
+        if layer.weight.is_meta:
+            raise InvalidInput(
+                f"layer {layer.name!r} is on the meta device, so its weights have no values to "
+                f"score: load them first"
+            )
+        if layer.weight.is_inference():
+            raise InvalidInput(
+                f"layer {layer.name!r} was made in inference mode, so that torch computes no "
+                f"gradients of its weights: build or load the model outside of it"
+            )
     return layers
 
 
@@ -154,6 +165,8 @@ def undisturbed(model: nn.Module, layers: tuple[ModuleLayer, ...]) -> Iterator[N
             parameter.requires_grad = requires_grad
         with torch.no_grad():
             for buffer, before in buffers:
+                if buffer.shape != before.shape:  # observers of quantisation grow
+                    buffer.resize_(before.shape)
                 buffer.copy_(before)
     if any(parameter._version != version for parameter, version in values):  # noqa: SLF001 -- as above
         raise InvalidInput("the model changes its own weights when it runs: it cannot be scored")

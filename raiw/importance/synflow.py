@@ -60,6 +60,8 @@ def _positive(network: ScoredModel) -> ScoredModel:
         raise InvalidInput(f"'synflow' needs a copy of the model: {error}") from error
     with torch.no_grad():
         for parameter in positive.parameters():
+            if parameter.is_complex():
+                raise InvalidInput("'synflow' is for real weights, and the model has complex ones")
             parameter.abs_()
     copies = dict(zip(network.model.modules(), positive.modules(), strict=True))
     layers = tuple(replace(layer, module=copies[layer.module]) for layer in network.layers)

@@ -134,12 +134,12 @@ class Groups:
 def layer_of(module: nn.Module) -> ModuleLayer | None:
     """Return the linear layer or convolution that a module is; None if channels cannot leave it.
 
-    They cannot where the weight is computed, and where inputs come first in a linear layer.
+    They cannot where the weight is computed.
     """
     found = next(own_layers(module), None) if is_layer(module) else None
     if found is None or found.module is not module or found.attribute != "weight":
         return None
-    return None if found.kind == "linear_transpose" else found
+    return found
 
 
 def is_layer(module: nn.Module) -> bool:

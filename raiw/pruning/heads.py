@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 from torch import nn
 
-from raiw.pruning.groups import Group, Member, Places
+from raiw.pruning.groups import Group, Member, Places, layer_of
 
 HEADS = ("num_heads", "num_attention_heads", "n_heads", "n_head", "nhead", "heads")
 KEY_HEADS = ("num_key_value_heads", "num_kv_heads", "n_kv_heads")
@@ -47,19 +47,24 @@ def head_groups(
     With ``W`` inputs of the layer that reads the heads, ``h = W / heads`` is the size of one. A
     layer of ``k·W`` outputs makes k projections, each a head after the other or each head's k
     together; one of fewer than ``W`` keys or values that several heads of queries share; one of
-    ``W + 2·j·h`` queries and such keys and values. Nothing is yielded where there is no attention.
+    ``W + 2·j·h`` queries and such keys and values. Where there is no attention, a layer of ``k·W``
+    outputs makes what is multiplied, as gates are: one of each k outputs is read as heads of one
+    place are. Nothing is yielded where there is neither.
     """
     filters = [member for member in members if member.role == "filter"]
     readers = [member for member in members if member.role == "input"]
     owners = sorted({member.name.rpartition(".")[0] for member in filters})
     widths = {member.size for member in readers}
-    if len(widths) != 1 or len(readers) != len(owners):
+    if len(widths) != 1 or len(readers) != len(owners) or any(map(_grouped, (*filters, *readers))):
         return
     width = widths.pop()
     attentions = {path: model.get_submodule(path) for path in owners}
     told = next((num_heads[one.name] for one in filters if one.name in num_heads), None)
     numbers = {told or _number(module, width) for module in attentions.values()}
     number = numbers.pop()
+    times = [divmod(member.size, width) for member in filters]
+    if number is None and not any(rest for _, rest in times) and max(times) > (1, 0):
+        number = width
     if numbers or number is None or width % number:
         return
     held = (*filters, *readers)
@@ -72,6 +77,11 @@ def head_groups(
                 for member, part in zip(held, parts, strict=True)
             ]
             yield Group(units, (*layers, *_scales(members, heads), *_attributes(attentions, heads)))
+
+
+def _grouped(member: Member) -> bool:
+    layer = layer_of(member.module)
+    return layer is not None and layer.groups > 1
 
 
 def _number(attention: nn.Module, width: int) -> int | None:

@@ -84,8 +84,8 @@ def _tried(model: nn.Module, groups: Sequence[Group], inputs: Inputs) -> list[st
 def _trial(model: nn.Module, groups: Sequence[Group], inputs: Inputs) -> str | None:
     choice = [(group, _half(group)) for group in groups]
     masked = copy.deepcopy(model)
-    clear(masked, choice)
     try:
+        clear(masked, choice)
         smaller = cut(masked, choice)
         apart = difference(outputs(masked, inputs), outputs(smaller, inputs))
     except CannotPrune as error:

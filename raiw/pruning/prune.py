@@ -17,6 +17,7 @@ from raiw.pruning.probing import TOLERANCE
 from raiw.pruning.prunable import PrunableModel
 from raiw.pruning.running import Inputs, difference, outputs
 from raiw.pruning.tracing import find_groups
+from raiw.readers.modules import read_module
 from raiw.specs.spec import Spec
 
 
@@ -114,6 +115,9 @@ def prune(  # noqa: PLR0913 -- as Torch-Pruning names what it cannot know
     given: Any = inputs
     if isinstance(given, str):
         raise InvalidInput(f"{given!r} stands where inputs stand: prune(model, inputs, {given!r})")
+    if hasattr(model, "_orig_mod"):
+        raise InvalidInput("the model is compiled: prune model._orig_mod, and compile what is left")
+    read_module(model)
     chosen = find_method(method)
     complete = chosen.complete(options)
     masked = _copy(model).eval()
@@ -121,7 +125,10 @@ def prune(  # noqa: PLR0913 -- as Torch-Pruning names what it cannot know
     groups = find_groups(masked, inputs, guide)
     if not groups.prunable:
         reasons = listed([f"{name}: {reason}" for name, reason in groups.kept.items()], 4)
-        raise CannotPrune(f"no layer of the network can lose filters ({reasons or 'no layers'})")
+        raise CannotPrune(
+            f"no layer of the network can lose filters ({reasons or 'no layers'}); raiw.sparsify "
+            f"holds masks on it instead"
+        )
     network = PrunableModel(
         model=masked,
         original=copy.deepcopy(model).eval(),

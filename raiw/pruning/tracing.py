@@ -25,6 +25,7 @@ from raiw.pruning.guide import Guide
 from raiw.pruning.heads import head_groups
 from raiw.pruning.probing import Readings, sound, stirred
 from raiw.pruning.running import Inputs, call, check_runs, tensors
+from raiw.readers.families import EMBEDDINGS, class_names
 
 Reached = dict[tuple[Any, bool], dict[int, int]]
 """The channel at each place, by module and side: true for its outputs."""
@@ -81,6 +82,26 @@ def _readings(model: nn.Module, members: list[Member], guide: Guide, *, whole: b
     return [*heads, *plain]
 
 
+class _InputsFirst(tp.BasePruningFunc):  # type: ignore[misc]  # torch_pruning has no types
+    """What Torch-Pruning must know of linear layers ``(in, out)`` of a class that it does not."""
+
+    TARGET_MODULES = None
+
+    def get_out_channels(self, layer: nn.Module) -> int:
+        """Return the number of outputs."""
+        return _of_module(layer, out=True)[1]
+
+    def get_in_channels(self, layer: nn.Module) -> int:
+        """Return the number of inputs."""
+        return _of_module(layer, out=False)[1]
+
+    def prune_out_channels(self, layer: nn.Module, idxs: Any) -> None:
+        """Stand for the outputs in its graph; what goes is cut elsewhere."""
+
+    def prune_in_channels(self, layer: nn.Module, idxs: Any) -> None:
+        """Stand for the inputs."""
+
+
 class _Trace:
     """Torch-Pruning's graph of a network, and the places that go together in it."""
 
@@ -94,7 +115,7 @@ class _Trace:
         try:
             with torch.enable_grad():
                 self.graph.build_dependency(
-                    twin, inputs, call, _differentiable, given, verbose=False
+                    twin, inputs, call, _differentiable, given, _pruners(twin), verbose=False
                 )
         except Exception as error:
             # It may know which layers meet, and fail at where their channels lie: trials tell.
@@ -189,6 +210,15 @@ class _Trace:
         return Member(path, owner, role, size, ordered[:, 0], ordered[:, 1], named, counts)
 
 
+def _pruners(model: nn.Module) -> dict[type, _InputsFirst]:
+    own = ((module, layer_of(module)) for module in model.modules())
+    return {
+        type(module): _InputsFirst()
+        for module, layer in own
+        if layer is not None and layer.kind == "linear_transpose"
+    }
+
+
 def _differentiable(made: Any) -> list[torch.Tensor]:
     return [tensor for tensor in tensors(made) if tensor.grad_fn is not None]
 
@@ -217,7 +247,7 @@ def _of_module(module: nn.Module, *, out: bool) -> Holding:
     layer = layer_of(module)
     if layer is None:
         return "filter" if is_layer(module) and out else "scale", 0, (), ()
-    side = "features" if layer.kind == "linear" else "channels"
+    side = "features" if layer.kind.startswith("linear") else "channels"
     number = int(layer.document[f"{'out' if out else 'in'}_{side}"])
     if is_depthwise(layer):
         counts = ("in_channels", "out_channels", "groups")
@@ -225,8 +255,12 @@ def _of_module(module: nn.Module, *, out: bool) -> Holding:
     axis = int(out == layer.inputs_first)
     if out:
         biased = _present(module, ("bias",))
-        return "filter", number, (("weight", axis), *biased), (f"out_{side}",)
-    return "input", number, (("weight", axis),), (f"in_{side}",)
+        return "filter", number, (("weight", axis), *biased), _counts(module, f"out_{side}", "nf")
+    return "input", number, (("weight", axis),), _counts(module, f"in_{side}", "nx")
+
+
+def _counts(module: nn.Module, *names: str) -> tuple[str, ...]:
+    return tuple(name for name in names if hasattr(module, name))
 
 
 def _present(module: nn.Module, names: tuple[str, ...]) -> Tensors:
@@ -240,6 +274,8 @@ def _obstacle(member: Member) -> str | None:
         kind = type(member.module).__name__
         if is_layer(member.module):
             return f"channels cannot be removed from the weight of the {kind} {member.name!r}"
+        if not EMBEDDINGS.isdisjoint(class_names(member.module)):
+            return f"its channels are added to those of the embedding {member.name!r}"
         return f"{kind} {member.name!r} mixes its channels"
     if (member.indices >= member.size).any():
         return f"{member.name!r} has another number of channels"

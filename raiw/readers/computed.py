@@ -5,6 +5,7 @@ from typing import Any
 
 from raiw.readers.module_layer import ModuleLayer
 
+_REALS = ("float16", "bfloat16", "float32", "float64")
 _MAKERS = {"_mask": "torch.nn.utils.prune", "_u": "torch.nn.utils.spectral_norm"}
 """Who keeps the original of a weight as ``<weight>_orig``, by the buffer that goes with it."""
 
@@ -32,6 +33,21 @@ def held_at(module: Any, attribute: str) -> tuple[Any, str] | str:
     buffers = dict(module.named_buffers(recurse=False))
     maker = next((maker for end, maker in _MAKERS.items() if attribute + end in buffers), None)
     return f"its weight is computed by {maker}" if maker else "its weight is not a parameter"
+
+
+def unfit(weight: Any) -> str:
+    """Return why a parameter can be no layer's weight, or nothing where it can.
+
+    Packed weights, as of 4-bit layers, have neither the layer's shape nor numbers of their own.
+    """
+    kind = str(weight.dtype).removeprefix("torch.")
+    if kind not in _REALS:
+        return f"its weight is {kind}; masks and scores are for {', '.join(_REALS)}"
+    if not weight.numel():
+        return "its weight has no element"
+    if any(not step and side > 1 for step, side in zip(weight.stride(), weight.shape, strict=True)):
+        return "elements of its weight share memory: clone it"
+    return ""
 
 
 def reads_zeros(layer: ModuleLayer) -> bool:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from raiw.errors import InvalidSpec
-from raiw.readers.computed import held_at
+from raiw.readers.computed import held_at, unfit
 from raiw.readers.layers import GATES, PROJECTIONS, QKV, LayerDocument, convolution, linear
 from raiw.readers.module_layer import ModuleLayer
 from raiw.readers.parts import divided, equal
@@ -76,7 +76,8 @@ def _layer(module: Any, attribute: str, document: LayerDocument, **options: Any)
             f"layer {document['name']!r}, a {type(module).__name__}, has no shape yet: run the "
             f"model on one batch first"
         )
-    yield layer
+    reason = unfit(layer.weight)
+    yield Unusable(document["name"], reason) if reason else layer
 
 
 def _linear(path: str, module: Any) -> Found:

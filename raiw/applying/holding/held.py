@@ -154,7 +154,7 @@ class HeldMask:
     def revived(self) -> tuple[int, int]:
         """Return how many pruned weights are not zero, and how many are pruned, on this rank."""
         parameter = self.parameter
-        if parameter is None:
+        if parameter is None or parameter.is_meta:  # without values there is none to revive
             return 0, 0
         with torch.no_grad():
             weights, mask = local(parameter), self._mask_for(parameter)

@@ -331,3 +331,54 @@ class Greedy(nn.Linear):
 def test_too_little_memory_is_no_fault_of_the_input() -> None:
     with pytest.raises(torch.OutOfMemoryError):
         raiw.score(nn.Sequential(Greedy(4, 4)), torch.zeros(1, 4), "gradient")
+
+
+def weighted(weight: Tensor) -> nn.Linear:
+    layer = nn.Linear(8, 8)
+    layer.weight = nn.Parameter(weight, requires_grad=weight.is_floating_point())
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (weighted(torch.zeros(32, 1, dtype=torch.uint8)), "its weight is uint8"),
+        (nn.Linear(8, 8, dtype=torch.complex64), "its weight is complex64"),
+        (weighted(torch.randn(1, 8).expand(8, 8)), "share memory"),
+        (weighted(torch.empty(0, 8)), "no element"),
+    ],
+)
+def test_weights_that_no_mask_or_score_is_for_are_left_out(layer: nn.Linear, words: str) -> None:
+    model = nn.Sequential(layer, nn.Linear(8, 4))
+    with pytest.warns(UserWarning, match=f"left out: 0 .*{words}"):
+        spec = raiw.Spec.from_model(model, density=0.5)
+    assert [one.name for one in spec.layers] == ["1"]
+    assert list(raiw.score(model, method="magnitude")) == ["1"]
+
+
+def test_a_model_without_values_is_read_and_masked_but_not_scored() -> None:
+    model = nn.Sequential(nn.Linear(8, 8, device="meta"), nn.Linear(8, 4, device="meta"))
+    raiw.apply(model, raiw.craft(raiw.Spec.from_model(model, density=0.5))).check()
+    with pytest.raises(InvalidInput, match="meta device"):
+        raiw.score(model, method="magnitude")
+    with torch.inference_mode():
+        model = nn.Sequential(nn.Linear(8, 4))
+    with pytest.raises(InvalidInput, match="inference mode"):
+        raiw.score(model, method="magnitude")
+
+
+def test_buffers_that_grow_while_a_model_runs_are_put_back() -> None:
+    """As those of observers of quantisation do."""
+
+    class Growing(nn.Linear):
+        def __init__(self) -> None:
+            super().__init__(4, 4)
+            self.register_buffer("seen", torch.empty(0))
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.seen.resize_(4).copy_(x.detach().amax(0))
+            return super().forward(x)
+
+    model = nn.Sequential(Growing())
+    raiw.score(model, torch.randn(3, 4), "gradient")
+    assert model[0].seen.shape == (0,)

@@ -395,3 +395,42 @@ def test_what_a_network_keeps_of_its_weights_is_not_taken_for_theirs(images: tor
     pruned = halved(convolutions(Keeping(8)), images)
     assert pruned.channels.kept["0"].sum() == 4
     assert len(pruned.smaller[1].scale) == 4
+
+
+class Gated(nn.Module):
+    """A perceptron whose gates and values come of one layer, one after the other or in turn."""
+
+    def __init__(self, *, in_turn: bool) -> None:
+        super().__init__()
+        self.gate_up, self.down = nn.Linear(16, 24), nn.Linear(12, 16)
+        self.in_turn = in_turn
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        both = self.gate_up(x)
+        gate, up = (both[..., ::2], both[..., 1::2]) if self.in_turn else both.chunk(2, -1)
+        return self.down(up * torch.sigmoid(gate))
+
+
+@pytest.mark.parametrize("in_turn", [False, True])
+def test_gates_go_with_what_they_are_multiplied_by(tokens: torch.Tensor, in_turn: bool) -> None:
+    pruned = halved(Block(Gated(in_turn=in_turn), 16), tokens)
+    kept = pruned.channels.kept["attention.gate_up"]
+    gates, values = kept.reshape(12, 2).T if in_turn else kept.reshape(2, 12)
+    assert gates.tolist() == values.tolist()
+    assert gates.sum() == 6
+    assert pruned.smaller.attention.down.in_features == 6
+    assert difference_of_values(pruned, tokens) < 1e-4
+
+
+def test_what_is_refused_says_why(images: torch.Tensor) -> None:
+    lazy = convolutions(nn.LazyConv2d(8, 1))
+    with pytest.raises(InvalidInput, match="run the model on one batch first"):
+        halved(lazy, images)
+    with pytest.raises(InvalidInput, match="_orig_mod"):
+        halved(torch.compile(convolutions(), backend="eager"), images)
+    transposed = nn.Sequential(
+        nn.Conv2d(3, 8, 1), nn.ConvTranspose2d(8, 4, 2, 2, groups=2), nn.Flatten(),
+        nn.Linear(4 * 144, 4),
+    )  # fmt: skip
+    with pytest.raises(CannotPrune, match=r"grouped convolution '1' .* raiw\.sparsify"):
+        halved(transposed, images)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 import raiw
 from raiw.errors import InvalidImportance, InvalidInput
+from raiw.pruning.prune import prune
 from raiw.specs.crafting import ImportanceReading
 
 WIDTH, WORDS = 8, 30
@@ -195,3 +196,17 @@ def test_a_checkpoint_scores_the_parts_of_its_fused_weights(net: GPT2, tmp_path)
         InvalidImportance, match=r"no importance scores for layer .self.in_proj_weight.q"
     ):
         raiw.craft(weights, state)
+
+
+def test_channels_leave_layers_that_store_their_inputs_first() -> None:
+    torch.manual_seed(0)
+    model, ids = GPT2(), torch.arange(8).view(2, 4)
+    pruned = prune(model, ids, "l1_filter", channel_sparsity=0.5)
+    small = pruned.smaller
+    assert [small.c_fc.nf, small.c_proj.nx] == [2 * WIDTH, 2 * WIDTH]
+    assert [*small.c_fc.weight.shape, *small.c_proj.weight.shape] == [8, 16, 16, 8]
+    norms = model.c_fc.weight.detach().abs().sum(0)
+    kept = torch.tensor(pruned.channels.kept["c_fc"])
+    assert norms[kept].min() > norms[~kept].max()
+    assert torch.allclose(small(ids), pruned.model(ids), atol=1e-5)
+    assert small.lm_head.weight is small.wte.weight

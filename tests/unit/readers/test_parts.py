@@ -351,3 +351,22 @@ def test_numbers_of_a_fused_weight_are_those_of_the_whole() -> None:
     parts = [scores[f"self_attn.in_proj_weight.{part}"] for part in "qkv"]
     whole = raiw.score(net, x, "gradient", bare={"self_attn.in_proj_weight": "linear"})
     assert np.array_equal(np.concatenate(parts), whole["self_attn.in_proj_weight"])
+
+
+def test_compact_clears_each_projection_of_attention() -> None:
+    torch.manual_seed(0)
+    net = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, bias=False).eval()
+    masks = raiw.craft(raiw.Spec.from_model(net, density=0.5))
+    raiw.apply(net, masks)
+    x = torch.randn(3, 4, 8)
+    assert torch.allclose(raiw.compact(net, masks)(x), net(x), atol=1e-5)
+
+
+def test_compact_takes_a_fused_projection_as_one_layer() -> None:
+    torch.manual_seed(0)
+    net = fused("timm.layers.attention.Attention", "qkv", nn.Linear(6, 18))
+    masks = raiw.craft(raiw.Spec.from_model(net, degree=2))
+    raiw.apply(net, masks)
+    small = raiw.compact(net, masks, forms={"attn.qkv": "condensed"})
+    x = torch.randn(3, 6)
+    assert torch.allclose(small["attn"].qkv(x), net["attn"].qkv(x), atol=1e-5)
