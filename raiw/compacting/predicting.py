@@ -11,12 +11,12 @@ import numpy.typing as npt
 from scipy.optimize import nnls
 
 from raiw.compacting import WORTH
-from raiw.compacting.table import Point, SpeedTable, Work
+from raiw.compacting.table import TimedLayer, SpeedTable, Work
 from raiw.errors import InvalidInput
 from raiw.names import listed
 from raiw.specs.plan import Plan, PlannedLayer
 
-Floats = npt.NDArray[np.float64]
+Doubles = npt.NDArray[np.float64]
 
 _TOGETHER = 8
 """Most outputs that raiw's own kernel takes together, as in :mod:`raiw.compacting.kernels`."""
@@ -94,7 +94,7 @@ class Predictor:
 
     def __init__(self, table: SpeedTable) -> None:
         self.threads = table.threads
-        classes: dict[Any, list[Point]] = defaultdict(list)
+        classes: dict[Any, list[TimedLayer]] = defaultdict(list)
         for point in table.points:
             classes[_class(point.work)].append(point)
         self._classes = {name: _Class(points) for name, points in classes.items()}
@@ -144,7 +144,7 @@ class Predictor:
 class _Class:
     """Measurements of layers of one class."""
 
-    def __init__(self, points: Sequence[Point]) -> None:
+    def __init__(self, points: Sequence[TimedLayer]) -> None:
         self._points = points
         self._sums = _sums([point.work for point in points])
         self._seconds = np.array([point.seconds for point in points])
@@ -178,7 +178,7 @@ def _class(work: Work) -> tuple[str, int]:
     return kind, work.shared
 
 
-def _sums(work: Sequence[Work]) -> Floats:
+def _sums(work: Sequence[Work]) -> Doubles:
     return np.array(
         [
             (
@@ -192,6 +192,6 @@ def _sums(work: Sequence[Work]) -> Floats:
     )
 
 
-def _sizes(work: Work) -> Floats:
+def _sizes(work: Work) -> Doubles:
     sizes = (work.outputs, work.inputs, work.positions, work.batch)
     return np.log([*sizes, work.edges / work.inputs, work.taps])
