@@ -12,7 +12,7 @@ from raiw.compacting.fans import fans_of
 from raiw.compacting.geometry import Geometry
 from raiw.compacting.layers import MaskedLayer
 from raiw.compacting.machine import machine
-from raiw.compacting.table import TimedLayer, SpeedTable, Work
+from raiw.compacting.table import SpeedTable, TimedLayer, Work
 from raiw.compacting.timing import shortest_times
 
 SECONDS = 0.2

@@ -11,12 +11,11 @@ import numpy.typing as npt
 from scipy.optimize import nnls
 
 from raiw.compacting import WORTH
-from raiw.compacting.table import TimedLayer, SpeedTable, Work
+from raiw.compacting.table import SpeedTable, TimedLayer, Work
 from raiw.errors import InvalidInput
+from raiw.graphs import Floats
 from raiw.names import listed
 from raiw.specs.plan import Plan, PlannedLayer
-
-Doubles = npt.NDArray[np.float64]
 
 _TOGETHER = 8
 """Most outputs that raiw's own kernel takes together, as in :mod:`raiw.compacting.kernels`."""
@@ -178,7 +177,7 @@ def _class(work: Work) -> tuple[str, int]:
     return kind, work.shared
 
 
-def _sums(work: Sequence[Work]) -> Doubles:
+def _sums(work: Sequence[Work]) -> Floats:
     return np.array(
         [
             (
@@ -192,6 +191,6 @@ def _sums(work: Sequence[Work]) -> Doubles:
     )
 
 
-def _sizes(work: Work) -> Doubles:
+def _sizes(work: Work) -> Floats:
     sizes = (work.outputs, work.inputs, work.positions, work.batch)
     return np.log([*sizes, work.edges / work.inputs, work.taps])
