@@ -12,7 +12,7 @@ from raiw.compacting.fans import fans_of
 from raiw.compacting.geometry import Geometry
 from raiw.compacting.layers import MaskedLayer
 from raiw.compacting.machine import machine
-from raiw.compacting.table import Point, SpeedTable, Work
+from raiw.compacting.table import SpeedTable, TimedLayer, Work
 from raiw.compacting.timing import shortest_times
 
 SECONDS = 0.2
@@ -30,10 +30,10 @@ _SPATIAL = (
 _MOST_PRODUCTS = 1e9
 """Larger batches of a shape take too long, and take no less per image."""
 
-Shape = tuple[Callable[[], nn.Module], tuple[int, ...]]
+LayerShape = tuple[Callable[[], nn.Module], tuple[int, ...]]
 
 
-def _shapes() -> Iterator[Shape]:
+def _shapes() -> Iterator[LayerShape]:
     for out, n_in in _LINEAR:
         for batch in (1, 8, 64):
             yield partial(nn.Linear, n_in, out), (batch, n_in)
@@ -53,7 +53,7 @@ def calibrate(
     threads: int,
     *,
     seconds: float = SECONDS,
-    shapes: Sequence[Shape] | None = None,
+    shapes: Sequence[LayerShape] | None = None,
     on_shape: Callable[[int], None] | None = None,
 ) -> SpeedTable:
     """Measure layers of many shapes, dense and in raiw's own kernel, with so many threads.
@@ -70,7 +70,7 @@ def calibrate(
     had = torch.get_num_threads()
     torch.set_num_threads(threads)
     chosen = SHAPES if shapes is None else shapes
-    points: list[Point] = []
+    points: list[TimedLayer] = []
     try:
         for done, (make, shape) in enumerate(chosen):
             if on_shape is not None:
@@ -81,7 +81,7 @@ def calibrate(
     return SpeedTable(machine(), threads, tuple(points))
 
 
-def _measured(module: nn.Module, shape: tuple[int, ...], seconds: float) -> Iterator[Point]:
+def _measured(module: nn.Module, shape: tuple[int, ...], seconds: float) -> Iterator[TimedLayer]:
     geometry, inputs = Geometry.of(module), torch.randn(shape)
     out, n_in, *kernel = geometry.weight_shape
     rng = np.random.default_rng(0)
@@ -97,4 +97,4 @@ def _measured(module: nn.Module, shape: tuple[int, ...], seconds: float) -> Iter
             work.append(Work(**sizes, edges=edges, shared=shared))
             calls.append(partial(layer.forms()["condensed"](), inputs))
     taken = shortest_times(calls, seconds)
-    return map(Point, work, taken)
+    return map(TimedLayer, work, taken)

@@ -11,12 +11,11 @@ import numpy.typing as npt
 from scipy.optimize import nnls
 
 from raiw.compacting import WORTH
-from raiw.compacting.table import Point, SpeedTable, Work
+from raiw.compacting.table import SpeedTable, TimedLayer, Work
 from raiw.errors import InvalidInput
+from raiw.graphs import Floats
 from raiw.names import listed
 from raiw.specs.plan import Plan, PlannedLayer
-
-Floats = npt.NDArray[np.float64]
 
 _TOGETHER = 8
 """Most outputs that raiw's own kernel takes together, as in :mod:`raiw.compacting.kernels`."""
@@ -94,7 +93,7 @@ class Predictor:
 
     def __init__(self, table: SpeedTable) -> None:
         self.threads = table.threads
-        classes: dict[Any, list[Point]] = defaultdict(list)
+        classes: dict[Any, list[TimedLayer]] = defaultdict(list)
         for point in table.points:
             classes[_class(point.work)].append(point)
         self._classes = {name: _Class(points) for name, points in classes.items()}
@@ -144,7 +143,7 @@ class Predictor:
 class _Class:
     """Measurements of layers of one class."""
 
-    def __init__(self, points: Sequence[Point]) -> None:
+    def __init__(self, points: Sequence[TimedLayer]) -> None:
         self._points = points
         self._sums = _sums([point.work for point in points])
         self._seconds = np.array([point.seconds for point in points])

@@ -33,7 +33,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class TimedLayer:
     """One measurement."""
 
     work: Work
@@ -46,7 +46,7 @@ class SpeedTable:
 
     machine: Mapping[str, Any]
     threads: int
-    points: tuple[Point, ...]
+    points: tuple[TimedLayer, ...]
 
     def save(self) -> Path:
         """Write the table to the user's cache folder and return its path."""
@@ -73,5 +73,5 @@ def load_table(machine: Mapping[str, Any], threads: int) -> SpeedTable | None:
     return SpeedTable(machine, threads, points) if points else None
 
 
-def _points(found: Iterable[Mapping[str, Any]]) -> Iterable[Point]:
-    return (Point(Work(**each["work"]), float(each["seconds"])) for each in found)
+def _points(found: Iterable[Mapping[str, Any]]) -> Iterable[TimedLayer]:
+    return (TimedLayer(Work(**each["work"]), float(each["seconds"])) for each in found)

@@ -22,7 +22,7 @@ from raiw.jobs.workspace import Made, OnStep, Workspace
 def run(job: SpeedJob, space: Workspace) -> Made:
     """Measure every form of every masked layer, then the network, for each batch and thread count.
 
-    The report is written to the metadata ``raiw`` of a safetensors file too.
+    The report is written to a safetensors file too, as the bytes of its JSON.
     """
     masks = masks_of(job, space)
     assert masks is not None  # noqa: S101 -- the document was checked
@@ -54,4 +54,5 @@ def _tell(step: OnStep, layers: int, where: str, done: int, name: str) -> None:
 
 
 def _write(path: Path, report: dict[str, Any]) -> None:
-    write_atomically(path, [save({}, metadata={"raiw": canonical_json(report)})])
+    text = bytearray(canonical_json(report).encode())
+    write_atomically(path, [save({"report": torch.frombuffer(text, dtype=torch.uint8)})])

@@ -13,7 +13,7 @@ from raiw.cli.app import run
 from raiw.compacting.calibrating import DENSITIES, SHARED, calibrate
 from raiw.compacting.machine import machine
 from raiw.compacting.predicting import Predictor
-from raiw.compacting.table import Point, SpeedTable, Work, load_table, table_path
+from raiw.compacting.table import SpeedTable, TimedLayer, Work, load_table, table_path
 from raiw.errors import InvalidInput
 
 SPARSE = 4.0
@@ -43,7 +43,7 @@ def table(threads: int = 1) -> SpeedTable:
                     linear=linear,
                     shared=shared,
                 )
-                points.append(Point(work, law(work)))
+                points.append(TimedLayer(work, law(work)))
     return SpeedTable(machine(), threads, tuple(points))
 
 
