@@ -13,6 +13,7 @@
     │   ├── NetworkNotAllowed     a network of a module that may not be imported
     │   ├── NetworkChanged        a network's code is not that which was asked for
     │   ├── InvalidData           a data set is damaged, or does not fit the network
+    │   ├── ForeignServer         what answers at a URL is no raiw server
     │   ├── CannotPrune           a network's channels cannot go without changing what it computes
     │   └── TooLarge              a limit is exceeded
     ├── Infeasible                forbidden (-inf) edges leave no graph that keeps the contract
@@ -280,6 +281,13 @@ class Unreachable(RaiwError):
 
     code = "unreachable"
     title = "The server cannot be reached"
+
+
+class ForeignServer(InvalidInput):
+    """What answers at the URL is no raiw server."""
+
+    code = "foreign-server"
+    title = "This is not a raiw server"
 
 
 class MissingExtra(RaiwError):

@@ -5,12 +5,14 @@ import errno
 import mmap
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
-from raiw.errors import DiskFull, NotFound
+from raiw.errors import DiskFull, InvalidInput, NotFound
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Numbers of the errors that mean: there is no room."""
 
 
 def map_file(path: Path) -> mmap.mmap | bytes:
@@ -21,11 +23,26 @@ def map_file(path: Path) -> mmap.mmap | bytes:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def write_atomically(path: str | Path, chunks: Iterable[bytes | memoryview]) -> None:
+@contextlib.contextmanager
+def naming(source: str | Path) -> Iterator[None]:
+    """Let errors about the content of a file say which file it is."""
+    try:
+        yield
+    except InvalidInput as error:
+        if str(source) in error.message:
+            raise
+        raise type(error)(
+            f"{source}: {error.message}", pointer=error.pointer, **error.details
+        ) from None
+
+
+def write_atomically(
+    path: str | Path, chunks: Iterable[bytes | memoryview], *, mode: int | None = None
+) -> None:
     """Write a file beside its name, flush it to the disk and rename it into place.
 
     Anybody who opens ``path`` meanwhile, or after a crash, sees the old file or the new one. A
-    device or pipe is written straight.
+    device or pipe is written straight. With ``mode`` the file has these permissions from the start.
 
     Raises
     ------
@@ -34,28 +51,50 @@ def write_atomically(path: str | Path, chunks: Iterable[bytes | memoryview]) -> 
     DiskFull
         There is no room; the old file is untouched.
     """
-    target = Path(path).resolve()
-    if not target.parent.is_dir():
-        raise NotFound(f"no folder {str(target.parent)!r} to write {target.name!r} into")
-    if target.exists() and not target.is_file():
-        with target.open("wb") as file:
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        # Not by its real path: that of a pipe in /dev/fd is no path at all.
+        with _room_for(path), path.open("wb") as file:
             file.writelines(chunks)
         return
+    target = path.resolve()
+    if not target.parent.is_dir():
+        raise NotFound(f"no folder {str(target.parent)!r} to write {target.name!r} into")
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
-        with part.open("xb") as file:
+        with _room_for(target), _create(part, mode) as file:
             file.writelines(chunks)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(target)
-    except BaseException as error:
+        move_into_place(part, target)
+    except BaseException:
         part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in _FULL:
-            raise DiskFull(
-                f"no room to write {str(target)!r} ({error.strerror}): make room and start again"
-            ) from None
         raise
+
+
+def move_into_place(part: Path, target: Path) -> None:
+    """Give a finished file its name; what had the name before is replaced."""
+    target = target.resolve()
+    part.replace(target)
     _flush_folder(target.parent)
+
+
+@contextlib.contextmanager
+def _room_for(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise DiskFull(
+            f"no room to write {str(path)!r} ({error.strerror}): make room and start again"
+        ) from None
+
+
+def _create(path: Path, mode: int | None) -> BinaryIO:
+    if mode is None:
+        return path.open("xb")
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb")
 
 
 def _flush_folder(folder: Path) -> None:

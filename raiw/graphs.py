@@ -92,7 +92,7 @@ class Graph:
     @property
     def edges(self) -> int:
         """Number of edges."""
-        return int(self.out_degrees().sum())
+        return count_edges(self.bits)
 
     def out_degrees(self) -> Degrees:
         """Return the ``(out,)`` degrees of the output vertices."""
@@ -112,6 +112,13 @@ class Graph:
         np.cumsum(self.out_degrees(), out=indptr[1:])
         blocks = [np.nonzero(block)[1].astype(np.int32) for block in _row_blocks(self)]
         return indptr, np.concatenate(blocks)
+
+
+def count_edges(bits: Bits) -> int:
+    """Return the number of edges in packed rows."""
+    whole = bits.reshape(-1)
+    eight = whole.view(np.uint64) if whole.size % 8 == 0 else whole
+    return int(np.bitwise_count(eight).sum(dtype=np.int64))
 
 
 def _row_blocks(graph: Graph) -> Iterator[Bools]:

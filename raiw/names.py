@@ -8,8 +8,12 @@ from raiw.errors import InvalidInput, RaiwError
 
 Found = TypeVar("Found")
 
+_MOST_LONGER = 4
+"""Most names that are offered because they begin with what was given."""
+
 MAX_SHOWN = 200
 """Characters of a value that a message repeats."""
+_MOST_LISTED = 40
 
 
 def find(
@@ -59,13 +63,27 @@ def unknown(
 ) -> RaiwError:
     """Return the error that a name is none of those known."""
     shown = f"{clipped(repr(name))}{nearest(name, known)}"
-    return error(f"no {what} {shown}; there are {', '.join(known)}", **details)
+    return error(f"no {what} {shown}; there are {listed([*known], _MOST_LISTED)}", **details)
 
 
 def nearest(name: str, known: Collection[str]) -> str:
-    """Return `` (did you mean 'x'?)`` for the closest known name, or nothing."""
-    close = difflib.get_close_matches(name, known, n=1) if len(name) <= MAX_SHOWN else ()
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    """Return `` (did you mean 'x'?)`` for those that the name begins, or the closest, or nothing.
+
+    >>> nearest("resnet50", ["resnet56-cifar100", "resnet50-imagenet"])
+    " (did you mean 'resnet50-imagenet'?)"
+    """
+    if not 0 < len(name) <= MAX_SHOWN:
+        return ""
+    longer = [each for each in known if _begins_with(each, name)]
+    if len(longer) > _MOST_LONGER:
+        longer = []
+    close = longer or difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
+
+
+def _begins_with(known: str, name: str) -> bool:
+    """Whether a known name, or the part behind its family, goes on where a name ends."""
+    return known.startswith(f"{name}-") or known.partition("/")[2].startswith(f"{name}-")
 
 
 def clipped(text: str, most: int = MAX_SHOWN) -> str:

@@ -13,11 +13,14 @@ from typer.main import get_command
 
 from raiw.cli import (
     budgeting,
+    caching,
     crafting,
+    doctor,
     drawing,
     exits,
     inspecting,
     listing,
+    login,
     measuring,
     networks,
     reading,
@@ -25,7 +28,8 @@ from raiw.cli import (
     studying,
 )
 from raiw.cli import jobs as server_jobs
-from raiw.cli.output import Output, complain, error_document, error_text
+from raiw.cli.output import Output
+from raiw.cli.terminal import prepare
 from raiw.errors import InvalidInput, MissingExtra, RaiwError
 
 PLUGINS = "raiw.commands"
@@ -55,6 +59,7 @@ app = typer.Typer(
     epilog=exits.MEANING,
     no_args_is_help=True,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -89,10 +94,14 @@ app.add_typer(reproducing.commands)
 app.add_typer(studying.commands)
 app.add_typer(server_jobs.jobs, name="jobs")
 app.add_typer(server_jobs.commands)
+app.add_typer(login.commands)
+app.add_typer(caching.commands)
+app.add_typer(doctor.commands)
 
 
 def main() -> None:
     """Run the command line and exit."""
+    prepare()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -150,10 +159,7 @@ def _advice(name: str, error: Exception) -> MissingExtra:
 
 
 def _failed(error: RaiwError, *, as_json: bool) -> int:
-    if as_json:
-        Output().document(error_document(error))
-    else:
-        complain(error_text(error))
+    Output(json=as_json).error(error)
     return exits.exit_status(error)
 
 
@@ -162,7 +168,6 @@ def _usage_error(error: typer.TyperException, *, as_json: bool) -> int:
         message = error.format_message()
         fault = {"code": "usage", "title": "The command is wrong", "message": message}
         Output().document({"error": {**fault, "pointer": None}})
-    else:
-        show: Callable[[], None] = error.show  # type: ignore[attr-defined]
-        show()
+    show: Callable[[], None] = error.show  # type: ignore[attr-defined]
+    show()
     return exits.USAGE

@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
+from raiw.cli import completing
 from raiw.cli.documents import listing
 from raiw.cli.examples import examples
 from raiw.cli.options import JsonOption, QuietOption, SetOption, SpecArgument, read_spec
 from raiw.cli.output import Output
+from raiw.cli.writing import ForceOption, optional_target
 
 commands = typer.Typer()
 
@@ -31,21 +33,25 @@ def budget(  # noqa: PLR0913 -- each argument is an option of the command
             help="Scores; for afie weights; for channels what raiw prune --channels wrote.",
         ),
     ],
-    method: Annotated[str, typer.Option("--method", "-m", metavar="METHOD")],
+    method: Annotated[
+        str, typer.Option("--method", "-m", metavar="METHOD", autocompletion=completing.budgets)
+    ],
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write the spec to this file."),
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the spec there; - is stdout."),
     ] = None,
     set_: SetOption = None,
     layers: Annotated[
         str, typer.Option(metavar="WHICH", help="For afie: convolutions, or all layers.")
     ] = "convolutions",
     *,
+    force: ForceOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Share a density or number of weights among layers by scores; prints a spec of their edges."""
     from raiw.budgets.budget import budget as share
 
+    file = optional_target(output, force=force, json=json, text=True)
     shared = share(read_spec(spec, set_), importance, method, layers=layers)
-    Output(json=json, quiet=quiet).spec(shared, output)
+    Output(json=json, quiet=quiet).spec(shared, file)

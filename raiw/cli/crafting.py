@@ -1,6 +1,5 @@
 """``raiw plan``, ``raiw craft`` and ``raiw key``."""
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +25,7 @@ from raiw.cli.options import (
 )
 from raiw.cli.output import Output
 from raiw.cli.progress import LayerProgress
+from raiw.cli.writing import ForceOption, Target, optional_target
 from raiw.errors import InvalidInput, StillRunning
 from raiw.names import listed
 
@@ -41,7 +41,7 @@ commands = typer.Typer()
 _CACHE_NOTES = {
     "hit": "stored before",
     "joined": "joined a running job",
-    "created": "crafted now",
+    "created": "a new job",
 }
 _QUICK_JOB_SECONDS = 1.0
 """How long a server may delay its first answer: most jobs have ended by then."""
@@ -112,7 +112,7 @@ def plan(  # noqa: PLR0913 -- each argument is an option of the command
     else:
         from raiw.cli.tables import plan_table, prediction_table
 
-        out.render(plan_table(document), *map(prediction_table, document.get("speed", ())))
+        out.tables(plan_table(document), *map(prediction_table, document.get("speed", ())))
 
 
 @commands.command(
@@ -133,6 +133,7 @@ def craft(  # noqa: PLR0913 -- each argument is an option of the command
         typer.Option("--threads", metavar="N", min=1, help="Layers crafted here at a time."),
     ] = None,
     *,
+    force: ForceOption = False,
     local: LocalOption = False,
     strict: StrictOption = False,
     wait: Annotated[
@@ -148,18 +149,21 @@ def craft(  # noqa: PLR0913 -- each argument is an option of the command
     out = Output(json=json, quiet=quiet)
     limit = seconds(timeout)
     url = chosen_server(server, local=local)
-    _check_output(output, out, detach=not wait and url is not None)
+    if not wait:
+        _check_detached(output, url)
+    file = optional_target(output, force=force, json=json)
     parsed = read_spec(spec, set_)
     if url is None:
-        result = _craft_here(out, parsed, importance, output, limit, threads=threads, strict=strict)
+        result = _craft_here(out, parsed, importance, file, limit, threads=threads, strict=strict)
     else:
-        with connect(url) as client:
-            most = limit if wait else 0.0
-            result = _craft_there(out, client, parsed, importance, output, most, strict=strict)
+        with connect(url, limit) as client:
+            result = _craft_there(out, client, parsed, importance, file, strict=strict, wait=wait)
     if out.json:
         out.document(result)
-    elif output != "-":
-        out.line(result["digest"] or result["job"]["id"])
+    elif not wait:
+        out.line(result["job"]["id"])
+    elif file is None or not file.stdout:
+        out.line(result["digest"])
 
 
 @commands.command(epilog=examples("raiw key raiw/vgg16-d16"))
@@ -190,15 +194,6 @@ def plan_document(spec: "Spec", importance: Path | None = None) -> dict[str, Any
     return {**planned.to_json(), "content_key": spec.content_key(digest), "stored": False}
 
 
-def write_masks(masks: "MaskSet", output: str) -> None:
-    """Write a mask file, or its bytes to stdout."""
-    if output == "-":
-        sys.stdout.buffer.writelines(masks.chunks())
-        sys.stdout.buffer.flush()
-    else:
-        masks.save(output)
-
-
 def _importance_digest(importance: Path | None, spec: "Spec") -> str | None:
     if importance is None:
         return None
@@ -207,20 +202,18 @@ def _importance_digest(importance: Path | None, spec: "Spec") -> str | None:
     return open_importance(importance, spec).digest
 
 
-def _check_output(output: str | None, out: Output, *, detach: bool) -> None:
-    if output is not None and detach:
+def _check_detached(output: str | None, url: str | None) -> None:
+    if url is None:
+        raise InvalidInput("--detach starts a job on a server: give --server URL, or set RAIW_URL")
+    if output is not None:
         raise InvalidInput("--detach leaves no masks to write: drop -o, and raiw pull JOB later")
-    if output == "-" and out.json:
-        raise InvalidInput("-o - and --json both use stdout: write the masks to a file")
-    if output not in (None, "-") and not Path(str(output)).absolute().parent.is_dir():
-        raise InvalidInput(f"cannot write {output!r}: there is no such folder")
 
 
 def _craft_here(
     out: Output,
     spec: "Spec",
     importance: Path | None,
-    output: str | None,
+    output: Target | None,
     limit: float | None,
     *,
     threads: int | None,
@@ -246,7 +239,7 @@ def _craft_here(
             spec, importance, strict=strict, threads=threads, on_layer=on_layer, check=check
         )
     if output is not None:
-        write_masks(masks, output)
+        output.write(masks.chunks())
     _summarise(out, planned, output, f"crafted in {time.monotonic() - began:.1f} s")
     _note_ties(out, masks)
     out.dead_units(masks.dead_units, strict=False)
@@ -256,7 +249,7 @@ def _craft_here(
         "bytes": masks.file_bytes,
         "content_key": spec.content_key(masks.importance),
         "dead_units": [units.model_dump() for units in masks.dead_units],
-        "output": output,
+        "output": output and output.name,
         "cache": None,
         "job": None,
     }
@@ -267,27 +260,26 @@ def _craft_there(
     client: "Client",
     spec: "Spec",
     importance: Path | None,
-    output: str | None,
-    limit: float | None,
+    output: Target | None,
     *,
     strict: bool,
+    wait: bool,
 ) -> dict[str, Any]:
-    """Craft on a server; a ``limit`` of 0 only starts the job."""
-    detached = limit == 0.0
     planned = spec.plan(scored=importance is not None)
     out.dead_units(planned.dead_units if strict else [], strict=True)
-    job = client.craft(spec, importance, wait=0 if detached else _QUICK_JOB_SECONDS)
-    if detached:
-        out.note(f"{job.cache} job, {job.status}; wait for it: raiw jobs wait {job.id}")
+    quick = min(_QUICK_JOB_SECONDS, client.left / 4) if wait else 0
+    job = client.craft(spec, importance, wait=quick)
+    if not wait:
+        then = f"raiw pull {job.id} -o FILE" if job.done else f"raiw jobs wait {job.id}"
+        out.note(f"{_CACHE_NOTES[str(job.cache)]}, {job.status}; then: {then}")
     else:
-        follow(out, client, job, limit)
+        follow(out, client, job)
         digest = job.require_digest()
         dead = _dead_units(job.view["result"])
         out.dead_units(dead if strict else [], strict=True)
-        if output == "-":
-            write_masks(client.masks(digest), output)
-        elif output is not None:
-            client.download(digest, output)
+        if output is not None:
+            with output.path() as path:
+                client.download(digest, path)
         _summarise(out, planned, output, f"{_CACHE_NOTES[str(job.cache)]} on {client.url}")
         out.dead_units(dead, strict=False)
     result = job.view["result"] or {}
@@ -297,7 +289,7 @@ def _craft_there(
         "bytes": result.get("bytes"),
         "content_key": job.view["content_key"],
         "dead_units": result.get("dead_units"),
-        "output": output,
+        "output": output and output.name,
         "cache": job.cache,
         "job": job.view,
     }
@@ -320,7 +312,7 @@ def _note_ties(out: Output, masks: "MaskSet") -> None:
         )
 
 
-def _summarise(out: Output, planned: "Plan", output: str | None, how: str) -> None:
+def _summarise(out: Output, planned: "Plan", output: Target | None, how: str) -> None:
     kept = f"{planned.weights:,} of {planned.dense_weights:,} weights"
-    where = f"wrote {output}" if output else "not saved: add -o FILE"
+    where = f"wrote {output.name}" if output else "not saved: add -o FILE"
     out.note(f"{len(planned.layers)} layers, {kept}, {how}; {where}")

@@ -104,9 +104,9 @@ def _here(
 def _there(
     out: Output, job: "JobDocument", site: JobSite, wanted: dict[str, Path]
 ) -> dict[str, Any]:
-    with connect(site.url) as client:
+    with connect(site.url, seconds(site.timeout)) as client:
         submitted = client.submit(job, site.files)
-        follow(out, client, submitted, seconds(site.timeout))
+        follow(out, client, submitted)
         submitted.require_digest()
         client.fetch_files(submitted, wanted)
         return submitted.report or {}

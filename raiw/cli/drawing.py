@@ -10,10 +10,12 @@ import typer
 from raiw.cli.examples import examples
 from raiw.cli.inspecting import open_masks
 from raiw.cli.options import MasksArgument, QuietOption, ServerOption
-from raiw.cli.output import Output, stdout_console
+from raiw.cli.output import Output
 from raiw.cli.progress import LayerProgress
+from raiw.cli.terminal import stdout_console
+from raiw.cli.writing import ForceOption, optional_target
 from raiw.errors import InvalidInput, NotFound
-from raiw.names import listed, nearest
+from raiw.names import unknown
 
 if TYPE_CHECKING:
     from raiw.masks import Mask, MaskSet
@@ -31,7 +33,7 @@ _WIDEST, _SMALL = 72, 32
         "raiw craft raiw/vgg16-d16 -o masks.safetensors",
         "raiw draw masks.safetensors --layer conv9",
         "raiw draw masks.safetensors --layer conv9 -o conv9.svg",
-        "raiw draw masks.safetensors -o network.svg",
+        "raiw draw masks.safetensors --layer 'conv[45]' -o layers.svg",
     )
 )
 def draw(
@@ -53,6 +55,7 @@ def draw(
     ] = None,
     server: ServerOption = None,
     *,
+    force: ForceOption = False,
     dark: Annotated[
         bool,
         typer.Option("--dark", help="A PNG on a dark ground; an SVG is as its reader prefers."),
@@ -66,19 +69,14 @@ def draw(
     out = Output(quiet=quiet)
     if output is not None and output != "-" and Path(output).suffix.lower() not in _FORMS:
         raise InvalidInput(f"{output!r} names no picture: end it in .svg or .png, or give -")
+    file = optional_target(output, force=force, json=False, text=True)
     opened = open_masks(masks, server)
     shown = _chosen(opened, layer)
-    if output is None:
+    if file is None:
         _print_maps(shown, out)
         return
-    sheet = _sheet(opened, shown, out)
-    if output == "-":
-        out.line(sheet.svg().rstrip("\n"))
-        return
-    from raiw.files import write_atomically
-
-    write_atomically(output, [_encoded(sheet, output, dark=dark)])
-    out.note(f"wrote {output}")
+    file.write([_encoded(_sheet(opened, shown, out), file.name, dark=dark)])
+    out.note(f"wrote {file.name}")
 
 
 def _chosen(masks: "MaskSet", pattern: str | None) -> "list[Mask]":
@@ -86,8 +84,7 @@ def _chosen(masks: "MaskSet", pattern: str | None) -> "list[Mask]":
         return [*masks.values()] if pattern is None else [masks[pattern]]
     found = [mask for name, mask in masks.items() if fnmatch.fnmatchcase(name, pattern)]
     if not found:
-        names = [*masks]
-        raise NotFound(f"no layer {pattern!r}{nearest(pattern, names)}; there are {listed(names)}")
+        raise unknown(pattern, [*masks], "layer", NotFound)
     return found
 
 
@@ -110,7 +107,7 @@ def _sheet(masks: "MaskSet", shown: "list[Mask]", out: Output) -> "Drawing":
 
 
 def _encoded(sheet: "Drawing", name: str, *, dark: bool) -> bytes:
-    if Path(name).suffix.lower() == ".svg":
+    if Path(name).suffix.lower() != ".png":
         return sheet.svg().encode()
     from raiw.pictures.raster import png
 

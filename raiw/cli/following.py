@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from raiw.client import Client, Event, Job
 
 
-def follow(out: Output, client: "Client", job: "Job", limit: float | None) -> None:
+def follow(out: Output, client: "Client", job: "Job", limit: float | None = None) -> None:
     """Show a job's progress until it has ended; if the wait ends first, say how to resume it.
 
     Raises
     ------
     StillRunning
-        ``limit`` seconds have passed.
+        ``limit`` seconds have passed, or the deadline of the client.
     """
     if job.done:
         return

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from raiw.canonical import SHA256
+from raiw.cli import completing
 from raiw.cli.documents import listing
 from raiw.cli.examples import examples
 from raiw.cli.exits import GATE
@@ -20,6 +21,7 @@ from raiw.cli.options import (
 )
 from raiw.cli.output import Output, complain
 from raiw.cli.progress import LayerProgress
+from raiw.cli.writing import ForceOption, target
 
 if TYPE_CHECKING:
     from raiw.masks import MaskSet
@@ -78,8 +80,9 @@ def show(
     else:
         from raiw.cli.tables import layer_table
 
-        out.render(layer_table(opened, stats))
-        out.line(opened.digest)
+        table = layer_table(opened, stats)
+        table.notes.append(opened.digest)
+        out.tables(table)
 
 
 @commands.command(
@@ -143,7 +146,7 @@ def diff(
     elif not out.quiet:
         from raiw.cli.tables import difference_table
 
-        out.render(difference_table(difference))
+        out.tables(difference_table(difference))
     if not difference.same:
         raise typer.Exit(GATE)
 
@@ -157,20 +160,22 @@ def diff(
 )
 def export(
     masks: MasksArgument,
-    form: Annotated[str, typer.Option("--to", metavar="FORM")],
+    form: Annotated[str, typer.Option("--to", metavar="FORM", autocompletion=completing.exports)],
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="Output file; - is stdout.")
     ],
     server: ServerOption = None,
     *,
+    force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Write masks in a format that other programs can read."""
-    from raiw.masks.export import export as write
+    from raiw.masks.export import TEXT_FORMS, parts
 
     out = Output(quiet=quiet)
-    opened = open_masks(masks, server)
-    write(opened, "/dev/stdout" if output == "-" else output, form)
+    file = target(output, force=force, text=form in TEXT_FORMS)
+    pieces = parts(open_masks(masks, server), form)
+    file.write(part.read() for part in pieces)
     out.note(f"wrote {output}")
 
 
@@ -186,8 +191,9 @@ def _show_account(masks: "MaskSet", out: Output) -> None:
         return
     from raiw.cli.tables import account_table
 
-    out.render(account_table(found))
-    out.line(masks.digest)
+    table = account_table(found)
+    table.notes.append(masks.digest)
+    out.tables(table)
 
 
 def open_masks(source: str, server: str | None, *, verify: bool = True) -> "MaskSet":
@@ -197,6 +203,8 @@ def open_masks(source: str, server: str | None, *, verify: bool = True) -> "Mask
     if source == "-":
         return load(sys.stdin.buffer.read(), verify=verify)
     if re.fullmatch(SHA256, source):
+        from raiw.cli.caching import cached_masks
+
         with connect(server) as client:
-            return client.masks(source)
+            return cached_masks(source, client)
     return load(source, verify=verify)

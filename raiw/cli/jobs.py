@@ -1,13 +1,13 @@
 """``raiw jobs ls|get|wait|watch|cancel`` and ``raiw pull``: a server's jobs."""
 
-import time
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from raiw.canonical import is_digest
+from raiw.cli import completing
 from raiw.cli.examples import examples
 from raiw.cli.exits import exit_status
 from raiw.cli.following import follow
@@ -19,12 +19,21 @@ from raiw.cli.options import (
     connect,
     seconds,
 )
-from raiw.cli.output import Output, complain, error_document, error_text
-from raiw.errors import JobEnded
+from raiw.cli.output import Output
+from raiw.cli.writing import STDOUT, ForceOption, filled, target
+from raiw.errors import InvalidInput, JobEnded
+
+if TYPE_CHECKING:
+    from raiw.client import Client, Job
 
 commands = typer.Typer()
 
-JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job.")]
+JobArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="JOB", help="Id of the job, or its beginning.", autocompletion=completing.jobs
+    ),
+]
 
 jobs = typer.Typer(
     help="Show a server's jobs, wait for them, cancel them.",
@@ -66,7 +75,7 @@ def list_jobs(
     else:
         from raiw.cli.tables import job_table
 
-        out.render(job_table(views))
+        out.tables(job_table(views))
 
 
 @jobs.command("get", epilog=examples("raiw jobs get JOB --json"))
@@ -85,7 +94,10 @@ def get_job(
 
 @jobs.command("wait", epilog=examples("raiw jobs wait JOB --timeout 30m"))
 def wait_for_jobs(
-    ids: Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids of jobs.")],
+    ids: Annotated[
+        list[str],
+        typer.Argument(metavar="JOB...", help="Ids of jobs.", autocompletion=completing.jobs),
+    ],
     timeout: TimeoutOption = None,
     server: ServerOption = None,
     *,
@@ -97,22 +109,16 @@ def wait_for_jobs(
     With --json there is one line a job: the job, or the error it ended with.
     """
     out = Output(json=json, quiet=quiet)
-    limit = seconds(timeout)
-    began = time.monotonic()
     failure: JobEnded | None = None
-    with connect(server) as client:
+    with connect(server, seconds(timeout)) as client:
         for job_id in ids:
-            left = None if limit is None else max(0.0, limit - (time.monotonic() - began))
             job = client.job(job_id)
-            follow(out, client, job, left)
+            follow(out, client, job)
             try:
                 digest = job.require_digest()
             except JobEnded as error:
                 failure = error
-                if out.json:
-                    out.document(error_document(error))
-                else:
-                    complain(error_text(error))
+                out.error(error)
                 continue
             if out.json:
                 out.document(job.view)
@@ -133,9 +139,9 @@ def watch_job(
 ) -> None:
     """Print a job's events from the first one, as they happen; exit as ``raiw jobs wait`` does."""
     out = Output(json=json, quiet=quiet)
-    with connect(server) as client:
+    with connect(server, seconds(timeout)) as client:
         watched = client.job(job)
-        for event in watched.events(timeout=seconds(timeout)):
+        for event in watched.events():
             if out.json:
                 out.document({"seq": event.seq, "event": event.event, "data": event.data})
             elif not out.quiet:
@@ -163,31 +169,49 @@ def pull(
         str, typer.Argument(metavar="DIGEST|JOB", help="Content digest of masks, or a job's id.")
     ],
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="File or folder to write.")
+        str,
+        typer.Option("--output", "-o", metavar="FILE", help="File or folder; - is stdout."),
     ],
+    timeout: TimeoutOption = None,
     server: ServerOption = None,
     *,
+    force: ForceOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Download stored masks, or another job's files into a folder, with every byte checked."""
     out = Output(json=json, quiet=quiet)
-    with connect(server) as client:
+    with connect(server, seconds(timeout)) as client:
         job = None if is_digest(what) else client.job(what)
         digest = what if job is None else job.require_digest()
-        paths = [Path(output)]
         if job is None or not job.files:
-            client.download(digest, output)
+            file = target(output, force=force, json=json)
+            with file.path() as path:
+                client.download(digest, path)
+            names = [output]
         else:
-            Path(output).mkdir(parents=True, exist_ok=True)
-            paths = client.fetch(job, output)
-            for path in paths:
-                out.note(f"wrote {path}")
+            names = _pull_files(client, job, output, force=force)
+            for name in names:
+                out.note(f"wrote {name}")
     if out.json:
-        files = [str(path) for path in paths]
-        out.document({"digest": digest, "output": output, "files": files})
-    else:
+        out.document({"digest": digest, "output": output, "files": names})
+    elif output != STDOUT:
         out.line(digest)
+
+
+def _pull_files(client: "Client", job: "Job", output: str, *, force: bool) -> list[str]:
+    """Download the files of a job that has several into a folder; return their paths."""
+    if output == STDOUT:
+        raise InvalidInput(f"job {job.id} has {len(job.files)} files: give -o a folder for them")
+    folder = Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    targets = {
+        name: target(folder / path.name, force=force)
+        for name, path in client.file_names(job).items()
+    }
+    with filled(targets) as parts:
+        client.fetch_files(job, parts)
+    return [each.name for each in targets.values()]
 
 
 def _told(data: dict[str, Any]) -> str:
@@ -204,9 +228,6 @@ def _describe(out: Output, view: dict[str, object]) -> None:
     elif out.quiet:
         out.line(str(view["id"]))
     else:
-        from raiw.cli.tables import job_table
+        from raiw.cli.tables import job_facts
 
-        out.render(job_table([view]))
-        error = view["error"]
-        if isinstance(error, dict):
-            out.line(f"{error.get('code')}: {error.get('detail')}")
+        out.tables(job_facts(view))

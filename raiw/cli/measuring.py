@@ -28,6 +28,7 @@ from raiw.cli.options import (
     chosen_server,
 )
 from raiw.cli.output import Output
+from raiw.cli.writing import ForceOption, target
 
 if TYPE_CHECKING:
     from torch import nn
@@ -93,7 +94,7 @@ def speed(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     else:
         from raiw.cli.tables import speed_table
 
-        out.render(*map(speed_table, report["runs"]))
+        out.tables(*map(speed_table, report["runs"]))
 
 
 def _digest(site: JobSite, masks: str, server: str | None, folder: Path) -> str:
@@ -119,7 +120,8 @@ def compact(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comm
     network: NetworkArgument,
     masks: MasksArgument,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="An ONNX file to write.")
+        str,
+        typer.Option("--output", "-o", metavar="FILE", help="An ONNX file to write; - is stdout."),
     ],
     weights: OwnWeightsOption = None,
     input_: InputOption = None,
@@ -127,6 +129,7 @@ def compact(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comm
     pruned: PrunedOption = None,
     server: ServerOption = None,
     *,
+    force: ForceOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -137,6 +140,7 @@ def compact(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comm
     from raiw import extras
 
     out = Output(json=json, quiet=quiet)
+    file = target(output, force=force, json=json)
     opened = open_masks(masks, server)
     exporting = extras.load("raiw.compacting.onnx_file")
     import torch
@@ -144,11 +148,12 @@ def compact(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comm
     from raiw.compacting.compact import forms_of
 
     model, shape = _network(network, argument, pruned, weights, input_)
-    forms = forms_of(exporting.export_onnx(model, opened, torch.randn(2, *shape), output))
-    size = output.stat().st_size
+    with file.path() as path:
+        forms = forms_of(exporting.export_onnx(model, opened, torch.randn(2, *shape), path))
+        size = path.stat().st_size
     out.note(f"wrote {output}: {size:,} bytes, {len(forms)} of {len(opened)} layers compact")
     if out.json:
-        out.document({"output": str(output), "bytes": size, "forms": forms})
+        out.document({"output": output, "bytes": size, "forms": forms})
 
 
 def _network(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from raiw.canonical import canonical_json, is_digest
+from raiw.cli import completing
 from raiw.cli.documents import JobCommand
 from raiw.cli.doing import JobSite, do
 from raiw.cli.examples import examples
@@ -18,16 +19,15 @@ from raiw.cli.options import (
     DeviceOption,
     JsonOption,
     LocalOption,
-    MethodOption,
     NetworkArgument,
     OptionsOption,
     OwnWeightsOption,
     PrunedOption,
     QuietOption,
+    RecipeSetOption,
     SamplesOption,
     SeedOption,
     ServerOption,
-    SetOption,
     TimeoutOption,
     WeightsOption,
     assigned,
@@ -36,6 +36,7 @@ from raiw.cli.options import (
 )
 from raiw.cli.output import Output
 from raiw.cli.progress import LayerProgress
+from raiw.cli.writing import ForceOption, filled, target
 from raiw.files import write_atomically
 
 if TYPE_CHECKING:
@@ -55,8 +56,12 @@ commands = typer.Typer()
 def score(  # noqa: PLR0913, PLR0917 -- each argument is an option of the command
     network: NetworkArgument,
     weights: WeightsOption,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to.")],
-    method: MethodOption,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="Output file; - is stdout.")
+    ],
+    method: Annotated[
+        str, typer.Option("--method", "-m", metavar="NAME", autocompletion=completing.scores)
+    ],
     data: DataOption,
     samples: SamplesOption,
     seed: SeedOption,
@@ -68,6 +73,7 @@ def score(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     server: ServerOption = None,
     timeout: TimeoutOption = None,
     *,
+    force: ForceOption = False,
     local: LocalOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -76,6 +82,7 @@ def score(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     from raiw.jobs.score import ScoreJob
 
     out = Output(json=json, quiet=quiet)
+    file = target(output, force=force, json=json)
     site = JobSite(chosen_server(server, local=local), data_dir, device, timeout)
     job = ScoreJob.parse(
         {
@@ -88,10 +95,11 @@ def score(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
             "seed": seed,
         }
     )
-    report = do(out, job, site, {"scores": output})
+    with file.path() as path:
+        report = do(out, job, site, {"scores": path})
     out.note(f"wrote {output}: {report['layers']} layers by {method}")
     if out.json:
-        out.document({"output": str(output), **report})
+        out.document({"output": output, **report})
 
 
 @commands.command(
@@ -105,14 +113,19 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     network: NetworkArgument,
     weights: WeightsOption,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Weights of the smaller network.")
+        str,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Weights of the smaller network; - is stdout."
+        ),
     ],
-    method: MethodOption,
+    method: Annotated[
+        str, typer.Option("--method", "-m", metavar="NAME", autocompletion=completing.pruning)
+    ],
     data: DataOption,
     samples: SamplesOption,
     data_dir: DataFolderOption = Path(),
     channels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write which channels are kept.")
+        str | None, typer.Option(metavar="FILE", help="Also write which channels are kept.")
     ] = None,
     option: OptionsOption = None,
     argument: ArgumentsOption = None,
@@ -120,6 +133,7 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     server: ServerOption = None,
     timeout: TimeoutOption = None,
     *,
+    force: ForceOption = False,
     local: LocalOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -128,6 +142,9 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     from raiw.jobs.prune import PruneJob
 
     out = Output(json=json, quiet=quiet)
+    files = {"weights": target(output, force=force, json=json)}
+    if channels is not None:
+        files["channels"] = target(channels, force=force, json=json)
     site = JobSite(chosen_server(server, local=local), data_dir, timeout=timeout)
     job = PruneJob.parse(
         {
@@ -139,13 +156,14 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
             "samples": samples,
         }
     )
-    report = do(out, job, site, {"weights": output} | ({"channels": channels} if channels else {}))
+    with filled(files) as paths:
+        report = do(out, job, site, paths)
     kept = f"{report['weights']:,} of {report['dense_weights']:,} weights"
     out.note(f"wrote {output}: {kept}, {method}")
     if report["accuracy"] is not None:
         out.note(f"test accuracy {report['accuracy']:.2%}, before {report['dense_accuracy']:.2%}")
     if out.json:
-        out.document({"output": str(output), **report})
+        out.document({"output": output, **report})
 
 
 @commands.command(
@@ -160,7 +178,9 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         Path,
         typer.Option("--output", "-o", metavar="FOLDER", help="Checkpoint, weights and report."),
     ],
-    data: Annotated[str, typer.Option(metavar="NAME", help=DATA_HELP)],
+    data: Annotated[
+        str, typer.Option(metavar="NAME", help=DATA_HELP, autocompletion=completing.data)
+    ],
     masks: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Masks to train with, or their digest on a server."),
@@ -170,7 +190,7 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         Path | None,
         typer.Option(metavar="FILE", help="A recipe file; X-Net's 300 epochs without."),
     ] = None,
-    set_: SetOption = None,
+    set_: RecipeSetOption = None,
     seed: Annotated[
         int | None,
         typer.Option(metavar="NUMBER", help="Decides first weights, order of images and crops."),

@@ -2,26 +2,37 @@
 
 import os
 import re
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from raiw.cli import completing
 from raiw.errors import InvalidInput, InvalidSpec
 
 if TYPE_CHECKING:
     from raiw.client import Client
     from raiw.specs.spec import Spec
 
-DATA_HELP = "A data set: digits, cifar10 …, or a .safetensors file."
+DATA_HELP = "A data set that raiw data lists, or a .safetensors file."
 
 SpecArgument = Annotated[
     str,
-    typer.Argument(metavar="SPEC", help="A spec file, a name from the catalogue, or - (stdin)."),
+    typer.Argument(
+        metavar="SPEC",
+        help="A spec file, a name that raiw presets lists, or - (stdin).",
+        autocompletion=completing.specs,
+    ),
 ]
 MasksArgument = Annotated[
-    str, typer.Argument(metavar="MASKS", help="A mask file, - (stdin), or a digest on the server.")
+    str,
+    typer.Argument(
+        metavar="MASKS",
+        help="A mask file, - (stdin), or a digest on the server.",
+        autocompletion=completing.masks,
+    ),
 ]
 ImportanceOption = Annotated[
     Path | None,
@@ -29,7 +40,9 @@ ImportanceOption = Annotated[
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change the spec, as in craft.seed=3."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change the spec, as in craft.seed=3; repeatable."
+    ),
 ]
 ServerOption = Annotated[
     str | None, typer.Option("--server", metavar="URL", help="Server to ask (RAIW_URL).")
@@ -39,10 +52,15 @@ LocalOption = Annotated[
 ]
 TimeoutOption = Annotated[
     str | None,
-    typer.Option("--timeout", metavar="TIME", help="How long to wait: 90, 45s, 30m, 1h30m."),
+    typer.Option(
+        "--timeout", metavar="TIME", help="Time for all of it, downloads too: 90, 45s, 30m, 1h30m."
+    ),
 ]
 NETWORK_HELP = "A name that raiw networks lists, or package.module:function."
-NetworkArgument = Annotated[str, typer.Argument(metavar="NETWORK", help=NETWORK_HELP)]
+NetworkArgument = Annotated[
+    str,
+    typer.Argument(metavar="NETWORK", help=NETWORK_HELP, autocompletion=completing.networks),
+]
 WeightsOption = Annotated[
     Path, typer.Option("--weights", "-w", metavar="FILE", help="State dict, safetensors.")
 ]
@@ -70,10 +88,18 @@ PrunedOption = Annotated[
 DataFolderOption = Annotated[
     Path, typer.Option("--data-dir", metavar="FOLDER", help="Folder of this machine's data sets.")
 ]
-MethodOption = Annotated[str, typer.Option("--method", "-m", metavar="NAME")]
 SamplesOption = Annotated[int, typer.Option(metavar="NUMBER")]
 SeedOption = Annotated[int, typer.Option(metavar="NUMBER")]
-DataOption = Annotated[str | None, typer.Option("--data", metavar="NAME", help=DATA_HELP)]
+DataOption = Annotated[
+    str | None,
+    typer.Option("--data", metavar="NAME", help=DATA_HELP, autocompletion=completing.data),
+]
+RecipeSetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change the recipe, as in epochs=20; repeatable."
+    ),
+]
 DeviceOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; a GPU if there is one.")
 ]
@@ -102,6 +128,7 @@ def read_spec(source: str, changes: list[str] | None) -> "Spec":
         A change names a place that does not exist, or the changed document is not a spec.
     """
     from raiw import catalogue
+    from raiw.files import naming
     from raiw.readers.documents import read_document
     from raiw.specs.spec import Spec
 
@@ -113,7 +140,21 @@ def read_spec(source: str, changes: list[str] | None) -> "Spec":
     preset = catalogue.read(str(document.get("model"))) or {}
     if "craft" in preset:  # a change adds to the preset, as in a file
         document.setdefault("craft", preset["craft"])
-    return Spec.parse(changed(document, changes))
+    with nullcontext() if "model" in document else naming(source):
+        return Spec.parse(changed(_without_replaced_target(document, changes), changes))
+
+
+def _without_replaced_target(document: dict[str, Any], changes: list[str]) -> dict[str, Any]:
+    """Remove the target of all layers where a change gives another kind of target."""
+    from raiw.specs.crafting import TARGETS
+
+    craft = document.get("craft")
+    keys = (change.partition("=")[0] for change in changes)
+    if isinstance(craft, dict) and not {*TARGETS}.isdisjoint(
+        k.removeprefix("craft.") for k in keys
+    ):
+        document["craft"] = {key: value for key, value in craft.items() if key not in TARGETS}
+    return document
 
 
 def changed(document: Any, changes: list[str] | None) -> Any:
@@ -211,8 +252,8 @@ def chosen_server(server: str | None, *, local: bool) -> str | None:
     return None if local else server or os.environ.get("RAIW_URL") or None
 
 
-def connect(server: str | None) -> "Client":
-    """Return a client of the server asked for."""
+def connect(server: str | None, limit: float | None = None) -> "Client":
+    """Return a client of the server asked for, which may be used for ``limit`` seconds."""
     from raiw.client import Client
 
-    return Client(server)
+    return Client(server, deadline=limit)

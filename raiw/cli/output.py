@@ -1,21 +1,20 @@
 """What a command says: the result on stdout, everything else on stderr."""
 
 import json
+import shutil
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raiw.errors import InvalidSpec, RaiwError
+from raiw.cli.terminal import speaks_unicode
+from raiw.errors import InvalidSpec, RaiwError, Unauthorized
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-
+    from raiw.cli.table import Table
+    from raiw.cli.writing import Target
     from raiw.specs.dead import DeadUnits
     from raiw.specs.spec import Spec
 
-_PIPE_WIDTH = 200
-"""Columns of a table that no terminal limits."""
 _SHOWN_PROBLEMS = 20
 
 
@@ -30,7 +29,8 @@ class Output:
 
     def document(self, value: Any) -> None:
         """Print a JSON document."""
-        sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+        text = json.dumps(value, ensure_ascii=not speaks_unicode(), allow_nan=False)
+        sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
 
     def line(self, text: str) -> None:
@@ -38,29 +38,43 @@ class Output:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
-    def spec(self, spec: "Spec", path: Path | None) -> None:
+    def spec(self, spec: "Spec", file: "Target | None") -> None:
         """Print a spec as YAML, or write it to a file."""
         import yaml
 
-        from raiw.files import write_atomically
-
         document = spec.canonical()
         text = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=100)
-        if path is not None:
-            write_atomically(path, [text.encode()])
+        if file is not None:
+            file.write([text.encode()])
             plan = spec.plan(scored=True)
-            self.note(f"wrote {path}: {plan.weights:,} of {plan.dense_weights:,} weights")
+            self.note(f"wrote {file.name}: {plan.weights:,} of {plan.dense_weights:,} weights")
             self.dead_units(plan.dead_units, strict=False)
         if self.json:
             self.document(document)
-        elif path is None:
+        elif file is None:
             self.line(text.rstrip())
 
-    def render(self, *parts: "RenderableType") -> None:
-        """Print tables and text."""
-        console = stdout_console()
-        for part in parts:
-            console.print(part)
+    def tables(self, *tables: "Table") -> None:
+        """Print tables: in the columns of a terminal, or tab-separated into a file or pipe.
+
+        Tables with the same columns share one line of titles in a pipe, where notes go to standard
+        error.
+        """
+        if sys.stdout.isatty():
+            width = shutil.get_terminal_size().columns
+            for number, table in enumerate(tables):
+                lines = table.lines(width, sys.stdout.encoding)
+                self.line("\n".join([*([""] if number else []), *lines]))
+            return
+        titles: list[str] = []
+        for table in tables:
+            head, *rows = table.values()
+            for cells in rows if head == titles else [head, *rows]:
+                sys.stdout.write("\t".join(cells) + "\n")
+            titles = head
+            sys.stdout.flush()
+            for note in table.notes:
+                self.note(note)
 
     def dead_units(self, dead: "list[DeadUnits]", *, strict: bool) -> None:
         """Name the layers with dead units, or refuse them."""
@@ -70,6 +84,12 @@ class Output:
             if strict:
                 refuse_dead(dead)
             self.note(f"warning: {told(dead)}")
+
+    def error(self, error: RaiwError) -> None:
+        """Tell an error on standard error, and on standard output where JSON was asked for."""
+        if self.json:
+            self.document(error_document(error))
+        complain(error_text(error))
 
     def note(self, text: str) -> None:
         """Tell the user something that is not a result."""
@@ -81,13 +101,6 @@ def complain(text: str) -> None:
     """Print what even a quiet command must say: errors, and how to continue."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
-
-
-def stdout_console() -> "Console":
-    """Return a console on stdout that does not wrap or colour what goes into a pipe."""
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
 
 
 def error_document(error: RaiwError) -> dict[str, Any]:
@@ -113,6 +126,8 @@ def error_text(error: RaiwError) -> str:
         lines += [f"  {fault['pointer'] or '/'}: {fault['detail']}" for fault in shown]
         if len(error.problems) > len(shown):
             lines.append(f"  … and {len(error.problems) - len(shown)} more")
+    elif isinstance(error, Unauthorized):
+        lines.append("  raiw login --server URL keeps a token; RAIW_TOKEN goes before it")
     elif error.pointer and error.pointer not in error.message:
         lines.append(f"  at {error.pointer}")
     return "\n".join(lines)

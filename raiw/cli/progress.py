@@ -1,11 +1,11 @@
 """Progress of a craft: a bar on a terminal, now and then a line elsewhere, always on stderr."""
 
-import sys
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from raiw.cli.output import Output
+from raiw.cli.terminal import animated
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -50,7 +50,7 @@ class LayerProgress:
         self._bar: Progress | None = None
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty() and not self._output.quiet:
+        if animated() and not self._output.quiet:
             self._bar = _bar()
             self._bar.add_task(self._doing, total=self._total)
             self._bar.start()

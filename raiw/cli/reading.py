@@ -10,6 +10,7 @@ from raiw.cli.examples import examples
 from raiw.cli.naming import named_network
 from raiw.cli.options import ArgumentsOption, InputOption, JsonOption, PrunedOption, QuietOption
 from raiw.cli.output import Output
+from raiw.cli.writing import ForceOption, optional_target
 from raiw.errors import InvalidInput, NotFound
 from raiw.readers.layers import Reading
 
@@ -41,12 +42,14 @@ def spec(  # noqa: PLR0913 -- each argument is an option of the command
         typer.Option(metavar="GLOB", help="Layers that store their inputs first; repeatable."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the spec there.")
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the spec there; - is stdout."),
     ] = None,
     argument: ArgumentsOption = None,
     pruned: PrunedOption = None,
     input_: InputOption = None,
     *,
+    force: ForceOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -55,6 +58,7 @@ def spec(  # noqa: PLR0913 -- each argument is an option of the command
     from raiw.specs.spec import Spec
 
     out = Output(json=json, quiet=quiet)
+    target = optional_target(output, force=force, json=json, text=True)
     known = None if pruned else catalogue.read(source)
     file = known is None and Path(source).is_file()
     if transposed and (known or source.endswith(".onnx")):
@@ -76,7 +80,7 @@ def spec(  # noqa: PLR0913 -- each argument is an option of the command
         out.note(f"taken for granted: {reading.doubts}")
     _tell(out, "left out", reading.skipped.items())
     _tell(out, "kept dense", ((rule.match, rule.note) for rule in made.craft.rules if rule.dense))
-    out.spec(made, output)
+    out.spec(made, target)
 
 
 def _read(source: str, transposed: list[str]) -> Reading:

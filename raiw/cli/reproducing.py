@@ -33,11 +33,10 @@ def reproduce(
         if out.json:
             out.document({"items": {each.name: each.summary for each in ITEMS.values()}})
         else:
-            out.render(item_table({each.name: each.summary for each in ITEMS.values()}))
+            out.tables(item_table({each.name: each.summary for each in ITEMS.values()}))
         return
     rows = {each.name: each.run() for each in (ITEMS.values() if name == "all" else (item(name),))}
     if out.json:
         out.document({key: [row.to_json() for row in found] for key, found in rows.items()})
         return
-    for key, found in rows.items():
-        out.render(row_table(ITEMS[key].summary, found))
+    out.tables(*(row_table(key, ITEMS[key].summary, found) for key, found in rows.items()))

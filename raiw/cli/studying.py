@@ -193,7 +193,14 @@ def compare_accuracies(
     TrainingFailed
         No run succeeded.
     """
-    from raiw.study.accuracy.report import accuracy_markdown, write_accuracy_report
+    from raiw.cli.tables import text_table
+    from raiw.study.accuracy.report import (
+        accuracy_columns,
+        accuracy_notes,
+        accuracy_rows,
+        accuracy_title,
+        write_accuracy_report,
+    )
     from raiw.study.accuracy.runs import run_plan
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -211,7 +218,8 @@ def compare_accuracies(
     if out.json:
         out.document(found.to_json())
     else:
-        out.line(accuracy_markdown(found).rstrip())
+        columns, rows = accuracy_columns(found), accuracy_rows(found)
+        out.tables(text_table(accuracy_title(found), columns, rows, accuracy_notes(found)))
     if not found.rows:
         raise TrainingFailed(f"no run succeeded; the first: {found.runs[0].reason}")
 
@@ -224,7 +232,8 @@ def _compare_masks(
     seeds: int,
     folder: Path | None,
 ) -> None:
-    from raiw.study.graphs.report import markdown, write_report
+    from raiw.cli.tables import text_table
+    from raiw.study.graphs.report import COLUMNS, comparison, notes, title, write_report
     from raiw.study.graphs.study import default_methods, plan_runs
     from raiw.study.graphs.study import study as run
 
@@ -243,7 +252,7 @@ def _compare_masks(
     if out.json:
         out.document(found.to_json())
     else:
-        out.line(markdown(found).rstrip())
+        out.tables(text_table(title(found), COLUMNS, comparison(found), notes(found)))
 
 
 def _is_spec(source: str) -> bool:

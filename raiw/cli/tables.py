@@ -1,10 +1,9 @@
-"""Tables for people: the layers of masks, of a plan, of a comparison, and jobs."""
+"""What the tables of raiw show: layers of masks, of a plan, of a comparison, jobs and networks."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.table import Table
+from raiw.cli.table import Cell, Column, Shown, Table
 
 if TYPE_CHECKING:
     from raiw.accounting import Account
@@ -13,8 +12,10 @@ if TYPE_CHECKING:
     from raiw.reproduction.rows import Row
     from raiw.statistics import DegreeRange, LayerStatistics
 
-_ID_LENGTH = 19
-"""``sha256:`` and twelve digits are enough to recognise a digest."""
+_SHOWN_DIGEST = len("sha256:") + 12
+"""Twelve digits are enough to recognise a digest."""
+_SHOWN_ID = len("job_") + 8
+"""As many of an id, which every command takes."""
 
 
 def layer_table(masks: "MaskSet", stats: "Mapping[str, LayerStatistics]") -> Table:
@@ -25,68 +26,65 @@ def layer_table(masks: "MaskSet", stats: "Mapping[str, LayerStatistics]") -> Tab
     are those of :meth:`raiw.MaskSet.stats`.
     """
     certified = any(mask.gap is not None for mask in masks.values())
-    table = _table(
-        "layer",
-        right=(
-            *("shape", "edges", "in degree", "out degree", "density"),
-            *("entropy", "gap to dense", "components"),
-            *(("score gap",) if certified else ()),
-        ),
+    table = Table(
+        [
+            Column("layer"),
+            *_numbers("shape", "edges", "in degree", "out degree", "density", "entropy"),
+            *_numbers("gap to dense", "components"),
+            *(_numbers("score gap") if certified else ()),
+        ]
     )
     for name, mask in masks.items():
         cells = *_mask_cells(mask), *_entropy_cells(stats[name]), *_score_gap(mask)
-        table.add_row(name, *cells[: len(table.columns) - 1])
-    table.add_section()
-    table.add_row("total", "", f"{masks.edges:,}")
-    table.caption = (
-        f"{_kept(masks.weights, masks.dense_weights)}, {masks.algorithm}, "
-        f"shapes are out × in/groups, entropies in nats"
-    )
+        table.add(name, *cells[: len(table.columns) - 1])
+    table.total = ["total", "", masks.edges, *[""] * (len(table.columns) - 3)]
+    kept = f"{_kept(masks.weights, masks.dense_weights)}, {masks.algorithm}"
+    table.notes = [f"{kept}; shapes are out × in/groups, entropies in nats"]
     return table
 
 
 def plan_table(plan: Mapping[str, Any]) -> Table:
     """Return one row per layer of a plan, in the form that ``POST /v1/plan`` answers."""
-    table = _table(
-        "layer", "kind", right=("shape", "edges", "in degree", "out degree", "density", "weights")
+    table = Table(
+        [
+            Column("layer"),
+            Column("kind", spare=1),
+            *_numbers("shape", "edges", "in degree", "out degree", "density", "weights"),
+        ]
     )
     for layer in plan["layers"]:
-        table.add_row(
+        table.add(
             layer["name"],
             layer["kind"],
             _shape(layer["shape"], layer["groups"]),
-            f"{layer['edges']:,}",
+            layer["edges"],
             _span(*layer["in_degree"]),
             _span(*layer["out_degree"]),
             _percent(layer["density"]),
-            f"{layer['weights']:,}",
+            layer["weights"],
         )
-    table.add_section()
-    table.add_row("total", "", "", f"{plan['edges']:,}", "", "", "", f"{plan['weights']:,}")
-    table.caption = (
+    table.total = ["total", "", "", plan["edges"], "", "", "", plan["weights"]]
+    table.notes = [
         f"{_kept(plan['weights'], plan['dense_weights'])}, "
         f"{plan['algorithm']} (contract: {plan['contract']}), masks of {plan['mask_bytes']:,} bytes"
         + (f", {plan['flops']:,} operations an input" if plan["flops"] is not None else "")
-    )
+    ]
     return table
 
 
 def account_table(account: "Account") -> Table:
     """Return one row per layer with its weights, operations and bytes, and the totals."""
-    table = _table("layer", right=("weights", "of", "operations", *account.container))
+    table = Table([Column("layer"), *_numbers("weights", "of", "operations", *account.container)])
     for row in account.layers:
-        counts = (row.weights, row.dense_weights, row.flops, *row.bytes.values())
-        table.add_row(row.name, *map(_count, counts))
-    table.add_section()
-    table.add_row("container", "", "", "", *map(_count, account.container.values()))
-    totals = (account.weights, account.dense_weights, account.flops, *account.bytes.values())
-    table.add_row("total", *map(_count, totals))
-    table.caption = (
-        f"{_kept(account.weights, account.dense_weights)}: as float32 "
-        f"{account.weight_bytes:,} of {account.dense_weight_bytes:,} bytes"
-    )
+        table.add(row.name, row.weights, row.dense_weights, row.flops, *row.bytes.values())
+    table.add("container", "", "", "", *account.container.values())
+    totals = account.weights, account.dense_weights, account.flops
+    table.total = ["total", *totals, *account.bytes.values()]
+    kept = _kept(account.weights, account.dense_weights)
+    size = f"{account.weight_bytes:,} of {account.dense_weight_bytes:,} bytes"
+    table.notes = [f"{kept}: as float32 {size}"]
     if account.flops is not None:
-        table.caption += f"\n{account.flops:,} of {account.dense_flops:,} operations an input"
+        table.notes.append(f"{account.flops:,} of {account.dense_flops:,} operations an input")
     return table
 
 
@@ -97,167 +95,223 @@ def speed_table(run: Mapping[str, Any]) -> Table:
     """
     forms = [*dict.fromkeys(form for layer in run["layers"] for form in layer["ms"])]
     forms.sort(key=lambda form: form != "dense")
-    table = _table("layer", right=(*forms, "take", "faster", "bytes"))
-    table.collapse_padding = True  # nine columns in eighty
-    table.title = f"batch {run['batch']}, threads {run['threads']}"
-    table.title_justify = "left"
+    table = Table([Column("layer"), *_numbers(*forms, "take", "faster", "bytes")])
+    table.title = f"batch {run['batch']}, threads {run['threads']}: milliseconds"
+    table.common = {"batch": run["batch"], "threads": run["threads"]}
     for layer in run["layers"]:
-        table.add_row(
+        table.add(
             layer["name"],
             *(_milliseconds(layer["ms"].get(form)) for form in forms),
-            layer["choice"] if layer["speedup"] > 1 else "no gain",
+            _choice(layer),
             _times(layer["speedup"]),
-            f"{layer['bytes'][layer['choice']]:,}",
+            layer["bytes"][layer["choice"]],
         )
-    table.caption = (
-        f"the network: dense {_milliseconds(run['dense_ms'])} ms, compact "
-        f"{_milliseconds(run['compact_ms'])} ms: {_gain(run['speedup'])}; "
-        f"{run['compact_bytes']:,} of {run['dense_bytes']:,} bytes"
-    )
+    size = f"{run['compact_bytes']:,} of {run['dense_bytes']:,} bytes"
+    table.notes = [f"the network: {_gain(run)}; {size}"]
     return table
 
 
 def prediction_table(run: Mapping[str, Any]) -> Table:
     """Return one row per layer with the milliseconds to expect."""
-    table = _table("layer", right=("dense", "condensed", "take", "faster"))
+    forms = ("dense", "condensed")
+    table = Table([Column("layer"), *_numbers(*forms, "take", "faster")])
     table.title = f"predicted, ms: batch {run['batch']}, threads {run['threads']}"
-    table.title_justify = "left"
+    table.common = {"batch": run["batch"], "threads": run["threads"]}
     for layer in run["layers"]:
-        milliseconds = (_milliseconds(layer["ms"].get(form)) for form in ("dense", "condensed"))
-        take = layer["choice"] if layer["speedup"] > 1 else "no gain"
-        table.add_row(layer["name"], *milliseconds, take, _times(layer["speedup"]))
-    table.caption = (
-        f"all layers: dense {_milliseconds(run['dense_ms'])} ms, compact "
-        f"{_milliseconds(run['compact_ms'])} ms: {_gain(run['speedup'])}; layers of the table are "
-        f"predicted from its others to within {_percent(run['error'])} (median)"
-    )
+        milliseconds = (_milliseconds(layer["ms"].get(form)) for form in forms)
+        table.add(layer["name"], *milliseconds, _choice(layer), _times(layer["speedup"]))
+    error = f"{_percent(run['error']).text} (median)"
+    told = f"layers of the table are predicted from its others to within {error}"
+    table.notes = [f"all layers: {_gain(run)}; {told}"]
     return table
 
 
 def difference_table(difference: "Difference") -> Table:
     """Return the layers that differ."""
-    table = _table("layer", right=("shared", "only in A", "only in B", "Jaccard"))
+    table = Table([Column("layer"), *_numbers("shared", "only in A", "only in B", "Jaccard")])
     for layer in difference.layers:
         if layer.only_a or layer.only_b:
-            counts = (layer.shared, layer.only_a, layer.only_b)
-            table.add_row(layer.name, *(f"{n:,}" for n in counts), f"{layer.jaccard:.4f}")
+            jaccard = Shown(f"{layer.jaccard:.4f}", layer.jaccard)
+            table.add(layer.name, layer.shared, layer.only_a, layer.only_b, jaccard)
     for name, a, b in difference.reshaped:
-        table.add_row(name, "", f"shape {_shape(a, 1)}", f"shape {_shape(b, 1)}", "")
+        table.add(name, "", f"shape {_shape(a, 1).text}", f"shape {_shape(b, 1).text}", "")
     for name in difference.only_a:
-        table.add_row(name, "", "whole layer", "", "")
+        table.add(name, "", "whole layer", "", "")
     for name in difference.only_b:
-        table.add_row(name, "", "", "whole layer", "")
+        table.add(name, "", "", "whole layer", "")
     return table
 
 
 def job_table(jobs: Iterable[Mapping[str, Any]]) -> Table:
     """Return one row per job, in the form that the server shows."""
-    table = _table("job", "kind", "status", "done", "by", "what", "created (UTC)", "result")
+    table = Table(
+        [
+            Column("job"),
+            Column("kind"),
+            Column("status"),
+            Column("done", right=True),
+            Column("by", spare=2),
+            Column("what"),
+            Column("created (UTC)", spare=1),
+            Column("result", spare=3),
+        ]
+    )
     for job in jobs:
-        progress, result = job["progress"], job["result"]
-        table.add_row(
-            job["id"],
+        progress = job["progress"]
+        digest = job["result"]["digest"] if job["result"] else ""
+        table.add(
+            Shown(job["id"][:_SHOWN_ID], job["id"]),
             job["kind"],
             job["status"],
             f"{progress['completed']}/{progress['total']}",
             job["algorithm"],
             job["name"],
-            job["created_at"][:19].replace("T", " "),
-            result["digest"][:_ID_LENGTH] if result else "",
+            Shown(job["created_at"][:16].replace("T", " "), job["created_at"]),
+            Shown(digest[:_SHOWN_DIGEST], digest),
         )
+    return table
+
+
+def job_facts(job: Mapping[str, Any]) -> Table:
+    """Return what there is to say of one job, a fact a row."""
+    progress, result, error = job["progress"], job["result"], job["error"]
+    done = f"{progress['completed']} of {progress['total']}"
+    facts = {
+        "job": job["id"],
+        "kind": job["kind"],
+        "status": job["status"],
+        "done": f"{done}, {progress['phase']}" if progress["phase"] else done,
+        "by": job["algorithm"],
+        "what": job["name"],
+        "created": job["created_at"],
+        "result": result["digest"] if result else None,
+        "error": f"{error['code']}: {error['detail']}" if error else None,
+        **{f"note {key}": value for key, value in (job.get("metadata") or {}).items()},
+    }
+    table = Table([Column("fact"), Column("value", prose=True)])
+    for name, value in facts.items():
+        if value:
+            table.add(name, str(value))
     return table
 
 
 def item_table(items: Mapping[str, str]) -> Table:
     """Return what can be reproduced."""
-    table = _table("item", "what it is")
+    table = Table([Column("item"), Column("what it is", prose=True)])
     for name, summary in items.items():
-        table.add_row(name, summary)
+        table.add(name, summary)
     return table
 
 
-def row_table(title: str, rows: "Iterable[Row]") -> Table:
+def row_table(item: str, title: str, rows: "Iterable[Row]") -> Table:
     """Return the printed numbers beside ours."""
-    table = _table("quantity", "paper", "ours", "verdict")
-    table.add_column("why")
-    table.title, table.title_justify = title, "left"
+    titles = ("quantity", "paper", "ours", "verdict")
+    table = Table([*map(Column, titles), Column("why", prose=True)])
+    table.title, table.common = title, {"item": item}
     for row in rows:
-        table.add_row(row.quantity, row.paper, row.ours, row.verdict, row.why)
+        table.add(row.quantity, row.paper, row.ours, row.verdict, row.why)
     return table
 
 
-def _table(*left: str, right: Iterable[str] = ()) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left")
-    for title in left:
-        table.add_column(title, no_wrap=True)
-    for title in right:
-        table.add_column(title, justify="right", no_wrap=True)
+def network_table(networks: Iterable[Mapping[str, Any]]) -> Table:
+    """Return one row a network, given as ``GET /v1/networks`` answers it."""
+    table = Table([Column("network"), Column("input", right=True), Column("revision", spare=1)])
+    for network in networks:
+        shape, revision = network["input_shape"], network["revision"] or ""
+        table.add(
+            network["name"],
+            "" if shape is None else _shape(shape, 1),
+            Shown(revision[:_SHOWN_DIGEST], revision),
+        )
     return table
 
 
-def _mask_cells(mask: "Mask") -> tuple[str, ...]:
+def summary_table(items: Iterable[Mapping[str, Any]], *titles: str) -> Table:
+    """Return one row for each thing that has a summary, under some of its other facts."""
+    table = Table([*map(Column, titles), Column("summary", prose=True)])
+    for item in items:
+        table.add(*(_fact(item[title]) for title in titles), item["summary"])
+    return table
+
+
+def text_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], notes: Iterable[str]
+) -> Table:
+    """Return a table of texts that a report has too; its notes may mark names as Markdown does."""
+    plain = [note.replace("`", "") for note in notes]
+    return Table([*map(Column, columns)], [*rows], title=title, notes=plain)
+
+
+def _numbers(*titles: str) -> list[Column]:
+    return [Column(title, right=True) for title in titles]
+
+
+def _mask_cells(mask: "Mask") -> tuple[Cell, ...]:
     facts = mask.facts
     return (
         _shape(mask.shape, mask.groups),
-        f"{mask.edges:,}",
+        mask.edges,
         _degrees(facts.in_degree),
         _degrees(facts.out_degree),
         _percent(mask.density),
     )
 
 
-def _entropy_cells(stats: "LayerStatistics") -> tuple[str, ...]:
+def _entropy_cells(stats: "LayerStatistics") -> tuple[Cell, ...]:
     error = f" ± {stats.entropy_error:.1g}" if stats.entropy_error is not None else ""
-    return f"{stats.entropy:.4f}{error}", f"{stats.entropy_gap:z.4f}", f"{stats.components:,}"
+    return (
+        Shown(f"{stats.entropy:.4f}{error}", stats.entropy),
+        Shown(f"{stats.entropy_gap:z.4f}", stats.entropy_gap),
+        stats.components,
+    )
 
 
-def _score_gap(mask: "Mask") -> tuple[str]:
-    return ("" if mask.gap is None else f"≤ {100 * mask.gap:.2g} %",)
+def _score_gap(mask: "Mask") -> tuple[Cell]:
+    return (None if mask.gap is None else Shown(f"≤ {100 * mask.gap:.2g} %", mask.gap),)
 
 
-def _degrees(degrees: "DegreeRange") -> str:
+def _degrees(degrees: "DegreeRange") -> Shown:
     return _span(degrees.min, degrees.max)
 
 
-def network_table(networks: Iterable[Mapping[str, Any]]) -> Table:
-    """Return one row a network, given as ``GET /v1/networks`` answers it."""
-    table = _table("network", "revision", right=("input",))
-    for network in networks:
-        shape, revision = network["input_shape"], network["revision"] or ""
-        table.add_row(
-            network["name"], revision[:_ID_LENGTH], "" if shape is None else _shape(shape, 1)
-        )
-    return table
+def _span(low: int, high: int) -> Shown:
+    value = str(low) if low == high else f"{low}-{high}"
+    return Shown(f"{low:,}" if low == high else f"{low:,}-{high:,}", value)
 
 
-def _span(low: int, high: int) -> str:
-    return f"{low:,}" if low == high else f"{low:,}-{high:,}"
+def _shape(shape: Iterable[int], groups: int) -> Shown:
+    sides = [*map(str, shape)]
+    text = " × ".join(sides)
+    return Shown(text if groups == 1 else f"{text} ({groups} groups)", "x".join(sides))
 
 
-def _shape(shape: Iterable[int], groups: int) -> str:
-    text = " × ".join(str(side) for side in shape)
-    return text if groups == 1 else f"{text} ({groups} groups)"
+def _fact(value: str | bool) -> Cell:
+    if isinstance(value, bool):
+        return Shown("yes" if value else "no", str(value).lower())
+    return value
 
 
-def _count(number: int | None) -> str:
-    return "" if number is None else f"{number:,}"
+def _milliseconds(value: float | None) -> Shown:
+    return Shown("" if value is None else f"{value:.3g}", value)
 
 
-def _milliseconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
+def _choice(layer: Mapping[str, Any]) -> Shown:
+    return Shown(layer["choice"] if layer["speedup"] > 1 else "no gain", layer["choice"])
 
 
-def _times(speedup: float) -> str:
-    return f"{speedup:.2f}×"
+def _gain(run: Mapping[str, Any]) -> str:
+    dense, compact = (_milliseconds(run[each]).text for each in ("dense_ms", "compact_ms"))
+    gain = f"{_times(run['speedup']).text} as fast" if run["speedup"] > 1 else "no gain"
+    return f"dense {dense} ms, compact {compact} ms: {gain}"
 
 
-def _gain(speedup: float) -> str:
-    return f"{_times(speedup)} as fast" if speedup > 1 else "no gain"
+def _times(speedup: float) -> Shown:
+    return Shown(f"{speedup:.2f}×", speedup)
 
 
-def _percent(part: float) -> str:
-    return f"{100 * part:.2f} %"
+def _percent(part: float) -> Shown:
+    return Shown(f"{100 * part:.2f} %", part)
 
 
 def _kept(weights: int, dense: int) -> str:
-    return f"{weights:,} of {dense:,} weights kept ({_percent(weights / dense)})"
+    return f"{weights:,} of {dense:,} weights kept ({_percent(weights / dense).text})"

@@ -1,17 +1,18 @@
 """The client: a server's resources as methods."""
 
-import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from raiw.canonical import digest_of_file, is_digest
+from raiw.client.deadline import Deadline
 from raiw.client.downloads import file_chunks, mask_file_chunks
 from raiw.client.job import Job
-from raiw.client.transport import Transport
+from raiw.client.job_options import DEFAULT_OPTIONS, JobOptions
+from raiw.client.tokens import find_token, server_url
+from raiw.client.transport import NEVER, Transport
 from raiw.client.uploads import ScoresLike, ensure_blob, score_file
 from raiw.errors import InvalidMasks, NotFound
 from raiw.files import write_atomically
@@ -21,38 +22,12 @@ if TYPE_CHECKING:
     from raiw.jobs.document import JobDocument
     from raiw.masks import MaskSet
 
-DEFAULT_URL = "http://127.0.0.1:8321"
 _PAGE_SIZE = 100
 
 SpecLike = Spec | Mapping[str, Any] | str | Path
 """A spec, its decoded document, a file, or a name from the catalogue."""
 DataLike = str | Path
 """Name of a data set that the workers have, or a path of a safetensors file."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobOptions:
-    """Options that every job has besides its task."""
-
-    wait: float | None = None
-    """Seconds the server may hold the answer back for the job to end; at most 30 count."""
-    timeout_seconds: float | None = None
-    """Longest run time of one attempt."""
-    deadline_at: datetime | None = None
-    """A job nobody has started by then expires; needs a time zone."""
-    metadata: Mapping[str, str] | None = None
-    """Free notes, such as the commit a pipeline builds."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields of the request."""
-        return {
-            "timeout_seconds": self.timeout_seconds,
-            "deadline_at": self.deadline_at.isoformat() if self.deadline_at else None,
-            "metadata": dict(self.metadata or {}),
-        }
-
-
-DEFAULT_OPTIONS = JobOptions()
 
 
 class Client:
@@ -66,9 +41,14 @@ class Client:
     url
         Address of the server; ``RAIW_URL``, else ``http://127.0.0.1:8321``.
     token
-        Bearer token; ``RAIW_TOKEN``, else none.
+        Bearer token; ``RAIW_TOKEN``, else the one that ``raiw login`` keeps for this server, else
+        none.
     timeout
         Seconds to wait for an answer, beyond the delay the server was asked for.
+    deadline
+        Seconds in which everything that is done with this client must have ended: requests, waiting
+        and downloads together. Then :class:`~raiw.errors.StillRunning` is raised, or
+        :class:`~raiw.errors.Unreachable` where the server has not answered.
 
     Examples
     --------
@@ -80,10 +60,20 @@ class Client:
     """
 
     def __init__(
-        self, url: str | None = None, token: str | None = None, timeout: float = 30.0
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        timeout: float = 30.0,
+        *,
+        deadline: float | None = None,
     ) -> None:
-        url = url or os.environ.get("RAIW_URL") or DEFAULT_URL
-        self._transport = Transport(url, token or os.environ.get("RAIW_TOKEN"), timeout)
+        url = server_url(url)
+        self._transport = Transport(url, find_token(url, token), timeout, deadline)
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline."""
+        return self._transport.deadline.left
 
     @property
     def url(self) -> str:
@@ -290,8 +280,8 @@ class Client:
             yield from page["items"]
             query = query | {"page_token": page["next_page_token"]}
 
-    def masks(self, digest: str) -> "MaskSet":
-        """Fetch stored masks into memory.
+    def masks(self, digest: str, until: Deadline = NEVER) -> "MaskSet":
+        """Fetch stored masks into memory, until a deadline.
 
         Raises
         ------
@@ -302,7 +292,7 @@ class Client:
         """
         from raiw.masks import load
 
-        data = b"".join(mask_file_chunks(self._transport, _segment(digest)))
+        data = b"".join(mask_file_chunks(self._transport, _segment(digest), until))
         masks = load(data, verify=False)
         if masks.digest != digest:
             raise InvalidMasks(f"{self.url} answered {digest} with masks of {masks.digest}")
@@ -330,13 +320,15 @@ class Client:
         InvalidMasks
             The bytes received are not the bytes announced.
         """
-        # A server's name for a file decides its name here, never its folder.
-        paths = {
-            file["name"]: Path(folder) / Path(f"{file['name']}.safetensors").name
-            for file in job.files
-        }
+        paths = {name: Path(folder) / file for name, file in self.file_names(job).items()}
         self.fetch_files(job, paths)
         return list(paths.values())
+
+    def file_names(self, job: Job) -> dict[str, Path]:
+        """Return the name below a folder of every file of such a job."""
+        # A server's name for a file decides its name here, never its folder.
+        names = [file["name"] for file in job.files]
+        return {name: Path(Path(f"{name}.safetensors").name) for name in names}
 
     def fetch_files(self, job: Job, paths: Mapping[str, Path]) -> None:
         """Download some files of such a job, each to a path of its own."""

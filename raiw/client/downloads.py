@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import httpx
 
-from raiw.canonical import CHUNK_BYTES, digest_of_hash
-from raiw.client.transport import ATTEMPTS, Transport, backoff
+from raiw.canonical import digest_of_hash
+from raiw.client.deadline import Deadline
+from raiw.client.transport import ATTEMPTS, NEVER, Transport, backoff
 from raiw.errors import InvalidMasks, Unreachable
 
 
-def mask_file_chunks(transport: Transport, digest: str) -> Iterator[bytes]:
+def mask_file_chunks(transport: Transport, digest: str, until: Deadline = NEVER) -> Iterator[bytes]:
     """Yield the mask file of a content digest; ends without error only if every byte is right.
 
     Raises
@@ -23,13 +24,17 @@ def mask_file_chunks(transport: Transport, digest: str) -> Iterator[bytes]:
         The bytes received are not the bytes announced.
     Unreachable
         The connection broke again and again without a byte of progress.
+    StillRunning
+        ``until``, or the deadline of the transport, has passed.
     """
-    view, _ = transport.json("GET", f"/v1/masks/{digest}")
+    view, _ = transport.json("GET", f"/v1/masks/{digest}", until=until)
     url = f"/v1/masks/{digest}/file"
-    yield from file_chunks(transport, url, view["bytes"], view["file_sha256"])
+    yield from file_chunks(transport, url, view["bytes"], view["file_sha256"], until)
 
 
-def file_chunks(transport: Transport, url: str, size: int, digest: str) -> Iterator[bytes]:
+def file_chunks(
+    transport: Transport, url: str, size: int, digest: str, until: Deadline = NEVER
+) -> Iterator[bytes]:
     """Yield a file of known size and SHA-256; ends without error only if every byte is right.
 
     Raises
@@ -40,13 +45,15 @@ def file_chunks(transport: Transport, url: str, size: int, digest: str) -> Itera
         The bytes received are not the bytes announced.
     Unreachable
         The connection broke again and again without a byte of progress.
+    StillRunning
+        ``until``, or the deadline of the transport, has passed.
     """
     sha256 = hashlib.sha256()
     received, failures, etag = 0, 0, ""
     while received < size:
         headers = {"Range": f"bytes={received}-", "If-Range": etag} if received else {}
         try:
-            with transport.stream(url, headers) as response:
+            with transport.stream(url, headers, until=until) as response:
                 etag = _same_file(response, etag)
                 for chunk in _from(response, received):
                     failures = 0
@@ -57,9 +64,11 @@ def file_chunks(transport: Transport, url: str, size: int, digest: str) -> Itera
                 break
         except Unreachable:
             failures += 1
-            if failures == ATTEMPTS:
+            pause = backoff(failures)
+            left = transport.deadline.sooner(until).left
+            if failures == ATTEMPTS or pause > left:
                 raise
-            time.sleep(backoff(failures))
+            time.sleep(pause)
     found = digest_of_hash(sha256)
     if found != digest:
         raise InvalidMasks(
@@ -81,7 +90,7 @@ def _same_file(response: httpx.Response, etag: str) -> str:
 def _from(response: httpx.Response, received: int) -> Iterator[bytes]:
     """Yield only new bytes: a server that ignores Range sends everything again."""
     skip = 0 if response.status_code == httpx.codes.PARTIAL_CONTENT else received
-    for chunk in response.iter_raw(CHUNK_BYTES):
+    for chunk in response.iter_raw():  # as it comes: what has come is not asked for again
         if skip < len(chunk):
             yield chunk[skip:]
         skip = max(0, skip - len(chunk))

@@ -1,15 +1,23 @@
 """A job on a server: show, wait, follow, cancel, fetch."""
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from raiw.client.deadline import Deadline
 from raiw.client.problems import error_of_document
 from raiw.client.sse import parse_events
-from raiw.client.transport import ATTEMPTS, MAX_PAUSE, PATIENT_ATTEMPTS, Transport, retry_after
+from raiw.client.transport import (
+    ATTEMPTS,
+    MAX_PAUSE,
+    NEVER,
+    PATIENT_ATTEMPTS,
+    Transport,
+    retry_after,
+)
 from raiw.errors import JobCanceled, JobExpired, JobFailed, StillRunning, Unreachable
 
 if TYPE_CHECKING:
@@ -53,7 +61,7 @@ class Job:
     def __init__(
         self,
         transport: Transport,
-        fetch_masks: Callable[[str], "MaskSet"],
+        fetch_masks: Callable[[str, Deadline], "MaskSet"],
         view: dict[str, Any],
         cache: str | None = None,
     ) -> None:
@@ -126,15 +134,18 @@ class Job:
             ``timeout`` seconds have passed; the job continues. Unreachable
             The server was gone for about a minute; the job is not affected.
         """
-        deadline = _deadline(timeout)
+        return self._wait(Deadline(timeout))
+
+    def _wait(self, until: Deadline) -> Self:
+        until = until.sooner(self._transport.deadline)
         while not self.done:
-            began = time.monotonic()
-            left = max(0.0, deadline - began)
-            pause = self._poll(min(_LONG_POLL_SECONDS, left))
+            if until.passed:
+                raise self._still_running()
+            began, left = time.monotonic(), until.left
+            with self._ending(until):
+                pause = self._poll(min(_LONG_POLL_SECONDS, left), until=until)
             if pause is None:
                 break
-            if not left:
-                raise self._still_running()
             # A server that held the answer back has waited for us already.
             time.sleep(max(0.0, min(pause, left) - (time.monotonic() - began)))
         return self
@@ -150,14 +161,15 @@ class Job:
         StillRunning
             ``timeout`` seconds have passed; the job goes on.
         """
-        deadline = _deadline(timeout)
+        until = Deadline(timeout).sooner(self._transport.deadline)
         streaming = True
-        while time.monotonic() < deadline:
+        while not until.passed:
             was_done, progressed = self.done, False
-            for event in self._streamed(after, deadline) if streaming else self._polled(after):
+            found = self._streamed(after, until) if streaming else self._polled(after, until)
+            for event in found:
                 after, progressed = event.seq, True
                 if event.ends_job:
-                    self.refresh()
+                    self._poll(0, ATTEMPTS, until)
                 yield event
                 if event.ends_job:
                     return
@@ -165,9 +177,10 @@ class Job:
                 if was_done:  # everything up to the end was seen before
                     return
                 if not streaming:
-                    time.sleep(max(0.0, min(_POLL_SECONDS, deadline - time.monotonic())))
+                    time.sleep(min(_POLL_SECONDS, until.left))
                 streaming = False
-                self._poll(0, PATIENT_ATTEMPTS)
+                with self._ending(until):
+                    self._poll(0, PATIENT_ATTEMPTS, until)
         raise self._still_running()
 
     def cancel(self) -> Self:
@@ -191,7 +204,8 @@ class Job:
         StillRunning
             ``timeout`` seconds have passed; the job goes on.
         """
-        return self._fetch_masks(self.wait(timeout).require_digest())
+        until = Deadline(timeout)
+        return self._fetch_masks(self._wait(until).require_digest(), until)
 
     def require_digest(self) -> str:
         """Return the digest of an ended job's masks, or raise for how it ended."""
@@ -215,14 +229,26 @@ class Job:
     def _url(self) -> str:
         return f"/v1/jobs/{self.id}"
 
-    def _poll(self, wait: float, attempts: int = PATIENT_ATTEMPTS) -> float | None:
+    @contextmanager
+    def _ending(self, until: Deadline) -> Iterator[None]:
+        """Say that the job continues, where a look at it is cut short by the deadline."""
+        try:
+            yield
+        except (StillRunning, Unreachable):
+            if until.passed:
+                raise self._still_running() from None
+            raise
+
+    def _poll(
+        self, wait: float, attempts: int = PATIENT_ATTEMPTS, until: Deadline = NEVER
+    ) -> float | None:
         """Fetch the job; the server delays the answer up to ``wait`` seconds for its end.
 
         Returns the pause before the next look, None once the job has ended.
         """
         headers = {"Prefer": f"wait={int(wait)}"} if wait >= 1 else {}
         self.view, answered = self._transport.json(
-            "GET", self._url, headers=headers, wait=wait, attempts=attempts
+            "GET", self._url, headers=headers, wait=wait, attempts=attempts, until=until
         )
         if self.done:
             return None
@@ -235,21 +261,22 @@ class Job:
             status=self.status,
         )
 
-    def _streamed(self, after: int, deadline: float) -> Iterator[Event]:
+    def _streamed(self, after: int, until: Deadline) -> Iterator[Event]:
         """Yield the events of one stream until it ends, breaks or falls silent."""
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
-        silence = min(_SILENCE_SECONDS, max(0.1, deadline - time.monotonic()))
         try:
-            with self._transport.stream(f"{self._url}/events", headers, silence) as response:
+            with self._transport.stream(
+                f"{self._url}/events", headers, _SILENCE_SECONDS, until
+            ) as response:
                 if not response.headers.get("content-type", "").startswith("text/event-stream"):
                     return
-                for event in parse_events(_until(deadline - silence / 2, response.iter_lines())):
+                for event in parse_events(response.iter_lines()):
                     if event.id:
                         yield Event(int(event.id), event.event, _event_data(event.data))
-        except Unreachable:
+        except (StillRunning, Unreachable):
             return
 
-    def _polled(self, after: int) -> Iterator[Event]:
+    def _polled(self, after: int, until: Deadline) -> Iterator[Event]:
         """Yield the events of one page."""
         page, _ = self._transport.json(
             "GET",
@@ -257,24 +284,13 @@ class Job:
             params={"after": after},
             headers={"Accept": "application/json"},
             attempts=PATIENT_ATTEMPTS,
+            until=until,
         )
         for item in page["items"]:
             yield Event(item["seq"], item["event"], item["data"])
-
-
-def _until(moment: float, lines: Iterator[str]) -> Iterator[str]:
-    """Stop between events once ``moment`` has passed: the stream's silence would outlast it."""
-    for line in lines:
-        yield line
-        if not line and time.monotonic() > moment:
-            return
 
 
 def _event_data(text: str) -> dict[str, Any]:
     """Return an event's data; SSE carries it bare, or inside the whole event as JSON pages do."""
     data: dict[str, Any] = json.loads(text)
     return data["data"] if "seq" in data else data
-
-
-def _deadline(timeout: float | None) -> float:
-    return math.inf if timeout is None else time.monotonic() + timeout

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 
 from raiw.errors import (
+    ForeignServer,
     InvalidInput,
     InvalidSpec,
     NotFound,
@@ -33,6 +34,9 @@ BY_STATUS: dict[int, type[RaiwError]] = {
     **dict.fromkeys(RETRIABLE, Unreachable),
 }
 """What a status means if we do not know the problem's code."""
+
+_WRONG_SERVER = frozenset({400, 404, 405, 410})
+"""Statuses that a raiw server always explains: without that it is another server's answer."""
 
 _SPEC = "/spec"
 """Where a request carries the spec: pointers into it are given as the local engine gives them."""
@@ -94,5 +98,9 @@ def _foreign_answer(response: httpx.Response) -> RaiwError:
         target = response.headers.get("location", "elsewhere")
         return InvalidInput(f"{where} redirects to {target}: use that server's URL", status=status)
     kind = BY_STATUS.get(status, RaiwError)
+    if status in _WRONG_SERVER and response.request.method != "HEAD":  # which has no body
+        kind = ForeignServer
     text = response.text.strip()[:_TEXT_LIMIT] or response.reason_phrase
-    return kind(f"{response.request.method} {where} answered {status}: {text}", status=status)
+    hint = "; is this the URL of a raiw server?" if kind is ForeignServer else ""
+    told = f"{response.request.method} {where} answered {status}: {text}{hint}"
+    return kind(told, status=status)

@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from raiw.client.deadline import Bounded, Deadline
 from raiw.client.problems import RETRIABLE, error_of
-from raiw.errors import InvalidInput, RaiwError, Unreachable
+from raiw.client.tokens import checked_url
+from raiw.errors import ForeignServer, RaiwError, Unreachable
 
 ATTEMPTS = 5
 """Attempts for a safe request: about four seconds in all, unless the server asks for more."""
@@ -21,6 +23,11 @@ CONNECT_SECONDS = 5.0
 MAX_PAUSE = 60.0
 """Longest ``Retry-After`` obeyed; beyond it the caller decides."""
 
+NEVER = Deadline(None)
+
+_DEADLINE = "raiw.deadline"
+"""Key of a request's deadline among its extensions."""
+_LEAST_TIMEOUT = 0.05
 _FIRST_PAUSE = 0.25
 _LONGEST_BACKOFF = 8.0
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -29,21 +36,20 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 class Transport:
     """Sends requests to one server and turns every failure into an error of :mod:`raiw.errors`."""
 
-    def __init__(self, url: str, token: str | None, timeout: float) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InvalidInput(
-                f"server URL {url!r} must be like http://127.0.0.1:8321 or https://raiw.example.org"
-            )
-        self.url = url.rstrip("/")
+    def __init__(
+        self, url: str, token: str | None, timeout: float, deadline: float | None = None
+    ) -> None:
+        self.url = checked_url(url)
         self.timeout = timeout
+        self.deadline = Deadline(deadline)
+        """When everything that is asked for must have been answered."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.Client(
             base_url=self.url,
             headers={"User-Agent": "raiw-client", **headers},
-            timeout=self._timeout(0),
+            event_hooks={"response": [_bound]},
             # A proxy of the environment cannot know this machine's own loopback.
-            trust_env=parts.hostname not in _LOOPBACK,
+            trust_env=urlsplit(self.url).hostname not in _LOOPBACK,
         )
 
     def close(self) -> None:
@@ -51,22 +57,37 @@ class Transport:
         self._http.close()
 
     def json(
-        self, method: str, path: str, *, attempts: int = ATTEMPTS, wait: float = 0, **request: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        attempts: int = ATTEMPTS,
+        wait: float = 0,
+        until: Deadline = NEVER,
+        **request: Any,
     ) -> tuple[dict[str, Any], httpx.Headers]:
         """Send a request and return the object it answers, with the answer's headers."""
-        response = self.send(method, path, attempts=attempts, wait=wait, **request)
+        response = self.send(method, path, attempts=attempts, wait=wait, until=until, **request)
         try:
             body = response.json()
         except ValueError:
             body = None
         if not isinstance(body, dict):
-            raise RaiwError(
-                f"{response.request.url} did not answer with a JSON object: is it a raiw server?"
+            raise ForeignServer(
+                f"{response.request.url} did not answer with a JSON object: is this the URL of a "
+                f"raiw server?"
             )
         return body, response.headers
 
     def send(
-        self, method: str, path: str, *, attempts: int = ATTEMPTS, wait: float = 0, **request: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        attempts: int = ATTEMPTS,
+        wait: float = 0,
+        until: Deadline = NEVER,
+        **request: Any,
     ) -> httpx.Response:
         """Send a request and return the successful answer.
 
@@ -76,6 +97,8 @@ class Transport:
             How often to try; 1 where repeating is not safe.
         wait
             Seconds the server was asked to hold the answer back.
+        until
+            Nothing is waited for beyond it, nor beyond the deadline of the transport.
         request
             Passed to ``httpx.Client.request``; ``content`` may be a function that opens the body
             anew for every attempt.
@@ -83,17 +106,25 @@ class Transport:
         Raises
         ------
         Unreachable
-            No answer, or an overloaded server, after all attempts.
+            No answer, or an overloaded server, after all attempts or until the deadline.
+        StillRunning
+            The deadline had passed before, or passed while the answer came.
         RaiwError
             Whatever the server's problem document says.
         """
+        deadline = self.deadline.sooner(until)
         for attempt in range(1, attempts + 1):
+            deadline.check(f"{method} {self.url}{path}")
             try:
                 response = self._http.request(
-                    method, path, timeout=self._timeout(wait), **_fresh(request)
+                    method,
+                    path,
+                    timeout=self._timeout(self.timeout + wait, deadline),
+                    extensions={_DEADLINE: deadline},
+                    **_fresh(request),
                 )
             except httpx.TransportError as error:
-                failure: RaiwError = self._unreachable(error)
+                failure: RaiwError = self._unreachable(error, deadline)
                 pause = backoff(attempt)
             else:
                 if response.is_success or response.status_code == httpx.codes.NOT_MODIFIED:
@@ -102,36 +133,57 @@ class Transport:
                 if response.status_code not in RETRIABLE:
                     raise failure
                 pause = max(retry_after(response.headers), backoff(attempt))
-            if attempt == attempts or pause > MAX_PAUSE:
+            if attempt == attempts or pause > min(MAX_PAUSE, deadline.left):
                 raise failure
             time.sleep(pause)
         raise AssertionError("unreachable: the loop returns or raises")
 
     @contextmanager
     def stream(
-        self, path: str, headers: dict[str, str], read_timeout: float | None = None
+        self,
+        path: str,
+        headers: dict[str, str],
+        read_timeout: float | None = None,
+        until: Deadline = NEVER,
     ) -> Iterator[httpx.Response]:
         """Open a GET whose body is read piece by piece; tried once, failures are ours."""
-        timeout = self._timeout(0)
-        if read_timeout is not None:
-            timeout.read = read_timeout
+        deadline = self.deadline.sooner(until)
+        deadline.check(f"GET {self.url}{path}")
+        timeout = self._timeout(read_timeout or self.timeout, deadline)
+        extensions = {_DEADLINE: deadline}
         try:
-            with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
+            with self._http.stream(
+                "GET", path, headers=headers, timeout=timeout, extensions=extensions
+            ) as response:
                 if not response.is_success:
                     response.read()
                     raise error_of(response)
                 yield response
         except httpx.TransportError as error:
-            raise self._unreachable(error) from error
+            raise self._unreachable(error, deadline) from error
 
-    def _timeout(self, wait: float) -> httpx.Timeout:
-        return httpx.Timeout(self.timeout + wait, connect=min(CONNECT_SECONDS, self.timeout))
+    def _timeout(self, seconds: float, deadline: Deadline) -> httpx.Timeout:
+        # A timeout of 0 would mean: do not wait at all, not even for what has come.
+        longest = max(_LEAST_TIMEOUT, min(seconds, deadline.left))
+        return httpx.Timeout(longest, connect=min(CONNECT_SECONDS, longest))
 
-    def _unreachable(self, error: httpx.TransportError) -> Unreachable:
+    def _unreachable(self, error: httpx.TransportError, deadline: Deadline) -> Unreachable:
         reason = str(error) or type(error).__name__
+        within = f" within {deadline.seconds:g} s" if deadline.passed else ""
         return Unreachable(
-            f"no answer from {self.url} ({reason}): is the server running, and the URL right?"
+            f"no answer from {self.url}{within} ({reason}): is the server running, and the URL "
+            f"right?"
         )
+
+
+def _bound(response: httpx.Response) -> None:
+    """Hold an answer to the deadline of its request."""
+    deadline: Deadline = response.request.extensions[_DEADLINE]
+    link = response.extensions["network_stream"].get_extra_info("socket")
+    stream = response.stream
+    if deadline.seconds is not None and isinstance(stream, httpx.SyncByteStream):
+        what = f"the answer of {response.request.url}"
+        response.stream = Bounded(stream, deadline, what, link)
 
 
 def backoff(attempt: int) -> float:

@@ -33,7 +33,7 @@ import numpy.typing as npt
 from raiw import kernels
 from raiw.crafting.degrees import may_take, share
 from raiw.errors import Infeasible
-from raiw.graphs import Bits, Bools
+from raiw.graphs import Bits, Bools, count_edges
 from raiw.kernels.cells import Scores, cells
 
 
@@ -45,7 +45,7 @@ def complete(scores: Scores, bits: Bits, edges: int) -> int:
     Infeasible
         Edges scored -inf leave no graph that keeps the degree contract.
     """
-    missing = left = edges - int(np.bitwise_count(bits).sum())
+    missing = left = edges - count_edges(bits)
     while left:
         left -= kernels.complete(cells(scores), bits, edges)
         if left and not _augment(bits, scores, edges):

@@ -1,6 +1,6 @@
 """Sums of floats that round once, at the end: no order of addition can change them."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -25,9 +25,9 @@ class ExactSum:
     def __init__(self) -> None:
         self._bins = np.zeros((2, _EXPONENTS), np.int64)
 
-    def add(self, values: Iterable[float]) -> None:
+    def add(self, values: Sequence[float] | Floats) -> None:
         """Add some numbers."""
-        kernels.add_numbers(np.fromiter(values, np.float64), self._bins)
+        kernels.add_numbers(np.ascontiguousarray(values, np.float64), self._bins)
 
     def add_kept(self, scores: Scores, bits: Bits) -> tuple[Floats, Floats]:
         """Add the scores of a graph's edges; return the lowest of every output and input."""

@@ -142,6 +142,9 @@ FORMS: dict[str, Callable[[MaskSet], Iterator[FilePart]]] = {
 }
 """Every form by the name users give it."""
 
+TEXT_FORMS = frozenset({"json", "graphml"})
+"""Those that people can read."""
+
 
 def _safetensors(masks: MaskSet, suffix: str, dtype: str, *, kernel: bool) -> Iterator[FilePart]:
     """Yield a safetensors file with each layer's mask in its weight's layout, one at a time."""

@@ -7,9 +7,9 @@ from typing import Any
 
 from raiw.canonical import digest_of_chunks, is_digest
 from raiw.errors import InvalidMasks, NotFound
-from raiw.files import map_file, write_atomically
+from raiw.files import map_file, naming, write_atomically
 from raiw.masks.compare import Difference, compare
-from raiw.masks.file import Origin, content_digest, decode, describe_masks, encode
+from raiw.masks.file import Content, Origin, content_digest, decode, describe_masks, encode
 from raiw.masks.mask import Mask
 from raiw.names import nearest
 from raiw.specs.dead import DeadUnits, dead_units
@@ -198,9 +198,12 @@ def load(source: str | Path | bytes, *, verify: bool = True) -> MaskSet:
             digest = is_digest(source)
             hint = "; raiw.Client().masks(digest) fetches it from a server" if digest else ""
             raise NotFound(f"there is no mask file {str(source)!r}{hint}")
-        content = decode(map_file(path))
-    else:
-        content = decode(source)
+        with naming(path):
+            return _checked(decode(map_file(path)), verify=verify)
+    return _checked(decode(source), verify=verify)
+
+
+def _checked(content: Content, *, verify: bool) -> MaskSet:
     masks = MaskSet(content.masks, content.origin, claimed_digest=content.digest)
     if verify and masks.digest != content.digest:
         raise InvalidMasks(

@@ -20,6 +20,8 @@ class Axis:
     start: float
     stop: float
     logarithmic: bool = False
+    whole: bool = False
+    """Whether only whole numbers stand on it."""
 
     @classmethod
     def over(
@@ -30,6 +32,7 @@ class Axis:
         *,
         logarithmic: bool = False,
         margin: float = _MARGIN,
+        whole: bool = False,
     ) -> "Axis":
         """Return an axis that shows values, and a margin of its length on both sides."""
         known = [math.log10(value) if logarithmic else value for value in values]
@@ -38,7 +41,7 @@ class Axis:
         low, high = low - room, high + room
         if logarithmic:
             low, high = 10**low, 10**high
-        return cls(low, high, start, stop, logarithmic)
+        return cls(low, high, start, stop, logarithmic, whole)
 
     def at(self, value: float) -> float:
         """Return the pixel of a value."""
@@ -55,6 +58,7 @@ class Axis:
         rough = (self.high - self.low) / _MOST_TICKS
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(step for step in (1, 2, 5, 10) if step * power >= rough * (1 - 1e-9)) * power
+        step = max(step, 1.0) if self.whole else step
         first, last = math.ceil(self.low / step), math.floor(self.high / step)
         return [number * step for number in range(first, last + 1)]
 

@@ -8,14 +8,15 @@ from raiw.graphs import Degrees, Floats, Graph
 from raiw.pictures.drawing import Drawing
 from raiw.pictures.histogram import histogram
 
-Vertices = Literal["outputs", "inputs"]
+DegreeSide = Literal["outputs", "inputs"]
 
+_FEWEST_BARS = 7
 _SEEN = 0.002
 """Of the largest expected number: less is not worth the room."""
 
 
 def degree_histogram(
-    graph: Graph, side: Vertices, *, groups: int = 1, width: float = 350
+    graph: Graph, side: DegreeSide, *, groups: int = 1, width: float = 350
 ) -> Drawing:
     """Draw how many outputs, or inputs, have each degree.
 
@@ -25,7 +26,9 @@ def degree_histogram(
     degrees = by_group.ravel()
     expected = expected_degrees(by_group, _cells(graph, side, groups))
     seen = np.flatnonzero(expected >= _SEEN * expected.max())
-    low, high = min(degrees.min(), seen[0]), max(degrees.max(), seen[-1])
+    low = max(min(degrees.min(), seen[0], degrees.max() - _FEWEST_BARS // 2), 0)
+    high = max(degrees.max(), seen[-1], low + _FEWEST_BARS - 1)
+    expected = np.pad(expected, (0, max(high + 1 - len(expected), 0)))
     counts = np.bincount(degrees, minlength=len(expected))
     squares = (np.arange(len(expected)) - degrees.mean()) ** 2
     spread = float(np.average(squares, weights=expected)) ** 0.5
@@ -33,6 +36,7 @@ def degree_histogram(
         np.arange(low, high + 2) - 0.5,
         counts[low : high + 1],
         expected[low : high + 1],
+        whole=True,
         x=f"degree of an {side[:-1]}",
         y=side,
         width=width,
@@ -45,12 +49,12 @@ def degree_histogram(
     )
 
 
-def _cells(graph: Graph, side: Vertices, groups: int) -> int:
+def _cells(graph: Graph, side: DegreeSide, groups: int) -> int:
     """Return the largest degree that a vertex can have."""
     return graph.shape[1] if side == "outputs" else graph.shape[0] // groups
 
 
-def side_degrees(graph: Graph, side: Vertices, groups: int) -> Degrees:
+def side_degrees(graph: Graph, side: DegreeSide, groups: int) -> Degrees:
     """Return the ``(groups, vertices)`` degrees of one side."""
     if side == "outputs":
         return graph.out_degrees().reshape(groups, -1)

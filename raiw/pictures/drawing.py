@@ -120,7 +120,15 @@ class Drawing:
 def headed(drawing: Drawing, heading: str, note: str = "") -> Drawing:
     """Return a drawing below a heading and a line of explanation."""
     shapes: list[Shape] = [
-        Words(x=0, y=15, text=heading, colour="ink", size=15, bold=True, says=heading)
+        Words(
+            x=0,
+            y=15,
+            text=shortened(heading, drawing.width / 1.1, 15),
+            colour="ink",
+            size=15,
+            bold=True,
+            says=heading,
+        )
     ]
     top = 24.0
     for line in wrapped(note, drawing.width):
@@ -157,7 +165,7 @@ def shortened(text: str, width: float, size: float = FONT_SIZE) -> str:
     """Return a text that fits a width, its middle left out if need be: ends tell names apart.
 
     >>> shortened("model.layers.11.mlp.down_proj.weight", 120)
-    'model.lay…oj.weight'
+    'model.la…j.weight'
     """
     most = max(int(width / (_LETTER * size)), 3)
     if len(text) <= most:

@@ -7,6 +7,7 @@ from raiw.pictures.drawing import Drawing, Mark, Path, Pixel, Shape, Words
 from raiw.statistics.entropy import expected_gap
 
 _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 220, 62, 14, 46, 44
+_TITLE = "Entropy gap to the dense layer"
 _POINTS = 48
 _FULLEST = 0.9
 """Density at which the curves end: of a dense layer there is no gap to draw on this axis."""
@@ -37,7 +38,11 @@ def entropy_gap(
     degree = edges / (groups * n_in)
     lines = {regular: _curve((rows, n_in), degree, regular=regular) for regular in (False, True)}
     drawable = [(degree, gap)] if edges and gap > 0 else []
-    places = [*lines[False], *lines[True], *drawable] or [(1.0, 1.0)]
+    says = f"degree {degree:.4g}, gap {gap:.4g} nats" + (f" ± {error:.1g}" if error else "")
+    description = _description(shape, edges, gap, groups, says)
+    places = [*lines[False], *lines[True], *drawable]
+    if not places:
+        return _without(width, description)
     across = Axis.over((x for x, _ in places), _LEFT, width - _RIGHT, logarithmic=True)
     up = Axis.over((y for _, y in places), _HEIGHT - _BOTTOM, _TOP, logarithmic=True)
     shapes = frame(across, up, "mean degree of an input", "entropy below the dense layer, nats")
@@ -51,16 +56,25 @@ def entropy_gap(
                 dashed=regular,
             )
         )
-    says = f"degree {degree:.4g}, gap {gap:.4g} nats" + (f" ± {error:.1g}" if error else "")
     shapes += [
         Mark(x=across.at(x), y=up.at(y), colour="mask", size=5, says=says) for x, y in drawable
     ]
     return Drawing(
         width=width,
         height=_HEIGHT,
-        title="Entropy gap to the dense layer",
-        description=_description(shape, edges, gap, groups, says),
+        title=_TITLE,
+        description=description,
         shapes=(*shapes, *_key(_LEFT, 12)),
+    )
+
+
+def _without(width: float, description: str) -> Drawing:
+    return Drawing(
+        width=width,
+        height=40,
+        title=_TITLE,
+        description=description,
+        shapes=(Words(x=0, y=12, text="Masks of this shape have no gap to speak of."),),
     )
 
 

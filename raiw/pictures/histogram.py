@@ -15,6 +15,7 @@ def histogram(  # noqa: PLR0913 -- four of them are words
     counts: Degrees,
     expected: Floats,
     *,
+    whole: bool,
     x: str,
     y: str,
     width: float,
@@ -23,14 +24,16 @@ def histogram(  # noqa: PLR0913 -- four of them are words
 ) -> Drawing:
     """Draw ``counts`` between ``edges`` as bars and the expected ones as a line.
 
-    Neighbours are put together where there are more bars than can be told apart.
+    Neighbours are put together where there are more bars than can be told apart. ``whole`` is for
+    bars of one whole number each.
     """
     together = -(-len(counts) // _MOST_BARS)
     starts = np.arange(0, len(counts), together)
     edges = np.append(edges[starts], edges[-1])
     counts, expected = np.add.reduceat(counts, starts), np.add.reduceat(expected, starts)
-    across = Axis.over((edges[0], edges[-1]), _LEFT, width - _RIGHT, margin=0.02)
-    up = Axis(0, 1.05 * max(counts.max(), expected.max(), 1), _HEIGHT - _BOTTOM, _TOP)
+    across = Axis.over((edges[0], edges[-1]), _LEFT, width - _RIGHT, margin=0.02, whole=whole)
+    most = max(counts.max(), expected.max(), 1)
+    up = Axis(0, 1.05 * most, _HEIGHT - _BOTTOM, _TOP, whole=True)
     gap = 1 if len(counts) > 1 else 0
     bars: list[Shape] = [
         Box(

@@ -19,6 +19,7 @@ _LEFT, _TOP, _BELOW = 52, 22, 44
 _NARROWEST = 0.12
 """Of the longer side, so that a very long layer is still seen."""
 _THUMBNAIL_TILES = 40 * 40
+_FEWEST_TILES = 64
 _TELLING = 16
 """Edges that a tile must be expected to have for its deviation to tell more than its chance."""
 
@@ -53,8 +54,8 @@ def mask_map(
     shapes: list[Shape] = [
         _bitmap(values, mode, _LEFT, _TOP, wide, high),
         Box(x=_LEFT, y=_TOP, width=wide, height=high, colour="grid", filled=False),
-        Words(x=_LEFT, y=_TOP - 7, text=f"{n_in:,} inputs{of_group}"),
-        Words(x=_LEFT - 10, y=_TOP, text=f"{out:,} outputs", anchor="end", turned=True),
+        Words(x=_LEFT, y=_TOP - 7, text=f"{_many(n_in, 'input')}{of_group}"),
+        Words(x=_LEFT - 10, y=_TOP, text=_many(out, "output"), anchor="end", turned=True),
         *_key(values, mode, tiles, _TOP + high + 16),
     ]
     return Drawing(
@@ -97,7 +98,7 @@ def map_tiles(
     """
     if mode == "deviation":
         edges = int(count_tiles(graph, rows, columns, most=1).counts.sum())
-        most = min(most, max(edges // _TELLING, 1))
+        most = min(most, max(edges // _TELLING, _FEWEST_TILES))
     return count_tiles(graph, rows, columns, most=most)
 
 
@@ -160,6 +161,10 @@ def _key(values: Floats, mode: Mode, tiles: Tiles, y: float) -> list[Shape]:
         Words(x=start + 106, y=y + 9, text=high),
         Words(x=_LEFT, y=y + 26, text=f"{unit}; {tile}"),
     ]
+
+
+def _many(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def _description(tiles: Tiles, values: Floats, mode: Mode, groups: int) -> str:

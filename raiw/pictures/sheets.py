@@ -13,7 +13,7 @@ from raiw.statistics import DegreeRange, LayerFacts, LayerStatistics
 
 _WIDTH, _HALF, _BETWEEN, _MARGIN = 720, 350, 20, 20
 _SQUARE = 0.4
-"""Shorter over longer side from which two maps stand side by side."""
+"""Outputs over inputs from which two maps stand side by side."""
 _COLUMNS, _CELL_WIDTH, _CELL_HEIGHT, _THUMBNAIL = 3, 240, 112, 66
 _SMALL = 11
 _NO_GAP = 1e-9
@@ -35,7 +35,7 @@ def layer_sheet(layer: Drawn) -> Drawing:
     """Draw a layer's maps, degrees, spectrum if it takes less than a second, and entropy gap."""
     graph, facts = layer.graph, layer.facts
     groups = facts.groups
-    beside = min(graph.shape) >= _SQUARE * max(graph.shape)
+    beside = graph.shape[0] >= _SQUARE * graph.shape[1]
     width = _HALF if beside else _WIDTH
     maps = [
         headed(mask_map(graph, groups=groups, name=layer.name, width=width), "Edges"),
@@ -89,7 +89,12 @@ def _cell(layer: Drawn) -> Drawing:
     left = _THUMBNAIL + 8
     shapes: list[Shape] = [
         Words(
-            x=0, y=12, text=shortened(layer.name, room), colour="ink", bold=True, says=layer.name
+            x=0,
+            y=12,
+            text=shortened(layer.name, room / 1.15),
+            colour="ink",
+            bold=True,
+            says=layer.name,
         ),
         Moved(x=0, y=20, drawing=thumbnail(layer.graph, name=layer.name, size=_THUMBNAIL)),
         *(

@@ -10,6 +10,8 @@ from raiw.statistics.spectrum import singular_values
 LARGEST_ORDER = 1024
 """Singular values of a group's smaller side that are worth their time: under a second."""
 _BARS = 40
+_NOTHING = 1e-3
+"""Of the first value."""
 
 
 def affordable(shape: tuple[int, int], groups: int = 1) -> bool:
@@ -29,7 +31,9 @@ def spectrum(graph: Graph, *, groups: int = 1, width: float = 350) -> Drawing:
     values = [singular_values(part) for part in parts]
     first, rest = max(each[0] for each in values), np.concatenate([each[1:] for each in values])
     top = max(float(rest.max(initial=0.0)), _edge(parts))
-    edges = np.linspace(0, top * 1.02 or 1.0, _BARS + 1)
+    if top < _NOTHING * first:  # all but the first are 0
+        top = first
+    edges = np.linspace(0, 1.02 * top or 1.0, _BARS + 1)
     counts = np.histogram(rest, edges)[0].astype(np.int64)
     expected = np.sum([_law(part, edges) for part in parts], axis=0)
     second = float(rest.max(initial=0.0))
@@ -37,6 +41,7 @@ def spectrum(graph: Graph, *, groups: int = 1, width: float = 350) -> Drawing:
         edges,
         counts,
         expected,
+        whole=False,
         x=f"singular value; the first is {first:.4g}",
         y="singular values",
         width=width,

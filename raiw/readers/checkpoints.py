@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from raiw.errors import InvalidSpec, NotFound
-from raiw.files import map_file
+from raiw.files import map_file, naming
 from raiw.names import listed
 from raiw.readers.adapters import without_adapters
 from raiw.readers.layers import (
@@ -100,7 +100,8 @@ def shapes_of_file(path: str | Path) -> dict[str, TensorShape]:
     if not file.is_file():
         raise NotFound(f"no file {str(path)!r}")
     data = map_file(file)
-    header = read_header(data, len(data))
+    with naming(file):
+        header = read_header(data, len(data))
     return {name: tensor.shape for name, tensor in header.tensors.items()}
 
 

@@ -1,6 +1,7 @@
 """Importance scores of a spec, one layer at a time, from a safetensors file or from arrays."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from raiw import kernels
 from raiw.canonical import digest_of_chunks, digest_of_file
 from raiw.errors import Infeasible, InvalidImportance, NotFound
-from raiw.files import map_file, write_atomically
+from raiw.files import map_file, naming, write_atomically
 from raiw.kernels.cells import Scores, as_native, cells
 from raiw.layouts import by_edge, by_group
 from raiw.scores.fit import check_header, dense_tensors, parts_of
@@ -99,6 +100,10 @@ class Importance:
         if planned.dense:
             self._require_no_forbidden(planned)
             return None
+        with naming(self.source.name) if self.source.name else nullcontext():
+            return self._scores(planned)
+
+    def _scores(self, planned: PlannedLayer) -> Scores:
         tensor, values = self._tensors[planned.name], self._values(planned.name)
         self._prints[planned.name] = _check_values(
             values, planned.name, tensor.name, weights=self._magnitude
@@ -170,6 +175,8 @@ class Importance:
 class Source(Protocol):
     """Where tensors come from."""
 
+    name: str
+    """What messages call it; empty for arrays."""
     keeps: bool
     """Whether the digest can wait, because the tensors most likely stay unchanged."""
 
@@ -203,8 +210,11 @@ class ScoreFile:
             raise NotFound(f"no importance file {str(path)!r}")
         self._path = path
         self._digest = digest
+        # Who knows the digest has the file among others of its own, whose path says nothing.
+        self.name = digest or str(path)
         self._data = map_file(path)
-        self.header = self.everything = read_header(self._data, len(self._data))
+        with naming(self.name):
+            self.header = self.everything = read_header(self._data, len(self._data))
 
     @cached_property
     def digest(self) -> str:
@@ -229,6 +239,8 @@ class ScoreFile:
 
 class ScoreArrays:
     """Arrays by name; only those that the spec needs count."""
+
+    name = ""
 
     def __init__(self, arrays: Mapping[str, Any], spec: Spec) -> None:
         self.everything = Header({n: _describe(n, array) for n, array in arrays.items()}, 0)
@@ -283,7 +295,9 @@ def open_importance(
         return Importance(source.source, spec)
     if isinstance(source, Mapping):
         return Importance(ScoreArrays(source, spec), spec)
-    return Importance(ScoreFile(Path(source), digest), spec)
+    file = ScoreFile(Path(source), digest)
+    with naming(file.name):
+        return Importance(file, spec)
 
 
 def write_scores(scores: Mapping[str, Any], spec: Spec, path: str | Path) -> str:

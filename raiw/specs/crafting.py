@@ -29,6 +29,9 @@ BoundKind = Literal["quick", "tight"]
 """How far the descent of a bound goes."""
 
 LAYER_TARGETS = ("degree", "density", "edges", "n", "dense")
+"""Of these a rule gives one."""
+TARGETS = ("degree", "density", "edges", "n", "parameters", "flops")
+"""Of these ``craft`` gives one, for all layers."""
 
 
 class Rule(Document):
@@ -116,8 +119,7 @@ class Craft(Document):
 
     @model_validator(mode="after")
     def _consistent_targets(self) -> "Craft":
-        targets = ("degree", "density", "edges", "n", "parameters", "flops")
-        given = [target for target in targets if getattr(self, target) is not None]
+        given = [target for target in TARGETS if getattr(self, target) is not None]
         if len(given) > 1:
             raise ValueError(
                 f"give one target, not {' and '.join(given)}; rules can differ for single layers"

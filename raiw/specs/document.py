@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from raiw.canonical import SHA256
 from raiw.errors import InvalidSpec
 from raiw.names import clipped, nearest
+from raiw.specs.faults import told
 
 Digest = Annotated[str, Field(pattern=f"^{SHA256}$")]
 """``sha256:`` and 64 lower-case hex digits."""
@@ -116,8 +117,8 @@ def invalid_spec(error: ValidationError) -> InvalidSpec:
         if isinstance(cause, InvalidSpec):
             problems.extend(cause.problems)
             continue
-        at, told = fault_pointer(fault, fault["loc"]), clipped(fault["msg"], _LONGEST_DETAIL)
-        problems.append({"pointer": at, "detail": told})
+        at, words = fault_pointer(fault, fault["loc"]), clipped(told(fault), _LONGEST_DETAIL)
+        problems.append({"pointer": at, "detail": words})
     first = problems[0]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     at = f"{first['pointer']}: " if first["pointer"] else ""

@@ -12,6 +12,7 @@ from raiw import catalogue, extras
 from raiw.algorithms import ALGORITHMS, BOUNDS_REVISION
 from raiw.canonical import digest_of_json
 from raiw.errors import InvalidSpec, TooLarge
+from raiw.files import naming
 from raiw.names import check_name
 from raiw.readers.checkpoints import read_shapes, shapes_of_file, shapes_of_state
 from raiw.readers.documents import read_document
@@ -106,7 +107,9 @@ class Spec(Document):
         """
         if str(source) in catalogue.names():
             return cls.parse({"model": str(source)})
-        return cls.parse(read_document(source))
+        document = read_document(source)
+        with naming("standard input" if str(source) == "-" else source):
+            return cls.parse(document)
 
     @classmethod
     def of(cls, source: "Spec | Mapping[str, Any] | str | Path") -> "Spec":

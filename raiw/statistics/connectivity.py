@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from raiw import kernels
 from raiw.graphs import Bits, Bools, Graph
 
 
@@ -10,7 +11,7 @@ def components(graph: Graph) -> int:
 
     This is the multiplicity of the eigenvalue 0 of the Laplacian, so the components that carry
     edges are ``components - unreached inputs - unreached outputs``. The component of the first
-    output costs one read of the packed rows for each level of a breadth-first search, which
+    output costs some reads of the packed rows, fewer than a breadth-first search has levels, and
     settles a connected layer; whatever is left over is searched edge by edge.
 
     >>> components(Graph.from_bool(np.eye(3, dtype=bool)))
@@ -27,15 +28,9 @@ def components(graph: Graph) -> int:
 
 def _first_component(bits: Bits) -> tuple[Bools, Bits]:
     """Return the outputs (booleans) and inputs (packed) joined to output 0."""
-    outputs = np.zeros(len(bits), np.bool_)
-    outputs[0] = True
-    inputs = bits[0].copy()
-    while True:
-        found = (bits & inputs).any(axis=1) & ~outputs
-        if not found.any():
-            return outputs, inputs
-        outputs |= found
-        inputs |= np.bitwise_or.reduce(bits[found], axis=0)
+    outputs, inputs = np.empty(len(bits), np.bool_), np.empty(bits.shape[1], np.uint8)
+    kernels.join_first(bits, outputs, inputs)
+    return outputs, inputs
 
 
 def _count_by_edges(graph: Graph) -> int:

@@ -35,7 +35,7 @@ def quadratic_entropy(out_degrees: Degrees, in_degrees: Degrees) -> float:
     edges = int(out_degrees.sum())
     if edges == 0:
         return 0.0
-    squares = int(np.sum(out_degrees**2)) + int(np.sum(in_degrees**2))
+    squares = int(out_degrees @ out_degrees) + int(in_degrees @ in_degrees)
     return (4 * edges**2 - 2 * edges - squares) / (4 * edges**2)
 
 
@@ -46,7 +46,7 @@ def regularity(out_degrees: Degrees, in_degrees: Degrees) -> float:
     """
     n = len(out_degrees) + len(in_degrees)
     total = int(out_degrees.sum()) + int(in_degrees.sum())
-    squares = int(np.sum(out_degrees**2)) + int(np.sum(in_degrees**2))
+    squares = int(out_degrees @ out_degrees) + int(in_degrees @ in_degrees)
     return 0.0 - math.sqrt(n * squares - total**2) / n  # 0 for a regular graph, not -0
 
 

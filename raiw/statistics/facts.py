@@ -83,8 +83,8 @@ def describe(graph: Graph, groups: int = 1) -> LayerFacts:
         regularity=regularity(out_degrees, in_degrees),
         quadratic_entropy=quadratic_entropy(out_degrees, in_degrees),
         components=sum(components(part) for part in parts),
-        unreached_inputs=int((in_degrees == 0).sum()),
-        unreached_outputs=int((out_degrees == 0).sum()),
+        unreached_inputs=len(in_degrees) - int(np.count_nonzero(in_degrees)),
+        unreached_outputs=len(out_degrees) - int(np.count_nonzero(out_degrees)),
     )
 
 

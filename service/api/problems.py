@@ -17,6 +17,7 @@ from raiw import errors
 from raiw.jobs.registry import KINDS
 from raiw.names import clipped
 from raiw.specs.document import fault_pointer
+from raiw.specs.faults import told
 from raiw.specs.limits import MAX_FAULTS
 from service.contract import errors as service_errors
 from service.contract.problems import Fault, Problem
@@ -181,7 +182,7 @@ def _without_kind(fault: Mapping[str, Any]) -> dict[str, Any]:
 def _fault(fault: Mapping[str, Any]) -> Fault:
     where, *path = fault["loc"]
     pointer = fault_pointer(fault, path) if where == "body" else ".".join(map(str, path))
-    return Fault(pointer=pointer, detail=fault["msg"])
+    return Fault(pointer=pointer, detail=told(fault))
 
 
 def _http_error(request: Request, error: Exception) -> Response:

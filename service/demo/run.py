@@ -108,5 +108,5 @@ def _show(out: Output, path: Path, importance: Path | None) -> None:
     report = verify(masks, importance=importance)
     if not report.ok:
         raise GateFailed(f"{path} does not verify: {report}")
-    out.render(layer_table(masks, masks.stats()))
+    out.tables(layer_table(masks, masks.stats()))
     out.line(f"{path}: verified, {masks.digest}\n")

@@ -20,6 +20,7 @@ def cancel(services: Services, job_id: str) -> JobSummary:
     AlreadyEnded
         The job succeeded, failed or expired before.
     """
+    job_id = get_job(services, job_id).id
     with services.database.write() as session:
         canceled = jobs.cancel(session, job_id, services.database.now(session), request_id.get())
     view = get_job(services, job_id)

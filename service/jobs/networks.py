@@ -3,7 +3,7 @@
 from difflib import get_close_matches
 from typing import TypeVar
 
-from raiw.errors import NetworkNotAllowed
+from raiw.errors import NetworkNotAllowed, NotFound
 from raiw.jobs.document import NetworkJob
 from raiw.names import clipped, nearest, unknown
 from raiw.nets.modules import MODULE
@@ -33,9 +33,10 @@ def with_revision(services: Services, document: Asked) -> Asked:
 
     Raises
     ------
-    InvalidInput
-        No worker has announced the network, or it is of a module that none may import
-        (NetworkNotAllowed).
+    NotFound
+        No worker has announced the network.
+    NetworkNotAllowed
+        It is of a module that none may import.
     """
     if not isinstance(document, NetworkJob) or document.network in NETS:
         return document
@@ -54,7 +55,7 @@ def with_revision(services: Services, document: Asked) -> Asked:
         )
     # Of thousands those are named that may be meant.
     known = known_names(get_close_matches(name, names))
-    raise unknown(name, known, "network", pointer="/network")
+    raise unknown(name, known, "network", NotFound, pointer="/network")
 
 
 def _view(row: NetworkRow) -> NetworkView:

@@ -6,32 +6,52 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from sqlalchemy.orm import Session
+
 from raiw.canonical import canonical_json
-from raiw.errors import NotFound
+from raiw.errors import InvalidInput, NotFound
 from service.contract.errors import InvalidPageToken
 from service.contract.jobs import EventPage, JobPage, JobStatus, JobSummary, View
 from service.jobs.services import Services
 from service.jobs.views import event_view, job_summary
-from service.store import jobs, requests
+from service.store import jobs, requests, short_ids
 
 PAGE_BYTES = 1 << 20
 """A page of more bytes ends early, after at least one item."""
 Item = TypeVar("Item", bound=View)
 
 
+_SHORTEST_ID = len("job_") + 4
+"""Fewest characters of an id that stand for all of it."""
+
+
 def get_job(services: Services, job_id: str) -> JobSummary:
-    """Return a job.
+    """Return a job by its id, or by a beginning that no other job's id has.
 
     Raises
     ------
     NotFound
         There is no such job, or it has been removed.
+    InvalidInput
+        Several ids begin so.
     """
     with services.database.read() as session:
-        shown = jobs.show(session, job_id)
+        shown = jobs.show(session, job_id) or jobs.show(session, full_id(session, job_id))
     if shown is None:
         raise _no_job(job_id)
     return job_summary(shown)
+
+
+def full_id(session: Session, job_id: str) -> str:
+    """Return the id that begins so; raises what :func:`get_job` does."""
+    found = short_ids.beginning_with(session, job_id, 3) if len(job_id) >= _SHORTEST_ID else ()
+    if job_id in found:
+        return job_id
+    if not found:
+        raise _no_job(job_id)
+    if len(found) > 1:
+        raise InvalidInput(f"several jobs are called {job_id}…: {', '.join(found)}")
+    return found[0]
 
 
 def open_request(services: Services, job_id: str) -> bytes:
@@ -64,7 +84,7 @@ def list_events(services: Services, job_id: str, *, after: int, limit: int) -> E
     """Return the events of a job later than number ``after``, oldest first."""
     with services.database.read() as session:
         if not jobs.standings(session, [job_id]):
-            raise _no_job(job_id)
+            job_id = full_id(session, job_id)
         found = map(event_view, jobs.events_after(session, job_id, after, limit + 1))
         items, more = _page(found, limit)
     return EventPage(items=items, next_page_token=str(items[-1].seq) if more else "")

@@ -35,7 +35,10 @@ def test_the_library_is_imported_in_no_time() -> None:
 
 def test_help_loads_nothing_that_computes_or_connects() -> None:
     loaded = loaded_by("from raiw.cli.app import run; run(['--help'])")
-    assert not loaded & {"numpy", "scipy", "httpx", "pydantic", "sqlalchemy", "celery"}
+    computing = {"torch", "numpy", "scipy", "httpx", "sqlalchemy", "celery", "keyring"}
+    assert not loaded & {*computing, "pydantic", "yaml", "rich"}
+    loaded = loaded_by("from raiw.cli.app import run; run(['plan', 'raiw/vgg16-d16'])")
+    assert not loaded & computing
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 import raiw
 from raiw import catalogue
 from raiw.algorithms import ALGORITHMS
+from raiw.cli import exits
 from raiw.importance.methods import SCORES
 from raiw.pruning.methods import METHODS
 
@@ -39,6 +40,11 @@ def test_whatever_the_readme_says_to_look_into_is_there() -> None:
         found = re.findall(r"`([^`]+)`", places)
         assert found, question
         assert all((ROOT / place).exists() for place in found), question
+
+
+def test_the_page_of_the_command_lists_every_exit_status() -> None:
+    listed = {int(n) for n in re.findall(r"^\| (\d+) \|", page("docs/command.md"), re.MULTILINE)}
+    assert listed == {0, exits.INTERRUPTED, exits.BROKEN_PIPE, *exits.STATUS.values()}
 
 
 def test_recipes_name_files_that_are_there() -> None:

@@ -206,11 +206,16 @@ def transposable(case: Case) -> Args:
     return [case.scores(), case.empty(), m, case.below(m + 1)]
 
 
+def join_first(case: Case) -> Args:
+    bits = case.graph()
+    return [bits, case.flags(len(bits)), np.zeros(bits.shape[1], np.uint8)]
+
+
 KERNELS: dict[str, Callable[[Case], Args]] = {
     function.__name__: function
     for function in (
         *(greedy, complete, regular, uniform, edge_keys, add_numbers, survey_kept),
-        *(add_reduced, mark_above, mark_best, survey, finite_range, count_degrees),
+        *(add_reduced, mark_above, mark_best, survey, finite_range, count_degrees, join_first),
         *(rank_rows, rank_columns, descend, settle, transposable),
     )
 }

@@ -137,7 +137,7 @@ def test_no_module_is_imported_because_a_client_names_it(own: Own, tmp_path: Pat
     for name in ("os:system", "raiw_own:nn", "raiw_own:smal", "raiw_own"):
         body = {"kind": "train", "network": name, "data": "digits"}
         answer = own.stack.http.post("/v1/jobs", json=body)
-        assert answer.status_code == 422
+        assert answer.status_code == (422 if ":" in name else 404)
         assert answer.json()["errors"][0]["pointer"] == "/network"
         assert (answer.json()["code"] == "network-not-allowed") is (":" in name)
     own.stack.stop_workers()

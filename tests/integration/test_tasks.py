@@ -275,7 +275,7 @@ def test_requests_are_judged_before_they_wait(idle_stack: Stack) -> None:
     none = {"model": "digits-cnn", "craft": {"degree": -1}}
     cases = [
         (422, "/kind", good | {"kind": "tune"}),
-        (422, "/network", good | {"network": "digit-cnn"}),
+        (404, "/network", good | {"network": "digit-cnn"}),
         (422, "/data", good | {"data": "../etc"}),
         (422, "/recipe/epochs", good | {"recipe": {"epochs": 0}}),
         (422, "/recipe/halve_every", good | {"recipe": {"halve_every": 10**400}}),
@@ -309,7 +309,7 @@ def test_requests_are_judged_before_they_wait(idle_stack: Stack) -> None:
 def test_the_client_says_what_is_wrong(idle_stack: Stack, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no file"):
         idle_stack.client.score("digits-cnn", tmp_path / "none", "digits")
-    with pytest.raises(InvalidInput, match="did you mean 'digits-cnn'"):
+    with pytest.raises(NotFound, match="did you mean 'digits-cnn'"):
         idle_stack.client.train("digit-cnn", "digits")
 
 

@@ -68,8 +68,9 @@ def test_a_check_ends_the_crafting(threads: int) -> None:
 
 def test_two_layers_are_crafted_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     from raiw import pipeline
+    from raiw.crafting import layer
 
-    both, real = threading.Barrier(2, timeout=60), pipeline.craft_layer
+    both, real = threading.Barrier(2, timeout=60), layer.craft_layer
 
     def meet(*given: object) -> object:
         both.wait()  # broken, and so an error, unless two threads are here

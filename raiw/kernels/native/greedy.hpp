@@ -13,7 +13,7 @@
 #include <limits>
 
 #include "candidates.hpp"
-#include "rows.hpp"
+#include "selection.hpp"
 
 namespace raiw {
 
@@ -253,6 +253,7 @@ private:
     std::vector<Candidate>&list_ = workspace_.list, &spare_ = workspace_.spare;
     std::vector<Word>& bulk_ = workspace_.bulk;
     std::vector<T> sample_;
+    Selection<T> sorted_;
     T done_ = std::numeric_limits<T>::infinity();
 };
 
@@ -299,9 +300,10 @@ typename Greedy<T, Candidate>::Thresholds Greedy<T, Candidate>::choose(std::int6
         return static_cast<std::size_t>(std::max(0.0, count * looked / cells));
     };
     const auto nth = [&](std::size_t n) {
-        std::nth_element(sample_.begin(), sample_.begin() + static_cast<std::ptrdiff_t>(n),
-                         sample_.end(), std::greater<T>());
-        return sample_[n];
+        constexpr T kInf = std::numeric_limits<T>::infinity();
+        const std::size_t before =
+            sorted_.select(-kInf, kInf, sample_.data(), sample_.size(), n + 1, n + 1);
+        return sorted_.values[n - before];
     };
     if (rank(wanted) < sample_.size()) {
         at.low = nth(rank(wanted));

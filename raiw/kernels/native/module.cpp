@@ -160,6 +160,14 @@ PyObject* count_degrees(Arguments& given) {
     return none();
 }
 
+PyObject* join_first(Arguments& given) {
+    const Bits graph = given.graph("bits");
+    std::uint8_t* outputs = given.written<Flag>("outputs", {graph.rows});
+    std::uint8_t* inputs = given.written<Byte>("inputs", {graph.stride});
+    given.run([&] { raiw::join_first(graph, outputs, inputs); });
+    return none();
+}
+
 // Ranks the cells of every line of `lines`, which has `others` of them.
 template <class Rank>
 PyObject* rank(Arguments& given, const AnyScores& scores, std::size_t lines, std::size_t others,
@@ -304,6 +312,7 @@ PyMethodDef kMethods[] = {
     {"rank_rows", call<rank_rows>, METH_VARARGS, nullptr},
     {"rank_columns", call<rank_columns>, METH_VARARGS, nullptr},
     {"count_degrees", call<count_degrees>, METH_VARARGS, nullptr},
+    {"join_first", call<join_first>, METH_VARARGS, nullptr},
     {"descend", call<descend>, METH_VARARGS, nullptr},
     {"edge_keys", call<edge_keys>, METH_VARARGS, nullptr},
     {"add_numbers", call<add_numbers>, METH_VARARGS, nullptr},

@@ -6,10 +6,7 @@
 // a search, and prove nothing.
 #pragma once
 
-#include <algorithm>
-#include <functional>
-
-#include "rows.hpp"
+#include "selection.hpp"
 
 namespace raiw {
 
@@ -47,10 +44,9 @@ public:
             return above > k ? -static_cast<double>(above - k) * static_cast<double>(high) : 0;
         // Summed in the order of the cells: how the standard library ranks them is its own affair.
         const T least = found[0];
-        own_.resize(count + kSlack);
-        const std::size_t better = pick_between(values, count, least, kInf, own_.data());
+        const std::size_t better = own_.pick(values, count, least, kInf);
         double sum = 0;
-        for (std::size_t i = 0; i < better; ++i) sum += static_cast<double>(own_[i]);
+        for (std::size_t i = 0; i < better; ++i) sum += static_cast<double>(own_.values[i]);
         const std::size_t taken = above + better;
         return taken < k ? sum + static_cast<double>(k - taken) * static_cast<double>(least) : sum;
     }
@@ -61,54 +57,18 @@ private:
         const std::size_t k = ranking_.k;
         std::size_t before = 0;  // so many of the values come before those put in order
         if (above < k + 2 && count)
-            before = put_in_order(low, high, values, count, k + 2 - above);
+            before = own_.select(low, high, values, count, k > above ? k - above : 1, k + 2 - above);
         for (std::size_t i = 0; i < 3; ++i) {
             const std::size_t place = k + i;  // counts from 1
             if (place <= above)
                 found[i] = high;
             else
-                found[i] = place - above <= count ? own_[place - above - before - 1] : low;
+                found[i] = place - above <= count ? own_.values[place - above - before - 1] : low;
         }
-    }
-
-    // Sorts the `last`-th best value and the two before it, and few others. All lie above `low`, none
-    // above `high`; lines between are tried until few lie above one and not above the other. Returns
-    // how many values come before those sorted.
-    std::size_t put_in_order(T low, T high, const T* values, std::size_t count, std::size_t last) {
-        constexpr std::size_t kFew = 12;
-        constexpr T kInf = std::numeric_limits<T>::infinity();
-        const std::size_t end = std::min(last, count);
-        const std::size_t start = std::min(last > 2 ? last - 2 : 1, count);
-        std::size_t before = 0, until = count;  // so many are above `high`, and above `low`
-        T least = low, most = high;
-        if (count > kFew && !(low >= kLowest<T> && high < kInf)) {
-            least = kInf, most = -kInf;
-            find_range(values, count, &least, &most);
-        }
-        T fits = least, falls = most;  // at least `start` lie above the one, fewer than `end` the other
-        while (until - before > kFew) {
-            const bool upper = start - before > until - end;
-            const T from = upper ? fits : least, to = upper ? most : falls;
-            const T line = from + (to - from) / 2;
-            if (!(line > from && line < to)) break;
-            const std::size_t over = count_above(values, count, line);
-            if (over < start)
-                high = most = line, before = over;
-            else
-                fits = std::max(fits, line);
-            if (over >= end)
-                low = least = line, until = over;
-            else
-                falls = std::min(falls, line);
-        }
-        own_.resize(count + kSlack);
-        own_.resize(pick_between(values, count, low, high, own_.data()));
-        std::sort(own_.begin(), own_.end(), std::greater<>());
-        return before;
     }
 
     Ranking ranking_;
-    std::vector<T> own_;
+    Selection<T> own_;
 };
 
 // Ranks the rows of `scores - prices`; returns the sum of their k best cells.

@@ -6,6 +6,8 @@
 #include <immintrin.h>
 #endif
 
+#include <algorithm>
+
 #include "graph.hpp"
 
 namespace raiw {
@@ -228,6 +230,27 @@ private:
     std::vector<std::int32_t> counts_;
     unsigned rows_ = 0;
 };
+
+// Marks the outputs joined to the first one, by however many edges, and their inputs.
+inline void join_first(Bits graph, std::uint8_t* outputs, std::uint8_t* inputs) {
+    std::fill(outputs, outputs + graph.rows, 0);
+    std::copy(graph.row(0), graph.row(0) + graph.stride, inputs);
+    outputs[0] = 1;
+    const auto meets = [&](Vertex u) {
+        Word common = 0;
+        for (std::size_t w = 0; 8 * w < graph.stride && !common; ++w)
+            common = load_word(graph.row(u), graph.stride, w) & load_word(inputs, graph.stride, w);
+        return common != 0;
+    };
+    for (bool grows = true; grows;) {
+        grows = false;
+        for (Vertex u = 0; u < graph.rows; ++u) {
+            if (outputs[u] || !meets(u)) continue;
+            outputs[u] = grows = true;
+            for (std::size_t i = 0; i < graph.stride; ++i) inputs[i] |= graph.row(u)[i];
+        }
+    }
+}
 
 // Counts the edges of every vertex. Bits past the last column are not looked at.
 inline void count_degrees(Bits graph, std::int64_t* outs, std::int64_t* ins) {

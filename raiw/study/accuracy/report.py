@@ -8,7 +8,7 @@ from raiw.pictures.scatter import Point, scatter
 from raiw.study.accuracy.outcomes import AccuracyStudy, Run, TrialRow
 from raiw.study.accuracy.significance import MOST_PAIRS
 from raiw.study.accuracy.trials import DENSE
-from raiw.study.graphs.report import csv_text, write_texts
+from raiw.study.graphs.report import csv_text, markdown_text, write_texts
 
 _SMALLEST_P = 0.001
 
@@ -24,20 +24,36 @@ def write_accuracy_report(study: AccuracyStudy, folder: str | Path) -> list[Path
     return write_texts(Path(folder), files)
 
 
-def accuracy_markdown(study: AccuracyStudy) -> str:
-    """Return the comparison: a row per density and method, with the tests against the base."""
-    title = (
-        f"# {study.network} on {study.dataset}: {len(study.methods)} methods, "
-        f"{_many(len(study.seeds), 'seed')}\n\n"
-    )
-    head = (
-        "| density | method | weights | test accuracy, % | worst | "
-        f"difference from `{study.base}` (95 %) | p, t-test | p, sign flips |\n"
-        "|---|---|---|---|---|---|---|---|\n"
-    )
+def accuracy_columns(study: AccuracyStudy) -> tuple[str, ...]:
+    """Return the titles of what :func:`accuracy_rows` returns."""
+    difference = f"difference from {study.base} (95 %)"
     return (
-        title + head + "".join(map(_line, study.rows)) + "".join(_failures(study)) + _legend(study)
+        *("density", "method", "weights", "test accuracy, %", "worst"),
+        *(difference, "p, t-test", "p, sign flips"),
     )
+
+
+def accuracy_rows(study: AccuracyStudy) -> list[list[str]]:
+    """Return a row per density and method, with the tests against the base."""
+    return [_cells(row) for row in study.rows]
+
+
+def accuracy_title(study: AccuracyStudy) -> str:
+    """Return what the study compares."""
+    seeds = _many(len(study.seeds), "seed")
+    return f"{study.network} on {study.dataset}: {len(study.methods)} methods, {seeds}"
+
+
+def accuracy_notes(study: AccuracyStudy) -> list[str]:
+    """Return what a reader of the comparison must know."""
+    return [*_failures(study), _legend(study)]
+
+
+def accuracy_markdown(study: AccuracyStudy) -> str:
+    """Return the comparison as a report."""
+    rows = [[density, f"`{method}`", *rest] for density, method, *rest in accuracy_rows(study)]
+    paragraphs = [*accuracy_notes(study), "![accuracy against weights](accuracy.svg)"]
+    return markdown_text(accuracy_title(study), accuracy_columns(study), rows, paragraphs)
 
 
 def accuracy_picture(study: AccuracyStudy) -> str:
@@ -65,11 +81,11 @@ def accuracy_picture(study: AccuracyStudy) -> str:
     ).svg()
 
 
-def _line(row: TrialRow) -> str:
+def _cells(row: TrialRow) -> list[str]:
     spread = "" if row.deviation is None else f" ± {100 * row.deviation:.2f}"
-    cells = [
+    return [
         f"{row.density:g}",
-        f"`{row.method}`",
+        row.method,
         f"{row.weights:,.0f}",
         f"{100 * row.mean:.2f}{spread}",
         f"{100 * row.worst:.2f}",
@@ -77,7 +93,6 @@ def _line(row: TrialRow) -> str:
         _p(row.t_test_holm),
         _p(row.sign_flip_holm),
     ]
-    return f"| {' | '.join(cells)} |\n"
 
 
 def _difference(row: TrialRow) -> str:
@@ -105,7 +120,7 @@ def _failures(study: AccuracyStudy) -> Iterator[str]:
     for (method, density, code, reason), seeds in failed.items():
         where = "" if density is None else f" at {density:g}"
         numbers = ", ".join(map(str, seeds))
-        yield f"\n`{method}`{where}, seeds {numbers}: no result, `{code}`: {reason}\n"
+        yield f"`{method}`{where}, seeds {numbers}: no result, `{code}`: {reason}"
 
 
 def _legend(study: AccuracyStudy) -> str:
@@ -120,14 +135,14 @@ def _legend(study: AccuracyStudy) -> str:
         else ""
     )
     return (
-        f"\n`{study.network}` trained from scratch on `{study.dataset}`, {epochs} a run. "
+        f"`{study.network}` trained from scratch on `{study.dataset}`, {epochs} a run. "
         f"Accuracy is that of the last epoch: mean ± "
         f"standard deviation over seeds (n - 1), and the worst seed. Differences are paired by "
         f"seed: the same first weights before masking, the same order of images. {fixed}"
         f"P-values are two-sided, of the paired t-test and of the exact sign-flip permutation "
         f"test ({exact}), "
         f"both corrected by Holm over the methods of a density. The density is that of layers "
-        f"without a rule of their own. ![accuracy against weights](accuracy.svg)\n"
+        "without a rule of their own."
     )
 
 

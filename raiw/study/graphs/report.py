@@ -4,7 +4,7 @@ import csv
 import io
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -34,21 +34,48 @@ def write_texts(folder: Path, files: dict[str, str]) -> list[Path]:
     return [folder / name for name in files]
 
 
-def markdown(study: Study) -> str:
-    """Return the comparison: a row per method, means over layers and seeds ± deviation."""
-    title = f"# {study.name or 'Study'}: {len(study.methods)} methods, {study.seeds} seeds\n\n"
-    head = (
-        "| method | degrees, in and out | entropy, nats | gap to dense | components | λ₂ | "
-        "kept score | score gap | overlap |\n|---|---|---|---|---|---|---|---|---|\n"
-    )
-    lines = [_line(name, [r for r in study.rows if r.method == name]) for name in study.methods]
-    notes = [f"\n`{name}` was left out: {reason}\n" for name, reason in study.refused.items()]
+COLUMNS = (
+    *("method", "degrees, in and out", "entropy, nats", "gap to dense", "components", "λ₂"),
+    *("kept score", "score gap", "overlap"),
+)
+"""Titles of what :func:`comparison` returns."""
+
+
+def comparison(study: Study) -> list[list[str]]:
+    """Return a row per method: means over layers and seeds ± deviation."""
+    rows = {name: [row for row in study.rows if row.method == name] for name in study.methods}
+    return [[name, *_cells(found)] for name, found in rows.items()]
+
+
+def title(study: Study) -> str:
+    """Return what the study compares."""
+    return f"{study.name or 'Study'}: {len(study.methods)} methods, {study.seeds} seeds"
+
+
+def notes(study: Study) -> list[str]:
+    """Return what a reader of the comparison must know."""
+    refused = [f"`{name}` was left out: {reason}" for name, reason in study.refused.items()]
     legend = (
-        "\nMeans over layers (sums for components and kept score), ± the standard deviation over "
-        f"seeds. Overlap is the Jaccard index with `{study.methods[0]}`. "
-        "![entropy gap against edges](entropy.svg)\n"
+        "Means over layers (sums for components and kept score), ± the standard deviation over "
+        f"seeds. Overlap is the Jaccard index with `{study.methods[0]}`."
     )
-    return title + head + "".join(lines) + "".join(notes) + legend
+    return [*refused, legend]
+
+
+def markdown(study: Study) -> str:
+    """Return the comparison as a report."""
+    picture = "![entropy gap against edges](entropy.svg)"
+    rows = [[f"`{name}`", *cells] for name, *cells in comparison(study)]
+    return markdown_text(title(study), COLUMNS, rows, [*notes(study), picture])
+
+
+def markdown_text(
+    heading: str, columns: Sequence[str], rows: Iterable[Sequence[str]], paragraphs: list[str]
+) -> str:
+    """Return a heading, a table and paragraphs."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    return f"# {heading}\n\n{table}\n" + "\n\n".join(paragraphs) + "\n"
 
 
 def csv_text(kind: type, rows: Iterable[Any]) -> str:
@@ -76,12 +103,12 @@ def entropy_picture(study: Study) -> str:
     ).svg()
 
 
-def _line(method: str, rows: list[Measured]) -> str:
+def _cells(rows: list[Measured]) -> list[str]:
     if not rows:
-        return f"| `{method}` | | | | | | | | |\n"
+        return [""] * (len(COLUMNS) - 1)
     seeds = sorted({row.seed for row in rows})
     by_seed = [[row for row in rows if row.seed == seed] for seed in seeds]
-    cells = [
+    return [
         f"{_range(r.in_degree for r in rows)}, {_range(r.out_degree for r in rows)}",
         _spread([_mean(r.entropy for r in run) for run in by_seed], 4),
         _spread([_mean(r.entropy_gap for r in run) for run in by_seed], 4),
@@ -91,7 +118,6 @@ def _line(method: str, rows: list[Measured]) -> str:
         _percent(_mean(r.score_gap for r in rows)),
         _spread([_mean(r.overlap for r in run) for run in by_seed], 3),
     ]
-    return f"| `{method}` | {' | '.join(cells)} |\n"
 
 
 def _mean(values: Iterable[float | None]) -> float:

@@ -72,6 +72,20 @@ def read_arrays(name: str, file: Path) -> Dataset:
     )
 
 
+def holds_arrays(file: Path) -> bool:
+    """Return whether a file has the arrays of a data set, by their names alone."""
+    try:
+        if file.suffix == ".npz":
+            with zipfile.ZipFile(file) as archive:
+                names = {name.removesuffix(".npy") for name in archive.namelist()}
+        else:
+            data = map_file(file)
+            names = {*read_header(data, len(data)).tensors}
+    except (*_ZIP_FAULTS, InvalidTensors, TooLarge):
+        return False
+    return names.issuperset(_NAMES)
+
+
 def _read_safetensors(file: Path) -> Mapping[str, npt.NDArray[Any]]:
     data = map_file(file)
     try:

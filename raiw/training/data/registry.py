@@ -120,17 +120,26 @@ def open_dataset(name: str, root: str | Path) -> Dataset:
     known = available(root)
     raise NotFound(
         f"no data set {name!r}{nearest(name, [*known, *DATASETS])} below {str(root)!r}; there are "
-        f"{', '.join(known)}"
+        f"{', '.join(known)}; raiw knows the files of {', '.join(DATASETS)}"
     )
 
 
 def available(root: str | Path) -> list[str]:
-    """Return the names that :func:`open_dataset` can open below a root, sorted."""
+    """Return the names that :func:`open_dataset` can open below a root, sorted.
+
+    Files and folders of other kinds are not listed: a root is often the current folder.
+    """
     root = Path(root)
     inside = list(root.iterdir()) if root.is_dir() else []
-    folders = {path.name for path in inside if path.is_dir() and _NAME.fullmatch(path.name)}
-    files = {path.stem for path in inside if path.suffix in _FILES and _NAME.fullmatch(path.stem)}
+    named = [path for path in inside if _NAME.fullmatch(path.name)]
+    folders = {path.name for path in named if path.is_dir() and _is_folder_of_data(path)}
+    holds_arrays = load(f"{_HERE}.arrays").holds_arrays
+    files = {path.stem for path in named if path.suffix in _FILES and holds_arrays(path)}
     return sorted({"digits"} | folders | files)
+
+
+def _is_folder_of_data(path: Path) -> bool:
+    return path.name in DATASETS or (path / "train").is_dir()
 
 
 def _read(reader: str, name: str, place: Path) -> Dataset:

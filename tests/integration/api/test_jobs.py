@@ -274,3 +274,19 @@ def test_metadata_and_timeout_come_back(http):
     assert job["metadata"] == {"commit": "abc"}
     assert job["timeout_seconds"] == 5
     assert job["deadline_at"].startswith("2100-01-01")
+
+
+def test_a_beginning_of_an_id_names_the_job_where_no_other_has_it(http, server):
+    job = http.post("/v1/jobs", json=request(91)).json()["id"]
+    short = job[:12]
+    assert http.get(f"/v1/jobs/{short}").json()["id"] == job
+    assert http.get(f"/v1/jobs/{short}/events").json()["items"][0]["event"] == "status"
+    with server.services.database.write() as session:
+        row = stored_jobs.find(session, job)
+        columns = {c.name: getattr(row, c.name) for c in row.__table__.columns}
+        session.add(type(row)(**columns | {"id": f"{short}0", "content_key": "another"}))
+    several = http.get(f"/v1/jobs/{short}")
+    assert (several.status_code, job in several.json()["detail"]) == (422, True)
+    assert http.get("/v1/jobs/job_").status_code == 404
+    assert http.get(f"/v1/jobs/{short}_").status_code == 404
+    assert http.post(f"/v1/jobs/{job[:20]}/cancel").json()["id"] == job

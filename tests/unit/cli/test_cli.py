@@ -1,13 +1,18 @@
 """The command as a pipeline meets it: exit status, stdout for results, stderr for the rest."""
 
+import contextlib
+import fcntl
 import io
 import json
 import os
+import pty
 import re
 import shlex
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -27,11 +32,14 @@ LAYERS = [
 ]
 SPEC = {"name": "small", "layers": LAYERS, "craft": {"degree": 4}}
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("RAIW_")}
+ENVIRONMENT |= {"XDG_CONFIG_HOME": "/nowhere", "XDG_CACHE_HOME": "/nowhere"}
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    (tmp_path / "list.yaml").write_text("[1]")
+    (tmp_path / "junk").write_bytes(b"junk")
     starved = {"layers": LAYERS, "craft": {"parameters": 3}}
     (tmp_path / "starved.json").write_text(json.dumps(starved))
     network = {"layers": LAYERS, "craft": {"density": 0.2}}
@@ -135,13 +143,31 @@ def test_set_changes_the_spec(folder: Path) -> None:
         (["craft", "spec.json", "--set", "craft.degree=25"], 2, "24"),
         (["craft", "spec.json", "--set", "craft.degre=2"], 2, "'degree'"),
         (["craft", "spec.json", "--set", "nonsense"], 2, "KEY=VALUE"),
-        (["craft", "spec.json", "-o", "no/such/folder/file"], 2, "folder"),
+        (["craft", "spec.json", "-o", "no/such/folder/file"], 5, "folder"),
+        (["export", "masks.safetensors", "--to", "npz", "-o", "no/file"], 5, "folder"),
+        (["craft", "spec.json", "-o", "."], 2, "folder"),
+        (["craft", "spec.json", "-o", "/dev/full"], 2, "neither a file nor a pipe"),
+        (["craft", "spec.json", "--detach"], 2, "RAIW_URL"),
         (["craft", "spec.json", "-i", "masks.safetensors"], 2, "fc1"),
         (["craft", "spec.json", "--server", "ftp://x"], 2, "http://"),
         (["craft", "spec.json", "--server", "http://127.0.0.1:1", "--local"], 2, "--local"),
         (["craft", "spec.json", "--timeout", "soon"], 2, "30m"),
         (["jobs", "get", "job_x", "--server", "http://127.0.0.1:1"], 7, "127.0.0.1:1"),
         (["export", "masks.safetensors", "--to", "pickle", "-o", "x"], 2, "npz"),
+        (["plan", "resnet50"], 5, "did you mean 'raiw/resnet50-imagenet' or 'resnet50-imagenet'?"),
+        (["plan", "list.yaml"], 2, "list.yaml: must be a mapping of fields to values, not [1]"),
+        (["craft", "spec.json", "--set", "craft.rules=3"], 2, "/craft/rules: must be a list"),
+        (["show", "junk"], 2, "junk: "),
+        (["craft", "spec.json", "-i", "junk"], 2, "junk: "),
+        (["spec", "junk"], 2, "junk: "),
+        (["train", "digits-cnn", "--data", "nosuch", "-o", "run"], 5, "there are digits; raiw"),
+        (["train", "digits-cnn", "--data", "digits", "-o", "x", "--set", "epochs=x"], 2, "'x'"),
+        (["logout", "--server", "http://127.0.0.1:1"], 5, "no token is kept"),
+        (["presets", "raiw/vgg16*"], 0, ""),
+        (["methods", "gradient"], 0, ""),
+        (["doctor", "--local"], 0, ""),
+        (["cache"], 0, ""),
+        (["plan", "-h"], 0, ""),
         (["frobnicate"], 2, "frobnicate"),
         (["craft"], 2, "SPEC"),
     ],
@@ -173,6 +199,7 @@ def test_an_error_is_json_where_json_was_asked_for(folder: Path) -> None:
     done = start(folder, "craft", "spec.json", "--set", "craft.degree=25", "--json")
     assert done.returncode == 2
     error = json.loads(done.stdout)["error"]
+    assert "error: " in done.stderr  # a pipeline keeps stdout, and shows people stderr
     assert (error["code"], error["pointer"], error["nearest"]) == (
         "impossible-target",
         "/craft/degree",
@@ -227,12 +254,84 @@ def test_the_examples_of_help_run(folder: Path, name: str) -> None:
     assert shown.returncode == 0
     lines = re.findall(r"^\s+raiw (.*)$", shown.stdout.partition("Examples:")[2], re.MULTILINE)
     assert lines
-    if name == "pull":  # it needs a server; the integration tests run it
+    if name in {"pull", "login"}:  # they need a server; the integration tests run them
         return
+    (folder / "masks.safetensors").unlink()  # others than those that examples craft
     for line in lines:
         arguments, _, status = line.partition(" || test $? = ")
         done = run(folder, *shlex.split(arguments))
         assert done.returncode == int(status or 0), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("plan raiw/vgg16-d1", ["raiw/vgg16-d16"]),
+        ("score digits", ["digits-cnn"]),
+        ("score digits-cnn -m sni", ["snip"]),
+        ("train digits-cnn --data cifar100", ["cifar100"]),
+        ("export m --to torch", ["torch-prune"]),
+        ("show oth", ["other.safetensors"]),
+        ("jobs get job_", []),
+    ],
+)
+def test_the_shell_completes_names(folder: Path, typed: str, offered: list[str]) -> None:
+    words = f"raiw {typed}"
+    shell = {"COMP_WORDS": words, "COMP_CWORD": str(len(typed.split()))}
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.argv = ['raiw']; import raiw.cli; raiw.cli.main()"],
+        cwd=folder,
+        env=ENVIRONMENT | shell | {"_RAIW_COMPLETE": "complete_bash"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == offered, done.stderr
+
+
+def test_a_target_on_the_command_line_replaces_that_of_the_spec(folder: Path) -> None:
+    done = run(folder, "plan", "raiw/vgg16-d16", "--set", "craft.density=0.1", "--json")
+    layers = {layer["name"]: layer for layer in json.loads(done.stdout)["layers"]}
+    assert layers["conv7"]["density"] == pytest.approx(0.1, abs=0.001)
+    assert layers["conv1"]["density"] == 1  # rules stay
+    done = run(folder, "plan", "spec.json", "--set", "craft.density=0.1", "--set", "craft.degree=2")
+    assert done.returncode == 2
+    assert "give one target, not degree and density" in done.stderr
+
+
+def test_a_terminal_of_eighty_columns_shows_tables_and_old_encodings_hold_them(
+    folder: Path,
+) -> None:
+    for environment in ({}, {"PYTHONIOENCODING": "cp1252"}, {"TERM": "dumb", "NO_COLOR": "1"}):
+        shown = on_a_terminal(folder, environment, "show", "masks.safetensors")
+        lines = shown.splitlines()
+        assert max(map(len, lines)) <= 80
+        assert "fc1" in shown
+        assert "entropy" in shown
+        assert "\x1b" not in "".join(line for line in lines if "fc1 " in line)
+        assert "Traceback" not in shown
+
+
+def on_a_terminal(folder: Path, environment: dict[str, str], *arguments: str) -> str:
+    """Return what a command prints on a terminal; standard error is elsewhere."""
+    ours, theirs = pty.openpty()
+    size = struct.pack("HHHH", 24, 80, 0, 0)
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "raiw", *arguments],
+        cwd=folder,
+        env=ENVIRONMENT | environment,
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(theirs)
+    read = bytearray()
+    with contextlib.suppress(OSError):  # the terminal ends with the process
+        while piece := os.read(ours, 65536):
+            read += piece
+    os.close(ours)
+    assert process.wait() == 0
+    return read.decode(environment.get("PYTHONIOENCODING", "utf-8"))
 
 
 def test_a_version_is_one_line(folder: Path) -> None:

@@ -153,8 +153,8 @@ def test_a_deviation_has_tiles_of_enough_edges():
     assert map_tiles(each, "density").side == 2
     tiles = map_tiles(each, "deviation")
     assert tiles.counts.mean() >= 16
-    window = map_tiles(each, "deviation", (100, 200), (30, 70))
-    assert (window.rows[0], window.rows[-1]) == (100, 200)
+    window = map_tiles(each, "deviation", (100, 400), (30, 430))
+    assert (window.rows[0], window.rows[-1]) == (100, 400)
     assert window.counts.mean() >= 16
 
 

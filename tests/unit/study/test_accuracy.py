@@ -260,7 +260,7 @@ def test_a_study_without_a_single_result_has_failed(capsys, tmp_path):
     diverging = ["--train-set", "learning_rate=1e18"]
     assert run([*command, str(tmp_path / "out"), *diverging]) == 3
     shown = capsys.readouterr()
-    assert "`dense`, seeds 0: no result, `diverged`" in shown.out
+    assert "dense, seeds 0: no result, diverged" in shown.err
     assert "no run succeeded" in shown.err
     assert run([*command, str(tmp_path / "file")]) == 2
     assert "give another path" in capsys.readouterr().err

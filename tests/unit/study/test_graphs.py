@@ -97,7 +97,10 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     ]
     assert run([*arguments, "-o", str(tmp_path / "out")]) == 0
     shown = capsys.readouterr()
-    assert "| `regular` |" in shown.out
+    head, *rows = [line.split("\t") for line in shown.out.splitlines()]
+    assert [row[0] for row in rows] == ["regular", "random"]
+    assert {len(row) for row in rows} == {len(head)}
+    assert "| `regular` |" in (tmp_path / "out" / "study.md").read_text()
     assert "study.md" in shown.err
     assert (tmp_path / "out" / "entropy.svg").is_file()
     assert run([*arguments, "--json"]) == 0
