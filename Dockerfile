@@ -6,14 +6,24 @@ RUN apt-get update \
 RUN python -m venv /venv
 ENV PATH=/venv/bin:$PATH
 WORKDIR /source
-COPY pyproject.toml MANIFEST.in README.md LICENSE ./
+# Workers that score, prune and train need server,torch,data.
+ARG EXTRAS=server
+# What raiw depends on is a layer of its own: an edit of the source does not install it again.
+COPY pyproject.toml .
+RUN python -c 'import sys, tomllib; \
+      told = tomllib.load(open("pyproject.toml", "rb")); project = told["project"]; \
+      extras = [one for name in sys.argv[1].split(",") for one in project["optional-dependencies"][name]]; \
+      print(*told["build-system"]["requires"], *project["dependencies"], *extras, sep="\n")' "$EXTRAS" > requirements \
+ && pip install --no-cache-dir --requirement requirements
+COPY MANIFEST.in README.md LICENSE ./
 COPY raiw raiw
 COPY service service
 COPY worker worker
 COPY migrations migrations
-# Workers that score, prune and train need server,torch,data.
-ARG EXTRAS=server
-RUN pip install --no-cache-dir ".[${EXTRAS}]"
+# The context holds no git history to read the version from.
+ARG VERSION=0.0.0
+RUN SETUPTOOLS_SCM_PRETEND_VERSION_FOR_RAIW=$VERSION \
+    pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.12-slim
 RUN useradd --uid 10001 --create-home raiw \

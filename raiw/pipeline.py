@@ -1,21 +1,25 @@
 """From a spec and importance scores to masks, a layer at a time."""
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from raiw.algorithms import ALGORITHMS, BOUNDS_REVISION
 from raiw.crafting.bounds.certificate import certify_layer
 from raiw.crafting.layer import craft_layer
+from raiw.crafting.threads import available, in_order
 from raiw.crafting.ties import tied_edges
+from raiw.errors import InvalidInput
 from raiw.kernels.exact import kept_score
 from raiw.masks.file import Origin
 from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.crafting import Craft
-from raiw.specs.dead import refuse_dead
+from raiw.specs.dead import refuse_dead, told
 from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
 from raiw.statistics import describe
@@ -38,13 +42,16 @@ def craft(
     importance: Importance | Mapping[str, Any] | str | Path | None = None,
     *,
     strict: bool = False,
+    threads: int | None = None,
     on_layer: OnLayer | None = None,
     check: Callable[[], None] | None = None,
 ) -> MaskSet:
     """Craft the masks of a network. The same input gives the same bits on every machine.
 
-    Where a layer has too few edges, or scores leave a vertex none, units are dead:
-    :attr:`raiw.MaskSet.dead_units` names them. ``craft.min_fan_in``, ``keep_first`` and
+    Layers are crafted on several threads, in any number with the same result.
+
+    Where a layer has too few edges, or scores leave a vertex none, units are dead: a warning names
+    them, and :attr:`raiw.MaskSet.dead_units` has them. ``craft.min_fan_in``, ``keep_first`` and
     ``keep_last`` of the spec prevent that.
 
     Parameters
@@ -55,9 +62,12 @@ def craft(
         A safetensors file, or arrays by layer name; see :mod:`raiw.scores.importance`. Without
         scores the default algorithm is ``regular``, with them ``raiw``.
     strict
-        Refuse dead units.
+        Refuse dead units instead of naming them.
+    threads
+        Layers crafted at a time, each with its scores in memory. By default as many as the process
+        may use processors, or as ``OMP_NUM_THREADS`` says.
     on_layer
-        Called after each layer; for progress.
+        Called after each layer, in their order; for progress.
     check
         Called before each layer; an exception from it ends the crafting.
 
@@ -69,6 +79,8 @@ def craft(
         The importance file is malformed, or does not fit the spec (InvalidImportance).
     Infeasible
         Forbidden edges (-inf) leave no graph that keeps the degree contract.
+    InvalidInput
+        There are no threads.
     DeadUnitsFound
         Units are dead, and ``strict`` is set; raised before anything is crafted where the targets
         alone tell.
@@ -85,18 +97,36 @@ def craft(
            [0, 1, 0],
            [0, 0, 1]])
     """
+    masks = craft_masks(
+        spec, importance, strict=strict, threads=threads, on_layer=on_layer, check=check
+    )
+    if masks.dead_units:
+        warnings.warn(told(masks.dead_units), stacklevel=2)
+    return masks
+
+
+def craft_masks(
+    spec: Spec | Mapping[str, Any] | str | Path,
+    importance: Importance | Mapping[str, Any] | str | Path | None = None,
+    *,
+    strict: bool = False,
+    threads: int | None = None,
+    on_layer: OnLayer | None = None,
+    check: Callable[[], None] | None = None,
+) -> MaskSet:
+    """Do what :func:`craft` does, and leave it to the caller to name dead units."""
+    if threads is not None and threads < 1:
+        raise InvalidInput(f"threads is {threads}: give 1 or more, or leave it out")
     spec = Spec.of(spec)
     scores = None if importance is None else open_importance(importance, spec)
     plan = spec.plan(scored=scores is not None)
     if strict:
         refuse_dead(plan.dead_units)
     masks: list[Mask] = []
-    for planned in plan.layers:
-        if check is not None:
-            check()
-        masks.append(craft_mask(planned, plan.algorithm, spec.craft, scores))
+    for mask in craft_layers(plan.layers, plan.algorithm, spec.craft, scores, threads, check):
+        masks.append(mask)
         if on_layer is not None:
-            on_layer(len(masks), len(plan.layers), masks[-1])
+            on_layer(len(masks), len(plan.layers), mask)
     waits = scores is not None and scores.waits
     crafted = MaskSet(
         masks, (lambda: origin_of(spec, scores)) if waits else origin_of(spec, scores)
@@ -104,6 +134,19 @@ def craft(
     if strict:
         refuse_dead(crafted.dead_units)
     return crafted
+
+
+def craft_layers(
+    layers: Sequence[PlannedLayer],
+    algorithm: str,
+    craft: Craft,
+    importance: Importance | None,
+    threads: int | None = None,
+    check: Callable[[], None] | None = None,
+) -> Iterator[Mask]:
+    """Craft layers of a plan on so many threads; their masks come in the order of the layers."""
+    make = partial(craft_mask, algorithm=algorithm, craft=craft, importance=importance)
+    return in_order(make, layers, threads or available(), check)
 
 
 def craft_mask(

@@ -14,7 +14,7 @@ from raiw.errors import InvalidInput
 from raiw.importance.batches import Loss
 from raiw.importance.scoring import score
 from raiw.masks import MaskSet
-from raiw.pipeline import craft as craft_masks
+from raiw.pipeline import craft_masks
 from raiw.specs.dead import told
 from raiw.specs.spec import Spec
 

@@ -144,7 +144,8 @@ class Settings(BaseSettings):
     task_memory_bytes: Annotated[int, Field(ge=0)] = 0
     """Most memory that a process which scores, prunes or trains may take; 0 sets no limit."""
     task_threads: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """Threads of such a process; if unset, the worker's cores are shared among its jobs."""
+    """Threads of a job's process, which crafts so many layers at a time; if unset, the worker's
+    cores are shared among its jobs."""
     task_processes: Annotated[int, Field(ge=1, le=64)] = 1
     """Processes that train one network together, one per GPU."""
     worker_concurrency: Annotated[int, Field(ge=1, le=1024)] = Field(
@@ -157,6 +158,12 @@ class Settings(BaseSettings):
         if self.token is not None and len(self.token.get_secret_value()) < 16:  # noqa: PLR2004
             raise ValueError("RAIW_TOKEN is shorter than 16 characters")
         return self
+
+    @property
+    def threads(self) -> int:
+        """Threads of each process of a job."""
+        processes = self.worker_concurrency * self.task_processes
+        return self.task_threads or max(1, (os.cpu_count() or 1) // processes)
 
     def allows_host(self, host: str) -> bool:
         """Whether a host name, in lower case, is one of ``allowed_hosts``."""

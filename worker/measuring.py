@@ -20,7 +20,7 @@ def measure_masks(process: PoolProcess, digest: str) -> None:
     services = process.services
     watch = Watch(process, services.settings.job_timeout_seconds)
     try:
-        stored = open_masks(services, digest)
+        stored = open_masks(services, digest, described=True)
         if stored.row.statistics is not None:
             return
         stored.verify()

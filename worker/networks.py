@@ -1,6 +1,5 @@
 """Jobs on networks: scored, pruned, trained, in a process that resumes where the last one was."""
 
-import os
 import shutil
 import sys
 from datetime import datetime
@@ -80,7 +79,7 @@ def _lay_out(services: Services, kind: JobKind, document: JobDocument, folder: P
         job=document,
         memory_setting="task_memory_bytes",
         folder=str(folder),
-        environment={"OMP_NUM_THREADS": str(_threads(services))},
+        environment={"OMP_NUM_THREADS": str(services.settings.threads)},
         command=_command(services, kind, folder),
     )
     # Where several processes share the task, each reads it there.
@@ -101,12 +100,6 @@ def _command(services: Services, kind: JobKind, folder: Path) -> list[str]:
     launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     # -P: what is installed runs, not a source tree that happens to be the current folder.
     return [sys.executable, "-P", "-m", *launcher, "-m", "worker.child", str(folder)]
-
-
-def _threads(services: Services) -> int:
-    settings = services.settings
-    processes = settings.worker_concurrency * settings.task_processes
-    return settings.task_threads or max(1, (os.cpu_count() or 1) // processes)
 
 
 def _finish(

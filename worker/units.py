@@ -114,7 +114,8 @@ class SharedJob:
         """Return what a process needs to craft from this spec and these scores."""
         files = [*share.get("units", ()), *self.document.uploads.values()]
         paths = {file: str(self.services.artifacts.path(file)) for file in files}
-        return Order(task, paths, job=self.document, share=share)
+        threads = {"OMP_NUM_THREADS": str(self.services.settings.threads)}
+        return Order(task, paths, job=self.document, share=share, environment=threads)
 
     def craft(self, check: Callable[[], None], on_event: OnEvent) -> Done:
         """Craft all units with the help of other workers, and put their masks together.

@@ -17,6 +17,23 @@ from raiw.errors import InvalidInput
 
 CAP = 0.99
 """No layer loses more than this share of its filters."""
+PRUNED = ("convolutions", "all")
+"""Which layers may be pruned: convolutions, as in the paper, or linear layers too."""
+EVERY_LAYER = "layers='all' prunes linear layers too, which the paper does not"
+"""What to do where there are no convolutions."""
+
+
+def only_convolutions(layers: str) -> bool:
+    """Return whether ``layers``, one of :data:`PRUNED`, leaves linear layers as they are.
+
+    Raises
+    ------
+    InvalidInput
+        It is none of them.
+    """
+    if layers not in PRUNED:
+        raise InvalidInput(f"layers={layers!r} is no choice: give {' or '.join(map(repr, PRUNED))}")
+    return layers != "all"
 
 
 def afie_score(weight: npt.NDArray[np.floating]) -> float | None:

@@ -4,7 +4,7 @@ The result is a spec with a rule for every layer, so that it stays the whole des
 crafted: scores that change later change no number of edges.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raiw.budgets.afie import CAP, afie_score, allocate
+from raiw.budgets.afie import CAP, EVERY_LAYER, afie_score, allocate, only_convolutions
 from raiw.crafting.groups import group_scores
 from raiw.errors import ImpossibleTarget, Infeasible, InvalidInput, InvalidSpec
 from raiw.graphs import Graph
@@ -24,8 +24,12 @@ from raiw.names import check_name
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.budget import Open, edge_cost, open_budget, share_budget
 from raiw.specs.crafting import Craft
+from raiw.specs.layers import Linear
 from raiw.specs.plan import PlannedLayer, least_edges
 from raiw.specs.spec import Spec
+
+_SHARED = "/craft/density"
+"""Where the target of a layer stands that no rule decides."""
 
 Layers = Sequence[PlannedLayer]
 Ranked = npt.NDArray[np.integer[Any]]
@@ -37,6 +41,8 @@ def budget(
     spec: Spec | Mapping[str, Any] | str | Path,
     importance: Importance | Mapping[str, Any] | str | Path,
     method: str,
+    *,
+    layers: str = "convolutions",
 ) -> Spec:
     """Return the spec with the edges of every layer decided by scores or weights.
 
@@ -54,16 +60,19 @@ def budget(
         ``score``: density in proportion to the mean of the positive scores. ``global``: as many
         edges as the layer has among the highest scores of the network, ties by layer and index, as
         many of them as fit into the target after those that ``min_fan_in`` gives every layer; with
-        algorithm ``magnitude`` the masks then are the global choice. ``afie``: each layer loses a
-        share of its weights in inverse proportion to its average filter information entropy, 99 %
-        at most (:func:`raiw.budgets.afie.allocate`, with weights in place of filters).
+        algorithm ``magnitude`` the masks then are the global choice. ``afie``: each convolution
+        loses a share of its weights in inverse proportion to its average filter information
+        entropy, 99 % at most (:func:`raiw.budgets.afie.allocate`, with weights in place of
+        filters); linear layers stay dense where no rule decides them, as in the paper.
         ``channels``: density in proportion to the share of filters that a pruning method, such as
         ``entropic``, left in the layer; layers that it does not name count as whole.
+    layers
+        For ``afie``: ``all`` prunes linear layers too, as :func:`raiw.prune` has it.
 
     Raises
     ------
     InvalidInput
-        There is no such method.
+        There is no such method, it does not choose among layers, or there is no convolution.
     InvalidSpec
         The spec is wrong or has no total to share.
     InvalidImportance
@@ -89,18 +98,20 @@ def budget(
     """
     spec = Spec.of(spec)
     check_name(method, METHODS, "method")
+    if method != "afie" and not only_convolutions(layers):
+        raise InvalidInput(f"layers={layers!r} is for 'afie': {method!r} shares among all layers")
     craft = spec.craft
     if craft.density is None and craft.parameters is None and craft.flops is None:
         raise InvalidSpec(
             "there is no total to share: give craft density, parameters or flops", pointer="/craft"
         )
-    unshared = dict.fromkeys(("parameters", "flops", "allocation"))
-    update = {"algorithm": "magnitude", "density": 0.0, "min_fan_in": 0} | unshared
-    empty = spec.model_copy(update={"craft": craft.model_copy(update=update)})
+    if method == "afie" and only_convolutions(layers):
+        spec = _with_dense_linear(spec)
+    empty = _empty(spec)
     plan = empty.plan(scored=True)
     every = [_open(planned, craft, spec.algorithm(scored=True)) for planned in plan.layers]
-    is_open = [planned.pointer == "/craft/density" for planned in plan.layers]
-    layers, opened = list(compress(plan.layers, is_open)), list(compress(every, is_open))
+    is_open = [planned.pointer == _SHARED for planned in plan.layers]
+    sharing, opened = list(compress(plan.layers, is_open)), list(compress(every, is_open))
     fixed = sum(
         max(planned.edges, one.least_edges) * one.edge_cost
         for planned, one, free in zip(plan.layers, every, is_open, strict=True)
@@ -108,10 +119,36 @@ def budget(
     )
     total = open_budget(craft, opened, fixed)
     source = _channels(importance) if method == "channels" else open_importance(importance, empty)
-    edges = METHODS[method](layers, opened, source, total)
-    return _with_rules(
-        spec, {planned.name: kept for planned, kept in zip(layers, edges, strict=True)}
-    )
+    edges = METHODS[method](sharing, opened, source, total)
+    rules = [
+        {"match": planned.name, "edges": kept} for planned, kept in zip(sharing, edges, strict=True)
+    ]
+    return _with_rules(spec, rules, without=("density", "parameters", "flops", "allocation"))
+
+
+def _empty(spec: Spec) -> Spec:
+    """Return the spec with no edge where the total decides, whose plan points there."""
+    unshared = dict.fromkeys(("parameters", "flops", "allocation"))
+    update = {"algorithm": "magnitude", "density": 0.0, "min_fan_in": 0} | unshared
+    return spec.model_copy(update={"craft": spec.craft.model_copy(update=update)})
+
+
+def _with_dense_linear(spec: Spec) -> Spec:
+    """Return the spec with linear layers kept dense where no rule decides them.
+
+    Raises
+    ------
+    InvalidInput
+        They are all that share.
+    ImpossibleTarget
+        They take more than the total.
+    """
+    free = [one.layer for one in _empty(spec).plan(scored=True).layers if one.pointer == _SHARED]
+    linear = [layer.name for layer in free if isinstance(layer, Linear)]
+    if linear and len(linear) == len(free):
+        raise InvalidInput(f"no convolution shares the budget; {EVERY_LAYER}")
+    note = "afie prunes convolutions"
+    return _with_rules(spec, [{"match": name, "dense": True, "note": note} for name in linear])
 
 
 def _open(planned: PlannedLayer, craft: Craft, algorithm: str) -> Open:
@@ -235,11 +272,8 @@ def _scores(layer: PlannedLayer, importance: Importance) -> Scores:
     return as_wide(group_scores(layer, 0, scores))
 
 
-def _with_rules(spec: Spec, edges: Mapping[str, int]) -> Spec:
+def _with_rules(spec: Spec, rules: list[dict[str, Any]], without: Iterable[str] = ()) -> Spec:
     document = spec.canonical()
-    craft = document["craft"]
-    for field in ("density", "parameters", "flops", "allocation"):
-        craft.pop(field, None)
-    rules = [{"match": name, "edges": count} for name, count in edges.items()]
+    craft = {name: value for name, value in document["craft"].items() if name not in without}
     craft["rules"] = [*craft.get("rules", ()), *rules]
-    return Spec.parse(document)
+    return Spec.parse(document | {"craft": craft})

@@ -16,6 +16,7 @@ from raiw.cli import (
     checking,
     crafting,
     differing,
+    drawing,
     exits,
     inspecting,
     listing,
@@ -83,6 +84,7 @@ app.add_typer(budgeting.commands)
 app.add_typer(inspecting.commands)
 app.add_typer(checking.commands)
 app.add_typer(differing.commands)
+app.add_typer(drawing.commands)
 app.add_typer(reading.commands)
 app.add_typer(listing.commands)
 app.add_typer(networks.commands)

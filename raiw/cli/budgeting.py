@@ -20,7 +20,7 @@ commands = typer.Typer()
     ),
     cls=listing("method", "raiw.budgets.budget", "METHODS"),
 )
-def budget(
+def budget(  # noqa: PLR0913 -- each argument is an option of the command
     spec: SpecArgument,
     importance: Annotated[
         Path,
@@ -37,6 +37,9 @@ def budget(
         typer.Option("--output", "-o", metavar="FILE", help="Write the spec to this file."),
     ] = None,
     set_: SetOption = None,
+    layers: Annotated[
+        str, typer.Option(metavar="WHICH", help="For afie: convolutions, or all layers.")
+    ] = "convolutions",
     *,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -44,5 +47,5 @@ def budget(
     """Share a density or number of weights among layers by scores; prints a spec of their edges."""
     from raiw.budgets.budget import budget as share
 
-    shared = share(read_spec(spec, set_), importance, method)
+    shared = share(read_spec(spec, set_), importance, method, layers=layers)
     Output(json=json, quiet=quiet).spec(shared, output)

@@ -67,17 +67,39 @@ def plan(  # noqa: PLR0913 -- each argument is an option of the command
     spec: SpecArgument,
     importance: ImportanceOption = None,
     set_: SetOption = None,
+    batch: Annotated[
+        str | None,
+        typer.Option(metavar="SIZES", help="With --speed: batch sizes; 1,64 without."),
+    ] = None,
+    threads: Annotated[
+        str | None,
+        typer.Option(metavar="NUMBERS", help="With --speed: thread counts; torch's without."),
+    ] = None,
     server: ServerOption = None,
     save: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the plan for raiw diff, as JSON.")
     ] = None,
     *,
+    speed: Annotated[
+        bool,
+        typer.Option("--speed", help="Predict milliseconds on this machine, dense and compact."),
+    ] = False,
+    calibrate: Annotated[
+        bool,
+        typer.Option("--calibrate", help="With --speed: measure this machine's table again."),
+    ] = False,
     local: LocalOption = False,
     strict: StrictOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Show what a spec would craft: every layer's edges and degrees. Crafts nothing."""
+    """Show what a spec would craft: every layer's edges and degrees. Crafts nothing.
+
+    --speed predicts the time of its layers from a table of this machine, which is measured once and
+    kept in the user's cache folder.
+    """
+    if not speed and (calibrate or batch or threads):
+        raise InvalidInput("--batch, --threads and --calibrate belong to --speed")
     out = Output(json=json, quiet=quiet)
     parsed = read_spec(spec, set_)
     url = chosen_server(server, local=local)
@@ -86,6 +108,11 @@ def plan(  # noqa: PLR0913 -- each argument is an option of the command
     else:
         with connect(url) as client:
             document = client.plan(parsed, importance)
+    if speed:
+        from raiw.cli.predicting import predict_speed
+
+        planned = parsed.plan(scored=importance is not None)
+        document["speed"] = predict_speed(out, planned, batch, threads, calibrate=calibrate)
     out.dead_units(_dead_units(document), strict=strict)
     if save is not None:
         from raiw.specs.changes import save_plan
@@ -97,9 +124,9 @@ def plan(  # noqa: PLR0913 -- each argument is an option of the command
     elif out.quiet:
         out.line(document["content_key"])
     else:
-        from raiw.cli.tables import plan_table
+        from raiw.cli.tables import plan_table, prediction_table
 
-        out.render(plan_table(document))
+        out.render(plan_table(document), *map(prediction_table, document.get("speed", ())))
 
 
 @commands.command(
@@ -115,6 +142,10 @@ def craft(  # noqa: PLR0913 -- each argument is an option of the command
     set_: SetOption = None,
     server: ServerOption = None,
     timeout: TimeoutOption = None,
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", metavar="N", min=1, help="Layers crafted here at a time."),
+    ] = None,
     *,
     locked: LockedOption = None,
     report: ReportOption = None,
@@ -140,7 +171,9 @@ def craft(  # noqa: PLR0913 -- each argument is an option of the command
     judge = Judge(out, parsed.gates, locked, report)
     judge.spec(parsed, lambda: importance_digest(importance, parsed))
     if url is None:
-        result = _craft_here(judge, parsed, importance, output, limit, strict=strict)
+        result = _craft_here(
+            judge, parsed, importance, output, limit, threads=threads, strict=strict
+        )
     else:
         with connect(url) as client:
             work = _Order(client, noted, limit if wait else 0.0)
@@ -216,10 +249,11 @@ def _craft_here(
     output: str | None,
     limit: float | None,
     *,
+    threads: int | None,
     strict: bool,
 ) -> dict[str, Any]:
     out, planned = judge.out, spec.plan(scored=importance is not None)
-    from raiw.pipeline import craft as craft_masks
+    from raiw.pipeline import craft_masks
 
     began = time.monotonic()
     with LayerProgress(out, "crafting", len(planned.layers)) as progress:
@@ -234,7 +268,9 @@ def _craft_here(
                     f"not finished after {limit:g} s, and stopped; give a longer --timeout"
                 )
 
-        masks = craft_masks(spec, importance, strict=strict, on_layer=on_layer, check=check)
+        masks = craft_masks(
+            spec, importance, strict=strict, threads=threads, on_layer=on_layer, check=check
+        )
     if output is not None:
         write_masks(masks, output)
     _summarise(out, planned, output, f"crafted in {time.monotonic() - began:.1f} s")

@@ -63,13 +63,18 @@ def listing(option: str, module: str, table: str) -> type[TyperCommand]:
     return ListingCommand
 
 
+def _text(default: Any) -> Any:
+    """Return a default as it is written on a command line."""
+    return ",".join(map(str, default)) if isinstance(default, tuple) else default
+
+
 def _one_of(names: Iterable[Any]) -> str:
     return f"One of {', '.join(map(str, names))}."
 
 
 def _complete(param: Any, field: "FieldInfo") -> None:
     if param.required and not field.is_required():
-        param.required, param.default = False, field.get_default()
+        param.required, param.default = False, _text(field.get_default())
     if not param.help:
         extra = field.json_schema_extra
         choices = extra.get("enum") if isinstance(extra, dict) else None

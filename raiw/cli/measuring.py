@@ -1,10 +1,14 @@
 """``raiw speed`` and ``raiw compact``."""
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raiw.canonical import is_digest
+from raiw.cli.documents import JobCommand
+from raiw.cli.doing import JobSite, do
 from raiw.cli.examples import examples
 from raiw.cli.inspecting import open_masks
 from raiw.cli.naming import named_network, numbers
@@ -12,91 +16,95 @@ from raiw.cli.options import (
     ArgumentsOption,
     InputOption,
     JsonOption,
+    LocalOption,
     MasksArgument,
     NetworkArgument,
     OwnWeightsOption,
     PrunedOption,
     QuietOption,
     ServerOption,
+    TimeoutOption,
+    assigned,
+    chosen_server,
 )
 from raiw.cli.output import Output
-from raiw.cli.progress import LayerProgress
 
 if TYPE_CHECKING:
     from torch import nn
 
 commands = typer.Typer()
 
-_FIRST_LINE_SECONDS = 2.0
-
 
 @commands.command(
+    cls=JobCommand,
     epilog=examples(
         "raiw craft raiw/digits-cnn-10 -o masks.safetensors",
         "raiw speed digits-cnn masks.safetensors --batch 1,64 --threads 1 --seconds 0.02",
-    )
+    ),
 )
 def speed(  # noqa: PLR0913, PLR0917 -- each argument is an option of the command
     network: NetworkArgument,
     masks: MasksArgument,
+    batch: Annotated[str, typer.Option(metavar="SIZES")],
+    seconds: Annotated[float, typer.Option(min=0.0)],
+    repeat: Annotated[int, typer.Option(metavar="NUMBER", min=0)],
     weights: OwnWeightsOption = None,
-    batch: Annotated[
-        str, typer.Option(metavar="SIZES", help="Batch sizes, separated by commas.")
-    ] = "1,64",
-    threads: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NUMBERS", help="Thread counts, separated by commas; torch's without."
-        ),
-    ] = None,
+    threads: Annotated[str | None, typer.Option(metavar="NUMBERS")] = None,
     input_: InputOption = None,
     argument: ArgumentsOption = None,
     pruned: PrunedOption = None,
-    seconds: Annotated[float, typer.Option(min=0.0, help="Time to spend on each layer.")] = 0.2,
     server: ServerOption = None,
+    timeout: TimeoutOption = None,
     *,
+    local: LocalOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure on this machine whether masks make a network faster, form by form and layer by layer.
+    """Measure whether masks make a network faster, form by form and layer by layer.
 
-    Dense layers and their compact forms take turns, and the shortest times count.
+    Dense layers and their compact forms take turns, and the shortest times count. With --server a
+    worker's machine is measured, with masks that the server has.
     """
-    from raiw import extras
+    from raiw.jobs.speed import SpeedJob
 
     out = Output(json=json, quiet=quiet)
-    opened = open_masks(masks, server)
-    extras.load("raiw.compacting.speed")
-    import torch
-
-    from raiw.compacting.speed import measure_speed
-
-    model, shape = _network(network, argument, pruned, weights, input_)
-    sizes = numbers("--batch", batch)
-    counts = numbers("--threads", threads or str(torch.get_num_threads()))
-    runs = [(size, count) for count in counts for size in sizes]
-    found = []
-    with LayerProgress(
-        out, "measuring", len(runs) * len(opened), first_line=_FIRST_LINE_SECONDS
-    ) as progress:
-        for number, (size, count) in enumerate(runs):
-
-            def show(done: int, name: str, before: int = number * len(opened)) -> None:
-                progress.show(before + done, name)
-
-            found.append(
-                measure_speed(model, opened, shape, size, count, seconds=seconds, on_layer=show)
-            )
+    site = JobSite(chosen_server(server, local=local), Path(), timeout=timeout)
+    with tempfile.TemporaryDirectory(prefix="raiw-") as folder:
+        job = SpeedJob.parse(
+            {
+                "network": network,
+                "arguments": assigned("--argument", argument),
+                "channels": None if pruned is None else site.take(pruned),
+                "weights": None if weights is None else site.take(weights),
+                "masks": _digest(site, masks, server, Path(folder)),
+                "input_shape": None if input_ is None else numbers("--input", input_),
+                "batch": numbers("--batch", batch),
+                "threads": None if threads is None else numbers("--threads", threads),
+                "seconds": seconds,
+                "repeat": repeat,
+            }
+        )
+        report = do(out, job, site, {})
     if out.json:
-        out.document({"digest": opened.digest, "runs": [each.to_json() for each in found]})
-        return
-    from raiw.cli.tables import speed_table
-
-    if out.quiet:
-        for each in found:
-            out.line(f"{each.speedup:.2f}")
+        out.document(report)
+    elif out.quiet:
+        for each in report["runs"]:
+            out.line(f"{each['speedup']:.2f}")
     else:
-        out.render(*(speed_table(each) for each in found))
+        from raiw.cli.tables import speed_table
+
+        out.render(*map(speed_table, report["runs"]))
+
+
+def _digest(site: JobSite, masks: str, server: str | None, folder: Path) -> str:
+    """Return the digest of masks; those measured on this machine are written to a folder."""
+    if site.url is not None and is_digest(masks):
+        return masks
+    opened = open_masks(masks, server)
+    if site.url is None:
+        site.files[opened.digest] = folder / "masks.safetensors"
+        opened.save(site.files[opened.digest])
+    return opened.digest
 
 
 @commands.command(

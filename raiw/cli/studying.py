@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from raiw.cli.examples import examples
+from raiw.cli.naming import numbers
 from raiw.cli.options import (
+    ArgumentsOption,
     DataFolderOption,
     ImportanceOption,
     JsonOption,
     LocalOption,
+    PrunedOption,
     QuietOption,
     ServerOption,
     SetOption,
-    SpecArgument,
+    assigned,
     changed,
     chosen_server,
     connect,
@@ -30,6 +33,14 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
+SpecOrNetworkArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPEC",
+        help="A spec file, a name from the catalogue, or - (stdin); with --train any network.",
+    ),
+]
+
 
 @commands.command(
     epilog=examples(
@@ -39,7 +50,7 @@ commands = typer.Typer()
     )
 )
 def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the command
-    spec: SpecArgument,
+    spec: SpecOrNetworkArgument,
     importance: ImportanceOption = None,
     methods: Annotated[
         str,
@@ -64,10 +75,19 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
             metavar="SHARES", help="With --train: densities, separated by commas; 0.1 without."
         ),
     ] = None,
+    group_outputs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBERS",
+            help="With --train: values of craft.group_outputs to compare, separated by commas.",
+        ),
+    ] = None,
     data: Annotated[
         str | None, typer.Option(metavar="NAME", help="With --train: a data set; digits without.")
     ] = None,
     data_dir: DataFolderOption = Path(),
+    argument: ArgumentsOption = None,
+    pruned: PrunedOption = None,
     recipe: Annotated[
         Path | None, typer.Option(metavar="FILE", help="With --train: as in raiw train.")
     ] = None,
@@ -98,21 +118,31 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
 ) -> None:
     """Craft one spec by several methods and seeds, and compare degrees, entropy and scores.
 
-    With --train a network is trained from scratch with the masks of every method, density and seed,
-    and accuracies are compared; ALGORITHM:SCORE names the score of a method. Started again, it
-    continues where it was. With --server each run is a job of the server.
+    With --train a network, any that raiw networks lists, is trained from scratch with the masks of
+    every method, density and seed, and accuracies are compared; ALGORITHM:SCORE names the score of
+    a method. Started again, it continues where it was. With --server each run is a job there.
     """
     out = Output(json=json, quiet=quiet)
-    parsed = read_spec(spec, set_)
     names = _split(methods)
-    training = (densities, data, recipe, train_set, jobs, device, server)
+    training = (
+        densities,
+        group_outputs,
+        data,
+        argument,
+        pruned,
+        recipe,
+        train_set,
+        jobs,
+        device,
+        server,
+    )
     if not train:
         if fixed_graph or any(option is not None for option in training):
             raise InvalidInput(
-                "--densities, --data, --recipe, --train-set, --fixed-graph, --jobs, --device and "
-                "--server belong to --train"
+                "--densities, --group-outputs, --data, --argument, --pruned, --recipe, "
+                "--train-set, --fixed-graph, --jobs, --device and --server belong to --train"
             )
-        _compare_masks(out, parsed, importance, names, seeds, output)
+        _compare_masks(out, read_spec(spec, set_), importance, names, seeds, output)
         return
     if importance is not None or output is None:
         raise InvalidInput(
@@ -120,23 +150,35 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
             "FOLDER and no -i"
         )
     from raiw.readers.documents import read_document
+    from raiw.specs.spec import Spec
+    from raiw.study.accuracy.networks import StudiedNetwork
     from raiw.study.accuracy.trials import METHODS, plan_training
+    from raiw.training.data.registry import open_dataset
 
     document: dict[str, Any] = {} if recipe is None else read_document(recipe)
     url = chosen_server(server, local=local)
     if url is not None and (device is not None or jobs is not None):
         raise InvalidInput("--device and --jobs are for this machine: a server has its workers")
+    network = None
+    if _is_spec(spec) and not argument and pruned is None:
+        parsed = read_spec(spec, set_)
+    else:
+        network = StudiedNetwork.named(spec, assigned("--argument", argument), pruned)
+        shape = None if url is not None else open_dataset(data or "digits", data_dir).shape
+        parsed = Spec.parse(changed(network.spec(shape), set_))
     plan = plan_training(
         parsed,
         data or "digits",
         data_dir=data_dir,
         methods=names or METHODS,
         densities=_shares(densities or "0.1"),
+        group_outputs=numbers("--group-outputs", group_outputs) if group_outputs else (),
         seeds=seeds,
         fixed_graph=fixed_graph,
         recipe=changed(document, train_set),
         device=device,
         data_digest=url and f"{url}#{data or 'digits'}",
+        network=network,
     )
     compare_accuracies(out, plan, output, jobs, url)
 
@@ -202,6 +244,15 @@ def _compare_masks(
         out.document(found.to_json())
     else:
         out.line(markdown(found).rstrip())
+
+
+def _is_spec(source: str) -> bool:
+    """Whether a spec is named, not a network that has none."""
+    from raiw import catalogue
+
+    path = Path(source)
+    suffixes = {".yaml", ".yml", ".json", ".toml"}
+    return source in {"-", *catalogue.names()} or path.is_file() or path.suffix in suffixes
 
 
 def _split(text: str) -> list[str]:

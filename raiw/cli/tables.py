@@ -8,7 +8,6 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from raiw.accounting import Account
-    from raiw.compacting.speed import Speed
     from raiw.masks import Mask, MaskSet
     from raiw.masks.compare import Difference
     from raiw.reproduction.rows import Row
@@ -92,25 +91,46 @@ def account_table(account: "Account") -> Table:
     return table
 
 
-def speed_table(speed: "Speed") -> Table:
-    """Return one row per layer with the milliseconds of each form, and the form to choose."""
-    forms = [*dict.fromkeys(form for layer in speed.layers.values() for form in layer.seconds)]
+def speed_table(run: Mapping[str, Any]) -> Table:
+    """Return one row per layer with the milliseconds of each form, and the form to choose.
+
+    ``run`` is a measurement as :meth:`raiw.compacting.speed.Speed.to_json` returns it.
+    """
+    forms = [*dict.fromkeys(form for layer in run["layers"] for form in layer["ms"])]
     forms.sort(key=lambda form: form != "dense")
     table = _table("layer", right=(*forms, "take", "faster", "bytes"))
     table.collapse_padding = True  # nine columns in eighty
-    table.title, table.title_justify = f"batch {speed.batch}, threads {speed.threads}", "left"
-    for name, layer in speed.layers.items():
+    table.title = f"batch {run['batch']}, threads {run['threads']}"
+    table.title_justify = "left"
+    for layer in run["layers"]:
         table.add_row(
-            name,
-            *(_milliseconds(layer.seconds.get(form)) for form in forms),
-            layer.choice if layer.speedup > 1 else "no gain",
-            _times(layer.speedup),
-            f"{layer.bytes[layer.choice]:,}",
+            layer["name"],
+            *(_milliseconds(layer["ms"].get(form)) for form in forms),
+            layer["choice"] if layer["speedup"] > 1 else "no gain",
+            _times(layer["speedup"]),
+            f"{layer['bytes'][layer['choice']]:,}",
         )
     table.caption = (
-        f"the network: dense {_milliseconds(speed.dense_seconds)} ms, compact "
-        f"{_milliseconds(speed.seconds)} ms: {_gain(speed.speedup)}; {speed.bytes:,} of "
-        f"{speed.dense_bytes:,} bytes"
+        f"the network: dense {_milliseconds(run['dense_ms'])} ms, compact "
+        f"{_milliseconds(run['compact_ms'])} ms: {_gain(run['speedup'])}; "
+        f"{run['compact_bytes']:,} of {run['dense_bytes']:,} bytes"
+    )
+    return table
+
+
+def prediction_table(run: Mapping[str, Any]) -> Table:
+    """Return one row per layer with the milliseconds to expect."""
+    table = _table("layer", right=("dense", "condensed", "take", "faster"))
+    table.title = f"predicted, ms: batch {run['batch']}, threads {run['threads']}"
+    table.title_justify = "left"
+    for layer in run["layers"]:
+        milliseconds = (_milliseconds(layer["ms"].get(form)) for form in ("dense", "condensed"))
+        take = layer["choice"] if layer["speedup"] > 1 else "no gain"
+        table.add_row(layer["name"], *milliseconds, take, _times(layer["speedup"]))
+    table.caption = (
+        f"all layers: dense {_milliseconds(run['dense_ms'])} ms, compact "
+        f"{_milliseconds(run['compact_ms'])} ms: {_gain(run['speedup'])}; layers of the table are "
+        f"predicted from its others to within {_percent(run['error'])} (median)"
     )
     return table
 
@@ -240,8 +260,8 @@ def _count(number: int | None) -> str:
     return "" if number is None else f"{number:,}"
 
 
-def _milliseconds(seconds: float | None) -> str:
-    return "" if seconds is None else f"{1e3 * seconds:.3g}"
+def _milliseconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
 
 
 def _times(speedup: float) -> str:

@@ -210,11 +210,22 @@ class Client:
         task
             Other fields of the job, as for :meth:`score`: ``recipe``, ``seeds``, ``weights`` …
         """
-        if masks is not None:
-            task["masks"] = masks if isinstance(masks, str) else masks.digest
-        if spec is not None:
-            task |= self._request(Spec.of(spec), importance)
+        task |= self._masks(masks, spec, importance)
         return self._network_job("train", network, job, data, task)
+
+    def speed(
+        self,
+        network: str,
+        *,
+        masks: "str | MaskSet | None" = None,
+        spec: SpecLike | None = None,
+        importance: ScoresLike | None = None,
+        job: JobOptions = DEFAULT_OPTIONS,
+        **task: Any,
+    ) -> Job:
+        """Ask how fast a worker's machine runs a network with masks; arguments as for ``train``."""
+        task |= self._masks(masks, spec, importance)
+        return self._network_job("speed", network, job, None, task)
 
     def submit(
         self,
@@ -379,6 +390,15 @@ class Client:
             "POST", "/v1/jobs", json=body | options.to_json(), headers=headers, wait=wait or 0
         )
         return Job(self._transport, self.masks, view, answered.get("x-raiw-cache"))
+
+    def _masks(
+        self, masks: "str | MaskSet | None", spec: SpecLike | None, importance: ScoresLike | None
+    ) -> dict[str, Any]:
+        """Return the fields of a job that say which masks are meant."""
+        fields = {} if spec is None else self._request(Spec.of(spec), importance)
+        if masks is not None:
+            fields["masks"] = masks if isinstance(masks, str) else masks.digest
+        return fields
 
     def _request(self, spec: Spec, importance: ScoresLike | None) -> dict[str, Any]:
         """Return the body of a plan or job, its importance file uploaded."""

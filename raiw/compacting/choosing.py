@@ -9,15 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from raiw.compacting import SECONDS, WORTH
 from raiw.compacting.condensed import Condensed
 from raiw.compacting.layers import MaskedLayer
 from raiw.compacting.timing import shortest_times
-
-WORTH = 0.95
-"""A form is chosen if it needs less than this share of the dense layer's time."""
-
-SECONDS = 0.2
-"""Time spent on measuring a layer's forms."""
 
 COST = {1: 2.5, 2: 1.7, 4: 1.5, 8: 1.3}
 """The most that an edge costs in raiw's own kernel, in edges of the dense layer, by how many

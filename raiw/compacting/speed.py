@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from raiw.applying.places import find_places
-from raiw.compacting.choosing import SECONDS, FormTimes, inputs_of, measure, state_bytes
+from raiw.compacting import SECONDS
+from raiw.compacting.choosing import FormTimes, inputs_of, measure, state_bytes
 from raiw.compacting.compact import compact, replace
 from raiw.compacting.layers import find_layers
 from raiw.compacting.timing import shortest_times

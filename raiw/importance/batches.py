@@ -114,6 +114,8 @@ def run_model(model: nn.Module, inputs: Any) -> Any:
             }
         )
     except _REFUSALS as error:
+        if short_of_memory(error):
+            raise
         raise InvalidInput(f"the model cannot run on these inputs: {error}") from error
 
 
@@ -174,6 +176,8 @@ def loss_in(result: Any, labels: Tensor, loss: Loss | None) -> Tensor:
     try:
         return (loss or cross_entropy)(outputs, labels)
     except _REFUSALS as error:
+        if short_of_memory(error):
+            raise
         raise InvalidInput(
             f"the loss cannot be computed of outputs {tuple(outputs.shape)} and labels "
             f"{tuple(labels.shape)}: {error}"
@@ -181,6 +185,11 @@ def loss_in(result: Any, labels: Tensor, loss: Loss | None) -> Tensor:
 
 
 _REFUSALS = (RuntimeError, TypeError, ValueError, LookupError, AttributeError, AssertionError)
+
+
+def short_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory is short, which is no fault of the input."""
+    return isinstance(error, MemoryError) or "memory" in str(error)
 
 
 def _moved(value: Any, device: torch.device) -> Any:

@@ -19,6 +19,7 @@ from raiw.importance.batches import (
     loss_in,
     moved,
     run_model,
+    short_of_memory,
     size_of,
 )
 from raiw.readers.modules import ModuleLayer, read_module
@@ -85,10 +86,26 @@ class ScoredModel:
         return loss_in(run_model(self.model, inputs_of(batch)), labels, self.loss)
 
     def gradients(self, value: Tensor, **options: Any) -> tuple[Tensor, ...]:
-        """Return the gradient of a scalar in every weight, zeros where it has no part."""
-        return torch.autograd.grad(
-            value, self.parameters, allow_unused=True, materialize_grads=True, **options
-        )
+        """Return the gradient of a scalar in every weight, zeros where it has no part.
+
+        Raises
+        ------
+        InvalidInput
+            Torch cannot compute it: the outputs are cut off from the weights, or an operation has
+            no such derivative.
+        """
+        try:
+            return torch.autograd.grad(
+                value, self.parameters, allow_unused=True, materialize_grads=True, **options
+            )
+        except RuntimeError as error:
+            if short_of_memory(error):
+                raise
+            first = str(error).partition("\n")[0]
+            raise InvalidInput(
+                f"torch cannot compute the score's gradient of this model: {first}; 'grasp' alone "
+                f"needs second derivatives, 'magnitude' needs none"
+            ) from error
 
 
 def layers_to_score(

@@ -9,6 +9,7 @@ from raiw.jobs.craft import CraftJob
 from raiw.jobs.document import JobDocument
 from raiw.jobs.prune import PruneJob
 from raiw.jobs.score import ScoreJob
+from raiw.jobs.speed import SpeedJob
 from raiw.jobs.train import TrainJob
 from raiw.names import find
 
@@ -78,6 +79,14 @@ KINDS: dict[str, JobKind] = {
             steps="epochs",
             module="raiw.jobs.run_train",
             distributed=True,
+        ),
+        JobKind(
+            SpeedJob,
+            queue="gpu",
+            main="speed",
+            phase="measuring",
+            steps="runs",
+            module="raiw.jobs.run_speed",
         ),
     )
 }

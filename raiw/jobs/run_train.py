@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from raiw.canonical import hex_digits
+from raiw.jobs.crafted import masks_of
 from raiw.jobs.network import NamedNetwork
 from raiw.jobs.train import TrainJob
 from raiw.jobs.workspace import Made, Workspace
-from raiw.masks import MaskSet, load
-from raiw.pipeline import craft
+from raiw.masks import MaskSet
 from raiw.training.processes import joined
 from raiw.training.recipe import Recipe
 from raiw.training.report import Epoch, Report
@@ -23,7 +23,7 @@ def run(job: TrainJob, space: Workspace) -> Made:
     """Train a network once for each seed, and write the weights and changed masks of each."""
     dataset = space.dataset(job.data)
     files = {}
-    masks = _masks(job, space)
+    masks = masks_of(job, space)
     network = NamedNetwork.of(job, space.file, dataset, space.modules)
     weights = None if job.weights is None else space.file(job.weights)
     # What was learned of other data under the same name does not belong to this run.
@@ -86,13 +86,3 @@ def summary(reports: list[Report]) -> dict[str, Any]:
         "mask_violations": sum(report.mask_violations for report in reports),
         "runs": runs,
     }
-
-
-def _masks(job: TrainJob, space: Workspace) -> MaskSet | None:
-    """Return the masks that are asked for, crafted here from a spec or stored before."""
-    if job.spec is not None:
-        importance = None if job.importance is None else space.file(job.importance)
-        masks = craft(job.spec, importance)
-        masks.save(space.output("masks"))
-        return masks
-    return None if job.masks is None else load(space.file(job.masks))

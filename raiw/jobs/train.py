@@ -6,29 +6,25 @@ from pydantic import Field, model_validator
 
 from raiw.algorithms import ALGORITHMS
 from raiw.errors import InvalidInput
-from raiw.jobs.document import NetworkJob
-from raiw.jobs.fields import DataSet, Seed, StoredMasks, UploadDigest
+from raiw.jobs.fields import DataSet, Seed, UploadDigest
+from raiw.jobs.masked import MaskedJob
 from raiw.specs.limits import AtMost
-from raiw.specs.spec import Spec
 from raiw.training.recipe import Recipe
 
 MAX_SEEDS = 100
 
 
-class TrainJob(NetworkJob):
-    """Train a network from scratch or from weights, with masks held, once for each seed."""
+class TrainJob(MaskedJob):
+    """Train a network from scratch or from weights, with masks held, once for each seed.
 
-    newer: ClassVar[frozenset[str]] = NetworkJob.newer | {"weights"}
+    Without masks and spec the dense network is trained.
+    """
+
+    newer: ClassVar[frozenset[str]] = MaskedJob.newer | {"weights"}
 
     kind: Literal["train"] = "train"
     weights: UploadDigest | None = None
     """Digest of an uploaded state dict to go on from; left out, each seed draws its own."""
-    masks: StoredMasks | None = None
-    """Content digest of stored masks; without masks and spec the dense network is trained."""
-    spec: Spec | None = None
-    """Crafted first, instead of masks."""
-    importance: UploadDigest | None = None
-    """Digest of an uploaded importance file, for the spec."""
     data: DataSet
     """A data set that the workers have, or the digest of an uploaded one."""
     recipe: Recipe = Recipe()
@@ -37,14 +33,8 @@ class TrainJob(NetworkJob):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        if self.masks is not None and self.spec is not None:
-            raise InvalidInput("give masks or a spec to craft them from, not both", pointer="/spec")
-        if self.importance is not None and self.spec is None:
-            raise InvalidInput("importance is for a spec, and there is none", pointer="/importance")
         if len(set(self.seeds)) < len(self.seeds):
             raise InvalidInput("a seed is given twice", pointer="/seeds")
-        if self.spec is not None:
-            self.spec.algorithm(scored=self.importance is not None)
         if self.recipe.dynamics is not None:
             if self.masks is None and self.spec is None:
                 raise InvalidInput(
@@ -54,13 +44,6 @@ class TrainJob(NetworkJob):
             if self.spec is not None:
                 self.recipe.dynamics.crafted_by(self.algorithm)
         return self
-
-    @property
-    def algorithm(self) -> str:
-        """The algorithm of the spec; else ``masks``, or ``dense``."""
-        if self.spec is not None:
-            return self.spec.algorithm(scored=self.importance is not None)
-        return "dense" if self.masks is None else "masks"
 
     @property
     def total(self) -> int:

@@ -78,7 +78,7 @@ class Workspace:
         """Tell how far the run has come."""
         self.on_progress(self.phase, completed, total, **data)
 
-    def stepping(self) -> OnStep:
+    def stepping(self, completed: int = 0, total: int = 1) -> OnStep:
         """Return a callback that reports a step at most twice a second: a report is a commit."""
         told = 0.0
 
@@ -86,6 +86,6 @@ class Workspace:
             nonlocal told
             if time.monotonic() - told >= _STEP_SECONDS:
                 told = time.monotonic()
-                self.progress(0, 1, step=f"{done} of {of} {what}")
+                self.progress(completed, total, step=f"{done} of {of} {what}")
 
         return step

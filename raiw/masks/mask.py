@@ -151,5 +151,10 @@ class Mask:
         """Facts, entropies and expansion; the spectrum is computed once, when first asked for."""
         return measure(self.graph, self.groups)
 
+    def _repr_html_(self) -> str:
+        from raiw.masks.html import mask_html
+
+        return mask_html(self)
+
     def __repr__(self) -> str:
         return f"<Mask {self.name}: {self.shape[0]}×{self.shape[1]}, {self.edges} edges>"

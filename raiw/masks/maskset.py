@@ -76,6 +76,11 @@ class MaskSet(Mapping[str, Mask]):
             f"weights, {self.digest[:19]}…>"
         )
 
+    def _repr_html_(self) -> str:
+        from raiw.masks.html import set_html
+
+        return set_html(self)
+
     @cached_property
     def spec(self) -> Spec:
         """The spec the masks were crafted from."""

@@ -45,7 +45,7 @@ def stirred(model: nn.Module, inputs: Inputs) -> tuple[nn.Module, Inputs]:
         if parameter.is_floating_point():
             parameter.data.copy_(_drawn(parameter, random))
     try:
-        finite = all(bool(tensor.isfinite().all()) for tensor in outputs(twin, noise))
+        finite = all(bool(one.isfinite().all()) for one in outputs(copy.deepcopy(twin), noise))
     except Exception:  # noqa: BLE001 -- some networks refuse numbers they do not know
         finite = False
     return (twin, noise) if finite else (_precise(copy.deepcopy(model).eval()), own)
@@ -86,7 +86,8 @@ def _trial(model: nn.Module, groups: Sequence[Group], inputs: Inputs) -> str | N
     masked = copy.deepcopy(model)
     clear(masked, choice)
     try:
-        apart = difference(outputs(masked, inputs), outputs(cut(masked, choice), inputs))
+        smaller = cut(masked, choice)
+        apart = difference(outputs(masked, inputs), outputs(smaller, inputs))
     except CannotPrune as error:
         return error.message
     except Exception as error:  # noqa: BLE001 -- whatever a network raises

@@ -16,7 +16,7 @@ from raiw.importance.scored_model import edges_of, layers_to_score
 from raiw.importance.scoring import score
 from raiw.masks import MaskSet
 from raiw.names import nearest
-from raiw.pipeline import craft
+from raiw.pipeline import craft_masks
 from raiw.specs.spec import Spec
 
 
@@ -63,4 +63,4 @@ def prune_weights(
         threshold = factors[name] * float(values.std()) * math.sqrt(values.shape[2])
         kept = int((norms[name] > threshold).sum()) if factors[name] else norms[name].size
         rules.append({"match": name, "edges": kept})
-    return craft(Spec.from_model(model, algorithm="magnitude", rules=rules), norms)
+    return craft_masks(Spec.from_model(model, algorithm="magnitude", rules=rules), norms)

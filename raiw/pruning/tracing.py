@@ -1,5 +1,6 @@
 """The channel groups of a network, from a trace of one run by Torch-Pruning."""
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -52,14 +53,15 @@ def find_groups(model: nn.Module, inputs: Inputs, guide: Guide | None = None) ->
     Notes
     -----
     Costs a run that keeps what autograd needs, and two runs for the trial; where groups fail,
-    two more for each halving down to them. Three copies of the network are held.
+    two more for each halving down to them. Four copies of the network are held.
     """
     guide = guide or Guide()
-    check_runs(model, inputs)
+    # Only copies run: some networks keep what they computed of weights that will be other ones.
+    check_runs(copy.deepcopy(model), inputs)
     twin, noise = stirred(model, inputs)
     candidates: list[Readings] = []
     kept: dict[str, str] = {}
-    for members, obstacle in _Trace(model, twin, noise, guide).groups():
+    for members, obstacle in _Trace(model, copy.deepcopy(twin), noise, guide).groups():
         names = [member.name for member in members if member.role == "filter"]
         if any(map(guide.ignores, names)):
             kept |= dict.fromkeys(names, "ignored_layers names it, or a layer that goes with it")

@@ -4,6 +4,7 @@ Classes are told by their names, so nothing here imports a framework, and struct
 never a value.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -44,7 +45,12 @@ class Family:
 
 def family_of(module: Any) -> Family | None:
     """Return the family of a module: that of its class, or of the nearest class above."""
-    return next((FAMILIES[name] for name in class_names(module) if name in FAMILIES), None)
+    for name in class_names(module):
+        if name in FAMILIES:
+            return FAMILIES[name]
+        if ROUTER.fullmatch(name):
+            return Family(_router, _routed, simple=False)
+    return None
 
 
 def class_names(module: Any) -> Iterator[str]:
@@ -142,6 +148,16 @@ def _steps(module: Any, args: Any, _named: Any, _output: Any) -> dict[str, int]:
     return {leaf: steps for leaf in leaves if leaf.startswith("weight")}
 
 
+def _router(path: str, module: Any) -> Found:
+    weight = dict(module.named_parameters(recurse=False)).get("weight")
+    if weight is not None and weight.dim() == 2:  # noqa: PLR2004 -- experts and inputs
+        yield from _layer(module, "weight", linear(path or "weight", tuple(weight.shape)))
+
+
+def _routed(module: Any, args: Any, named: Mapping[str, Any], _output: Any) -> dict[str, int]:
+    return {"": (*args, *named.values())[0].numel() // module.weight.shape[1]}
+
+
 def _parts(module: Any, leaf: str, document: LayerDocument, parts: dict[str, Any]) -> Found:
     for found in _layer(module, leaf, document):
         yield from divided(found, parts) if isinstance(found, ModuleLayer) else (found,)
@@ -172,6 +188,9 @@ FAMILIES: dict[str, Family] = (
     }
 )
 """The modules that hold weights, by the full name of their class; subclasses count as theirs."""
+
+ROUTER = re.compile(r"transformers\.models\..+\.\w+Top[kK]Router")
+"""The routers of mixtures: each a class of its model, with a weight ``(experts, in)``."""
 
 EMBEDDINGS = frozenset(f"torch.nn.modules.sparse.{name}" for name in ("Embedding", "EmbeddingBag"))
 """Classes whose weight is looked up, not multiplied."""

@@ -20,8 +20,8 @@ GATES = {"LSTM": ("i", "f", "g", "o"), "GRU": ("r", "z", "n"), "RNN": ()}
 STACKED = (QKV, QKV[1:], GATE_UP, *(names for names in GATES.values() if names))
 """The parts of a fused weight that lie one after the other, by their names."""
 
-BY_HEAD = "query_key_value"
-"""The name of fused weights whose parts lie head by head instead."""
+BY_HEAD = ("query", "key", "value")
+"""Queries, keys and values that lie head by head, so that none of them is one block."""
 
 PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
 """Weights of torch's attention that belong to no layer of their own; the first is fused."""

@@ -167,7 +167,7 @@ def walk(model: Any, *, every_path: bool = False) -> Iterator[ModuleLayer | Unus
             used = _used(layer, module, tried)
             if isinstance(used, Unusable):
                 yield used
-            elif id(module) in fused:
+            elif id(module) in fused and "out_features" in used.document:
                 split, parent = fused[id(module)]
                 sides = used.document["out_features"], used.document["in_features"]
                 yield from divided(used, split(parent, *sides))

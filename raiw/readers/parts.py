@@ -6,6 +6,8 @@ little of another. Parts are told by the classes of torch, timm and transformers
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import reduce
+from itertools import accumulate
 from typing import Any
 
 from raiw.readers.layers import BY_HEAD, GATE_UP, QKV, LayerDocument, linear
@@ -93,7 +95,7 @@ def fused_children(parent: Any, class_name: str) -> Iterator[tuple[Any, Division
     package = class_name.partition(".")[0]
     for child, by_class in FUSED.get(package, {}).items():
         split = next((split for part, split in by_class.items() if part in class_name), None)
-        module = getattr(parent, child, None)
+        module = reduce(lambda at, leaf: getattr(at, leaf, None), child.split("."), parent)
         if module is not None and split is not None:
             yield module, split
 
@@ -107,15 +109,51 @@ def _projections(_parent: Any, outputs: int, inputs: int) -> dict[str, Outputs]:
     return equal({3 * inputs: QKV, 2 * inputs: QKV[1:]}.get(outputs, ()), outputs)
 
 
+def _interleaved(names: Sequence[str], sizes: Sequence[int], outputs: int) -> dict[str, Outputs]:
+    """Return parts of which so many outputs each lie together, over and over again.
+
+    >>> _interleaved(("key", "value"), (1, 2), 6)
+    {'key': [0, 3], 'value': [1, 2, 4, 5]}
+    """
+    period = sum(sizes)
+    if not period or outputs % period:
+        return {}
+    ends = [0, *accumulate(sizes)]
+    return {
+        name: [first + i for first in range(0, outputs, period) for i in range(*ends[at : at + 2])]
+        for at, name in enumerate(names)
+    }
+
+
 def _by_head(parent: Any, outputs: int, _inputs: int) -> dict[str, Outputs]:
     """Return what lies as ``(heads, 3, size)``."""
     size = getattr(parent, "head_dim", None) or parent.head_size
-    heads, rest = divmod(outputs, len(QKV) * size)
-    firsts = [
-        [(len(QKV) * head + place) * size for head in range(heads)] for place in range(len(QKV))
-    ]
-    parts = [[first + i for first in own for i in range(size)] for own in firsts]
-    return {} if rest else dict(zip(QKV, parts, strict=True))
+    return _interleaved(BY_HEAD, (size,) * len(BY_HEAD), outputs)
+
+
+def _of_falcon(parent: Any, outputs: int, _inputs: int) -> dict[str, Outputs]:
+    """Return groups of heads, each all its queries, then the key and the value they share."""
+    groups = parent.num_heads
+    if parent.new_decoder_architecture:
+        groups = parent.num_kv_heads
+    elif parent.multi_query:
+        groups = 1
+    size = parent.head_dim
+    return _interleaved(BY_HEAD, (outputs // groups - 2 * size, size, size), outputs)
+
+
+def _of_codegen(parent: Any, outputs: int, _inputs: int) -> dict[str, Outputs]:
+    """Return queries, values and keys of each of the machines that it was trained on."""
+    query, key, value = BY_HEAD
+    size = outputs // (len(BY_HEAD) * getattr(parent, "mp_num", 4))
+    return _interleaved((query, value, key), (size,) * len(BY_HEAD), outputs)
+
+
+def _of_levit(parent: Any, outputs: int, _inputs: int) -> dict[str, Outputs]:
+    """Return what lies by head: values are wider than keys; queries may be elsewhere."""
+    sizes = (parent.key_dim, parent.key_dim, parent.val_dim)
+    first = 0 if outputs == parent.num_heads * sum(sizes) else 1
+    return _interleaved(BY_HEAD[first:], sizes[first:], outputs)
 
 
 def _queries_first(parent: Any, outputs: int, _inputs: int) -> dict[str, Outputs]:
@@ -127,7 +165,6 @@ def _queries_first(parent: Any, outputs: int, _inputs: int) -> dict[str, Outputs
 
 FUSED: dict[str, dict[str, dict[str, Division]]] = {
     "timm": {
-        # Those of other models lie by head, as LeViT's do: one graph for all of them.
         "qkv": dict.fromkeys(
             (
                 *("layers.attention.", "beit.", "cait.", "coat.", "convit.", "davit.", "edgenext."),
@@ -135,7 +172,9 @@ FUSED: dict[str, dict[str, dict[str, Division]]] = {
                 *("swin_transformer", "twins.", "vision_transformer", "volo.", "xcit."),
             ),
             _projections,
-        )
+        ),
+        "qkv.linear": {".levit.": _of_levit},
+        "kv.linear": {".levit.": _of_levit},
     },
     "transformers": {
         "qkv": dict.fromkeys(
@@ -149,12 +188,19 @@ FUSED: dict[str, dict[str, dict[str, Division]]] = {
             (".gpt2.", ".decision_transformer.", ".imagegpt.", ".openai."), _projections
         ),
         "Wqkv": dict.fromkeys((".mpt.", ".modernbert"), _blocks(*QKV)),
-        "qkv_proj": {".phi3.": _queries_first},
-        BY_HEAD: dict.fromkeys((".bloom.", ".gpt_neox."), _by_head),
+        "qkv_proj": {
+            **dict.fromkeys((".phi3.", ".phi4_multimodal."), _queries_first),
+            ".codegen.": _of_codegen,
+            ".minimax.": _by_head,
+        },
+        "query_key_value": {
+            **dict.fromkeys((".bloom.", ".gpt_neox.", ".persimmon."), _by_head),
+            ".falcon.": _of_falcon,
+        },
         "gate_up_proj": {"MLP": _blocks(*GATE_UP)},
     },
 }
-"""How layers of several parts divide: by package, by the name of the child in its parent, and by
+"""How layers of several parts divide: by package, by the path of the child below its parent, and by
 what the full name of the parent's class contains."""
 
 ALTERNATING = ("GptOssExperts",)

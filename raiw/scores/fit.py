@@ -6,7 +6,7 @@ from itertools import accumulate
 
 from raiw.errors import InvalidImportance
 from raiw.names import nearest
-from raiw.readers.layers import BY_HEAD, STACKED
+from raiw.readers.layers import STACKED
 from raiw.specs.layers import Conv, Linear
 from raiw.specs.spec import Spec
 from raiw.tensors import Header, Tensor
@@ -40,7 +40,7 @@ def parts_of(spec: Spec) -> dict[str, Share]:
         whole, _, part = name.rpartition(".")
         for names in STACKED:
             siblings = [layers.get(f"{whole}.{other}") for other in names]
-            if part not in names or None in siblings or whole.endswith(BY_HEAD):
+            if part not in names or None in siblings:
                 continue
             ends = [0, *accumulate(other.out_features for other in siblings if other)]
             place = names.index(part)

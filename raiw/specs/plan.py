@@ -224,6 +224,11 @@ class Plan:
             "memory_bytes": self.memory_bytes,
         }
 
+    def _repr_html_(self) -> str:
+        from raiw.specs.html import plan_html
+
+        return plan_html(self, f"Plan for {self.algorithm}")
+
 
 Target = tuple[int, str, int]
 """Edges of a layer, the pointer of what asked for them, and its group_outputs."""

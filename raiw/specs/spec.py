@@ -308,6 +308,11 @@ class Spec(Document):
             self._plans[name] = Plan(name, layers)
         return self._plans[name]
 
+    def _repr_html_(self) -> str:
+        from raiw.specs.html import plan_html
+
+        return plan_html(self.plan(scored=True), self.name or self.model or "Spec")
+
     def content_key(self, importance: str | None = None) -> str:
         """Return the key of the result: the same key always means the same bits.
 

@@ -61,3 +61,31 @@ def dense_entropy(shape: tuple[int, int], groups: int = 1) -> float:
     p, q = shape[0] // groups, shape[1]
     by_group = (p - 1) * q * math.log(q) + (q - 1) * p * math.log(p) + (p + q) * math.log(p + q)
     return math.log(2 * groups * p * q) - by_group / (2 * p * q)
+
+
+def expected_gap(shape: tuple[int, int], edges: float, *, regular: bool) -> float:
+    """Return about how far S of a random mask is below that of the dense layer, to second order.
+
+    With the mean degrees a and b of the p outputs and q inputs, m edges and the density ρ, the
+    singular values but the first spread as those of independent edges, and x ln x around the
+    degrees gives ``(1 - ρ) ln(a/b)/2(a - b)``, which is ``(1 - ρ)/2a`` where a = b. Degrees that
+    are not fixed vary by ``a(1 - ρ)`` and ``b(1 - ρ)``, and cost ``(1 - ρ)(p + q)/4m`` more: twice
+    the gap where p = q. Good to some percent from degrees of 8 on.
+
+    Parameters
+    ----------
+    shape
+        ``(out, in)`` of one group.
+    edges
+        Edges of the group, more than 0.
+    regular
+        Whether the random mask has equal degrees on each side.
+
+    >>> round(expected_gap((512, 512), 8192, regular=True), 4)
+    0.0303
+    """
+    out, n_in = shape
+    rest = 1 - edges / (out * n_in)
+    a, b = edges / out, edges / n_in
+    slope = math.log(a / b) / (a - b) if not math.isclose(a, b, rel_tol=1e-9) else 1 / a
+    return rest * (slope / 2 + (0.0 if regular else (out + n_in) / (4 * edges)))

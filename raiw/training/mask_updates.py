@@ -23,7 +23,7 @@ from raiw.graphs import Bools, Floats
 from raiw.importance.taps import norm
 from raiw.layouts import by_edge
 from raiw.masks import MaskSet, load
-from raiw.pipeline import craft
+from raiw.pipeline import craft_masks
 from raiw.specs.contracts import reachable_edges
 from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
@@ -67,7 +67,7 @@ class MaskUpdates:
             raise InvalidInput("the masks keep every edge, so dynamics have nothing to change")
         places = find_places(model, masks, strict=True)
         self._places = {place.layer: place for place in places if place.layer in self._sparse}
-        self.masks = craft(self._spec(1.0, "dense")) if dynamics.starts_dense else masks
+        self.masks = craft_masks(self._spec(1.0, "dense")) if dynamics.starts_dense else masks
         self.handle = apply(model, self.masks)
 
     @cached_property
@@ -114,7 +114,7 @@ class MaskUpdates:
     def _crafted(self, step: int, steps: int, gradients: list[torch.Tensor]) -> MaskSet:
         weights = {name: self._edges_of(name, place.weight) for name, place in self._places.items()}
         if self._dynamics.starts_dense:
-            return craft(self._spec(self._dynamics.left(step, steps)), weights)
+            return craft_masks(self._spec(self._dynamics.left(step, steps)), weights)
         share = self._dynamics.moved(step, steps)
         grown = (
             {
@@ -128,7 +128,7 @@ class MaskUpdates:
             name: self._moved(layer, share, weights[name], grown[name])
             for name, layer in self._sparse.items()
         }
-        return craft(self._spec(0.0), scores)
+        return craft_masks(self._spec(0.0), scores)
 
     def _edges_of(self, layer: str, values: torch.Tensor) -> Floats:
         """Return the sums of magnitudes over the kernel, ``(out, in/groups)``."""

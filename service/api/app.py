@@ -5,7 +5,6 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from importlib.metadata import version
 
 import anyio
 from fastapi import Depends, FastAPI
@@ -41,7 +40,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(
         title="raiw",
         summary="Sparse neural-network architectures on demand",
-        version=version("raiw"),
+        version="1",  # of the routes; the software's own is what `raiw --version` prints
         lifespan=_lifespan,
         # The usual pages of /docs load scripts from other hosts; the schema itself does not.
         docs_url=None,

@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 from raiw.errors import InvalidInput, NotFound, TooLarge
 from raiw.jobs.craft import CraftJob
 from raiw.jobs.document import JobDocument
-from raiw.jobs.train import TrainJob
+from raiw.jobs.masked import MaskedJob
 from raiw.nets.registry import NETS
 from raiw.scores.fit import check_header
 from raiw.specs.spec import Spec
@@ -77,11 +77,11 @@ def check_request(session: Session, artifacts: Artifacts, request: JobDocument) 
         _blob(session, artifacts, digest, pointer)
     for pointer, digest in request.stored_masks.items():
         _masks(session, artifacts, digest, pointer)
-    if isinstance(request, TrainJob):
-        _check_training(session, artifacts, request)
+    if isinstance(request, MaskedJob):
+        _check_masked(session, artifacts, request)
 
 
-def _check_training(session: Session, artifacts: Artifacts, request: TrainJob) -> None:
+def _check_masked(session: Session, artifacts: Artifacts, request: MaskedJob) -> None:
     if request.spec is not None:
         check_scores(session, artifacts, request.spec, request.importance)
         shapes = {layer.name: layer.graph_shape for layer in request.spec.layers}
@@ -91,7 +91,7 @@ def _check_training(session: Session, artifacts: Artifacts, request: TrainJob) -
         _check_layers(request, _shapes(found), "/masks")
 
 
-def _check_layers(request: TrainJob, shapes: dict[str, tuple[int, int]], pointer: str) -> None:
+def _check_layers(request: MaskedJob, shapes: dict[str, tuple[int, int]], pointer: str) -> None:
     """Compare layers with those of the network, where they are known without building it."""
     network = request.network
     if network not in NETS or request.channels is not None:

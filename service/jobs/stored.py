@@ -54,8 +54,8 @@ class StoredFile:
         return read_header(prefix, self.row.size, max_metadata=MAX_HEADER_BYTES)
 
 
-def open_masks(services: Services, digest: str) -> StoredFile:
-    """Return a stored mask file.
+def open_masks(services: Services, digest: str, *, described: bool = False) -> StoredFile:
+    """Return a stored mask file; its row has document and statistics if it is ``described``.
 
     Raises
     ------
@@ -64,6 +64,8 @@ def open_masks(services: Services, digest: str) -> StoredFile:
     """
     with services.database.read() as session:
         row = masks.stored(session, services.artifacts, digest)
+        if row is not None and described:
+            masks.describe(session, row)
     if row is None:
         raise NotFound(f"no masks {digest} are stored: craft them with POST /v1/jobs")
     return StoredFile(services, row)
@@ -71,7 +73,7 @@ def open_masks(services: Services, digest: str) -> StoredFile:
 
 def get_masks(services: Services, digest: str) -> MasksView:
     """Return what is known about stored masks."""
-    row = open_masks(services, digest).row
+    row = open_masks(services, digest, described=True).row
     url = f"/v1/masks/{digest}"
     return MasksView(
         digest=row.digest,
@@ -108,7 +110,7 @@ def get_statistics(services: Services, digest: str) -> StatisticsView:
 
     Crafting does not wait for statistics, and most masks are never asked about.
     """
-    row = open_masks(services, digest).row
+    row = open_masks(services, digest, described=True).row
     if row.statistics is None:
         with services.database.write() as session:
             if masks.ask_to_measure(session, digest):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from raiw.specs.dead import recorded_dead_units
+from raiw.specs.dead import DeadUnits
 from raiw.specs.plan import Plan
 from service.contract.jobs import (
     ENDED,
@@ -68,7 +68,7 @@ def _result(shown: Shown) -> JobResult | None:
             digest=digest,
             file_sha256=shown.file_sha256,
             bytes=shown.bytes,
-            dead_units=None if shown.masks is None else recorded_dead_units(shown.masks["layers"]),
+            dead_units=_dead_units(shown.dead_units),
             failed_gates=_failed_gates(shown.job.failed_gates),
         )
     if shown.outcome is None:
@@ -85,6 +85,10 @@ def _result(shown: Shown) -> JobResult | None:
 
 def _failed_gates(failed: list[dict[str, Any]] | None) -> list[FailedGate] | None:
     return None if failed is None else [FailedGate.model_validate(gate) for gate in failed]
+
+
+def _dead_units(stored: list[dict[str, Any]] | None) -> list[DeadUnits] | None:
+    return None if stored is None else [DeadUnits.model_validate(units) for units in stored]
 
 
 def event_view(event: JobEventRow) -> EventView:

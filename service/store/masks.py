@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from raiw.canonical import CHUNK_BYTES, digest_of, digest_of_chunks
 from raiw.errors import NotFound
+from raiw.specs.dead import recorded_dead_units
 from service.contract.queries import MasksQuery
 from service.store import objects
 from service.store.artifacts import Artifacts, State
@@ -60,6 +61,11 @@ def page(
     return session.execute(ordered.limit(size)).mappings().all()
 
 
+def describe(session: Session, row: MasksRow) -> None:
+    """Load the document and the statistics of masks, which are large and seldom needed."""
+    session.refresh(row, ["document", "statistics"])
+
+
 def add(
     session: Session,
     artifacts: Artifacts,
@@ -81,6 +87,7 @@ def add(
         "size": len(file),
         "chunks": -(-len(file) // CHUNK_BYTES) if in_database else 0,
         "document": document,
+        "dead_units": [units.model_dump() for units in recorded_dead_units(document["layers"])],
         "created_at": now,
         "used_at": now,
         "removed_at": None,

@@ -25,13 +25,13 @@ class Shown:
     """Of the mask file, if the job made masks."""
     outcome: dict[str, Any] | None
     """Files and report, if it made something else."""
-    masks: dict[str, Any] | None = None
-    """The metadata of its masks; None in lists."""
+    dead_units: list[dict[str, Any]] | None = None
+    """Those of its masks; None in lists."""
 
 
 def show(session: Session, job_id: str) -> Shown | None:
     """Return a job with the mask file it made."""
-    query = _shown().add_columns(MasksRow.document).where(JobRow.id == job_id)
+    query = _shown().add_columns(MasksRow.dead_units).where(JobRow.id == job_id)
     row = session.execute(query).one_or_none()
     return None if row is None else Shown(row[0], row[1], row[2], row[0].outcome, row[3])
 

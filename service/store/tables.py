@@ -239,8 +239,11 @@ class MasksRow(Kept):
     size: Mapped[int] = mapped_column(Big)
     chunks: Mapped[int]
     """Rows of ``mask_chunks``; 0 when the file is an artifact."""
-    document: Mapped[dict[str, Any]]
-    statistics: Mapped[dict[str, Any] | None]
+    # Large, and read by few: see service.store.masks.describe.
+    document: Mapped[dict[str, Any]] = mapped_column(deferred=True)
+    statistics: Mapped[dict[str, Any] | None] = mapped_column(deferred=True)
+    dead_units: Mapped[list[dict[str, Any]]] = mapped_column(deferred=True, server_default="[]")
+    """What the document says of layers that leave outputs or inputs without an edge."""
     measure_attempts: Mapped[int] = mapped_column(default=0)
     """How often a worker was asked for the statistics; 0 as long as nobody wants them."""
     created_at: Mapped[datetime]

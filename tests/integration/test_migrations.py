@@ -13,11 +13,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select, text
 
 import migrations
+import raiw
 from service.settings import Settings
 from service.store import requests
 from service.store.database import Database
 from service.store.migrate import downgrade, upgrade
-from service.store.tables import JobRow, Table
+from service.store.tables import JobRow, MasksRow, Table
 from tests.integration.stack import Postgres, Sqlite
 
 
@@ -83,6 +84,31 @@ def test_jobs_and_their_events_survive_every_step(database: Database) -> None:
     move(database, "base")
     with database.engine.connect() as connection:
         assert set(inspect(connection).get_table_names()) <= {"alembic_version"}
+
+
+def test_masks_of_before_are_told_their_dead_units(database: Database) -> None:
+    layers = [
+        {"name": name, "kind": "linear", "in_features": 8, "out_features": 6} for name in "abc"
+    ]
+    made = [raiw.craft({"layers": layers, "craft": {"edges": edges}}) for edges in (6, 4, 48)]
+    upgrade(database, "0007")
+    with database.engine.begin() as connection:
+        for masks in made:
+            row = {
+                "digest": masks.digest, "file_sha256": masks.digest, "size": 1, "chunks": 0,
+                "document": json.dumps(masks.to_json()), "measure_attempts": 0, "pinned": False,
+                "created_at": datetime.now(UTC),
+            }  # fmt: skip
+            values = ", ".join(f":{name}" for name in row)
+            connection.execute(text(f"INSERT INTO masks ({', '.join(row)}) VALUES ({values})"), row)  # noqa: S608
+    move(database, "head")
+    with database.read() as session:
+        stored = dict(session.execute(select(MasksRow.digest, MasksRow.dead_units)).all())
+    told = {masks.digest: [units.model_dump() for units in masks.dead_units] for masks in made}
+    assert [len(told[masks.digest]) for masks in made] == [2, 3, 0]
+    assert stored == told
+    move(database, "0007")
+    move(database, "head")
 
 
 def test_a_migration_says_whether_older_code_works() -> None:

@@ -11,6 +11,9 @@ from safetensors.numpy import load_file, save_file
 import raiw
 from raiw.client import Job
 from raiw.errors import JobFailed, NetworkNotAllowed
+from raiw.study.accuracy.networks import StudiedNetwork
+from raiw.study.accuracy.server import run_plan_on
+from raiw.study.accuracy.trials import plan_training
 from raiw.training.data.registry import open_dataset
 from tests.integration.stack import Stack, eventually
 
@@ -96,6 +99,13 @@ def test_a_network_of_ones_own_is_trained_pruned_scored_and_crafted(
     sparse = own.train(**channels, weights=weights, masks=masks).wait(300)
     assert sparse.report["mask_violations"] == 0
     assert sparse.report["weights"] == masks.weights
+    monkeypatch.syspath_prepend(own.folder)
+    network = StudiedNetwork.named(NAME, WIDE["arguments"], made["channels"])
+    plan = plan_training(
+        network.spec(), methods=["regular"], seeds=1, recipe=RECIPE, network=network
+    )
+    rows = {row.method: row for row in run_plan_on(client, plan).rows}
+    assert rows["dense"].weights == pruned["weights"] > rows["regular"].weights
     wrong = {"arguments": {"depth": 3}, "method": "slimming", "options": {"channel_sparsity": 0.5}}
     assert own.code(client.prune(NAME, weights, **wrong)) == "invalid-network"
 

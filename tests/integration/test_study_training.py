@@ -9,8 +9,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+
+from raiw.masks.channels import ChannelMasks
 
 COMMAND = [
     *(sys.executable, "-m", "raiw", "study", "raiw/digits-cnn-10", "--train", "--json"),
@@ -116,3 +120,47 @@ def wait_until_gone(group: int) -> None:
             os.killpg(group, 0)
             time.sleep(0.02)
         pytest.fail(f"processes of group {group} live on")
+
+
+OWN = """
+from torch import nn
+
+def small(width: int = 4) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, width, 3), nn.ReLU(), nn.Flatten(), nn.Linear(36 * width, 10)
+    )
+"""
+
+
+def test_any_network_is_studied_whole_or_pruned(tmp_path: Path) -> None:
+    """It is named in place of the spec; the channels that it has lost come with it."""
+    (tmp_path / "mine.py").write_text(OWN)
+    channels = tmp_path / "channels.safetensors"
+    ChannelMasks({"0": np.arange(6) < 5}, "l1_filter", {}, {}).save(channels)
+    command = [
+        *(sys.executable, "-m", "raiw", "study", "mine:small", "--train", "--json", "-o", "out"),
+        *("--argument", "width=6", "--methods", "regular,raiw", "--seeds", "1"),
+        *("--densities", "0.25", "--set", "craft.keep_first=1", "--train-set", "epochs=1"),
+        *("--train-set", "batch=64", "--train-set", "augment=false"),
+    ]
+
+    def studied(*more: str) -> dict[str, Any]:
+        done = subprocess.run(
+            [*command, *more], capture_output=True, text=True, env=PLAIN, cwd=tmp_path, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    whole, pruned = studied(), studied("--pruned", str(channels))
+    for study, width in ((whole, 6), (pruned, 5)):
+        assert study["network"] == "mine:small"
+        weights = {row["method"]: row["weights"] for row in study["rows"]}
+        sparse = 9 * width + 36 * width * 10 // 4
+        assert weights == {"regular": sparse, "raiw": sparse, "dense": 9 * width + 360 * width}
+    assert len(list((tmp_path / "out" / "runs").iterdir())) == 6
+    refused = subprocess.run(
+        [*command, "--argument", "width=[]"], capture_output=True, text=True, env=PLAIN,
+        cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert refused.returncode != 0
+    assert "cannot be built" in json.loads(refused.stdout)["error"]["message"]

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import raiw
@@ -112,6 +113,31 @@ def test_the_whole_way_from_a_trained_network_to_sparse_ones(
     again = client.train("digits-cnn", "digits", **both)
     assert again.cache == "hit"
     assert again.report == report
+
+
+@SQLITE
+def test_speed_is_measured_once_for_each_repeat(
+    worker: Stack, tmp_path: Path, seed: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = MASKS | {"craft": MASKS["craft"] | {"seed": seed}}
+    asked = {"spec": spec, "batch": [1, 2], "threads": [1], "seconds": 0}
+    job = worker.client.speed("digits-cnn", **asked).wait(300)
+    assert [(run["batch"], run["threads"]) for run in job.report["runs"]] == [(1, 1), (2, 1)]
+    assert job.report["machine"]["cores"] == os.cpu_count()
+    paths = {path.stem: path for path in worker.client.fetch(job, tmp_path)}
+    assert raiw.load(paths["masks"]).digest == job.report["masks"] == raiw.craft(spec).digest
+    with safe_open(paths["speed"], "np") as file:
+        assert json.loads(file.metadata()["raiw"]) == job.report
+    assert worker.client.speed("digits-cnn", **asked).cache == "hit"
+    again = worker.client.speed("digits-cnn", **asked, repeat=1).wait(300)
+    assert again.report["runs"] != job.report["runs"]
+    masks = worker.client.craft(spec).result(120).digest
+    command = ["speed", "digits-cnn", masks, "--batch", "3", "--threads", "1", "--seconds", "0"]
+    assert run([*command, "--json", "--server", worker.client.url]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["masks"], [each["batch"] for each in said["runs"]]) == (masks, [3])
+    with pytest.raises(InvalidInput, match="give masks or a spec"):
+        worker.client.speed("digits-cnn")
 
 
 @SQLITE

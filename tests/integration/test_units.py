@@ -11,7 +11,7 @@ import raiw
 from tests.integration.stack import Stack, eventually
 
 SIDE, LAYERS_A_UNIT = 1500, 2
-SHARED = {"RAIW_UNIT_CELLS": str(LAYERS_A_UNIT * SIDE**2)}
+SHARED = {"RAIW_UNIT_CELLS": str(LAYERS_A_UNIT * SIDE**2), "RAIW_TASK_THREADS": "1"}
 _seeds = itertools.count(int(time.time()))
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import nn
+from torch.nn.modules.conv import _ConvNd
 
 import raiw
 from raiw.errors import RaiwError
@@ -46,7 +48,7 @@ class Outcome:
         return not {WRONG, FOREIGN}.isdisjoint(self.steps.values())
 
 
-def zeros_of(model: torch.nn.Module) -> int:
+def zeros_of(model: nn.Module) -> int:
     """Return how many weights of two axes and more are zero."""
     return sum(int((p == 0).sum()) for p in model.parameters() if p.dim() > 1)
 
@@ -104,6 +106,23 @@ class Trial:
         self.outcome.covered = sum(held.values()) / sum(matrices.values())
         self.outcome.notes += [f"left: {name} ({why})" for name, why in reading.others.items()]
         assert same(before, self.model.state_dict()), "reading changed the model"
+        told = {*reading.unusable, *(name.rpartition(".")[0] for name in reading.others)}
+        self.count(held, told)
+
+    def count(self, held: dict[int, int], told: set[str]) -> None:
+        """Count the weights of torch's own layers without the reader, to hold its count against."""
+        counted = {
+            id(module.weight): (name, module.weight.numel())
+            for name, module in self.model.named_modules()
+            if isinstance(module, nn.Linear | _ConvNd) and isinstance(module.weight, nn.Parameter)
+        }
+        missed = {name: size for key, (name, size) in counted.items() if key not in held}
+        assert missed.keys() <= told, f"not read, and not told: {sorted(missed)}"
+        here = sum(size for key, (_, size) in counted.items() if key in held)
+        planned = self.spec.plan().dense_weights
+        assert planned == sum(held.values()) >= here, f"{planned} weights planned"
+        if missed:
+            self.outcome.notes.append(f"counted: {sum(missed.values())} weights more, left out")
 
     def score(self, method: str) -> None:
         before = copy.deepcopy(needed(self, "spec") and self.model.state_dict())

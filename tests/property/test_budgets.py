@@ -122,11 +122,38 @@ def test_layers_of_larger_scores_are_denser() -> None:
 def test_afie_follows_its_equation() -> None:
     weights = tensors()
     craft = {"density": 0.4, "rules": HEAD}
-    plan = raiw.budget({"layers": LAYERS, "craft": craft}, weights, "afie").plan()
+    plan = raiw.budget({"layers": LAYERS, "craft": craft}, weights, "afie", layers="all").plan()
     lost = [1 - layer.density for layer in plan.layers[:2]]
     scores = [afie_score(weights[name]) for name in "ab"]
     assert lost[0] * scores[0] == pytest.approx(lost[1] * scores[1], rel=1e-3)
     assert plan.weights == 200 + 1200
+
+
+CONV = {"name": "conv", "kind": "conv2d", "in_channels": 3, "out_channels": 8, "kernel_size": 3}
+FC = {"name": "fc", "kind": "linear", "in_features": 8, "out_features": 20}
+
+
+def test_afie_prunes_convolutions_and_rules_still_win() -> None:
+    """As prune and reproduce do: a linear layer is none of the paper's."""
+    wide = CONV | {"name": "wide", "in_channels": 8, "out_channels": 16}
+    layers = [CONV, wide, FC, FC | {"name": "head"}]
+    rng = np.random.default_rng(0)
+    weights = {
+        one["name"]: rng.normal(size=(one["out_channels"], one["in_channels"], 3, 3))
+        for one in (CONV, wide)
+    } | {name: rng.normal(size=(20, 8)) for name in ("fc", "head")}
+    document = {
+        "layers": layers, "craft": {"density": 0.5, "rules": [{"match": "head", "edges": 40}]}
+    }  # fmt: skip
+    conv, other, fc, head = raiw.budget(document, weights, "afie").plan().layers
+    assert (fc.edges, head.edges) == (160, 40)
+    assert conv.edges + other.edges == (24 + 128) // 2
+    scores = [afie_score(weights[name]) for name in ("conv", "wide")]
+    lost = (1 - conv.density) * scores[0], (1 - other.density) * scores[1]
+    assert lost[0] == pytest.approx(lost[1], rel=0.05)
+    every = raiw.budget(document, weights, "afie", layers="all").plan().layers
+    assert every[2].edges < 160
+    assert every[3].edges == 40
 
 
 @pytest.mark.parametrize(
@@ -135,7 +162,9 @@ def test_afie_follows_its_equation() -> None:
         ({}, "afi", InvalidInput, "did you mean 'afie'"),
         ({"craft": {"degree": 2}}, "score", InvalidSpec, "density, parameters or flops"),
         ({"craft": {"parameters": 1 << 20}}, "score", ImpossibleTarget, "nearest feasible"),
-        ({"craft": {"density": 0.001}}, "afie", ImpossibleTarget, "keeps 1 %"),
+        ({"layers": [CONV], "craft": {"density": 0.001}}, "afie", ImpossibleTarget, "keeps 1 %"),
+        ({}, "afie", InvalidInput, "no convolution shares .* layers='all'"),
+        ({"layers": [CONV, FC], "craft": {"parameters": 99}}, "afie", ImpossibleTarget, "rules"),
         (
             {"craft": {"density": 0.5, "algorithm": "nm", "m": 10}},
             "score",
@@ -147,8 +176,9 @@ def test_afie_follows_its_equation() -> None:
 def test_what_cannot_be_shared_is_refused(
     change: dict, method: str, error: type[RaiwError], words: str
 ) -> None:
+    given = tensors() | {"conv": np.random.default_rng(0).normal(size=(8, 3, 3, 3))}
     with pytest.raises(error, match=words):
-        raiw.budget({"layers": LAYERS, "craft": {"density": 0.5}} | change, tensors(), method)
+        raiw.budget({"layers": LAYERS, "craft": {"density": 0.5}} | change, given, method)
 
 
 def test_nothing_positive_is_nothing_to_share_by() -> None:
@@ -175,21 +205,23 @@ def test_the_command_prints_the_spec(tmp_path: Path, capsys: pytest.CaptureFixtu
     save_file(tensors(), tmp_path / "w.safetensors")
     document = {"layers": LAYERS, "craft": {"density": 0.3}}
     (tmp_path / "in.yaml").write_text(yaml.safe_dump(document))
-    arguments = ["budget", str(tmp_path / "in.yaml"), "-m", "afie"]
+    arguments = ["budget", str(tmp_path / "in.yaml"), "-m", "afie", "--layers", "all"]
     arguments += ["-i", str(tmp_path / "w.safetensors")]
     assert run(arguments) == 0
-    expected = raiw.budget(document, tensors(), "afie")
+    expected = raiw.budget(document, tensors(), "afie", layers="all")
     assert raiw.Spec.parse(yaml.safe_load(capsys.readouterr().out)) == expected
     assert run([*arguments, "-o", str(tmp_path / "out.yaml")]) == 0
     assert raiw.Spec.load(tmp_path / "out.yaml") == expected
     assert run([*arguments[:3], "none", *arguments[4:]]) != 0
+    assert run([*arguments[:3], "score", *arguments[4:]]) != 0
 
 
 @pytest.mark.parametrize("method", ["score", "global", "afie"])
 def test_operations_are_shared_too(method: str) -> None:
     layers = [layer | {"positions": p} for layer, p in zip(LAYERS, (9, 3, 1), strict=True)]
     document = {"layers": layers, "craft": {"flops": 20_000, "rules": HEAD}}
-    flops = raiw.budget(document, tensors(), method).plan().flops
+    which = {"layers": "all"} if method == "afie" else {}
+    flops = raiw.budget(document, tensors(), method, **which).plan().flops
     assert flops is not None
     assert 20_000 - 2 * 9 < flops <= 20_000
 

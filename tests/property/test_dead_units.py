@@ -163,7 +163,9 @@ def test_a_stem_that_starves_is_named_refused_and_mended() -> None:
     document = {"layers": [RESNET_STEM, HEAD], "craft": {"density": 0.1}}
     (stem,) = Spec.parse(document).plan().dead_units
     assert str(stem) == "conv1 (45 of 64 outputs without an input edge)"
-    masks = raiw.craft(document)
+    with pytest.warns(UserWarning, match=r"1 layer has dead units: conv1 \(45 of 64") as told:
+        masks = raiw.craft(document)
+    assert told[0].filename == __file__
     assert masks.dead_units == [stem]
     with pytest.raises(DeadUnitsFound, match="min_fan_in") as caught:
         raiw.craft(document, strict=True)

@@ -20,6 +20,7 @@ from raiw.jobs.document import JobDocument
 from raiw.jobs.prune import PruneJob
 from raiw.jobs.registry import KINDS
 from raiw.jobs.score import ScoreJob
+from raiw.jobs.speed import SpeedJob
 from raiw.jobs.train import TrainJob
 from raiw.pipeline import craft_mask, mask_key
 from raiw.scores.importance import open_importance
@@ -51,6 +52,7 @@ JOBS: list[JobDocument] = [
     TrainJob.parse({**NETWORK, "spec": SPEC, "importance": DIGEST}),
     TrainJob.parse({**NETWORK, "masks": DIGEST}),
     TrainJob.parse({**NETWORK, "masks": DIGEST, "recipe": {"dynamics": {"method": "rigl"}}}),
+    SpeedJob.parse({"network": "digits-cnn", "spec": SPEC, "importance": DIGEST}),
 ]
 Path_ = tuple[str | int, ...]
 

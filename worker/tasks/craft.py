@@ -7,7 +7,7 @@ from typing import Any
 from raiw.gating import check_masks, failed_gates
 from raiw.jobs.craft import CraftJob
 from raiw.masks import Mask, MaskSet
-from raiw.pipeline import craft
+from raiw.pipeline import craft_masks
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.gates import Gates
 from raiw.specs.spec import Spec
@@ -21,7 +21,7 @@ def run(task: ChildTask) -> None:
     """Craft all layers, one after the other."""
     spec, scores = inputs(task)
     reporter = Reporter(task)
-    deliver(task, craft(spec, scores, on_layer=reporter), spec.gates, reporter.last)
+    deliver(task, craft_masks(spec, scores, on_layer=reporter), spec.gates, reporter.last)
 
 
 def inputs(task: ChildTask) -> tuple[Spec, Importance | None]:

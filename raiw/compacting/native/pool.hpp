@@ -1,11 +1,12 @@
 // Threads that wait for work between calls, because starting one takes as long as a small layer.
 #pragma once
 
+#ifndef _WIN32
 #include <pthread.h>
+#endif
 
 #include <atomic>
 #include <condition_variable>
-#include <cstdlib>
 #include <functional>
 #include <mutex>
 #include <new>
@@ -23,15 +24,13 @@ public:
     Workspace(Workspace&& other) noexcept : floats_(other.floats_), size_(other.size_) {
         other.floats_ = nullptr;
     }
-    ~Workspace() { std::free(floats_); }
+    ~Workspace() { release(); }
 
     float* take(Count size) {
         if (size > size_) {
-            std::free(floats_);
-            size_ = 0;
-            const auto bytes = (static_cast<std::size_t>(size) * sizeof(float) + 63) / 64 * 64;
-            floats_ = static_cast<float*>(std::aligned_alloc(64, bytes));
-            if (!floats_) throw std::bad_alloc();
+            release();
+            const auto bytes = static_cast<std::size_t>(size) * sizeof(float);
+            floats_ = static_cast<float*>(::operator new(bytes, kLine));
             std::fill(floats_, floats_ + size, 0.0f);  // what is read past an end is a number
             size_ = size;
         }
@@ -39,6 +38,14 @@ public:
     }
 
 private:
+    static constexpr std::align_val_t kLine{64};
+
+    void release() {
+        if (floats_) ::operator delete(floats_, kLine);
+        floats_ = nullptr;
+        size_ = 0;
+    }
+
     float* floats_ = nullptr;
     Count size_ = 0;
 };
@@ -48,8 +55,10 @@ class Pool {
 public:
     static Pool& shared() {
         if (!instance()) {
+#ifndef _WIN32  // where nothing forks
             static const int once = pthread_atfork(nullptr, nullptr, [] { instance() = nullptr; });
             (void)once;
+#endif
             instance() = new Pool;  // never deleted: its threads may outlast every static object
         }
         return *instance();

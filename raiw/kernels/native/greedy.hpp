@@ -50,7 +50,9 @@ public:
           columns_(scores.columns, edges),
           alive_words_(words_),
           bulk_row_(words_),
-          band_row_(words_) {}
+          band_row_(words_),
+          values_(scores.columns + kSlack),
+          picked_(scores.columns + kSlack) {}
     ~Greedy() { workspace_.release(); }
 
     void run() {
@@ -126,11 +128,18 @@ private:
             bulk_of_row_[i] = split_row(row, scores_.columns, bands, alive_words_.data(), bulk,
                                         band_row_.data());
             if (has_bulk) counts.add(bulk);
-            for (std::size_t w = 0; w < words_; ++w)
-                each_bit(band_row_[w], static_cast<Vertex>(64 * w),
-                         [&](Vertex v) { list_.emplace_back(row[v], u, v); });
+            list_band(row, u);
         }
         if (has_bulk) settle_bulk(counts.totals());
+    }
+
+    void list_band(const T* row, Vertex u) {
+        const std::size_t before = list_.size();
+        const std::size_t count = pick_cells(row, T{0}, band_row_.data(), words_, values_.data(),
+                                             picked_.data());
+        list_.resize(before + count);
+        for (std::size_t i = 0; i < count; ++i)
+            list_[before + i] = Candidate(values_[i], u, picked_[i]);
     }
 
     void settle_bulk(const std::vector<std::int32_t>& bulk_of_column) {
@@ -237,6 +246,8 @@ private:
     Side rows_, columns_;
     std::vector<Vertex> alive_rows_, alive_columns_;
     std::vector<Word> alive_words_, bulk_row_, band_row_;
+    std::vector<T> values_;  // of the band of a row,
+    std::vector<Vertex> picked_;  // and their columns
     std::vector<std::int64_t> bulk_of_row_;
     Workspace<Candidate>& workspace_ = Workspace<Candidate>::own();
     std::vector<Candidate>&list_ = workspace_.list, &spare_ = workspace_.spare;

@@ -110,8 +110,7 @@ Survey survey(Scores<T> scores, bool finite) {
     Word sums[kPrint] = {};
     for (Vertex u = 0; u < scores.rows; ++u) {
         const T* row = scores.row(u);
-        unsigned good = 1;
-        for (std::size_t v = 0; v < scores.columns; ++v) good &= (row[v] >= least) & (row[v] <= most);
+        const bool good = all_within(row, scores.columns, least, most);
         for (std::size_t v = 0; !good && v < scores.columns; ++v)
             if (!(row[v] >= least && row[v] <= most)) {
                 found.bad = static_cast<std::int64_t>(u * scores.columns + v);

@@ -47,10 +47,11 @@ public:
             return above > k ? -static_cast<double>(above - k) * static_cast<double>(high) : 0;
         // Summed in the order of the cells: how the standard library ranks them is its own affair.
         const T least = found[0];
+        own_.resize(count + kSlack);
+        const std::size_t better = pick_between(values, count, least, kInf, own_.data());
         double sum = 0;
-        std::size_t taken = above;
-        for (std::size_t i = 0; i < count; ++i)
-            if (values[i] > least) sum += static_cast<double>(values[i]), ++taken;
+        for (std::size_t i = 0; i < better; ++i) sum += static_cast<double>(own_[i]);
+        const std::size_t taken = above + better;
         return taken < k ? sum + static_cast<double>(k - taken) * static_cast<double>(least) : sum;
     }
 
@@ -59,7 +60,8 @@ private:
                     T* found) {
         const std::size_t k = ranking_.k;
         std::size_t before = 0;  // so many of the values come before those put in order
-        if (above < k + 2 && count) before = put_in_order(values, count, k + 2 - above);
+        if (above < k + 2 && count)
+            before = put_in_order(low, high, values, count, k + 2 - above);
         for (std::size_t i = 0; i < 3; ++i) {
             const std::size_t place = k + i;  // counts from 1
             if (place <= above)
@@ -69,42 +71,42 @@ private:
         }
     }
 
-    // Sorts the `last`-th best value and the two before it, and few others: values fall into bins of
-    // equal width, and those of the bins where the three lie are sorted. Returns how many values
-    // come before them.
-    std::size_t put_in_order(const T* values, std::size_t count, std::size_t last) {
-        constexpr std::size_t kFew = 16, kBins = 64;
-        T least = values[0], most = least;
-        for (std::size_t i = 1; i < count; ++i) {
-            least = values[i] < least ? values[i] : least;
-            most = values[i] > most ? values[i] : most;
+    // Sorts the `last`-th best value and the two before it, and few others. All lie above `low`, none
+    // above `high`; lines between are tried until few lie above one and not above the other. Returns
+    // how many values come before those sorted.
+    std::size_t put_in_order(T low, T high, const T* values, std::size_t count, std::size_t last) {
+        constexpr std::size_t kFew = 12;
+        constexpr T kInf = std::numeric_limits<T>::infinity();
+        const std::size_t end = std::min(last, count);
+        const std::size_t start = std::min(last > 2 ? last - 2 : 1, count);
+        std::size_t before = 0, until = count;  // so many are above `high`, and above `low`
+        T least = low, most = high;
+        if (count > kFew && !(low >= kLowest<T> && high < kInf)) {
+            least = kInf, most = -kInf;
+            find_range(values, count, &least, &most);
         }
-        const T scale = static_cast<T>(kBins) / (most - least);
-        own_.clear();
-        if (count <= kFew || !(scale > 0 && scale <= std::numeric_limits<T>::max())) {
-            own_.assign(values, values + count);
-            std::sort(own_.begin(), own_.end(), std::greater<>());
-            return 0;
+        T fits = least, falls = most;  // at least `start` lie above the one, fewer than `end` the other
+        while (until - before > kFew) {
+            const bool upper = start - before > until - end;
+            const T from = upper ? fits : least, to = upper ? most : falls;
+            const T line = from + (to - from) / 2;
+            if (!(line > from && line < to)) break;
+            const std::size_t over = count_above(values, count, line);
+            if (over < start)
+                high = most = line, before = over;
+            else
+                fits = std::max(fits, line);
+            if (over >= end)
+                low = least = line, until = over;
+            else
+                falls = std::min(falls, line);
         }
-        bins_.resize(count);
-        for (std::size_t i = 0; i < count; ++i) {
-            const auto bin = static_cast<std::int32_t>((values[i] - least) * scale);
-            bins_[i] = static_cast<std::uint8_t>(std::min<std::int32_t>(bin, kBins - 1));
-        }
-        std::uint32_t sizes[kBins] = {};
-        for (std::size_t i = 0; i < count; ++i) ++sizes[bins_[i]];
-        const std::size_t end = std::min(last, count), start = last > 2 ? last - 2 : 1;
-        std::size_t before = 0, first = kBins - 1;
-        while (first && before + sizes[first] < std::min(start, count)) before += sizes[first--];
-        std::size_t until = before + sizes[first], lowest = first;
-        while (lowest && until < end) until += sizes[--lowest];
-        for (std::size_t i = 0; i < count; ++i)
-            if (bins_[i] >= lowest && bins_[i] <= first) own_.push_back(values[i]);
+        own_.resize(count + kSlack);
+        own_.resize(pick_between(values, count, low, high, own_.data()));
         std::sort(own_.begin(), own_.end(), std::greater<>());
         return before;
     }
 
-    std::vector<std::uint8_t> bins_;
     Ranking ranking_;
     std::vector<T> own_;
 };
@@ -115,17 +117,15 @@ double rank_rows(Scores<T> scores, const double* prices, Ranking ranking) {
     const std::size_t n = scores.columns, words = (n + 63) / 64;
     const std::vector<T> own_prices = as_precise_as_scores<T>(prices, n);
     std::vector<Word> above(words), between(words);
-    std::vector<T> values(n);
+    std::vector<T> values(n + kSlack);
     Ranker<T> ranker(ranking);
     double sum = 0;
     for (Vertex u = 0; u < scores.rows; ++u) {
         const T* row = scores.row(u);
         const T low = static_cast<T>(ranking.lows[u]), high = static_cast<T>(ranking.highs[u]);
         sum += part_row(row, n, own_prices.data(), low, high, above.data(), between.data());
-        std::size_t count = 0;
-        for (std::size_t w = 0; w < words; ++w)
-            each_bit(between[w], static_cast<Vertex>(64 * w),
-                     [&](Vertex v) { values[count++] = row[v] - own_prices[v]; });
+        const T* each = own_prices.data();
+        const std::size_t count = pick_cells(row, each, between.data(), words, values.data());
         const auto over = static_cast<std::size_t>(count_bits(above.data(), words));
         sum += ranker.rank(u, over, low, high, values.data(), count);
     }
@@ -154,25 +154,20 @@ public:
     }
 
 private:
-    struct Cell {
-        Vertex column;  // of those ranked together
-        T value;
-    };
-
     double rank(std::size_t first, std::size_t n) {
         const std::size_t words = (n + 63) / 64;
         std::vector<Word> above(words), between(words);
         const T *lows = lows_.data() + first, *highs = highs_.data() + first;
         ColumnCounts counts(n);
         double sum = 0;
-        listed_.clear();
+        listed_ = 0;
         for (Vertex u = 0; u < scores_.rows; ++u) {
             const T *row = scores_.row(u) + first, price = prices_[u];
             sum += part_row(row, n, price, lows, highs, above.data(), between.data());
             counts.add(above.data());
-            for (std::size_t w = 0; w < words; ++w)
-                each_bit(between[w], static_cast<Vertex>(64 * w),
-                         [&](Vertex v) { listed_.push_back({v, row[v] - price}); });
+            make_room(n + kSlack);
+            listed_ += pick_cells(row, price, between.data(), words, cells_.data() + listed_,
+                                  columns_.data() + listed_);
         }
         sort_by_column(n);
         const std::vector<std::int32_t>& over = counts.totals();
@@ -184,17 +179,25 @@ private:
         return sum;
     }
 
+    void make_room(std::size_t more) {
+        if (listed_ + more <= cells_.size()) return;
+        cells_.resize(2 * cells_.size() + more);
+        columns_.resize(cells_.size());
+    }
+
     void sort_by_column(std::size_t n) {
         ends_.assign(n + 1, 0);
-        for (const Cell& cell : listed_) ++ends_[cell.column + 1];
+        for (std::size_t i = 0; i < listed_; ++i) ++ends_[columns_[i] + 1];
         for (std::size_t v = 0; v < n; ++v) ends_[v + 1] += ends_[v];
-        values_.resize(listed_.size());
-        for (const Cell& cell : listed_) values_[ends_[cell.column]++] = cell.value;
+        if (values_.size() < listed_) values_.resize(cells_.size());
+        for (std::size_t i = 0; i < listed_; ++i) values_[ends_[columns_[i]]++] = cells_[i];
     }
 
     Scores<T> scores_;
     std::vector<T> prices_, lows_, highs_, values_;
-    std::vector<Cell> listed_;
+    std::vector<T> cells_;          // those in the windows, by row,
+    std::vector<Vertex> columns_;   // and the columns of each among those ranked together
+    std::size_t listed_ = 0;
     std::vector<std::size_t> ends_;
     Ranker<T> ranker_;
 };

@@ -27,6 +27,7 @@ constexpr unsigned kLanes = 8;  // partial sums, the same in every version
 
 #define RAIW_ISA baseline
 namespace raiw {
+#include "vectors.inc"
 #include "rows.inc"
 }
 #undef RAIW_ISA
@@ -41,6 +42,7 @@ namespace raiw {
 #pragma GCC target("avx2,popcnt,bmi,f16c")
 #endif
 namespace raiw {
+#include "vectors.inc"
 #include "rows.inc"
 }
 #if defined(__clang__)
@@ -50,26 +52,65 @@ namespace raiw {
 #endif
 #undef RAIW_AVX2
 #undef RAIW_ISA
+
+#define RAIW_ISA avx512
+#define RAIW_AVX512
+#if defined(__clang__)
+#pragma clang attribute push( \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,popcnt,bmi,f16c"))), \
+    apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,popcnt,bmi,f16c")
+#endif
+namespace raiw {
+#include "vectors.inc"
+#include "rows.inc"
+}
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#undef RAIW_AVX512
+#undef RAIW_ISA
 #endif
 
 namespace raiw {
 
-// RAIW_PORTABLE is defined to test the version that runs everywhere.
-inline bool has_avx2() {
+enum class Isa { baseline, avx2, avx512 };
+
+// RAIW_PORTABLE and RAIW_NO_AVX512 are defined to test the versions of other machines.
+inline Isa find_isa() {
 #if defined(__x86_64__) && !defined(RAIW_PORTABLE)
-    static const bool found = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-                              __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("f16c");
-    return found;
+    __builtin_cpu_init();
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+                      __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("f16c");
+    if (!avx2) return Isa::baseline;
+#if !defined(RAIW_NO_AVX512)
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        return Isa::avx512;
+#endif
+    return Isa::avx2;
 #else
-    return false;
+    return Isa::baseline;
 #endif
 }
 
-inline void widen(const std::uint8_t* from, std::size_t n, Stored stored, float* to) {
+inline const Isa kIsa = find_isa();
+
 #if defined(__x86_64__)
-    if (has_avx2()) return avx2::widen(from, n, stored, to);
+#define RAIW_BEST(...)                                     \
+    if (kIsa == Isa::avx512) return avx512::__VA_ARGS__;   \
+    if (kIsa == Isa::avx2) return avx2::__VA_ARGS__;       \
+    return baseline::__VA_ARGS__
+#else
+#define RAIW_BEST(...) return baseline::__VA_ARGS__
 #endif
-    baseline::widen(from, n, stored, to);
+
+inline void widen(const std::uint8_t* from, std::size_t n, Stored stored, float* to) {
+    RAIW_BEST(widen(from, n, stored, to));
 }
 
 // Splits the alive cells of a row into those of the bulk and those of the band, as bits; returns
@@ -77,21 +118,14 @@ inline void widen(const std::uint8_t* from, std::size_t n, Stored stored, float*
 template <class T>
 inline std::int64_t split_row(const T* row, std::size_t n, Bands<T> bands, const Word* alive,
                               Word* bulk, Word* band) {
-    const bool bounded = bands.done < std::numeric_limits<T>::infinity();
-#if defined(__x86_64__)
-    if (has_avx2())
-        return bounded ? avx2::split<T, true>(row, n, bands, alive, bulk, band)
-                       : avx2::split<T, false>(row, n, bands, alive, bulk, band);
-#endif
-    return bounded ? baseline::split<T, true>(row, n, bands, alive, bulk, band)
-                   : baseline::split<T, false>(row, n, bands, alive, bulk, band);
+    if (bands.done < std::numeric_limits<T>::infinity()) {
+        RAIW_BEST(split<T, true>(row, n, bands, alive, bulk, band));
+    }
+    RAIW_BEST(split<T, false>(row, n, bands, alive, bulk, band));
 }
 
 inline std::int64_t count_bits(const Word* row, std::size_t words) {
-#if defined(__x86_64__)
-    if (has_avx2()) return avx2::count_bits(row, words);
-#endif
-    return baseline::count_bits(row, words);
+    RAIW_BEST(count_bits(row, words));
 }
 
 // Tells of every cell of a row, as bits, whether it is above its high line net of its price, or only
@@ -100,55 +134,65 @@ inline std::int64_t count_bits(const Word* row, std::size_t words) {
 template <class T, class Prices, class Lines>
 inline double part_row(const T* row, std::size_t n, Prices prices, Lines lows, Lines highs,
                        Word* above, Word* between) {
-#if defined(__x86_64__)
-    if (has_avx2()) return avx2::part(row, n, prices, lows, highs, above, between);
-#endif
-    return baseline::part(row, n, prices, lows, highs, above, between);
+    RAIW_BEST(part(row, n, prices, lows, highs, above, between));
+}
+
+constexpr std::size_t kSlack = 16;  // so many more than are picked may be written
+
+// Writes the chosen cells of a row, net of their prices, and, unless null, their columns; returns
+// how many there are.
+template <class T, class Prices>
+inline std::size_t pick_cells(const T* row, Prices prices, const Word* chosen, std::size_t words,
+                              T* values, Vertex* columns = nullptr) {
+    RAIW_BEST(pick(row, prices, chosen, words, values, columns));
+}
+
+// How many numbers are above a line.
+template <class T>
+inline std::size_t count_above(const T* values, std::size_t n, T line) {
+    RAIW_BEST(count_above(values, n, line));
+}
+
+// Writes the numbers above `low` that are not above `high`; returns how many there are.
+template <class T>
+inline std::size_t pick_between(const T* values, std::size_t n, T low, T high, T* to) {
+    RAIW_BEST(pick_between(values, n, low, high, to));
+}
+
+// Whether all numbers of a row lie from `low` to `high`.
+template <class T>
+inline bool all_within(const T* row, std::size_t n, T low, T high) {
+    RAIW_BEST(all_within(row, n, low, high));
 }
 
 // Tells of every cell of a row, as bits, whether it is above `line` net of the prices of both sides.
 template <class T>
 inline void find_above(const T* row, std::size_t n, double price, const double* prices, double line,
                        Word* above) {
-#if defined(__x86_64__)
-    if (has_avx2()) return avx2::find_above(row, n, price, prices, line, above);
-#endif
-    baseline::find_above(row, n, price, prices, line, above);
+    RAIW_BEST(find_above(row, n, price, prices, line, above));
 }
 
 // Widens the range from `low` to `high` to the numbers of a row; NaN may be missed.
 template <class T>
 inline void find_range(const T* row, std::size_t n, T* low, T* high) {
-#if defined(__x86_64__)
-    if (has_avx2()) return avx2::find_range(row, n, low, high);
-#endif
-    baseline::find_range(row, n, low, high);
+    RAIW_BEST(find_range(row, n, low, high));
 }
 
 // Adds bytes to two chains of eight sums, of which the second tells their order.
 constexpr unsigned kPrint = 16;
 inline void add_print(const std::uint8_t* bytes, std::size_t n, Word* sums) {
-#if defined(__x86_64__)
-    if (has_avx2()) return avx2::add_print(bytes, n, sums);
-#endif
-    baseline::add_print(bytes, n, sums);
+    RAIW_BEST(add_print(bytes, n, sums));
 }
 
 // Turns kBlocks counters of Philox4x32-10 into random words.
 inline void mix_blocks(std::uint64_t key, std::uint32_t* c0, std::uint32_t* c1, std::uint32_t* c2,
                        std::uint32_t* c3) {
-#if defined(__x86_64__)
-    if (has_avx2()) return avx2::mix(key, c0, c1, c2, c3);
-#endif
-    baseline::mix(key, c0, c1, c2, c3);
+    RAIW_BEST(mix(key, c0, c1, c2, c3));
 }
 
 // Adds a row of bits to the counters of its columns.
 inline void count_row(const Word* row, std::size_t words, Word* planes) {
-#if defined(__x86_64__)
-    if (has_avx2()) return avx2::add_row(row, words, planes);
-#endif
-    baseline::add_row(row, words, planes);
+    RAIW_BEST(add_row(row, words, planes));
 }
 
 // How often each column's bit was set over a number of rows.
@@ -202,3 +246,5 @@ inline void count_degrees(Bits graph, std::int64_t* outs, std::int64_t* ins) {
 }
 
 }  // namespace raiw
+
+#undef RAIW_BEST

@@ -7,7 +7,13 @@ AFIE gives all filters of a layer the same score, and its paper does not say whi
 import numpy as np
 from torch import nn
 
-from raiw.budgets.afie import afie_score, allocate, whole_channels
+from raiw.budgets.afie import (
+    EVERY_LAYER,
+    afie_score,
+    allocate,
+    only_convolutions,
+    whole_channels,
+)
 from raiw.crafting.randomness import Stream
 from raiw.errors import InvalidInput
 from raiw.graphs import Floats
@@ -64,18 +70,14 @@ def select(
 
 def _chosen(network: PrunableModel, layers: str) -> list[Group]:
     """Return the groups of convolutions, or all of them."""
-    if layers not in ("convolutions", "all"):
-        raise InvalidInput(f"layers={layers!r} is no choice: give 'convolutions' or 'all'")
+    convolutions = only_convolutions(layers)
     groups = [
         group
         for group in network.prunable
-        if layers == "all" or all(_convolves(member.module) for member in group.filters)
+        if not convolutions or all(_convolves(member.module) for member in group.filters)
     ]
     if not groups:
-        raise InvalidInput(
-            "no convolution can lose filters; layers='all' prunes linear layers too, which the "
-            "paper does not"
-        )
+        raise InvalidInput(f"no convolution can lose filters; {EVERY_LAYER}")
     return groups
 
 

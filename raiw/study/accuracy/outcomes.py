@@ -88,7 +88,7 @@ def summarise(plan: TrialPlan, outcomes: Mapping[str, TrialOutcome]) -> Accuracy
     rows = [row for density in plan.densities for row in _group(plan, density, outcomes)]
     setting = plan.setting
     return AccuracyStudy(
-        network=setting.network,
+        network=setting.network.name,
         dataset=setting.data,
         dataset_digest=setting.data_digest,
         spec=plan.spec.canonical(),

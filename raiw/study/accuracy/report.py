@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from raiw.canonical import canonical_json
+from raiw.pictures.scatter import Point, scatter
 from raiw.study.accuracy.outcomes import AccuracyStudy, Run, TrialRow
 from raiw.study.accuracy.significance import MOST_PAIRS
 from raiw.study.accuracy.trials import DENSE
 from raiw.study.graphs.report import csv_text, write_texts
-from raiw.study.picture import Point, scatter
 
 _SMALLEST_P = 0.001
 
@@ -41,7 +41,7 @@ def accuracy_markdown(study: AccuracyStudy) -> str:
 
 
 def accuracy_picture(study: AccuracyStudy) -> str:
-    """Return accuracy against weights, a line per method, as in Figures 4a and 4b."""
+    """Return accuracy against weights as SVG: a line per method, as in Figures 4a and 4b."""
     points = {
         (row.method, row.weights): Point(
             row.weights,
@@ -53,7 +53,16 @@ def accuracy_picture(study: AccuracyStudy) -> str:
         for row in sorted(study.rows, key=lambda row: row.weights)
     }
     names = sorted(points, key=lambda key: study.methods.index(key[0]))
-    return scatter([points[n] for n in names], x="weights", y="test accuracy, %", joined=True)
+    seeds = len(study.seeds)
+    bars = f"; bars are ± one standard deviation over {seeds} seeds" if seeds > 1 else ""
+    return scatter(
+        [points[name] for name in names],
+        x="weights kept, logarithmic",
+        y="test accuracy, %",
+        title=f"{study.network} on {study.dataset}: accuracy by method",
+        note=f"Points are means{bars}. Methods at one density stand a little apart.",
+        joined=True,
+    ).svg()
 
 
 def _line(row: TrialRow) -> str:

@@ -101,12 +101,13 @@ class _Study:
                 return None
             importance = scored.digest
         return self._client.train(
-            self._setting.network,
+            self._setting.network.name,
             self._setting.data,
             spec=trial.craft,
             importance=importance,
             recipe=self._setting.recipe_of(trial.craft).keyed(),
             seeds=[trial.seed],
+            **self._setting.network.fields(),
         )
 
     def _scored(self, dense: str, method: str, seed: int) -> Job | None:
@@ -116,12 +117,13 @@ class _Study:
             if network is None or _ended(network) is None:
                 return None
             self._scores[dense, method] = self._client.score(
-                self._setting.network,
+                self._setting.network.name,
                 str(network.digest),
                 self._setting.data,
                 method=method,
                 samples=EVERY_IMAGE,
                 seed=seed,
+                **self._setting.network.fields(),
             )
         return _ended(self._scores[dense, method])
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 
 from raiw.importance.methods import find_score
-from raiw.jobs.network import NamedNetwork
 from raiw.jobs.run_score import score_network
-from raiw.pipeline import craft
+from raiw.jobs.run_train import first_weights
+from raiw.pipeline import craft_masks
 from raiw.study.accuracy.trials import EVERY_IMAGE, Setting, Trial, folder_of
 from raiw.training.checkpoint import FILE as CHECKPOINT
 from raiw.training.data.registry import open_dataset
@@ -27,20 +27,24 @@ def run_trial(setting: Setting, trial: Trial, folder: Path, on_epoch: OnEpoch) -
     """
     torch.set_num_threads(1)  # runs share the machine, and their numbers do not depend on it
     place = folder_of(folder, trial.key)
-    masks = None if trial.craft is None else craft(trial.craft, _scores(setting, trial, folder))
+    masks = (
+        None if trial.craft is None else craft_masks(trial.craft, _scores(setting, trial, folder))
+    )
     place.mkdir(parents=True, exist_ok=True)
     if masks is not None:
         masks.save(place / MASKS)
+    data = open_dataset(setting.data, setting.data_dir)
+    recipe = setting.recipe_of(trial.craft)
     done = train(
-        setting.network,
+        first_weights(setting.network.built(data.shape), None, masks, recipe, trial.seed),
         masks,
-        setting.data,
-        data_dir=setting.data_dir,
-        recipe=setting.recipe_of(trial.craft),
+        data,
+        recipe=recipe,
         seed=trial.seed,
         folder=place,
         device=setting.device,
         on_epoch=on_epoch,
+        name=setting.network.name,
     )
     done.save(place)
     (place / CHECKPOINT).unlink(missing_ok=True)
@@ -55,11 +59,11 @@ def _scores(setting: Setting, trial: Trial, folder: Path) -> Path | None:
     dense = folder_of(folder, trial.scored)
     path = dense / f"{method}-{find_score(method).revision}.scores.safetensors"
     if not path.is_file():
-        network = NamedNetwork(name=setting.network)
+        data = open_dataset(setting.data, setting.data_dir)
         scores = score_network(
-            network.trained(dense / WEIGHTS),
-            network.name,
-            open_dataset(setting.data, setting.data_dir),
+            setting.network.built(data.shape).trained(dense / WEIGHTS),
+            setting.network.name,
+            data,
             method,
             samples=EVERY_IMAGE,
             seed=trial.scored_seed,

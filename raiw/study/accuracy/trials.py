@@ -2,17 +2,16 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from raiw import catalogue
 from raiw.algorithms import ALGORITHMS
 from raiw.canonical import digest_of_json, hex_digits
 from raiw.errors import InvalidInput
 from raiw.importance.methods import find_score
-from raiw.nets.registry import find_net
 from raiw.specs.spec import Spec
+from raiw.study.accuracy.networks import StudiedNetwork
 from raiw.study.graphs.study import check_counts
 from raiw.training.data.registry import open_dataset
 from raiw.training.recipe import Recipe
@@ -42,6 +41,17 @@ class TrialMethod:
     algorithm: str
     score: str | None
     """A name of :data:`raiw.importance.methods.SCORES`."""
+    group_outputs: int | None = None
+    """Consecutive outputs that share their inputs; None is what the spec says."""
+
+    def variants(self, group_outputs: Sequence[int]) -> "list[TrialMethod]":
+        """Return the method with each number of outputs that share their inputs, named so."""
+        if self.algorithm == DENSE or not group_outputs:
+            return [self]
+        return [
+            replace(self, name=f"{self.name} g={outputs}", group_outputs=outputs)
+            for outputs in dict.fromkeys(group_outputs)
+        ]
 
     @classmethod
     def parse(cls, name: str) -> "TrialMethod":
@@ -88,7 +98,7 @@ class Trial:
 class Setting:
     """What all runs of a study share."""
 
-    network: str
+    network: StudiedNetwork
     data: str
     data_dir: Path
     data_digest: str
@@ -122,21 +132,25 @@ def plan_training(  # noqa: PLR0913 -- what decides a study
     data_dir: str | Path = ".",
     methods: Sequence[str] = METHODS,
     densities: Sequence[float] = (0.1,),
+    group_outputs: Sequence[int] = (),
     seeds: int = 5,
     fixed_graph: bool = False,
     recipe: Recipe | Mapping[str, Any] | None = None,
     device: str | None = None,
     data_digest: str | None = None,
+    network: StudiedNetwork | None = None,
 ) -> TrialPlan:
     """Plan the training of one network with the masks of several methods.
 
     Parameters
     ----------
     spec
-        Names a network of the catalogue that has a torch module. Each density replaces its target;
-        its rules stay.
+        Names a network of the catalogue that has a torch module, or has the layers of ``network``.
+        Each density replaces its target; its rules stay.
     methods
         ``ALGORITHM`` or ``ALGORITHM:SCORE``, as in ``raiw:snip``; the first is the base.
+    group_outputs
+        Values of ``craft.group_outputs`` to compare, each with every method; left out, the spec's.
     seeds
         Runs of each method and density, from the spec's seed on.
     fixed_graph
@@ -146,6 +160,8 @@ def plan_training(  # noqa: PLR0913 -- what decides a study
         As in :func:`raiw.train`.
     data_digest
         Digest of the data set if it is not on this machine; it is not opened then.
+    network
+        Any other network, by :meth:`StudiedNetwork.named`; its ``spec()`` has its layers.
 
     Raises
     ------
@@ -160,9 +176,13 @@ def plan_training(  # noqa: PLR0913 -- what decides a study
     check_counts([], seeds)
     if not methods or not densities:
         raise InvalidInput("a study needs at least one method and one density")
-    chosen = [TrialMethod.parse(name) for name in dict.fromkeys([*methods, DENSE])]
+    chosen = [
+        method
+        for name in dict.fromkeys([*methods, DENSE])
+        for method in TrialMethod.parse(name).variants(group_outputs)
+    ]
     setting = Setting(
-        network=_network(spec),
+        network=network or StudiedNetwork.of_spec(spec),
         data=data,
         data_dir=Path(data_dir),
         data_digest=data_digest or open_dataset(data, data_dir).digest,
@@ -178,16 +198,6 @@ def plan_training(  # noqa: PLR0913 -- what decides a study
 def folder_of(study: Path, key: str) -> Path:
     """Return where the run with a content key is kept in a study's folder."""
     return study / "runs" / hex_digits(key)[:_KEY_DIGITS]
-
-
-def _network(spec: Spec) -> str:
-    if spec.model is None:
-        raise InvalidInput(
-            "this spec has layers of its own; a network can be trained if the spec names one of "
-            "the catalogue, as in 'model: digits-cnn'"
-        )
-    preset = catalogue.read(spec.model) or {}
-    return find_net(str(preset.get("model", spec.model))).name
 
 
 def _checked(density: float) -> float:
@@ -213,16 +223,20 @@ def _trials(
         for density in densities:
             for seed in seeds:
                 of = seeds[0] if fixed_graph and method.score else seed
-                document = _at(spec, method.algorithm, density, of)
+                document = _at(spec, method, density, of)
                 scored = dense[of] if method.score else None
                 key = _key(setting, seed, document, _scores(method.score, scored))
                 yield Trial(method, density, seed, document, scored, of, key)
 
 
-def _at(spec: Spec, algorithm: str, density: float, seed: int) -> dict[str, Any]:
+def _at(spec: Spec, method: TrialMethod, density: float, seed: int) -> dict[str, Any]:
     document = spec.canonical()
     kept = {name: v for name, v in document.get("craft", {}).items() if name not in _TARGETS}
-    craft = kept | {"algorithm": algorithm, "density": density, "seed": seed}
+    craft = kept | {"algorithm": method.algorithm, "density": density, "seed": seed}
+    if method.group_outputs is not None:
+        craft.pop("group_outputs", None)
+        if method.group_outputs > 1:  # 1 is left out of canonical documents
+            craft["group_outputs"] = method.group_outputs
     return document | {"craft": craft}
 
 
@@ -241,7 +255,7 @@ def _key(
     return digest_of_json(
         {
             "revision": [revision, *others] if others else revision,
-            "network": setting.network,
+            "network": setting.network.keyed(),
             "data": setting.data_digest,
             "recipe": recipe.keyed(),
             "seed": seed,

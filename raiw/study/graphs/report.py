@@ -11,8 +11,8 @@ from typing import Any
 
 from raiw.canonical import canonical_json
 from raiw.files import write_atomically
+from raiw.pictures.scatter import Point, scatter
 from raiw.study.graphs.study import Measured, Study
-from raiw.study.picture import Point, scatter
 
 
 def write_report(study: Study, folder: Path) -> list[Path]:
@@ -46,7 +46,7 @@ def markdown(study: Study) -> str:
     legend = (
         "\nMeans over layers (sums for components and kept score), ± the standard deviation over "
         f"seeds. Overlap is the Jaccard index with `{study.methods[0]}`. "
-        "![entropy against edges](entropy.svg)\n"
+        "![entropy gap against edges](entropy.svg)\n"
     )
     return title + head + "".join(lines) + "".join(notes) + legend
 
@@ -63,9 +63,17 @@ def csv_text(kind: type, rows: Iterable[Any]) -> str:
 
 
 def entropy_picture(study: Study) -> str:
-    """Return entropy against edges, a point per layer and seed, as in Figure 4c."""
-    points = [Point(row.edges, row.entropy, row.method, row.layer) for row in study.rows]
-    return scatter(points, x="edges", y="von Neumann entropy, nats")
+    """Return the entropy gap against edges as SVG: a point per layer and seed, as in Figure 4c."""
+    points = [Point(row.edges, row.entropy_gap, row.method, row.layer) for row in study.rows]
+    return scatter(
+        points,
+        x="edges of the layer",
+        y="von Neumann entropy below the dense layer, nats",
+        title=f"{study.name or 'Study'}: entropy gap by method",
+        note="A point per layer and seed; lower is nearer to the dense layer. Both axes are "
+        "logarithmic; layers without a gap are left out.",
+        logarithmic=True,
+    ).svg()
 
 
 def _line(method: str, rows: list[Measured]) -> str:

@@ -10,7 +10,7 @@ from raiw.errors import InvalidInput, RaiwError
 from raiw.masks import Mask, MaskSet
 from raiw.masks.compare import compare
 from raiw.names import check_name
-from raiw.pipeline import craft
+from raiw.pipeline import craft_masks
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.spec import Spec
 
@@ -110,7 +110,7 @@ def study(
         seed = spec.craft.seed + offset
         if name not in refused:
             try:
-                masks = craft(_with(spec, name, seed), scores)
+                masks = craft_masks(_with(spec, name, seed), scores)
             except RaiwError as error:
                 refused[name] = error.message
             else:

@@ -115,7 +115,7 @@ def get_layer(
     The rows of the `(out, in/groups)` graph follow each other, each padded to whole bytes; the
     first input is the lowest bit.
     """
-    file = stored.open_masks(services, digest)
+    file = stored.open_masks(services, digest, described=True)
     layer = stored.get_layer(file.row, name)
     if "application/octet-stream" not in request.headers.get("accept", ""):
         return JSONResponse(layer, HTTPStatus.OK, {"Vary": "Accept"})

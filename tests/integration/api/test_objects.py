@@ -199,9 +199,7 @@ def test_what_a_job_needs_is_not_removed(keeper, client):
 def test_masks_that_a_training_waits_for_are_not_removed(keeper, client):
     made(keeper, client)
     with keeper.services.database.write() as session:  # masks of a network that can be trained
-        layers = [{"name": "fc", "facts": {"shape": [64, 256]}}]
-        document = {**row(keeper).document, "layers": layers[:0]}
-        session.execute(update(MasksRow).values(document=document))
+        session.execute(update(MasksRow).values(document={**CRAFTED.to_json(), "layers": []}))
     body = {"kind": "train", "network": "digits-cnn", "data": "digits", "masks": CRAFTED.digest}
     job = client.post("/v1/jobs", json=body).json()
     assert assert_problem(client.delete(MASKS), 409, "in-use")["details"]["job_id"] == job["id"]

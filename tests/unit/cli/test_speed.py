@@ -37,7 +37,7 @@ def test_speed_is_measured_for_every_layer_batch_and_number_of_threads(
     assert run([*arguments, "--seconds", "0", "--threads", "1,2"]) == 0
     assert torch.get_num_threads() == had
     said = json.loads(capsys.readouterr().out)
-    assert said["digest"] == raiw.load(masks).digest
+    assert said["masks"] == raiw.load(masks).digest
     assert [(each["batch"], each["threads"]) for each in said["runs"]] == [
         (1, 1), (3, 1), (1, 2), (3, 2),
     ]  # fmt: skip

@@ -297,3 +297,37 @@ def test_what_has_no_score_is_named() -> None:
         broken[1].weight[0, 0] = float("nan")
     with pytest.raises(InvalidImportance, match="layer '1'"):
         raiw.score(broken, method="magnitude")
+
+
+class Cut(nn.Linear):
+    """Its outputs have no gradient in its weights."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).detach()
+
+
+@pytest.mark.parametrize(
+    ("last", "method", "words"),
+    [
+        (nn.Hardsigmoid(), "grasp", "hardsigmoid_backward is not implemented; 'grasp' alone"),
+        (Cut(4, 4), "snip", "does not require grad"),
+    ],
+)
+def test_a_gradient_that_torch_does_not_have_is_told(
+    last: nn.Module, method: str, words: str
+) -> None:
+    model = nn.Sequential(nn.Linear(4, 4), last)
+    batches = [(torch.randn(3, 4), torch.tensor([0, 1, 2]))]
+    with pytest.raises(InvalidInput, match=words):
+        raiw.score(model, batches, method)
+    assert set(raiw.score(model, method="magnitude")) >= {"0"}
+
+
+class Greedy(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_too_little_memory_is_no_fault_of_the_input() -> None:
+    with pytest.raises(torch.OutOfMemoryError):
+        raiw.score(nn.Sequential(Greedy(4, 4)), torch.zeros(1, 4), "gradient")

@@ -371,3 +371,27 @@ def test_frozen_weights_stay_frozen(images: torch.Tensor) -> None:
     assert pruned.smaller[2].num_features == 4
     assert not any(p.requires_grad for p in pruned.smaller.parameters())
     assert not any(p.requires_grad for p in pruned.model.parameters())
+
+
+class Keeping(nn.Module):
+    """Keeps what it computed of its weights in evaluation mode, as LeViT keeps its biases."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.linspace(1, 2, width))
+        self.kept: dict[str, torch.Tensor] = {}
+
+    def train(self, mode: bool = True) -> "Keeping":
+        self.kept = {}
+        return super().train(mode)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training or "" not in self.kept:
+            self.kept[""] = self.scale[:, None, None] * 2
+        return x * self.kept[""]
+
+
+def test_what_a_network_keeps_of_its_weights_is_not_taken_for_theirs(images: torch.Tensor) -> None:
+    pruned = halved(convolutions(Keeping(8)), images)
+    assert pruned.channels.kept["0"].sum() == 4
+    assert len(pruned.smaller[1].scale) == 4

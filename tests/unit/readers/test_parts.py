@@ -1,6 +1,7 @@
 """Weights that are several layers in one: gates, projections, experts; and adapted layers."""
 
 import copy
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -120,7 +121,7 @@ HEADS = [[2 * (3 * head + place) + i for head in range(3) for i in range(2)] for
                 "transformers.models.bloom.modeling_bloom.BloomAttention", "query_key_value",
                 nn.Linear(6, 18), head_dim=2,
             ),
-            dict(zip("qkv", HEADS, strict=True)),
+            dict(zip(("query", "key", "value"), HEADS, strict=True)),
         ),
         (
             fused(
@@ -139,6 +140,82 @@ def test_a_fused_projection_is_one_graph_for_each_of_its_parts(net, rows) -> Non
     weight = net.get_submodule(child).weight.detach()
     for part, own in rows.items():
         assert ((weight[list(own)] != 0).numpy() == masks[f"{child}.{part}"].numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("inner", "outputs", "rows"),
+    [
+        (
+            "qkv", 16,
+            {"query": [0, 1, 8, 9], "key": [2, 3, 10, 11], "value": [4, 5, 6, 7, 12, 13, 14, 15]},
+        ),
+        ("kv", 12, {"key": [0, 1, 6, 7], "value": [2, 3, 4, 5, 8, 9, 10, 11]}),
+    ],
+)  # fmt: skip
+def test_levit_has_wider_values_and_a_norm_behind_its_projection(inner, outputs, rows) -> None:
+    layer = nn.Module()
+    layer.linear = nn.Linear(6, outputs, bias=False)
+    net = fused("timm.models.levit.Attention", inner, layer, num_heads=2, key_dim=2, val_dim=4)
+    (parent,) = (module for module in net.modules() if hasattr(module, "key_dim"))
+    found = read_weights(net).layers
+    assert {one.name.rpartition(".")[2]: one.where[-1] for one in found} == rows
+    setattr(parent, inner, nn.ModuleDict({"linear": nn.Conv2d(6, outputs, 1)}))
+    assert [one.where for one in read_weights(net).layers] == [()]
+
+
+NAMED = ("value", "key", "query")
+
+
+@pytest.mark.skipif(find_spec("transformers") is None, reason="transformers is not installed")
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("Falcon", {"alibi": True}),
+        ("Falcon", {"multi_query": False}),
+        ("Falcon", {"new_decoder_architecture": True, "num_kv_heads": 2}),
+        ("CodeGen", {"n_head": 4, "rotary_dim": 4}),
+    ],
+)
+def test_parts_of_attention_are_what_the_model_takes_them_for(name: str, more: dict) -> None:
+    """Without its values attention gives a constant; no queries are as good as no keys."""
+    import transformers
+
+    config = getattr(transformers, f"{name}Config")(
+        vocab_size=20, hidden_size=32, num_hidden_layers=1, num_attention_heads=4, **more
+    )
+    torch.manual_seed(0)
+    model = getattr(transformers, f"{name}Model")(config).eval()
+    for parameter in model.parameters():
+        parameter.data.normal_(0, 0.3)
+    given: list[Tensor] = []
+    last = next(
+        module for path, module in model.named_modules() if path.endswith(("dense", "out_proj"))
+    )
+    last.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0].detach()))
+    with torch.no_grad():
+        for part in (None, *NAMED):
+            twin = copy.deepcopy(model)
+            if part:
+                own = {one.name.rpartition(".")[2]: one for one in read_weights(twin).layers}
+                own[part].weight[own[part].where] = 0
+            twin(torch.arange(8).view(1, 8))
+    whole, values, keys, queries = given
+    assert not values.any()
+    assert torch.allclose(keys, queries, atol=1e-5)
+    assert not torch.allclose(whole, keys, atol=1e-3)
+
+
+def test_the_router_of_a_mixture_is_a_linear_layer() -> None:
+    """Told by the name of its class, so other parameters called weight stay what they are."""
+    for name, own in (("MixtralTopKRouter", True), ("DbrxRouter", False)):
+        router = classed(f"transformers.models.any.modeling_any.{name}")()
+        router.weight = nn.Parameter(torch.randn(4, WIDTH))
+        net = nn.ModuleDict({"gate": router, "fc": nn.Linear(WIDTH, WIDTH)})
+        reading = read_weights(net)
+        assert [layer.name for layer in reading.layers] == [*["gate"] * own, "fc"]
+        assert list(reading.others) == [*["gate.weight"] * (not own)]
+        handle = raiw.sparsify(net, density=0.5)
+        assert handle.report.covered == WIDTH * (WIDTH + 4 * own)
 
 
 @pytest.mark.parametrize("inputs_first", [False, True])

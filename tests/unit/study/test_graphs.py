@@ -48,6 +48,9 @@ def test_every_run_is_what_craft_makes() -> None:
     assert entropy["regular"] > entropy["random"]
 
 
+SVG = "{http://www.w3.org/2000/svg}"
+
+
 def test_the_same_study_writes_the_same_files(tmp_path: Path) -> None:
     found = study(SPEC, SCORES, seeds=2)
     paths = write_report(found, tmp_path / "one")
@@ -59,8 +62,11 @@ def test_the_same_study_writes_the_same_files(tmp_path: Path) -> None:
     assert len(rows) == len(found.rows) == len(json.loads(paths[2].read_text())["rows"])
     assert {row["method"] for row in rows} == set(found.methods)
     picture = ET.fromstring(paths[3].read_text())  # noqa: S314 -- we wrote it
-    circles = picture.findall("{http://www.w3.org/2000/svg}circle")
-    assert len(circles) == len(found.rows) + len(found.methods)
+    marks = [*picture.iter(f"{SVG}circle"), *picture.iter(f"{SVG}polygon")]
+    shown = [mark.findtext(f"{SVG}title", "").split(",")[0] for mark in marks]
+    for method in found.methods:
+        drawn = [row for row in found.rows if row.method == method and row.entropy_gap > 1e-9]
+        assert shown.count(method) == len(drawn) > 0
 
 
 def test_a_method_that_cannot_is_left_out_with_its_reason() -> None:
