@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -140,6 +140,11 @@ class Transport:
         return Unreachable(
             f"no answer from {self.url} ({reason}): is the server running, and the URL right?"
         )
+
+
+def segment(name: str) -> str:
+    """Escape what would change the path of a request."""
+    return quote(name, safe=":")
 
 
 def backoff(attempt: int) -> float:
