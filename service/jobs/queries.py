@@ -42,7 +42,7 @@ def describe(session: Session, job_id: str) -> JobSummary | None:
     found = shown.show(session, job_id)
     if found is None:
         return None
-    return job_summary(found, notes.of_others(session, job_id))
+    return job_summary(found, notes.of_others(session, job_id) if found.job.joined else [])
 
 
 def open_request(services: Services, job_id: str) -> bytes:
