@@ -4,15 +4,14 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote
 
 from raiw.canonical import digest_of_file, is_digest
 from raiw.client.deadline import Deadline
 from raiw.client.downloads import file_chunks, mask_file_chunks
 from raiw.client.job import Job
-from raiw.client.options import DEFAULT_OPTIONS, JobOptions
+from raiw.client.options import DEFAULT_OPTIONS, DataLike, JobOptions, SpecLike
 from raiw.client.tokens import find_token, server_url
-from raiw.client.transport import NEVER, Transport
+from raiw.client.transport import NEVER, Transport, segment
 from raiw.client.uploads import ScoresLike, ensure_blob, score_file
 from raiw.errors import InvalidMasks, NotFound
 from raiw.files import write_atomically
@@ -23,11 +22,6 @@ if TYPE_CHECKING:
     from raiw.masks import MaskSet
 
 _PAGE_SIZE = 100
-
-SpecLike = Spec | Mapping[str, Any] | str | Path
-"""A spec, its decoded document, a file, or a name from the catalogue."""
-DataLike = str | Path
-"""Name of a data set that the workers have, or a path of a safetensors file."""
 
 
 class Client:
@@ -252,7 +246,7 @@ class Client:
         NotFound
             There is no such job, or it was removed after its time.
         """
-        view, _ = self._transport.json("GET", f"/v1/jobs/{_segment(job_id)}")
+        view, _ = self._transport.json("GET", f"/v1/jobs/{segment(job_id)}")
         return Job(self._transport, self.masks, view)
 
     def jobs(
@@ -264,17 +258,8 @@ class Client:
     ) -> Iterator[Job]:
         """Yield the server's jobs, newest first, fetching page after page as needed.
 
-        Their views are short, without what was asked for and reports, until they are refreshed.
-
-        Parameters
-        ----------
-        status
-            Only those in this state.
-        metadata
-            Only those for which somebody has noted just that.
-        wanted
-            Other parameters of ``GET /v1/jobs``: ``kind``, ``content_key``, ``created_after`` and
-            ``created_before``, as text.
+        Only those in a state, for which somebody has noted just this ``metadata``, and for which
+        other parameters of ``GET /v1/jobs`` hold. Their views are short until they are refreshed.
         """
         noted = [f"{name}={value}" for name, value in (metadata or {}).items()]
         query = {"page_size": _PAGE_SIZE, "status": status, "metadata": noted, **wanted}
@@ -313,7 +298,7 @@ class Client:
         """
         from raiw.masks import load
 
-        data = b"".join(mask_file_chunks(self._transport, _segment(digest), until))
+        data = b"".join(mask_file_chunks(self._transport, segment(digest), until))
         masks = load(data, verify=False)
         if masks.digest != digest:
             raise InvalidMasks(f"{self.url} answered {digest} with masks of {masks.digest}")
@@ -329,7 +314,7 @@ class Client:
         InvalidMasks
             The bytes received are not the bytes announced.
         """
-        write_atomically(path, mask_file_chunks(self._transport, _segment(digest)))
+        write_atomically(path, mask_file_chunks(self._transport, segment(digest)))
 
     def fetch(self, job: Job, folder: str | Path) -> list[Path]:
         """Download every file of a job that scored, pruned or trained; return their paths.
@@ -409,8 +394,3 @@ class Client:
         with score_file(importance, spec) as (path, digest):
             ensure_blob(self._transport, path, digest)
         return {"spec": spec.canonical(), "importance": digest}
-
-
-def _segment(name: str) -> str:
-    """Escape what would change the path of a request."""
-    return quote(name, safe=":")

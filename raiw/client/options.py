@@ -1,9 +1,17 @@
-"""What a job may be asked for besides its task."""
+"""What is asked for: the forms of specs and data, and what a job may say besides its task."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
+
+from raiw.specs.spec import Spec
+
+SpecLike = Spec | Mapping[str, Any] | str | Path
+"""A spec, its decoded document, a file, or a name from the catalogue."""
+DataLike = str | Path
+"""Name of a data set that the workers have, or a path of a safetensors file."""
 
 
 @dataclass(frozen=True, slots=True)

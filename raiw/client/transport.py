@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -192,6 +192,11 @@ def _bound(response: httpx.Response) -> None:
     if deadline.seconds is not None and isinstance(stream, httpx.SyncByteStream):
         what = f"the answer of {response.request.url}"
         response.stream = Bounded(stream, deadline, what, link)
+
+
+def segment(name: str) -> str:
+    """Escape what would change the path of a request."""
+    return quote(name, safe=":")
 
 
 def backoff(attempt: int) -> float:

@@ -130,7 +130,7 @@ class JobSummary(View):
     request_id: str | None
     """Id of the request that asked for it."""
     joined_metadata: list[dict[str, str]] | None = None
-    """What the first of those who joined it noted; null in lists."""
+    """What the first of those who joined it noted; null in lists, where somebody did."""
     joined: int
     """Further requests for it while it waited or ran: canceling the job affects them too."""
     attempt: int

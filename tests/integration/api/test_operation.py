@@ -63,9 +63,9 @@ def test_operation_ids_are_stable(http):
         "abandon_upload", "append_to_upload", "begin_upload", "cancel_job", "create_job",
         "delete_blob", "delete_masks", "get_blob", "get_job", "get_layer", "get_mask_file",
         "get_masks", "get_model", "get_schema", "get_statistics", "get_upload", "head_blob",
-        "head_mask_file", "list_events", "list_jobs", "list_models", "list_networks", "livez",
-        "metrics", "pin_blob", "pin_masks", "plan", "put_blob", "readyz", "unpin_blob",
-        "unpin_masks",
+        "head_mask_file", "list_events", "list_jobs", "list_masks", "list_models",
+        "list_networks", "livez", "metrics", "pin_blob", "pin_masks", "plan", "put_blob",
+        "readyz", "unpin_blob", "unpin_masks",
     ]  # fmt: skip
 
 
