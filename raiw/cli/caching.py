@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raiw.canonical import hex_digits
 from raiw.cli.examples import examples
 from raiw.cli.options import JsonOption, QuietOption
 from raiw.cli.output import Output
@@ -34,7 +35,7 @@ def cached_masks(digest: str, client: "Client") -> "MaskSet":
     from raiw.errors import InvalidMasks
     from raiw.masks import load
 
-    path = cache_folder() / f"{digest.removeprefix('sha256:')}.safetensors"
+    path = cache_folder() / f"{hex_digits(digest)}.safetensors"
     with suppress(InvalidMasks, OSError):
         if path.is_file() and (masks := load(path)).digest == digest:
             os.utime(path)

@@ -33,7 +33,7 @@ _NOT_SHOWN = frozenset({"dev", "networks"})
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnosis:
     """One thing that was looked at."""
 
     name: str
@@ -74,21 +74,21 @@ def doctor(
         raise typer.Exit(exit_status(wrong[0].error or InvalidInput(wrong[0].detail)))
 
 
-def _installation() -> Iterator[Finding]:
+def _installation() -> Iterator[Diagnosis]:
     where = Path(__file__).parents[1]
-    yield Finding("raiw", "ok", f"{version('raiw')} in {where}")
-    yield Finding("python", "ok", f"{platform.python_version()}, {platform.platform()}")
+    yield Diagnosis("raiw", "ok", f"{version('raiw')} in {where}")
+    yield Diagnosis("python", "ok", f"{platform.python_version()}, {platform.platform()}")
     features = ", ".join(_cpu_features()) or "unknown"
-    yield Finding("processor", "ok", f"{os.cpu_count()} cores; {features}")
+    yield Diagnosis("processor", "ok", f"{os.cpu_count()} cores; {features}")
     try:
         from raiw.pipeline import craft
 
         layer = {"name": "fc", "kind": "linear", "in_features": 8, "out_features": 8}
         digest = craft({"layers": [layer], "craft": {"degree": 2}}).digest
     except RaiwError as error:
-        yield Finding("kernels", "WRONG", error.message, error)
+        yield Diagnosis("kernels", "WRONG", error.message, error)
     else:
-        yield Finding("kernels", "ok", f"compiled; a mask of 16 edges was crafted: {digest[:19]}")
+        yield Diagnosis("kernels", "ok", f"compiled; a mask of 16 edges was crafted: {digest[:19]}")
 
 
 def _cpu_features() -> list[str]:
@@ -100,7 +100,7 @@ def _cpu_features() -> list[str]:
     return [feature for feature in _CPU_FEATURES if feature in words]
 
 
-def _extras() -> Iterator[Finding]:
+def _extras() -> Iterator[Diagnosis]:
     packages: dict[str, list[str]] = {}
     for line in requires("raiw") or ():
         if found := _OF_EXTRA.match(line):
@@ -112,12 +112,12 @@ def _extras() -> Iterator[Finding]:
             detail = ", ".join(f"{package} {version(package)}" for package in needed)
         except PackageNotFoundError as error:
             detail = f"no {error.name}: pip install 'raiw[{extra}]'"
-            yield Finding(f"raiw[{extra}]", "missing", detail)
+            yield Diagnosis(f"raiw[{extra}]", "missing", detail)
         else:
-            yield Finding(f"raiw[{extra}]", "ok", detail)
+            yield Diagnosis(f"raiw[{extra}]", "ok", detail)
 
 
-def _folders() -> Iterator[Finding]:
+def _folders() -> Iterator[Diagnosis]:
     from raiw.cli.caching import cache_folder
 
     for name, folder in (("folder", Path.cwd()), ("temporary", Path(tempfile.gettempdir()))):
@@ -125,32 +125,32 @@ def _folders() -> Iterator[Finding]:
         detail = f"{folder}: {free / (1 << 30):,.1f} GiB free"
         if free < _LEAST_FREE:
             error = DiskFull(f"{detail}; large masks need more")
-            yield Finding(name, "WRONG", error.message, error)
+            yield Diagnosis(name, "WRONG", error.message, error)
         else:
-            yield Finding(name, "ok", detail)
-    yield Finding("cache", "ok", str(cache_folder()))
+            yield Diagnosis(name, "ok", detail)
+    yield Diagnosis("cache", "ok", str(cache_folder()))
     encoding = sys.stdout.encoding
-    yield Finding("terminal", "ok", f"{shutil.get_terminal_size().columns} columns, {encoding}")
+    yield Diagnosis("terminal", "ok", f"{shutil.get_terminal_size().columns} columns, {encoding}")
 
 
-def _server(url: str) -> Iterator[Finding]:
+def _server(url: str) -> Iterator[Diagnosis]:
     from raiw.client.tokens import token_source
 
     with connect(url, _SERVER_SECONDS) as client:
         try:
             health = client.health()
         except RaiwError as error:
-            yield Finding("server", "WRONG", error.message, error)
+            yield Diagnosis("server", "WRONG", error.message, error)
             return
-        yield Finding("server", "ok", f"{client.url} is ready")
+        yield Diagnosis("server", "ok", f"{client.url} is ready")
         for name, state in health.get("checks", {}).items():
             fault = None if state == "ok" else Unreachable(f"{name}: {state}")
-            yield Finding(name, "WRONG" if fault else "ok", str(state), fault)
+            yield Diagnosis(name, "WRONG" if fault else "ok", str(state), fault)
         source = token_source(client.url) or "none"
         try:
             jobs = next(client.jobs(), None)
         except RaiwError as error:
-            yield Finding("token", "WRONG", f"{source}: {error.message}", error)
+            yield Diagnosis("token", "WRONG", f"{source}: {error.message}", error)
         else:
             newest = "no job yet" if jobs is None else f"the newest job {jobs.id} is {jobs.status}"
-            yield Finding("token", "ok", f"{source}; {newest}")
+            yield Diagnosis("token", "ok", f"{source}; {newest}")

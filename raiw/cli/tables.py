@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from raiw.canonical import digest_of_hex
 from raiw.cli.table import Cell, Column, Shown, Table
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from raiw.specs.changes import PlanChanges
     from raiw.statistics import DegreeRange, LayerStatistics
 
-_SHOWN_DIGEST = len("sha256:") + 12
+_SHOWN_DIGEST = len(digest_of_hex("")) + 12
 """Twelve digits are enough to recognise a digest."""
 _SHOWN_ID = len("job_") + 8
 """As many of an id, which every command takes."""

@@ -230,7 +230,7 @@ class Plan:
         return plan_html(self, f"Plan for {self.algorithm}")
 
 
-Target = tuple[int, str, int]
+_Target = tuple[int, str, int]
 """Edges of a layer, the pointer of what asked for them, and its group_outputs."""
 
 
@@ -290,7 +290,7 @@ def least_edges(layer: Linear | Conv, craft: Craft, outputs: int, algorithm: str
 
 def _targets(
     layers: Sequence[Linear | Conv], craft: Craft, deciding: Sequence[Deciding], algorithm: str
-) -> list[Target]:
+) -> list[_Target]:
     kept_dense = [craft.keeps_dense(position, len(layers)) for position in range(len(layers))]
     shared = [
         1 if dense else group_outputs(layer, craft, own)
@@ -303,7 +303,7 @@ def _targets(
     totals = {"parameters": craft.parameters, "flops": craft.flops}
     total = next((name for name, value in totals.items() if value is not None), None)
     whole_network = total is not None or craft.allocation is not None
-    targets: dict[int, Target] = {}
+    targets: dict[int, _Target] = {}
     for index, (layer, outputs) in enumerate(zip(layers, shared, strict=True)):
         position = deciding[index].target
         if kept_dense[index]:

@@ -18,11 +18,11 @@ from service.contract.jobs import (
     Progress,
     main_file,
 )
-from service.store.shown import Shown
+from service.store.shown import ShownJob
 from service.store.tables import JobEventRow
 
 
-def job_summary(shown: Shown, joined: list[dict[str, str]] | None = None) -> JobSummary:
+def job_summary(shown: ShownJob, joined: list[dict[str, str]] | None = None) -> JobSummary:
     """Show a job, without what it was asked for, and with what those who joined it noted."""
     job = shown.job
     status = JobStatus(job.status)
@@ -61,7 +61,7 @@ def job_summary(shown: Shown, joined: list[dict[str, str]] | None = None) -> Job
     )
 
 
-def _result(shown: Shown) -> JobResult | None:
+def _result(shown: ShownJob) -> JobResult | None:
     digest = shown.job.mask_digest
     if digest is not None and shown.file_sha256 is not None and shown.bytes is not None:
         return JobResult(

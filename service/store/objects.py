@@ -20,13 +20,13 @@ from sqlalchemy.orm import Session
 from service.contract.jobs import ENDED
 from service.store.artifacts import Artifacts
 from service.store.database import Database, lock_rows
-from service.store.tables import BlobRow, JobRow, MasksRow, Table, UnitRow
+from service.store.tables import BlobRow, JobRow, MasksRow, Record, UnitRow
 
 SPARSE = timedelta(hours=1)
 """How precisely the last use is known: a row is not written at every read."""
 
 KeptTable = type[BlobRow] | type[MasksRow]
-Row = TypeVar("Row", bound=Table)
+Row = TypeVar("Row", bound=Record)
 
 
 def hold(session: Session, *digests: str) -> None:
@@ -102,7 +102,7 @@ def has_expired(session: Session, table: KeptTable, digest: str, before: datetim
     return bool(session.scalar(select(query)))
 
 
-def count(session: Session, table: type[Table]) -> int:
+def count(session: Session, table: type[Record]) -> int:
     """Return the number of rows."""
     return session.scalar(select(func.count()).select_from(table)) or 0
 

@@ -16,7 +16,7 @@ _STREAMED = {"yield_per": 10}
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownJob:
     """A job with the parts of its result that clients are shown."""
 
     job: JobRow
@@ -29,16 +29,16 @@ class Shown:
     """Those of its masks; None in lists."""
 
 
-def show(session: Session, job_id: str) -> Shown | None:
+def show(session: Session, job_id: str) -> ShownJob | None:
     """Return a job with the mask file it made."""
     query = _shown().add_columns(MasksRow.dead_units).where(JobRow.id == job_id)
     row = session.execute(query).one_or_none()
-    return None if row is None else Shown(row[0], row[1], row[2], row[0].outcome, row[3])
+    return None if row is None else ShownJob(row[0], row[1], row[2], row[0].outcome, row[3])
 
 
 def page(
     session: Session, wanted: JobQuery, before: tuple[datetime, str] | None, size: int
-) -> Iterator[Shown]:
+) -> Iterator[ShownJob]:
     """Yield up to ``size`` jobs, newest first, older than ``before``; without their reports."""
     files, main = JobRow.outcome["files"], JobRow.outcome["main"]
     query = _shown().add_columns(files, main).options(defer(JobRow.outcome, raiseload=True))
@@ -47,7 +47,7 @@ def page(
         query = query.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*before))
     query = query.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(size)
     for job, digest, bytes_, made, named in session.execute(query, execution_options=_STREAMED):
-        yield Shown(job, digest, bytes_, made and {"files": made, "main": named, "report": None})
+        yield ShownJob(job, digest, bytes_, made and {"files": made, "main": named, "report": None})
 
 
 def events_after(session: Session, job_id: str, seq: int, size: int) -> Iterator[JobEventRow]:

@@ -42,7 +42,7 @@ class Timestamp(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-class Table(DeclarativeBase):
+class Record(DeclarativeBase):
     """Base of all tables."""
 
     metadata = MetaData(
@@ -72,7 +72,7 @@ PUBLISHED = text("status = 'queued' AND published_at IS NOT NULL")
 ASKED = text("statistics IS NULL AND measure_attempts > 0")
 
 
-class RequestRow(Table):
+class RequestRow(Record):
     """What jobs were asked for, stored once, as :mod:`service.store.requests` does.
 
     Kept apart from the jobs, whose rows are rewritten at every step and read in bulk.
@@ -84,7 +84,7 @@ class RequestRow(Table):
     packed: Mapped[bytes] = mapped_column(LargeBinary)
 
 
-class JobRow(Table):
+class JobRow(Record):
     """A job: the only truth about it, whatever the broker says."""
 
     __tablename__ = "jobs"
@@ -163,7 +163,7 @@ class JobRow(Table):
     """Gates that its masks fail; None if it has no gates, or no masks yet."""
 
 
-class JobNoteRow(Table):
+class JobNoteRow(Record):
     """One entry of the ``metadata`` of one caller of a job."""
 
     __tablename__ = "job_notes"
@@ -176,7 +176,7 @@ class JobNoteRow(Table):
     value: Mapped[str] = mapped_column(String(512))
 
 
-class JobEventRow(Table):
+class JobEventRow(Record):
     """One thing that happened to a job."""
 
     __tablename__ = "job_events"
@@ -188,7 +188,7 @@ class JobEventRow(Table):
     created_at: Mapped[datetime]
 
 
-class OutboxRow(Table):
+class OutboxRow(Record):
     """A message for the broker, written with the change it announces."""
 
     __tablename__ = "outbox"
@@ -202,7 +202,7 @@ class OutboxRow(Table):
     next_attempt_at: Mapped[datetime]
 
 
-class DutyRow(Table):
+class DutyRow(Record):
     """A piece of housekeeping that one server does for all of them."""
 
     __tablename__ = "duties"
@@ -211,7 +211,7 @@ class DutyRow(Table):
     due_at: Mapped[datetime]
 
 
-class Kept(Table):
+class Kept(Record):
     """What is kept for as long as it is used, or pinned."""
 
     __abstract__ = True
@@ -251,7 +251,7 @@ class MasksRow(Kept):
     """When the bytes were removed, or found damaged."""
 
 
-class MaskChunkRow(Table):
+class MaskChunkRow(Record):
     """One mebibyte of a mask file."""
 
     __tablename__ = "mask_chunks"
@@ -263,7 +263,7 @@ class MaskChunkRow(Table):
     data: Mapped[bytes] = mapped_column(LargeBinary)
 
 
-class ResultRow(Table):
+class ResultRow(Record):
     """The masks that a content key leads to: the cache that outlives jobs."""
 
     __tablename__ = "results"
@@ -275,7 +275,7 @@ class ResultRow(Table):
     created_at: Mapped[datetime]
 
 
-class OutcomeRow(Table):
+class OutcomeRow(Record):
     """The files and report that a content key leads to, if it is not for masks."""
 
     __tablename__ = "outcomes"
@@ -285,7 +285,7 @@ class OutcomeRow(Table):
     created_at: Mapped[datetime]
 
 
-class UnitRow(Table):
+class UnitRow(Record):
     """Some layers of a large job, crafted by one worker while others craft the rest.
 
     Its key says what is crafted, not for whom, so that a second attempt, or another job, can use
@@ -314,7 +314,7 @@ class BlobRow(Kept):
     created_at: Mapped[datetime]
 
 
-class UploadRow(Table):
+class UploadRow(Record):
     """An upload under way; its bytes are in the artifact folder."""
 
     __tablename__ = "uploads"
@@ -327,7 +327,7 @@ class UploadRow(Table):
     touched_at: Mapped[datetime]
 
 
-class NetworkRow(Table):
+class NetworkRow(Record):
     """A network that a worker has announced: one not of the catalogue."""
 
     __tablename__ = "networks"
@@ -346,7 +346,7 @@ class NetworkRow(Table):
     announced_at: Mapped[datetime]
 
 
-class CompatibilityRow(Table):
+class CompatibilityRow(Record):
     """One row, written by every migration: which older code may still use these tables."""
 
     __tablename__ = "compatibility"
