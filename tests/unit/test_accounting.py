@@ -126,5 +126,5 @@ def test_show_bytes(tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, ["show", str(path), "--bytes", "--json"])
     assert json.loads(shown.stdout) == {"digest": MASKS.digest} | account(MASKS).to_json()
     table = CliRunner().invoke(app, ["show", str(path), "--bytes"]).stdout
-    assert f"{path.stat().st_size:,}" in table
+    assert str(path.stat().st_size) in table
     assert MASKS.digest in table
