@@ -144,6 +144,7 @@ def test_a_deadline_bounds_everything_that_is_awaited() -> None:
             while await reader.read(1):
                 writer.write(b" ")
                 await writer.drain()
+            writer.close()
 
         server = await asyncio.start_server(silent, "127.0.0.1", 0)
         url = "http://{}:{}".format(*server.sockets[0].getsockname())
@@ -151,5 +152,6 @@ def test_a_deadline_bounds_everything_that_is_awaited() -> None:
             with pytest.raises((StillRunning, Unreachable)):
                 await client.masks("sha256:" + 64 * "0")
         server.close()
+        await asyncio.sleep(0.1)  # until the server's side has seen the end
 
     asyncio.run(main())
