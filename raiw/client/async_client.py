@@ -103,15 +103,25 @@ class AsyncClient:
     """
 
     def __init__(
-        self, url: str | None = None, token: str | None = None, timeout: float = 30.0
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        timeout: float = 30.0,
+        *,
+        deadline: float | None = None,
     ) -> None:
-        self.client = Client(url, token, timeout, transport=AsyncTransport)
+        self.client = Client(url, token, timeout, deadline=deadline, transport=AsyncTransport)
         """What makes the requests."""
 
     @property
     def url(self) -> str:
         """Address of the server."""
         return self.client.url
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline."""
+        return self.client.left
 
     async def __aenter__(self) -> Self:
         return self
@@ -126,6 +136,7 @@ class AsyncClient:
     score = _awaited_job(Client.score)
     prune = _awaited_job(Client.prune)
     train = _awaited_job(Client.train)
+    speed = _awaited_job(Client.speed)
     submit = _awaited_job(Client.submit)
     job = _awaited_job(Client.job)
     networks = _iterated(Client.networks)
@@ -133,9 +144,20 @@ class AsyncClient:
     stored_masks = _iterated(Client.stored_masks)
     download = _awaited(Client.download)
 
-    def jobs(self, status: str | None = None, **wanted: Any) -> AsyncIterator[AsyncJob]:
+    def jobs(
+        self,
+        status: str | None = None,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        **wanted: Any,
+    ) -> AsyncIterator[AsyncJob]:
         """Yield the server's jobs, newest first; see :meth:`raiw.Client.jobs`."""
-        return iterate(lambda: map(AsyncJob, self.client.jobs(status, **wanted)))
+        found = self.client.jobs
+        return iterate(lambda: map(AsyncJob, found(status, metadata=metadata, **wanted)))
+
+    def file_names(self, job: AsyncJob) -> dict[str, Path]:
+        """Return the name below a folder of every file of a job that scored, pruned or trained."""
+        return self.client.file_names(job.job)
 
     async def fetch(self, job: AsyncJob, folder: str | Path) -> list[Path]:
         """Download every file of a job; see :meth:`raiw.Client.fetch`."""

@@ -14,7 +14,8 @@ from typing import Any, ParamSpec, TypeVar
 import httpx
 from greenlet import getcurrent, greenlet
 
-from raiw.client.transport import Transport
+from raiw.client.deadline import Deadline
+from raiw.client.transport import DEADLINE, Transport
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -66,7 +67,7 @@ class AsyncTransport(Transport):
     """A transport whose connections and pauses belong to the running event loop."""
 
     def _connect(self, **options: Any) -> Any:
-        del options["event_hooks"]  # asyncio.timeout bounds an answer here
+        del options["event_hooks"]  # asyncio.timeout holds an answer to its deadline here
         return _Connections(httpx.AsyncClient(**options))
 
     def pause(self, seconds: float) -> None:
@@ -84,7 +85,9 @@ class _Connections:
         content = options.get("content")
         if isinstance(content, Iterator):
             options["content"] = _pieces(content)
-        return wait_for(self._connections.request(method, path, **options))
+        with self.stream(method, path, **options) as answer:
+            answer.read()
+            return answer.response
 
     @contextmanager
     def stream(self, method: str, path: str, **options: Any) -> Iterator["_Streamed"]:
@@ -103,27 +106,40 @@ class _Streamed:
     """What is used of ``httpx.Response`` while its body arrives."""
 
     def __init__(self, response: httpx.Response) -> None:
-        self._response = response
+        self.response = response
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._response, name)
+        return getattr(self.response, name)
 
     def read(self) -> bytes:
-        return wait_for(self._response.aread())
+        return self._in_time(self.response.aread())
 
-    def iter_raw(self, size: int) -> Iterator[bytes]:
-        return _steps(self._response.aiter_raw(size))
+    def iter_raw(self, size: int | None = None) -> Iterator[bytes]:
+        return self._steps(self.response.aiter_raw(size))
 
     def iter_lines(self) -> Iterator[str]:
-        return _steps(self._response.aiter_lines())
+        return self._steps(self.response.aiter_lines())
 
+    def _steps(self, items: AsyncIterator[T]) -> Iterator[T]:
+        async def step() -> T:
+            return await anext(items, _ENDED)
 
-def _steps(items: AsyncIterator[T]) -> Iterator[T]:
-    async def step() -> T:
-        return await anext(items, _ENDED)
+        while (item := self._in_time(step())) is not _ENDED:
+            yield item
 
-    while (item := wait_for(step())) is not _ENDED:
-        yield item
+    def _in_time(self, awaitable: Awaitable[T]) -> T:
+        request = self.response.request
+        deadline: Deadline = request.extensions[DEADLINE]
+
+        async def bounded() -> T:
+            async with asyncio.timeout(None if deadline.seconds is None else deadline.left):
+                return await awaitable
+
+        try:
+            return wait_for(bounded())
+        except TimeoutError:
+            deadline.check(f"the answer of {request.url}")
+            raise
 
 
 async def _pieces(content: Iterator[bytes]) -> AsyncIterator[bytes]:
