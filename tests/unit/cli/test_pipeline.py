@@ -209,6 +209,12 @@ def test_locks_and_plans_go_to_standard_output(folder, capsys) -> None:
     assert not Path("-").exists()
 
 
+@pytest.mark.parametrize("time", ["9" * 14 + "h", "9" * 400, "9000h"])
+def test_a_timeout_beyond_every_clock_is_refused(time, folder, capsys) -> None:
+    assert run(["craft", "spec.json", "--timeout", time]) == 2
+    assert "more than a year" in capsys.readouterr().err
+
+
 def test_a_report_that_has_no_place_is_refused_before_the_work(folder, capsys) -> None:
     craft = ["craft", "spec.json", "-o", "new.safetensors", "--report"]
     assert run([*craft, "spec.json"]) == run([*craft, "spec.json/below"]) == 2
