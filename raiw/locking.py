@@ -68,15 +68,18 @@ class Lock(BaseModel):
             return cls.model_validate_json(text)
         except ValidationError as error:
             fault = error.errors(include_url=False, include_input=False)[0]
-            where = "/".join(map(str, fault["loc"]))
+            where = "".join(f"{place}: " for place in fault["loc"])
             raise InvalidInput(
-                f"{str(path)!r} is not a lock of raiw: {where}: {fault['msg']}"
+                f"{str(path)!r} is not a lock of raiw: {where}{fault['msg']}"
             ) from None
 
+    def encoded(self) -> bytes:
+        """Return the lock's file: JSON, a field a line, so that a change is easy to read."""
+        return (json.dumps(self.model_dump(mode="json"), indent=2) + "\n").encode()
+
     def save(self, path: Path) -> None:
-        """Write the lock: JSON, a field a line, so that a change is easy to read."""
-        text = json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
-        write_atomically(path, [text.encode()])
+        """Write the lock."""
+        write_atomically(path, [self.encoded()])
 
     def require_masks(self, masks: MaskSet) -> None:
         """Make sure that these are the masks that were locked.

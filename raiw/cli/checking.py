@@ -20,7 +20,8 @@ from raiw.cli.options import (
 )
 from raiw.cli.output import Output
 from raiw.cli.sources import holds_masks
-from raiw.errors import InvalidInput
+from raiw.cli.writing import ForceOption, target
+from raiw.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from raiw.specs.gates import Gates
@@ -88,6 +89,12 @@ def check(  # noqa: PLR0913 -- each argument is an option of the command
     masks = holds_masks(what)
     if not masks and spec is not None:
         raise InvalidInput("--spec is for masks: give one spec")
+    if masks and importance is not None:
+        raise InvalidInput(
+            "-i belongs to a spec: masks keep the digest of their scores; raiw verify -i checks it"
+        )
+    if masks and spec is None and set_:
+        raise InvalidInput("--set changes a spec: give --spec too")
     named = spec if masks else what
     parsed = None if named is None else read_spec(named, set_)
     own = parsed.gates if parsed is not None else None
@@ -118,27 +125,40 @@ def check(  # noqa: PLR0913 -- each argument is an option of the command
 def lock(
     masks: MasksArgument,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="The lock to write.")
-    ] = Path("raiw.lock"),
+        str, typer.Option("--output", "-o", metavar="FILE", help="The lock to write; - is stdout.")
+    ] = "raiw.lock",
     server: ServerOption = None,
     *,
+    force: ForceOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Write down which masks these are, and what they were crafted from, to be kept beside it.
 
-    raiw craft --locked and raiw check --locked exit 6 once spec, scores or masks differ.
+    raiw craft --locked and raiw check --locked exit 6 once spec, scores or masks differ. Another
+    lock is replaced; any other file is only with --force.
     """
     from raiw.locking import Lock
 
     out = Output(json=json, quiet=quiet)
+    file = target(output, force=force or _holds_lock(output), json=json, text=True)
     made = Lock.of(open_masks(masks, server))
-    made.save(output)
+    file.write([made.encoded()])
     if out.json:
         out.document(made.model_dump(mode="json"))
-    else:
+    elif not file.stdout:
         out.line(made.masks)
-    out.note(f"wrote {output}")
+    out.note(f"wrote {file.name}")
+
+
+def _holds_lock(path: str) -> bool:
+    from raiw.locking import Lock
+
+    try:
+        Lock.read(Path(path))
+    except (InvalidInput, NotFound):
+        return False
+    return True
 
 
 def _check_spec(

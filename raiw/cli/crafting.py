@@ -77,9 +77,11 @@ def plan(  # noqa: PLR0913 -- each argument is an option of the command
     ] = None,
     server: ServerOption = None,
     save: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the plan for raiw diff, as JSON.")
+        str | None,
+        typer.Option(metavar="FILE", help="Write the plan for raiw diff, as JSON; - is stdout."),
     ] = None,
     *,
+    force: ForceOption = False,
     speed: Annotated[
         bool,
         typer.Option("--speed", help="Predict milliseconds on this machine, dense and compact."),
@@ -101,6 +103,7 @@ def plan(  # noqa: PLR0913 -- each argument is an option of the command
     if not speed and (calibrate or batch or threads):
         raise InvalidInput("--batch, --threads and --calibrate belong to --speed")
     out = Output(json=json, quiet=quiet)
+    file = optional_target(save, force=force, json=json, text=True)
     parsed = read_spec(spec, set_)
     url = chosen_server(server, local=local)
     if url is None:
@@ -114,11 +117,13 @@ def plan(  # noqa: PLR0913 -- each argument is an option of the command
         planned = parsed.plan(scored=importance is not None)
         document["speed"] = predict_speed(out, planned, batch, threads, calibrate=calibrate)
     out.dead_units(_dead_units(document), strict=strict)
-    if save is not None:
-        from raiw.specs.changes import save_plan
+    if file is not None:
+        from raiw.specs.changes import plan_file
 
-        save_plan(document, save)
-        out.note(f"wrote {save}")
+        file.write([plan_file(document)])
+        out.note(f"wrote {file.name}")
+    if file is not None and file.stdout:
+        return
     if out.json:
         out.document(document)
     elif out.quiet:
@@ -161,8 +166,9 @@ def craft(  # noqa: PLR0913 -- each argument is an option of the command
 ) -> None:
     """Craft masks, on this machine or, with --server or RAIW_URL, on a server: the same bytes.
 
-    Prints the masks' content digest; with --detach the id of the job. Exits 6 if the masks fail the
-    spec's gates or are not those locked; they are written all the same.
+    Prints the masks' content digest; with --detach the id of the job, and no gate is checked. Exits
+    6 if the masks fail the spec's gates or are not those locked; they are written all the same.
+    Nothing is crafted from a spec or scores that are not those locked.
     """
     out = Output(json=json, quiet=quiet)
     limit = seconds(timeout)
@@ -180,12 +186,13 @@ def craft(  # noqa: PLR0913 -- each argument is an option of the command
             work = _Order(client, noted, wait=wait)
             result = _craft_there(judge, work, parsed, importance, file, strict=strict)
     if out.json:
-        out.document(result | {"verdict": judge.verdict})
+        out.document(result | {"verdict": judge.verdict if wait else None})
     elif not wait:
         out.line(result["job"]["id"])
     elif file is None or not file.stdout:
         out.line(result["digest"])
-    judge.end()
+    if wait:
+        judge.end()
 
 
 @commands.command(epilog=examples("raiw key raiw/vgg16-d16"))

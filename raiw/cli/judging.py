@@ -1,5 +1,6 @@
 """Gates, locks and reports: the same for ``raiw craft`` and ``raiw check``."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ import typer
 from raiw.cli.exits import GATE
 from raiw.cli.output import Output, complain
 from raiw.cli.progress import LayerProgress
-from raiw.errors import GateFailed
+from raiw.errors import GateFailed, InvalidInput
 
 if TYPE_CHECKING:
     from raiw.gating import GateResult
@@ -53,6 +54,19 @@ class Judge:
     results: "list[GateResult]" = field(default_factory=list)
     mismatch: GateFailed | None = None
     """How the masks differ from the lock."""
+
+    def __post_init__(self) -> None:
+        """Refuse a folder for the report that cannot be one, before the work."""
+        if self.report is None:
+            return
+        found = next(
+            path for path in (self.report, *self.report.absolute().parents) if path.exists()
+        )
+        if not found.is_dir() or not os.access(found, os.W_OK):
+            raise InvalidInput(
+                f"cannot write a report into {str(self.report)!r}: {str(found)!r} is no folder "
+                f"that may be written; give another"
+            )
 
     def spec(self, spec: "Spec", importance: Callable[[], str | None]) -> None:
         """Hold a spec and the digest of its scores against the lock, before any work.

@@ -122,6 +122,8 @@ QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print only the digest, key or id.")
 ]
 
+_LONGEST = timedelta(days=366)
+"""Threads and sockets wait no longer than the system's clock can count."""
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
 
@@ -261,7 +263,13 @@ def seconds(text: str | None) -> float | None:
     if not found or not any(found.groups()):
         raise InvalidInput(f"--timeout {text!r} is not a duration: write 90, 45s, 30m or 1h30m")
     hours, minutes, rest = (float(part or 0) for part in found.groups())
-    return timedelta(hours=hours, minutes=minutes, seconds=rest).total_seconds()
+    try:
+        limit = timedelta(hours=hours, minutes=minutes, seconds=rest)
+    except OverflowError:
+        limit = timedelta.max
+    if limit > _LONGEST:
+        raise InvalidInput(f"--timeout {text!r} is more than a year: leave it out to wait for ever")
+    return limit.total_seconds()
 
 
 def chosen_server(server: str | None, *, local: bool) -> str | None:

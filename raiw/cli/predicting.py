@@ -44,10 +44,10 @@ def _table(out: Output, threads: int, *, calibrate: bool) -> "SpeedTable":
     known = None if calibrate else load_table(machine(), threads)
     if known is not None:
         return known
-    doing = f"measuring this machine with {threads} thread{'s' if threads > 1 else ''}"
+    doing = f"measuring, {threads} thread{'s' if threads > 1 else ''}:"
     with LayerProgress(out, doing, len(calibrating.SHAPES), unit="shapes") as progress:
         measured = calibrating.calibrate(
-            threads, on_shape=lambda done: progress.show(done, "this takes a minute, once")
+            threads, on_shape=lambda done: progress.show(done, "a minute, once")
         )
     out.note(f"wrote {measured.save()}: predictions are made from it")
     return measured

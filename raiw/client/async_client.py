@@ -118,6 +118,11 @@ class AsyncClient:
         """Address of the server."""
         return self.client.url
 
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline."""
+        return self.client.left
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -139,9 +144,20 @@ class AsyncClient:
     stored_masks = _iterated(Client.stored_masks)
     download = _awaited(Client.download)
 
-    def jobs(self, status: str | None = None, **wanted: Any) -> AsyncIterator[AsyncJob]:
+    def jobs(
+        self,
+        status: str | None = None,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        **wanted: Any,
+    ) -> AsyncIterator[AsyncJob]:
         """Yield the server's jobs, newest first; see :meth:`raiw.Client.jobs`."""
-        return iterate(lambda: map(AsyncJob, self.client.jobs(status, **wanted)))
+        found = self.client.jobs
+        return iterate(lambda: map(AsyncJob, found(status, metadata=metadata, **wanted)))
+
+    def file_names(self, job: AsyncJob) -> dict[str, Path]:
+        """Return the name below a folder of every file of a job that scored, pruned or trained."""
+        return self.client.file_names(job.job)
 
     def file_names(self, job: AsyncJob) -> dict[str, Path]:
         """Name every file of a job below a folder; see :meth:`raiw.Client.file_names`."""

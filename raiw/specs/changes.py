@@ -9,7 +9,6 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from raiw.errors import InvalidInput
-from raiw.files import write_atomically
 
 FORMAT = "raiw.plan@1"
 FIELDS = ("kind", "shape", "groups", "group_outputs", "edges", "in_degree", "out_degree")
@@ -88,10 +87,10 @@ def compare_plans(a: Mapping[str, Any], b: Mapping[str, Any]) -> PlanChanges:
     return PlanChanges(fields, tuple(changes))
 
 
-def save_plan(plan: Mapping[str, Any], path: Path) -> None:
-    """Write a plan, a line for every value, so that a change of it is easy to read."""
+def plan_file(plan: Mapping[str, Any]) -> bytes:
+    """Return the file of a plan: a line for every value, so that a change is easy to read."""
     text = json.dumps({"format": FORMAT, **plan}, indent=2) + "\n"
-    write_atomically(path, [text.encode()])
+    return text.encode()
 
 
 def saved_plan(path: Path) -> dict[str, Any] | None:

@@ -73,6 +73,8 @@ def test_a_detached_job_is_named_and_every_verb_takes_the_beginning_of_its_name(
     digest = capsys.readouterr().out.strip()
     assert run([*craft, "--detach"]) == 0  # stored by now
     assert capsys.readouterr().out.strip() == job
+    assert run([*craft, "--set", "gates.max_weights=1", "--detach", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["verdict"] is None  # nobody has looked yet
     assert run(["jobs", "get", short, "--json", *server]) == 0
     assert json.loads(capsys.readouterr().out)["id"] == job
     assert run(["jobs", "watch", short, *server]) == 0

@@ -12,7 +12,9 @@ from safetensors.numpy import save_file
 import raiw
 from raiw.cli.app import run
 from raiw.gating import check_masks
+from raiw.locking import Lock
 from raiw.reports import MaskReport, write_report
+from raiw.specs.changes import FORMAT
 from raiw.specs.gates import Gates
 
 LAYERS = [
@@ -181,6 +183,53 @@ def test_a_lock_that_is_none_is_refused(content, status, folder, capsys) -> None
     if content is not None:
         Path("raiw.lock").write_text(content)
     assert run(["craft", "spec.json", "--locked", "raiw.lock"]) == status
+
+
+def test_locks_and_plans_never_replace_what_is_neither(folder, capsys) -> None:
+    spec = Path("spec.json").read_text()
+    assert run(["lock", "masks.safetensors", "-o", "spec.json"]) == 2
+    assert run(["plan", "spec.json", "--save", "spec.json"]) == 2
+    assert "spec.1.json" in capsys.readouterr().err
+    assert Path("spec.json").read_text() == spec
+    Lock.read(Path("spec.1.json"))
+    raiw.craft(SPEC | {"craft": {"degree": 8}}).save("others.safetensors")
+    assert run(["lock", "masks.safetensors", "-q"]) == 0
+    assert run(["lock", "others.safetensors", "-q"]) == 0  # what a lock is there for
+    assert Lock.read(Path("raiw.lock")).masks == raiw.load("others.safetensors").digest
+    assert run(["lock", "masks.safetensors", "-o", "spec.json", "--force"]) == 0
+    assert Lock.read(Path("spec.json")).masks == raiw.load("masks.safetensors").digest
+
+
+def test_locks_and_plans_go_to_standard_output(folder, capsys) -> None:
+    assert run(["lock", "masks.safetensors", "-o", "-"]) == 0
+    assert Lock.model_validate_json(capsys.readouterr().out).importance is None
+    assert run(["plan", "spec.json", "--save", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["format"] == FORMAT
+    assert run(["plan", "spec.json", "--save", "-", "--json"]) == 2
+    assert not Path("-").exists()
+
+
+@pytest.mark.parametrize("time", ["9" * 14 + "h", "9" * 400, "9000h"])
+def test_a_timeout_beyond_every_clock_is_refused(time, folder, capsys) -> None:
+    assert run(["craft", "spec.json", "--timeout", time]) == 2
+    assert "more than a year" in capsys.readouterr().err
+
+
+def test_a_report_that_has_no_place_is_refused_before_the_work(folder, capsys) -> None:
+    craft = ["craft", "spec.json", "-o", "new.safetensors", "--report"]
+    assert run([*craft, "spec.json"]) == run([*craft, "spec.json/below"]) == 2
+    assert "'spec.json" in capsys.readouterr().err
+    assert not Path("new.safetensors").exists()
+    assert run([*craft, "new/report"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(["-i", "scores.safetensors"], "verify -i"), (["--set", "name=a"], "--spec")],
+)
+def test_options_that_would_do_nothing_are_refused(options, words, folder, capsys) -> None:
+    assert run(["check", "masks.safetensors", "--components", "1", *options]) == 2
+    assert words in capsys.readouterr().err
 
 
 def test_plans_are_saved_and_compared_with_specs_and_masks(folder, capsys) -> None:

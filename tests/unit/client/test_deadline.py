@@ -1,5 +1,6 @@
 """One deadline over everything: servers that say nothing, stop in the middle, or drip."""
 
+import asyncio
 import socket
 import threading
 import time
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+import raiw
 from raiw.canonical import digest_of
 from raiw.client import Client, Job
 from raiw.client.downloads import file_chunks
@@ -86,6 +88,21 @@ def test_a_download_that_does_not_get_on_is_left_at_the_deadline(answer) -> None
             b"".join(file_chunks(transport, "/file", len(CONTENT), digest_of(CONTENT)))
         assert time.monotonic() - began < GENEROUS
         transport.close()
+
+
+@pytest.mark.parametrize("answer", [silent, stalled, dripping])
+@pytest.mark.parametrize("ask", ["masks", "job"])
+def test_with_asyncio_a_server_is_left_at_the_deadline_too(answer, ask: str) -> None:
+    async def main(url: str) -> None:
+        async with raiw.AsyncClient(url, timeout=300, deadline=0.5) as client:
+            with pytest.raises((StillRunning, Unreachable)):
+                await getattr(client, ask)("sha256:" + 64 * "0")
+            assert client.left == 0
+
+    with server(answer) as url:
+        began = time.monotonic()
+        asyncio.run(main(url))
+        assert time.monotonic() - began < GENEROUS
 
 
 def test_waiting_for_a_job_ends_at_its_timeout_whatever_the_server_does() -> None:
