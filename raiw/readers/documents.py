@@ -14,6 +14,8 @@ from raiw.errors import InvalidSpec, NotFound, TooLarge
 from raiw.names import nearest
 
 MAX_DOCUMENT_BYTES = 4 << 20
+_MOST_NESTED = 100
+"""Brackets within brackets: PyYAML takes seconds to give up on a thousand."""
 
 
 def read_document(source: str | Path) -> Any:
@@ -61,6 +63,13 @@ def read_yaml(text: str) -> Any:
 
 class _StrictLoader(yaml.SafeLoader):
     """PyYAML's safe loader, which also refuses a key given twice and knows 1e-2 for a number."""
+
+    def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
+        """Begin a list or mapping in brackets, unless it lies too deep."""
+        if self.flow_level >= _MOST_NESTED:
+            problem = f"brackets are nested deeper than {_MOST_NESTED} levels"
+            raise yaml.scanner.ScannerError(None, None, problem, self.get_mark())
+        super().fetch_flow_collection_start(token)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 -- PyYAML's signature
         """Build a mapping after looking for doubled keys, which YAML itself forbids."""

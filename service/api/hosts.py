@@ -65,13 +65,21 @@ class HostCheck:
         return is_loopback(host) or host == settings.host.lower()
 
     def _may_write(self, headers: Headers, origin: str) -> bool:
-        page = urlsplit(origin).netloc if origin else ""
+        page = _host_of(origin)
         if page and self._settings.allows_host(host_name(page)):
             return True
         site = headers.get("sec-fetch-site")
         if site is not None:
             return site in {"same-origin", "none"}
         return not origin or page.lower() == headers.get("host", "").lower()
+
+
+def _host_of(origin: str) -> str:
+    """Return host and port of a page, nothing for a page without, or a header that names none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # a bracket without its other
+        return ""
 
 
 def host_name(host: str) -> str:

@@ -91,6 +91,8 @@ class _Browsers(BaseRoute):
         """Serve a page, or send whoever has not signed in to where one does."""
         request = Request(scope)
         token, path = self._settings.token, request.url.path
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}  # the server sends no body for what it received
         if path in WITH_FILES:
             scope["state"]["body_limit"] = most_bytes(self._settings)
         if (

@@ -1,6 +1,7 @@
 """Errors as pages: what went wrong, the request's id, and where to go on."""
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -31,8 +32,15 @@ def answer(request: Request, error: Exception) -> Response:
         title=title,
         detail=clipped(detail, _LONGEST),
         request_id=request.state.request_id,
-        headers={"Retry-After": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None,
+        headers=_headers(status, error),
     )
+
+
+def _headers(status: HTTPStatus, error: Exception) -> Mapping[str, str]:
+    """Return what a status asks for: when to come back, or which methods there are."""
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return {"Retry-After": "1"}
+    return (error.headers if isinstance(error, HTTPException) else None) or {}
 
 
 def _told(request: Request, error: Exception) -> tuple[HTTPStatus, str, str]:

@@ -11,8 +11,8 @@ import numpy as np
 
 from raiw.errors import InvalidInput
 from raiw.graphs import Graph
-from raiw.pictures.maps import FURTHEST, Mode, tile_png, tile_values
-from raiw.pictures.tiles import Window, count_tiles
+from raiw.pictures.maps import FURTHEST, Mode, map_tiles, tile_png, tile_values
+from raiw.pictures.tiles import Tiles, Window
 
 WIDTH = 1000
 """Of the drawing, in its own units."""
@@ -63,16 +63,19 @@ class MapView:
             self, rows=_scaled(self.rows, factor, out), columns=_scaled(self.columns, factor, n_in)
         )
 
+    def tiles(self, graph: Graph) -> Tiles:
+        """Count the edges under each dot of the picture."""
+        return map_tiles(graph, self.mode, self.rows, self.columns)
+
     def to_json(self, graph: Graph, groups: int) -> dict[str, Any]:
         """Return the picture of a window, its numbers, and what they mean."""
-        tiles = count_tiles(graph, self.rows, self.columns)
-        picture = tile_png(graph, self.mode, self.rows, self.columns, groups=groups)
+        tiles = self.tiles(graph)
         return {
             "mode": self.mode,
             "rows": self.rows,
             "columns": self.columns,
             "side": tiles.side,
-            "image": f"data:image/png;base64,{base64.b64encode(picture).decode()}",
+            "image": self.picture(graph, groups),
             "counts": tiles.counts.tolist(),
             "caption": self.caption(graph, groups),
         }
@@ -84,7 +87,7 @@ class MapView:
 
     def caption(self, graph: Graph, groups: int) -> str:
         """Say what a tile and its colour mean."""
-        tiles = count_tiles(graph, self.rows, self.columns)
+        tiles = self.tiles(graph)
         side = min(tiles.side, graph.shape[0]), min(tiles.side, graph.shape[1])
         tile = "a dot is one edge" if tiles.side == 1 else f"a dot is {side[0]} × {side[1]} edges"
         values = tile_values(graph, tiles, self.mode, groups)
@@ -121,7 +124,7 @@ def furthest_blocks(graph: Graph, groups: int) -> Iterator[Furthest]:
     """Yield what an eye looks for on the map, for blocks of several sizes."""
     seen = set()
     for most in _SCALES:
-        tiles = count_tiles(graph, most=most)
+        tiles = map_tiles(graph, "deviation", most=most)
         if tiles.side == 1 or tiles.side in seen or tiles.counts.size < 4:  # noqa: PLR2004 -- a square
             continue
         seen.add(tiles.side)

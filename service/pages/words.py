@@ -105,10 +105,10 @@ def short(digest: str) -> Markup:
 def shape(sides: tuple[int, int] | list[int], groups: int = 1) -> str:
     """Write the shape of a layer.
 
-    >>> shape([64, 32]), shape([64, 1], 64)
-    ('64 × 32', '64 × 1 · 64 groups')
+    >>> shape([14336, 32]), shape([64, 1], 64)
+    ('14,336 × 32', '64 × 1 · 64 groups')
     """
-    text = " × ".join(str(side) for side in sides)
+    text = " × ".join(f"{side:,}" for side in sides)
     return text if groups == 1 else f"{text} · {groups} groups"
 
 

@@ -126,6 +126,9 @@ def test_speed_is_measured_once_for_each_repeat(
     paths = {path.stem: path for path in worker.client.fetch(job, tmp_path)}
     assert raiw.load(paths["masks"]).digest == job.report["masks"] == raiw.craft(spec).digest
     assert json.loads(load_file(paths["speed"])["report"].tobytes()) == job.report
+    shown = worker.http.get(f"/jobs/{job.id}", headers={"Accept": "text/html"}).text
+    for measured in job.report["runs"]:
+        assert f"{measured['dense_ms']:.3g} ms" in shown
     assert worker.client.speed("digits-cnn", **asked).cache == "hit"
     again = worker.client.speed("digits-cnn", **asked, repeat=1).wait(300)
     assert again.report["runs"] != job.report["runs"]

@@ -57,6 +57,7 @@ def list_jobs(
         statuses=[*JobStatus],
         kinds=[*KINDS],
         live=any(not job.done for job in page.items),
+        server=shells.origin(request),
     )
 
 
@@ -68,6 +69,7 @@ def show_job(services: PageServices, request: Request, job_id: JobId) -> Respons
     events = [*_events(services, job_id)]
     asked = _written(body)
     dead = job.result.dead_units if job.result else None
+    report = (job.result.report if job.result else None) or {}
     return render(
         request,
         "job.html",
@@ -82,7 +84,9 @@ def show_job(services: PageServices, request: Request, job_id: JobId) -> Respons
         asked=asked[:_SHOWN_REQUEST],
         asked_whole=len(asked) <= _SHOWN_REQUEST,
         commands=shells.commands(request, job, body),
-        report=_written(job.result.report) if job.result and job.result.report else "",
+        report=_written(report) if report else "",
+        pruned=_before_and_after(report),
+        runs=report.get("runs", []) if job.kind == "speed" else [],
     )
 
 
@@ -130,6 +134,16 @@ def _seconds(job: JobSummary) -> float | None:
     if job.status not in ENDED or job.started_at is None or job.finished_at is None:
         return None
     return (job.finished_at - job.started_at).total_seconds()
+
+
+def _before_and_after(report: dict[str, Any]) -> list[tuple[str, float, float]]:
+    """Return what a report has measured of the dense network and of what became of it."""
+    pairs = ((name, report.get(f"dense_{name}"), after) for name, after in report.items())
+    return [
+        (name, before, after)
+        for name, before, after in pairs
+        if isinstance(before, int | float) and isinstance(after, int | float)
+    ]
 
 
 def _written(document: dict[str, Any]) -> str:

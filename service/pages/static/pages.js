@@ -14,6 +14,15 @@ export async function refresh(selector) {
   }
 }
 
+/** Move the menu to its current page; scrollIntoView would also make the Tab key start there. */
+function showPlace() {
+  const menu = document.querySelector(".top nav");
+  const current = menu?.querySelector("[aria-current]");
+  if (!current) return;
+  const [outer, inner] = [menu.getBoundingClientRect(), current.getBoundingClientRect()];
+  menu.scrollLeft += inner.left + inner.width / 2 - outer.left - outer.width / 2;
+}
+
 function offerCopies() {
   if (!navigator.clipboard) return;
   for (const button of document.querySelectorAll("[data-copy]")) {
@@ -72,7 +81,7 @@ function followJob() {
   });
 }
 
-document.querySelector(".top [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+showPlace();
 offerCopies();
 keepFresh();
 followJob();

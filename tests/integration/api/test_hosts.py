@@ -78,6 +78,7 @@ def test_a_request_without_a_name_is_no_browsers(server):
 REFUSED = [
     {"origin": "http://attacker.example"},
     {"origin": "null"},
+    {"origin": "http://["},
     {"origin": "http://localhost:1"},
     {"sec_fetch_site": "cross-site"},
     {"sec_fetch_site": "same-site"},

@@ -10,6 +10,7 @@ from raiw.canonical import digest_of
 from tests.integration.stack import Stack
 
 HOSTILE = "<script>alert(1)</script>&\"'"
+LONG = "wide" * 50
 LAYERS = [
     {"name": "fc1", "kind": "linear", "in_features": 96, "out_features": 64},
     {"name": "conv", "kind": "conv2d", "in_channels": 8, "out_channels": 16, "kernel_size": 3},
@@ -68,7 +69,7 @@ def full(deployment: Stack) -> Full:
     spec = {"name": HOSTILE, "layers": LAYERS, "craft": {"degree": 4}}
     noted = {"metadata": {HOSTILE: HOSTILE}, "importance": digest}
     job = deployment.submit(spec, **noted).json()["id"]
-    sparse = {"layers": LAYERS, "craft": {"algorithm": "random", "density": 0.01}}
+    sparse = {"name": LONG, "layers": LAYERS, "craft": {"algorithm": "random", "density": 0.01}}
     other = deployment.submit(sparse).json()["id"]
     forbidden = save({name: np.full_like(one, -np.inf) for name, one in scores.items()})
     nothing = digest_of(forbidden)

@@ -18,6 +18,9 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 LOOKS = {"light": ("light", 1280), "dark": ("dark", 1280), "phone": ("light", 375)}
 
+WIDER = """[...document.querySelectorAll(".scroll")]
+    .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.scrollWidth)"""
+
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium"),
     pytest.mark.parametrize("deployment", ["sqlite"], indirect=True),
@@ -76,6 +79,8 @@ def test_every_page_is_fit_for_everybody(full, chromium, look):
             )
             assert found == [], path
             assert tab.evaluate("document.documentElement.scrollWidth") <= LOOKS[look][1], path
+            if path in {"/", "/masks"} and look != "phone":
+                assert tab.evaluate(WIDER) == [], path  # whatever their rows are called
 
 
 def test_a_newcomer_drops_scores_and_watches_the_job_to_its_masks(full, chromium, tmp_path):
@@ -122,7 +127,24 @@ def test_a_map_is_zoomed_moved_and_read_with_keys_and_pointer(full, chromium):
         stage.dblclick(position={"x": 5, "y": 5})
         expect(where).to_contain_text(re.compile("^outputs [01] to 3[23] "))
         stage.hover(position={"x": 3, "y": 3})
-        expect(tab.locator("[data-reading]")).to_contain_text(re.compile("^output [0-3], input "))
+        expect(tab.locator("[data-reading]")).to_contain_text(
+            re.compile("^output 0 to 7, input 0 to 7: ")
+        )
+
+
+def test_the_keyboard_comes_first_to_the_content_and_then_to_all_links(full, chromium):
+    with visiting(chromium, full.stack.url, "phone") as tab:
+        tab.goto("/system")
+        named = "document.activeElement.textContent.trim()"
+        for name in ("Skip to the content", "raiw", "Jobs", "Masks"):
+            tab.keyboard.press("Tab")
+            assert tab.evaluate(named) == name
+        tab.reload()
+        tab.keyboard.press("Tab")
+        tab.keyboard.press("Enter")
+        tab.wait_for_url("**/system#main")
+        box = tab.locator(".top [aria-current]").bounding_box()
+        assert 0 <= box["x"] <= 375 - box["width"]
 
 
 def test_pages_work_without_scripts(full, chromium):

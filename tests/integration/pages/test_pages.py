@@ -1,7 +1,9 @@
 """Pages of real servers: each valid, strict about what it loads, and of use without scripts."""
 
+import base64
 import hashlib
 import io
+import struct
 from importlib.resources import files
 
 import httpx
@@ -82,7 +84,17 @@ def test_what_does_not_exist_is_a_page_that_says_so(full, browser):
         answer = browser.get(f"/masks/{full.masks}/layers/fc1?{query}")
         page(answer, 422)
     page(browser.get("/?page_token=odd"), 422)
-    page(browser.delete("/masks"), 405)
+    refused = browser.delete("/masks")
+    page(refused, 405)
+    assert refused.headers["allow"] == "GET"
+
+
+def test_a_page_is_asked_for_by_its_head(full, browser):
+    for path in ("/", f"/masks/{full.masks}/layers/fc1", f"/pages/tiles/{full.masks}/fc1"):
+        asked, got = browser.head(path), browser.get(path)
+        assert (asked.status_code, asked.content) == (200, b"")
+        assert asked.headers["content-type"] == got.headers["content-type"]
+    assert browser.head("/nosuch").status_code == 404
 
 
 def test_a_spec_is_planned_corrected_and_crafted_without_scripts(full, browser):
@@ -175,12 +187,16 @@ def test_tiles_are_the_edges_of_their_window(full, browser):
     whole = browser.get(url).json()
     assert np.sum(whole["counts"]) == mask.edges
     assert whole["image"].startswith("data:image/png;base64,")
-    for mode in ("density", "deviation"):
+    for mode, side in (("density", 1), ("deviation", 4)):
         part = browser.get(url, params={"mode": mode, "rows": "8-24", "columns": "30-62"})
         assert part.headers["cache-control"].endswith("immutable")
         found = part.json()
-        assert found["side"] == 1
-        assert np.array_equal(found["counts"], kept[8:24, 30:62])
+        assert found["side"] == side  # so few edges tell nothing of their chance one by one
+        blocks = kept[8:24, 30:62].reshape(16 // side, side, 32 // side, side)
+        assert np.array_equal(found["counts"], blocks.sum(axis=(1, 3)))
+        drawn = base64.b64decode(found["image"].partition(",")[2])
+        assert struct.unpack(">II", drawn[16:24]) == (32 // side, 16 // side)
+        assert found["caption"].startswith(f"a dot is {'one' if side == 1 else f'{side} × {side}'}")
     bits = browser.get(f"/pages/bits/{full.masks}/fc1").content
     assert bits == mask.packed.tobytes()
     for what in ("density", "deviation", "thumbnail", "outputs", "inputs", "spectrum"):
@@ -195,6 +211,11 @@ def test_two_sets_of_masks_are_compared_layer_by_layer(full, browser):
     shown = words(page(browser.get(f"/compare?a={full.masks}&b={full.other}")))
     for layer in difference.layers:
         assert f"{layer.name} {layer.shared:,} {layer.only_a:,} {layer.only_b:,}" in shown
+    spec = {"layers": [{**LAYERS[0], "name": "lonely"}], "craft": {"degree": 4}}
+    lonely = full.stack.wait(full.stack.submit(spec).json()["id"])["result"]["digest"]
+    told = words(page(browser.get(f"/compare?a={full.masks}&b={lonely}")))
+    assert "No layer of A has the name" in told
+    assert "Jaccard –" in told
     same = words(page(browser.get(f"/compare?a={full.masks}&b={full.masks}")))
     assert "The same masks" in same
     ticked = browser.get(f"/compare?digest={full.masks}&digest={full.other}")

@@ -349,3 +349,9 @@ def test_the_same_one_of_several_ways_to_leave_nothing_is_always_taken():
     rests = Rests(12)
     assert all(rests.spend(2, [0, -1, 1]) for _ in range(2))
     assert rests.met_by(3, 4, 4) == [1, -1, 4]
+
+
+def test_brackets_within_brackets_end_at_a_hundred():
+    assert decode_document(b"[" * 100 + b"]" * 100, "deep.yaml")
+    with pytest.raises(InvalidSpec, match="deeper than 100 levels"):
+        decode_document(b"[" * 1000, "deep.yaml")
