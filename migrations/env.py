@@ -5,7 +5,7 @@ from alembic import context
 from service.settings import load_settings
 from service.store.database import Database
 from service.store.migrate import note_compatibility
-from service.store.tables import Table
+from service.store.tables import Record
 
 _REVISIONS_LOCK = 0x72616977  # "raiw": one migration at a time on PostgreSQL
 
@@ -13,7 +13,7 @@ _REVISIONS_LOCK = 0x72616977  # "raiw": one migration at a time on PostgreSQL
 def run(connection) -> None:
     context.configure(
         connection=connection,
-        target_metadata=Table.metadata,
+        target_metadata=Record.metadata,
         render_as_batch=True,  # SQLite cannot alter a table in place
         compare_type=True,
     )

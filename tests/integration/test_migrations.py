@@ -18,7 +18,7 @@ from service.settings import Settings
 from service.store import requests
 from service.store.database import Database
 from service.store.migrate import downgrade, upgrade
-from service.store.tables import JobRow, MasksRow, Table
+from service.store.tables import JobRow, MasksRow, Record
 from tests.integration.stack import Postgres, Sqlite
 
 
@@ -41,7 +41,7 @@ def test_the_tables_are_those_of_the_code(database: Database) -> None:
     move(database, "head")
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, Table.metadata) == []
+        assert compare_metadata(context, Record.metadata) == []
 
 
 SPECS = {"job_1": {"name": "a\nb", "layers": [1]}, "job_2": {"name": "a\nb", "layers": [1]}}
