@@ -55,7 +55,7 @@ def rest() -> Iterator[str]:
     """Yield the page of the routes, from the description that the server publishes."""
     yield "# REST"
     yield (
-        "\nEvery route of [openapi.json](../openapi.json), which has the parameters, bodies, headers, "
+        "\nEvery route of [openapi.json](../openapi.json), which has parameters, bodies, headers, "
         "errors and examples. [The service](../service.md) tells how they work together.\n"
     )
     yield "| route | what it does |\n|---|---|"

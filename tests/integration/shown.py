@@ -6,6 +6,7 @@ block out, ``in another terminal`` starts what the page's server does. A block o
 block is its output.
 """
 
+import json
 import os
 import pty
 import re
@@ -118,8 +119,6 @@ class Reader:
             os.close(screen)
         output = b"".join(printed).decode().replace("\r\n", "\n") + done.stderr
         assert done.returncode == 0, f"{code}\n{output}"
-        import json
-
         self.environment = json.loads(keep.read_text())
         return output
 

@@ -72,7 +72,7 @@ def test_what_a_page_shows_runs(
     request: pytest.FixtureRequest,
 ) -> None:
     shown = [block for block in blocks(ROOT / page) if not block.skipped]
-    asks = any("in another terminal" in block.note or SERVER in block.code for block in shown)
+    asks = any(SERVER in block.code for block in shown)
     url = request.getfixturevalue("server") if asks else SERVER
     folder = tmp_path / "page"
     folder.mkdir()

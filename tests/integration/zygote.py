@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import sys
+import traceback
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -30,7 +31,7 @@ def serve(address: str) -> None:
     """Answer until standard input ends."""
     import torch  # noqa: F401 -- before the fork
 
-    import raiw.cli.app  # noqa: F401
+    import raiw.cli.app
     import raiw.jobs.run_train  # noqa: F401
 
     with socket.socket(socket.AF_UNIX) as listener:
@@ -79,16 +80,14 @@ def _run(arguments: list[str], folder: str, environment: dict[str, str]) -> None
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["raiw", *arguments]
-    sys.stdin, sys.stdout, sys.stderr = (open(n, mode, closefd=False) for n, mode in enumerate("rww"))
+    sys.stdin, sys.stdout, sys.stderr = (os.fdopen(n, mode) for n, mode in enumerate("rww"))
     sys.path[:0] = [part for part in environment.get("PYTHONPATH", "").split(":") if part]
     status: object = 1
     try:
         main()
     except SystemExit as end:
         status = end.code
-    except BaseException:
-        import traceback
-
+    except BaseException:  # noqa: BLE001 -- it is told, as Python does
         traceback.print_exc()
     with suppress(OSError):
         sys.stdout.flush()
