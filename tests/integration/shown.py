@@ -40,7 +40,10 @@ class Block:
 
     @property
     def skipped(self) -> str:
-        """Why it is not run, if it is not."""
+        """Why it is not run, if it is not; the two commands of the README are .ci/run's."""
+        commands = {"command one": "installs", "command two": "runs every test"}
+        if self.note in commands:
+            return commands[self.note]
         return self.note.removeprefix("not run: ") if self.note.startswith("not run: ") else ""
 
 
