@@ -103,9 +103,14 @@ class AsyncClient:
     """
 
     def __init__(
-        self, url: str | None = None, token: str | None = None, timeout: float = 30.0
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        timeout: float = 30.0,
+        *,
+        deadline: float | None = None,
     ) -> None:
-        self.client = Client(url, token, timeout, transport=AsyncTransport)
+        self.client = Client(url, token, timeout, deadline=deadline, transport=AsyncTransport)
         """What makes the requests."""
 
     @property
@@ -126,6 +131,7 @@ class AsyncClient:
     score = _awaited_job(Client.score)
     prune = _awaited_job(Client.prune)
     train = _awaited_job(Client.train)
+    speed = _awaited_job(Client.speed)
     submit = _awaited_job(Client.submit)
     job = _awaited_job(Client.job)
     networks = _iterated(Client.networks)
@@ -136,6 +142,10 @@ class AsyncClient:
     def jobs(self, status: str | None = None, **wanted: Any) -> AsyncIterator[AsyncJob]:
         """Yield the server's jobs, newest first; see :meth:`raiw.Client.jobs`."""
         return iterate(lambda: map(AsyncJob, self.client.jobs(status, **wanted)))
+
+    def file_names(self, job: AsyncJob) -> dict[str, Path]:
+        """Name every file of a job below a folder; see :meth:`raiw.Client.file_names`."""
+        return self.client.file_names(job.job)
 
     async def fetch(self, job: AsyncJob, folder: str | Path) -> list[Path]:
         """Download every file of a job; see :meth:`raiw.Client.fetch`."""

@@ -26,7 +26,7 @@ MAX_PAUSE = 60.0
 
 NEVER = Deadline(None)
 
-_DEADLINE = "raiw.deadline"
+DEADLINE = "raiw.deadline"
 """Key of a request's deadline among its extensions."""
 _LEAST_TIMEOUT = 0.05
 _FIRST_PAUSE = 0.25
@@ -128,7 +128,7 @@ class Transport:
                     method,
                     path,
                     timeout=self._timeout(self.timeout + wait, deadline),
-                    extensions={_DEADLINE: deadline},
+                    extensions={DEADLINE: deadline},
                     **_fresh(request),
                 )
             except httpx.TransportError as error:
@@ -158,7 +158,7 @@ class Transport:
         deadline = self.deadline.sooner(until)
         deadline.check(f"GET {self.url}{path}")
         timeout = self._timeout(read_timeout or self.timeout, deadline)
-        extensions = {_DEADLINE: deadline}
+        extensions = {DEADLINE: deadline}
         try:
             with self._http.stream(
                 "GET", path, headers=headers, timeout=timeout, extensions=extensions
@@ -186,7 +186,7 @@ class Transport:
 
 def _bound(response: httpx.Response) -> None:
     """Hold an answer to the deadline of its request."""
-    deadline: Deadline = response.request.extensions[_DEADLINE]
+    deadline: Deadline = response.request.extensions[DEADLINE]
     link = response.extensions["network_stream"].get_extra_info("socket")
     stream = response.stream
     if deadline.seconds is not None and isinstance(stream, httpx.SyncByteStream):

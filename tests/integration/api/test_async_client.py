@@ -135,3 +135,23 @@ def test_pauses_between_attempts_let_others_work() -> None:
 
     asyncio.run(main())
     assert ticks > 10
+
+
+def test_a_deadline_bounds_everything_that_is_awaited() -> None:
+    async def main() -> None:
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
+            while await reader.read(1):
+                writer.write(b" ")
+                await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(silent, "127.0.0.1", 0)
+        url = "http://{}:{}".format(*server.sockets[0].getsockname())
+        async with raiw.AsyncClient(url, deadline=0.5) as client:
+            with pytest.raises((StillRunning, Unreachable)):
+                await client.masks("sha256:" + 64 * "0")
+        server.close()
+        await asyncio.sleep(0.1)  # until the server's side has seen the end
+
+    asyncio.run(main())
