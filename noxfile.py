@@ -35,6 +35,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site of the documentation: the folder ``docs/_build``; a warning is an error."""
+    session.install("-e", ".[docs,server,torch]")
+    session.run("sphinx-build", "-W", "--keep-going", "docs", "docs/_build", *session.posargs)
+
+
+@nox.session
 def kernels(session: nox.Session) -> None:
     """Run the C++ kernels under sanitizers with hostile arguments."""
     session.install("-e", ".[server,dev]")

@@ -32,8 +32,8 @@ def test_the_torch_line_lies_between_two_floors() -> None:
     assert below == FLOORS[-len(below) :]
 
 
-def test_the_map_in_the_readme_is_drawn_by_floors() -> None:
-    text = (ROOT / "README.md").read_text("utf-8")
+def test_the_map_of_the_house_is_drawn_by_floors() -> None:
+    text = (ROOT / "docs" / "house.md").read_text("utf-8")
     drawn = re.findall(r"^  ([a-z]+|-{4})/? {2,}\S", text, re.MULTILINE)
     line = drawn.index("----")
     assert set(drawn[:line]) == TORCHLESS
@@ -42,8 +42,8 @@ def test_the_map_in_the_readme_is_drawn_by_floors() -> None:
     assert floors_of(names) == FLOORS[::-1]
 
 
-def test_the_map_in_the_readme_tells_folders_from_files() -> None:
-    text = (ROOT / "README.md").read_text("utf-8")
+def test_the_map_of_the_house_tells_folders_from_files() -> None:
+    text = (ROOT / "docs" / "house.md").read_text("utf-8")
     for name, folder in re.findall(r"^  ([a-z]+)(/?) {2,}\S", text, re.MULTILINE):
         assert (ROOT / "raiw" / (name if folder else f"{name}.py")).exists(), name
 

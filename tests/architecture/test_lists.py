@@ -146,20 +146,28 @@ def test_the_table_of_methods_is_the_registry() -> None:
     assert [row[:4] for row in rows if row[0].startswith("`")] == expected
 
 
-def test_paths_that_the_readme_names_exist() -> None:
-    text = (ROOT / "README.md").read_text("utf-8")
-    for name in re.findall(r"^(\w+/) ", text, re.MULTILINE) + re.findall(
-        r"\]\(([\w/]+\.md)\)", text
-    ):
-        assert (ROOT / name).exists(), name
+def test_paths_that_the_readme_and_the_house_name_exist() -> None:
+    house = (ROOT / "docs" / "house.md").read_text("utf-8")
+    readme = (ROOT / "README.md").read_text("utf-8")
+    names = re.findall(r"^(\w+/) ", house, re.MULTILINE) + re.findall(r"\]\(([\w/]+\.md)", readme)
+    assert len(names) > 20
+    assert [name for name in names if not (ROOT / name).exists()] == []
 
 
-def test_the_spec_that_the_readme_shows_is_one() -> None:
-    text = (ROOT / "README.md").read_text("utf-8")
-    shown = re.search(r"```yaml\n(name:.*?)```", text, re.DOTALL)
+def test_the_spec_that_the_guide_shows_is_one() -> None:
+    text = (ROOT / "docs" / "guide.md").read_text("utf-8")
+    shown = re.search(r"```yaml\n(# spec.yaml\nname:.*?)```", text, re.DOTALL)
     assert shown is not None
     plan = raiw.Spec.parse(yaml.safe_load(shown[1])).plan()
     assert plan.weights < plan.dense_weights
+
+
+def test_the_page_of_trouble_lists_every_code(error_classes: Errors) -> None:
+    """All that people meet; what ends an attempt inside a worker reaches nobody by that name."""
+    page = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
+    inside = {"error", "failed", "killed", "lease-lost", "stopped", "worker-ends", "canceled"}
+    listed = re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE)
+    assert Counter(listed) == Counter({kind.code for kind in error_classes} - inside)
 
 
 def test_the_commands_that_the_readme_shows_are_there() -> None:

@@ -32,8 +32,8 @@ def test_the_page_of_networks_lists_the_catalogue() -> None:
     assert listed == counted
 
 
-def test_whatever_the_readme_says_to_look_into_is_there() -> None:
-    _, _, table = page("README.md").partition("| Where is … | Look in |")
+def test_whatever_the_house_says_to_look_into_is_there() -> None:
+    _, _, table = page("docs/house.md").partition("| Where is … | Look in |")
     rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", table, re.MULTILINE)
     assert len(rows) >= 20
     for question, places in rows:
