@@ -156,10 +156,6 @@ class AsyncClient:
         return iterate(lambda: map(AsyncJob, found(status, metadata=metadata, **wanted)))
 
     def file_names(self, job: AsyncJob) -> dict[str, Path]:
-        """Return the name below a folder of every file of a job that scored, pruned or trained."""
-        return self.client.file_names(job.job)
-
-    def file_names(self, job: AsyncJob) -> dict[str, Path]:
         """Name every file of a job below a folder; see :meth:`raiw.Client.file_names`."""
         return self.client.file_names(job.job)
 
