@@ -78,7 +78,7 @@ def check_masks(
     >>> import raiw
     >>> [result] = check_masks(raiw.craft("raiw/vgg16-d16"), Gates(max_density=0.05))
     >>> result.ok, str(result)
-    (False, 'max_density 0.05: 0.0512653')
+    (False, 'max_density 0.05: 0.050366')
     """
     measures: dict[str, Callable[[Mask], float | None]] = {
         "max_gap": _score_gap,

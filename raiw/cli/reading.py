@@ -126,4 +126,5 @@ def _tell(out: Output, what: str, reasons: Iterable[tuple[str, str]]) -> None:
         names.setdefault(reason, []).append(name)
     for reason, alike in names.items():
         more = f" and {len(alike) - _SHOWN} more" if len(alike) > _SHOWN else ""
-        out.note(f"{what}: {', '.join(alike[:_SHOWN])}{more} ({reason})")
+        why = f" ({reason})" if reason else ""
+        out.note(f"{what}: {', '.join(alike[:_SHOWN])}{more}{why}")

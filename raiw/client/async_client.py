@@ -144,19 +144,12 @@ class AsyncClient:
     stored_masks = _iterated(Client.stored_masks)
     download = _awaited(Client.download)
 
-    def jobs(
-        self,
-        status: str | None = None,
-        *,
-        metadata: Mapping[str, str] | None = None,
-        **wanted: Any,
-    ) -> AsyncIterator[AsyncJob]:
+    def jobs(self, status: str | None = None, **wanted: Any) -> AsyncIterator[AsyncJob]:
         """Yield the server's jobs, newest first; see :meth:`raiw.Client.jobs`."""
-        found = self.client.jobs
-        return iterate(lambda: map(AsyncJob, found(status, metadata=metadata, **wanted)))
+        return iterate(lambda: map(AsyncJob, self.client.jobs(status, **wanted)))
 
     def file_names(self, job: AsyncJob) -> dict[str, Path]:
-        """Return the name below a folder of every file of a job that scored, pruned or trained."""
+        """Name every file of a job below a folder; see :meth:`raiw.Client.file_names`."""
         return self.client.file_names(job.job)
 
     async def fetch(self, job: AsyncJob, folder: str | Path) -> list[Path]:

@@ -67,7 +67,7 @@ class AsyncTransport(Transport):
     """A transport whose connections and pauses belong to the running event loop."""
 
     def _connect(self, **options: Any) -> Any:
-        del options["event_hooks"]  # asyncio.timeout holds an answer to its deadline here
+        del options["event_hooks"]  # what is awaited can be ended at the deadline
         return _Connections(httpx.AsyncClient(**options))
 
     def pause(self, seconds: float) -> None:
@@ -85,16 +85,14 @@ class _Connections:
         content = options.get("content")
         if isinstance(content, Iterator):
             options["content"] = _pieces(content)
-        with self.stream(method, path, **options) as answer:
-            answer.read()
-            return answer.response
+        return wait_for(_within(options, self._connections.request(method, path, **options)))
 
     @contextmanager
     def stream(self, method: str, path: str, **options: Any) -> Iterator["_Streamed"]:
         request = self._connections.build_request(method, path, **options)
-        response = wait_for(self._connections.send(request, stream=True))
+        response = wait_for(_within(options, self._connections.send(request, stream=True)))
         try:
-            yield _Streamed(response)
+            yield _Streamed(response, options)
         finally:
             wait_for(response.aclose())
 
@@ -105,41 +103,45 @@ class _Connections:
 class _Streamed:
     """What is used of ``httpx.Response`` while its body arrives."""
 
-    def __init__(self, response: httpx.Response) -> None:
-        self.response = response
+    def __init__(self, response: httpx.Response, options: dict[str, Any]) -> None:
+        self._response = response
+        self._options = options
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.response, name)
+        return getattr(self._response, name)
 
     def read(self) -> bytes:
-        return self._in_time(self.response.aread())
+        return wait_for(_within(self._options, self._response.aread()))
 
-    def iter_raw(self, size: int | None = None) -> Iterator[bytes]:
-        return self._steps(self.response.aiter_raw(size))
+    def iter_raw(self) -> Iterator[bytes]:
+        return self._steps(self._response.aiter_raw())
 
     def iter_lines(self) -> Iterator[str]:
-        return self._steps(self.response.aiter_lines())
+        return self._steps(self._response.aiter_lines())
 
     def _steps(self, items: AsyncIterator[T]) -> Iterator[T]:
         async def step() -> T:
             return await anext(items, _ENDED)
 
-        while (item := self._in_time(step())) is not _ENDED:
+        while (item := wait_for(_within(self._options, step()))) is not _ENDED:
             yield item
 
-    def _in_time(self, awaitable: Awaitable[T]) -> T:
-        request = self.response.request
-        deadline: Deadline = request.extensions[DEADLINE]
 
-        async def bounded() -> T:
-            async with asyncio.timeout(None if deadline.seconds is None else deadline.left):
-                return await awaitable
+async def _within(options: dict[str, Any], work: Awaitable[T]) -> T:
+    """Await something until the deadline of its request, as ``Bounded`` does without asyncio.
 
-        try:
-            return wait_for(bounded())
-        except TimeoutError:
-            deadline.check(f"the answer of {request.url}")
-            raise
+    Raises
+    ------
+    httpx.ReadTimeout
+        The deadline has passed.
+    """
+    deadline: Deadline = options["extensions"][DEADLINE]
+    left = None if deadline.seconds is None else deadline.left
+    try:
+        async with asyncio.timeout(left):
+            return await work
+    except TimeoutError:
+        raise httpx.ReadTimeout("the deadline has passed") from None
 
 
 async def _pieces(content: Iterator[bytes]) -> AsyncIterator[bytes]:

@@ -218,7 +218,7 @@ class Client:
         task |= {"masks": masks, "spec": spec, "importance": importance}
         return self._network_job("train", network, job, data, task)
 
-    def speed(self, network: str, *, job: JobOptions = DEFAULT_OPTIONS, **task: Any) -> Job:
+    def speed(self, /, network: str, *, job: JobOptions = DEFAULT_OPTIONS, **task: Any) -> Job:
         """Ask how fast a worker's machine runs a network with masks, named as for ``train``."""
         return self._network_job("speed", network, job, None, task)
 

@@ -68,6 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    app.openapi()  # which requests look into, and FastAPI cannot make for several at once
     settings: Settings = app.state.settings
     broker = Broker(settings)
     services = Services.open(settings)

@@ -58,7 +58,7 @@ class LayerGraphs:
         NotFound
             No such masks are stored, or they have no such layer, or they are damaged.
         """
-        file = open_masks(services, digest)
+        file = open_masks(services, digest, described=True)
         records = {record["name"]: record for record in file.row.document["layers"]}
         if name not in records:
             raise NotFound(f"the masks {digest} have no layer {name!r}{nearest(name, [*records])}")

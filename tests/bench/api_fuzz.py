@@ -20,7 +20,7 @@ PHASES = "examples,coverage,fuzzing,stateful"
 TOKEN = "a token of sixteen or more"
 # A document tells the form of a request, and not whether its parts go together, whether a file is
 # a safetensors file, or how much this server allows.
-_JUDGED = ("POST /v1/jobs", "POST /v1/plan", "POST /v1/uploads", "GET /v1/jobs")
+_JUDGED = ("POST /v1/jobs", "POST /v1/plan", "POST /v1/uploads", "GET /v1/jobs", "GET /v1/masks")
 _READ = ("PUT /v1/blobs/{digest}", "PATCH /v1/uploads/{upload_id}")
 
 

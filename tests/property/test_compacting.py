@@ -73,6 +73,7 @@ def test_all_forms_compute_what_the_layer_does(
     layer, inputs = drawn
     wanted, sizes = exact(layer.module, inputs)
     had, kernels.WIDEST = kernels.WIDEST, lanes
+    before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         for form, make in layer.forms().items():
@@ -84,7 +85,7 @@ def test_all_forms_compute_what_the_layer_does(
             assert off.max() <= 0, form
     finally:
         kernels.WIDEST = had
-        torch.set_num_threads(2)
+        torch.set_num_threads(before)
 
 
 @settings(deadline=None, max_examples=30)

@@ -29,7 +29,7 @@ def test_scores_go_straight_into_crafting(
     scores = tmp_path / "scores.safetensors"
     for method in ("gradient", "snip", "magnitude"):
         arguments = ["score", "digits-cnn", "-w", str(weights), "-m", method, "-o", str(scores)]
-        assert run([*arguments, "--data", "digits", "--samples", "150", "--json"]) == 0
+        assert run([*arguments, "--data", "digits", "--samples", "150", "--force", "--json"]) == 0
         said = json.loads(capsys.readouterr().out)
         assert said["method"] == method
     spec = {"model": "digits-cnn", "craft": {"density": 0.5}}
@@ -65,7 +65,7 @@ def test_a_smaller_network_computes_what_its_channels_say(
     assert said["bytes"] == sum(t.nbytes for t in smaller.state_dict().values())
     assert said["dense_bytes"] > said["bytes"] > 0
     assert min(said["ms"], said["dense_ms"]) > 0
-    assert run([*arguments, "--data", "digits", "--samples", "200"]) == 0
+    assert run([*arguments, "--data", "digits", "--samples", "200", "--force"]) == 0
 
 
 @pytest.mark.parametrize(

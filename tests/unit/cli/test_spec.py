@@ -32,8 +32,8 @@ def net() -> nn.Module:
 def crafted(folder: Path, *arguments: str) -> raiw.MaskSet:
     """Return the masks of the spec that the command writes."""
     spec, masks = str(folder / "spec.yaml"), str(folder / "masks.safetensors")
-    assert run(["spec", *arguments, "-o", spec]) == 0
-    assert run(["craft", spec, "-o", masks, "--local"]) == 0
+    assert run(["spec", *arguments, "-o", spec, "--force"]) == 0
+    assert run(["craft", spec, "-o", masks, "--local", "--force"]) == 0
     return raiw.load(masks)
 
 

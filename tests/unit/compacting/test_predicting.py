@@ -123,7 +123,7 @@ def test_plan_predicts_from_the_table_of_the_machine(capsys: pytest.CaptureFixtu
         "conv1", "conv2", "conv3", "fc", "head",
     ]  # fmt: skip
     assert run(command) == 0
-    assert "predicted, ms: batch 8, threads 1" in capsys.readouterr().out
+    assert "\n8\t1\thead\t" in capsys.readouterr().out
     assert run(["plan", "raiw/digits-cnn-10", "--batch", "1"]) == 2
     assert "belong to --speed" in capsys.readouterr().err
 

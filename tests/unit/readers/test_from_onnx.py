@@ -215,7 +215,7 @@ def tensor(**fields):
         ([FC], tensor(dims=[-3, -5]), "impossible shape"),
         ([FC], tensor(dims=[]), "needs 4 bytes"),
         ([FC], tensor(data_type=99), "no known type"),
-        ([FC], helper.make_tensor("fc.weight", TensorProto.FLOAT, [0, 5], []), "greater than"),
+        ([FC], helper.make_tensor("fc.weight", TensorProto.FLOAT, [0, 5], []), "at least 1, not 0"),
         ([node("Conv", "x", "x")], ones(1), "not stored"),
         ([node("Relu", "x")], ones(3, 5), "no Conv, ConvTranspose"),
         ([node("MatMul", "x", "x")], ones(3, 5), "weight stored in it"),

@@ -85,7 +85,7 @@ def test_its_layers_are_known_by_class_and_the_tied_head_stays_dense(net: GPT2) 
     assert not any(layer.dense for layer in asked.plan().layers)
 
 
-@pytest.mark.filterwarnings("ignore:.synflow. tells nothing")
+@pytest.mark.filterwarnings("ignore:.synflow. says nothing")
 @pytest.mark.parametrize("method", ["magnitude", "snip", "gradient", "grasp", "taylor", "synflow"])
 def test_scores_and_masks_lie_as_the_graph_does(net: GPT2, method: str) -> None:
     """What is done to one unit of a layer is seen at that unit's row or column of every score."""
