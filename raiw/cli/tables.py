@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from raiw.canonical import digest_of_hex
+from raiw.canonical import digest_of_hex, is_digest
 from raiw.cli.table import Cell, Column, Shown, Table
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def layer_table(masks: "MaskSet", stats: "Mapping[str, LayerStatistics]") -> Tab
     table = Table(
         [
             Column("layer"),
-            *_numbers("shape", "edges", "in degree", "out degree", "density", "entropy"),
+            *_numbers("shape", "edges", "in degree", "out degree", "density"),
+            Column("entropy", right=True, spare=1),
             *_numbers("gap to dense", "components"),
             *(_numbers("score gap") if certified else ()),
         ]
@@ -300,6 +301,8 @@ def _told(value: Any) -> Cell:
         return "has it" if value else "lacks it"
     if isinstance(value, list | tuple):
         return "-".join(f"{one:,}" for one in dict.fromkeys(value))
+    if is_digest(value):
+        return Shown(value[:_SHOWN_DIGEST], value)
     return value if isinstance(value, int) else str(value)
 
 
