@@ -1,7 +1,8 @@
 """A model as the pruning methods see it, and the choices they have in common."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -10,7 +11,7 @@ from raiw.errors import InvalidInput
 from raiw.graphs import Bools, Floats
 from raiw.masks.channels import KeptFilters
 from raiw.pruning.groups import Group, Groups, layer_of
-from raiw.pruning.running import Inputs
+from raiw.pruning.running import Inputs, without_labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,10 +22,17 @@ class PrunableModel:
     """A copy that the method may change, in evaluation mode."""
     original: nn.Module
     groups: Groups
-    data: Iterable[Inputs]
-    """Batches of inputs; may be walked more than once."""
+    data: Iterable[Any]
+    """Batches, with labels or without; may be walked more than once."""
+    inputs: Inputs
+    """An example of what the model is called with."""
     on_layer: Callable[[str, int, int], None]
     """Called with a layer's name, its place and the number of layers, when it is done."""
+
+    def batches(self) -> Iterator[Inputs]:
+        """Yield what the model is called with."""
+        for batch in self.data:
+            yield without_labels(batch, self.inputs)
 
     @property
     def prunable(self) -> tuple[Group, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from raiw.errors import CannotPrune, InvalidInput
+from raiw.importance.batches import batches_of
 from raiw.masks.channels import ChannelMasks
 from raiw.names import listed
 from raiw.pruning.cutting import clear, cut
@@ -77,7 +78,8 @@ def prune(  # noqa: PLR0913 -- as Torch-Pruning names what it cannot know
         Axis of channels by the name of a parameter that belongs to no layer; left out, the last
         axis with more than one place.
     data
-        Batches of inputs for the methods that need samples; left out, ``inputs`` are all.
+        Batches of inputs for the methods that need samples; left out, ``inputs`` are all. Where
+        those are one tensor, a batch may be a pair of inputs and labels.
     on_layer
         Called with a layer's name, its place and the number of layers, when it is done.
     options
@@ -133,7 +135,8 @@ def prune(  # noqa: PLR0913 -- as Torch-Pruning names what it cannot know
         model=masked,
         original=copy.deepcopy(model).eval(),
         groups=groups,
-        data=[inputs] if data is None else data,
+        data=[inputs] if data is None else batches_of(data),
+        inputs=inputs,
         on_layer=on_layer or (lambda *_: None),
     )
     selection = chosen.load()(network, **complete)

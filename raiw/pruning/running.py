@@ -22,6 +22,13 @@ def call(model: nn.Module, inputs: Inputs) -> Any:
     return model(inputs)
 
 
+def without_labels(batch: Any, like: Inputs) -> Inputs:
+    """Return a batch as inputs: of a pair with labels the first, where ``like`` is one tensor."""
+    single = isinstance(like, torch.Tensor) and isinstance(batch, tuple | list)
+    inputs: Inputs = batch[0] if single else batch
+    return inputs
+
+
 def tensors(value: Any) -> Iterator[torch.Tensor]:
     """Yield the tensors of real numbers in a value, in order, however it is nested."""
     if isinstance(value, torch.Tensor):

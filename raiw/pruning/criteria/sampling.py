@@ -89,7 +89,7 @@ def sample(network: PrunableModel, reader: Member, positions: int, stream: Strea
     ]
     random = torch.Generator().manual_seed(stream.key % (1 << 63))
     try:
-        for batch in network.data:
+        for batch in network.batches():
             call(network.model, batch)
             call(network.original, batch)
             samples.add(*_rows(layer, seen["inputs"], seen["outputs"], positions, random))

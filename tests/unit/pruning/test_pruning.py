@@ -319,3 +319,13 @@ def test_of_equal_channels_the_later_go_first(method: str) -> None:
         model[0].weight[1] = model[1].weight[1] = 0.1  # less than the others
     pruned = prune(model, torch.zeros(1, 1, 4, 4), method, channel_sparsity=0.5)
     assert pruned.channels.kept["0"].tolist() == [True, False, True, True, False, False]
+
+
+def test_data_may_have_labels_and_come_from_a_generator(
+    network: nn.Sequential, images: torch.Tensor
+) -> None:
+    batches = [images[:2], images[2:]]
+    plain = prune(network, images, "entropic", data=batches)
+    labelled = ((batch, torch.zeros(len(batch))) for batch in batches)
+    told = prune(network, images, "entropic", data=labelled)
+    assert told.channels.digest == plain.channels.digest
