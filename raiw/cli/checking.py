@@ -51,7 +51,7 @@ def check(  # noqa: PLR0913 -- each argument is an option of the command
         ),
     ],
     spec: Annotated[
-        str | None, typer.Option(metavar="SPEC", help="Its gates are those of the masks.")
+        str | None, typer.Option("--spec", metavar="SPEC", help="Its gates are those of the masks.")
     ] = None,
     importance: ImportanceOption = None,
     set_: SetOption = None,

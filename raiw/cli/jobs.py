@@ -64,7 +64,7 @@ def list_jobs(
     limit: Annotated[int, typer.Option("--limit", min=1, help="Most jobs to list.")] = 20,
     server: ServerOption = None,
     *,
-    kind: Annotated[str | None, typer.Option(metavar="KIND")] = None,
+    kind: Annotated[str | None, typer.Option("--kind", metavar="KIND")] = None,
     metadata: MetadataOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,

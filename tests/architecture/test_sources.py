@@ -111,3 +111,30 @@ def test_a_small_fact_stands_once(fact: str) -> None:
         if copies.search(re.sub(r"^ *>>>.*$", "", path.read_text("utf-8"), flags=re.MULTILINE))
     }
     assert found <= places
+
+
+def nameless_options(source: str) -> Iterator[str]:
+    """Yield the options whose placeholder is their own name in capitals, and that have no other."""
+    for function in ast.walk(ast.parse(source)):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        for argument in (*function.args.args, *function.args.kwonlyargs):
+            for call in ast.walk(argument.annotation) if argument.annotation else ():
+                if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "Option":
+                    named = any(isinstance(name, ast.Constant) for name in call.args)
+                    placeholders = [
+                        getattr(k.value, "value", None) for k in call.keywords if k.arg == "metavar"
+                    ]
+                    if not named and placeholders == [argument.arg.upper()]:
+                        yield f"{function.name} --{argument.arg}"
+
+
+def test_an_option_is_not_named_by_its_placeholder() -> None:
+    """Versions of typer before 0.28 call such an option by the placeholder, in capitals."""
+    assert [*nameless_options("def a(b: A[int, typer.Option(metavar='B')]): ...")] == ["a --b"]
+    found = {
+        str(path.relative_to(ROOT)): names
+        for path in SOURCES
+        if (names := [*nameless_options(path.read_text("utf-8"))])
+    }
+    assert found == {}
