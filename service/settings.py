@@ -19,12 +19,23 @@ PREFIX = "RAIW_"
 CLIENT_VARIABLES = frozenset({"URL", "OFFLINE", "CACHE"})
 """Variables of the command and the client, which are not settings of a server."""
 
-_SECRETS = frozenset({"TOKEN", "DATABASE_URL", "BROKER_URL"})
+_SECRETS = frozenset({"TOKEN", "RATE_URL", "DATABASE_URL", "BROKER_URL"})
 """Settings that hold a password."""
+
+
+def _check_rate(text: str) -> str:
+    import limits
+
+    try:
+        return text and str(limits.parse(text)) and text
+    except ValueError:
+        raise ValueError(f"{text!r} is not a rate such as 1000 per 10 seconds") from None
+
 
 Seconds = Annotated[float, Field(gt=0, le=30 * 86400)]
 Bytes = Annotated[int, Field(gt=0)]
 Keep = Annotated[float, Field(gt=0)]
+Rate = Annotated[str, AfterValidator(_check_rate), Field(max_length=100)]
 Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
 _LONGEST_SOCKET_PATH = 100
@@ -101,6 +112,19 @@ class Settings(BaseSettings):
     """Time for a client to send the header of a request."""
     min_body_rate: Bytes = 1024
     """Slowest body, in bytes per second on average; a pause may last 30 seconds."""
+
+    rate_reads: Rate = "10000 per 10 seconds"
+    """Most reading requests that a key may send, or an owner without one; empty sets no limit."""
+    rate_writes: Rate = "1000 per 10 seconds"
+    """The same for requests that change something."""
+    rate_url: str = ""
+    """Redis or Valkey URL where all API servers count requests together; empty: each for itself."""
+    quota_jobs: Annotated[int, Field(ge=0)] = 0
+    """Most queued and running jobs of an owner; 0 sets no limit, here and for the other quotas."""
+    quota_bytes: Annotated[int, Field(ge=0)] = 0
+    """Most bytes of an owner's files and uploads."""
+    quota_cells: Annotated[int, Field(ge=0)] = 0
+    """Most possible edges of a job's layers."""
 
     max_json_bytes: Bytes = 4 << 20
     max_upload_bytes: Bytes = 64 << 30

@@ -91,7 +91,7 @@ def _run_attempt(process: PoolProcess, job: JobRow, attempt: jobs.Attempt, lease
     except ShuttingDown:
         logger.info("job %s goes back to the queue: this worker ends", job.id)
         with services.database.write() as session:
-            jobs.release(session, attempt, job.queue, services.database.now(session))
+            jobs.release(session, attempt, services.database.now(session))
     except Killed:
         logger.warning("the process of job %s was killed", job.id)
         with services.database.write() as session:

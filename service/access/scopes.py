@@ -18,6 +18,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 
 from raiw.errors import Unauthorized
 from service.access.authentication import caller_of
+from service.access.rates import Rates
 from service.contract.access import Caller, Scope
 from service.contract.errors import Forbidden
 
@@ -25,10 +26,12 @@ _bearer = HTTPBearer(auto_error=False, description="A key, or the token of RAIW_
 
 
 async def allow(request: Request, scope: Scope) -> Caller | None:
-    """Let a request through if its caller has a scope; remember the caller.
+    """Let a request through if its caller has a scope; remember the caller, and count it once.
 
     Raises
     ------
+    TooManyRequests
+        The caller has sent too many.
     Unauthorized
         It carries no key that is valid.
     Forbidden
@@ -42,6 +45,9 @@ async def allow(request: Request, scope: Scope) -> Caller | None:
             f"the key {caller.key_id} lacks the scope {scope}: use another, or ask whoever made it",
             scope=scope,
         )
+    if not hasattr(request.state, "rate"):
+        rates: Rates = request.app.state.rates
+        request.state.rate = await rates.charge(caller, scope)
     return caller
 
 

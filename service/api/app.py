@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 
 from service import pages
+from service.access.rates import Rates
 from service.api import document, problems
 from service.api.bodies import Bodies
 from service.api.compression import Compression
@@ -51,6 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.metrics = metrics
+    app.state.rates = Rates(settings)
     app.state.closing = threading.Event()
     problems.install(app)
     document.install(app)

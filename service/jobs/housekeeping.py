@@ -6,8 +6,10 @@ from datetime import timedelta
 
 from service.jobs.keeping import remove_expired
 from service.jobs.services import Services
-from service.store import objects, recovery
+from service.store import objects, recovery, repeats
 
+_REPEATED = timedelta(hours=24)
+"""How long the same request under the same ``Idempotency-Key`` has the same answer."""
 _MEASURING = timedelta(seconds=30)
 _MOST_MEASUREMENTS = 3
 _GRACE_SECONDS = 86400.0
@@ -22,6 +24,11 @@ def keep_house(services: Services) -> None:
         with database.write() as session:
             kept = timedelta(seconds=services.settings.keep_jobs_seconds)
             forgotten = recovery.forget(session, database.now(session) - kept)
+    forgotten = recovery.BATCH
+    while forgotten == recovery.BATCH:
+        with database.write() as session:
+            day_ago = database.now(session) - _REPEATED
+            forgotten = repeats.forget(session, day_ago, recovery.BATCH)
     with database.write() as session:
         recovery.remeasure(session, database.now(session), _MEASURING, _MOST_MEASUREMENTS)
     remove_expired(services)

@@ -21,16 +21,14 @@ from sqlalchemy import case, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.contract.errors import WorkerLost
-from service.contract.jobs import JobStatus, main_file
+from service.contract.jobs import HELD, JobStatus, main_file
 from service.contract.problems import problem_of
-from service.contract.tasks import Task
 from service.logs import about
 from service.store import notes, outbox, results
 from service.store.tables import JobEventRow, JobRow, OutcomeRow, ResultRow
 
 logger = logging.getLogger(__name__)
 
-HELD = (JobStatus.RUNNING, JobStatus.CANCELING)
 _MOST_NAMED = 20
 """A popular job must not grow with every request."""
 
@@ -116,7 +114,7 @@ def add(session: Session, job: JobRow, now: datetime) -> None:
     insert(session, job)
     data = {"status": JobStatus.QUEUED} | _asked_by(job.request_id)
     add_event(session, job.id, "status", data, now)
-    outbox.add(session, Task.RUN_JOB, job.queue, [job.id], now)
+    outbox.announce(session, [job.id], now)
 
 
 def insert(session: Session, job: JobRow) -> None:
@@ -132,16 +130,23 @@ def join(
     request_id: str | None,
     metadata: dict[str, str],
     deadline_at: datetime | None,
+    rank: int,
     now: datetime,
 ) -> None:
-    """Count a further request for a job, which now has the later deadline of both.
+    """Count a further request for a job, which has the later deadline and higher priority of both.
 
     The first ones are named in its events, and what they noted is kept.
     """
+    if rank < session.get_one(JobRow, job_id).rank:
+        outbox.advance(session, job_id, rank)
     caller = session.scalar(
         update(JobRow)
         .where(JobRow.id == job_id)
-        .values(joined=JobRow.joined + 1, deadline_at=_later(deadline_at))
+        .values(
+            joined=JobRow.joined + 1,
+            deadline_at=_later(deadline_at),
+            rank=case((JobRow.rank > rank, rank), else_=JobRow.rank),
+        )
         .returning(JobRow.joined)
     )
     if (caller or 0) <= _MOST_NAMED:
@@ -308,16 +313,16 @@ def lose(session: Session, attempt: Attempt, backoff: timedelta, now: datetime) 
         detail = f"{job.attempt} workers in a row died without an error while running this job"
         end(session, attempt, JobStatus.FAILED, problem_of(WorkerLost(detail)), now)
     else:
-        _requeue(session, attempt, job.queue, now + backoff * job.attempt, now)
+        _requeue(session, attempt, now + backoff * job.attempt, now)
 
 
-def release(session: Session, attempt: Attempt, queue: str, now: datetime) -> None:
+def release(session: Session, attempt: Attempt, now: datetime) -> None:
     """Give a running job back at once, when its worker is told to stop.
 
     The attempt does not count. A job that is being canceled ends.
     """
     session.execute(_held(attempt).values(max_attempts=JobRow.max_attempts + 1))
-    _requeue(session, attempt, queue, now, now)
+    _requeue(session, attempt, now, now)
     end(session, attempt, JobStatus.CANCELED, None, now)
 
 
@@ -377,7 +382,7 @@ def _close(
     return True
 
 
-def _requeue(session: Session, attempt: Attempt, queue: str, due: datetime, now: datetime) -> None:
+def _requeue(session: Session, attempt: Attempt, due: datetime, now: datetime) -> None:
     requeued = session.scalar(
         _held(attempt)
         .where(JobRow.status == JobStatus.RUNNING)
@@ -394,4 +399,4 @@ def _requeue(session: Session, attempt: Attempt, queue: str, due: datetime, now:
     if requeued is not None:
         data = {"status": JobStatus.QUEUED, "after_attempt": attempt.number}
         add_event(session, attempt.job_id, "status", data, now)
-        outbox.add(session, Task.RUN_JOB, queue, [attempt.job_id], due)
+        outbox.announce(session, [attempt.job_id], due)

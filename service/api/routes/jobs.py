@@ -12,7 +12,14 @@ from raiw.names import clipped
 from service.access.scopes import needs
 from service.api.answers import JobAnswer
 from service.api.bodies import BodyRoute
-from service.api.dependencies import Id, JobBody, NotesQuery, PageSize, ServicesDep
+from service.api.dependencies import (
+    Id,
+    IdempotencyKey,
+    JobBody,
+    NotesQuery,
+    PageSize,
+    ServicesDep,
+)
 from service.api.document import headers, parameters
 from service.api.streams import event_stream
 from service.contract.access import Scope
@@ -26,6 +33,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=BodyRoute)
 
 _MAX_SEQ = (1 << 31) - 1
 _WAITED = ("Preference-Applied",)
+_MADE = (*_WAITED, "Idempotent-Replayed")
 
 
 @router.post(
@@ -35,25 +43,29 @@ _WAITED = ("Preference-Applied",)
     responses={
         200: {
             "description": "The job has ended; on a hit, the result was already stored.",
-            "headers": headers("Location", "X-Raiw-Cache", perhaps=_WAITED),
+            "headers": headers("Location", "X-Raiw-Cache", perhaps=_MADE),
         },
         202: {
             "model": JobView,
             "description": "The job is queued or running: follow `Location`.",
-            "headers": headers("Location", "X-Raiw-Cache", "Retry-After", perhaps=_WAITED),
+            "headers": headers("Location", "X-Raiw-Cache", "Retry-After", perhaps=_MADE),
         },
     },
     openapi_extra=parameters("Prefer"),
 )
-async def create_job(services: ServicesDep, body: JobBody) -> Response:
+async def create_job(
+    services: ServicesDep, body: JobBody, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Ask for masks or, by `kind`, for importance scores, a pruned network or a trained one.
 
     The same request always means the same result, so it can be repeated freely: `X-Raiw-Cache` says
     `hit` (stored already), `joined` (a job is making it) or `created`. `Prefer: wait=N` delays the
     answer for up to 30 seconds until the job has ended.
     """
-    submission = await run_in_threadpool(submit, services, body)
+    submission = await run_in_threadpool(submit, services, body, idempotency_key)
     headers = {"Location": submission.job.urls.self, "X-Raiw-Cache": submission.outcome}
+    if submission.replayed:
+        headers["Idempotent-Replayed"] = "true"
     return JobAnswer(services, submission.job, unfinished=HTTPStatus.ACCEPTED, headers=headers)
 
 
