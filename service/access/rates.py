@@ -13,7 +13,7 @@ from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
 
-from service.contract.access import Caller, Scope
+from service.contract.access import Caller, Open, Scope
 from service.contract.errors import TooManyRequests
 from service.settings import Settings
 
@@ -27,17 +27,16 @@ class Rates:
     """The counters of one application."""
 
     def __init__(self, settings: Settings) -> None:
-        self._keyless = settings.token is None
+        self._keyless = settings.keyless
         self._limits = {
             name: limits.parse(rate)
             for name, rate in (("reads", settings.rate_reads), ("writes", settings.rate_writes))
             if rate
         }
-        self._url = settings.rate_url
         self._limiter = SlidingWindowCounterRateLimiter(_storage(settings))
         self._answers = True
 
-    async def charge(self, caller: Caller, scope: Scope) -> dict[str, str]:
+    async def charge(self, caller: Caller, needed: Scope | Open) -> dict[str, str]:
         """Count a request; return the headers that tell what is left.
 
         Raises
@@ -45,7 +44,8 @@ class Rates:
         TooManyRequests
             It is one too many.
         """
-        name = "reads" if scope.endswith(_READING) else "writes"
+        reading = isinstance(needed, Open) or needed.endswith(_READING)
+        name = "reads" if reading else "writes"
         limit = self._limits.get(name)
         if limit is None or (caller.key_id is None and self._keyless):
             return {}
@@ -54,7 +54,7 @@ class Rates:
             allowed = await self._limiter.hit(limit, name, who)
             reset, left = await self._limiter.get_window_stats(limit, name, who)
         except StorageError as error:
-            self._say(f"requests are not counted, as {self._url} does not answer: {error}")
+            self._say(f"RAIW_RATE_URL does not answer, so requests are not counted: {error}")
             return {}
         self._say("")
         seconds = max(1, math.ceil(reset - time.time()))

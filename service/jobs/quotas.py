@@ -1,9 +1,12 @@
 """Refusing what an owner may not have: jobs under way, bytes of files, cells of a job."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from raiw.errors import NotFound
 from raiw.jobs.document import JobDocument
 from service.contract.errors import OverQuota, QuotaReached
 from service.jobs.services import Services
@@ -18,6 +21,44 @@ _ASK = "or ask the operator for more (raiw owners set)"
 def defaults(settings: Settings) -> Quotas:
     """Return the quotas of owners who have none of their own."""
     return Quotas(settings.quota_jobs, settings.quota_bytes, settings.quota_cells)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What an owner has, and may have."""
+
+    owner: str
+    jobs: int
+    bytes: int
+    allowed: Quotas
+
+
+def accounts(services: Services) -> list[Account]:
+    """Return those of all owners, by name."""
+    with services.database.read() as session:
+        return [
+            Account(
+                owner.name,
+                quotas.count_jobs(session, owner.id),
+                quotas.count_bytes(session, owner.id),
+                quotas.of(session, owner.id, defaults(services.settings)),
+            )
+            for owner in quotas.owners(session)
+        ]
+
+
+def change(services: Services, owner: str, wanted: Mapping[str, int | None]) -> None:
+    """Set quotas of an owner by name: 0 for no limit, None for that of the settings.
+
+    Raises
+    ------
+    NotFound
+        There is no such owner.
+    """
+    with services.database.write() as session:
+        columns = {f"quota_{name}": limit for name, limit in wanted.items()}
+        if not quotas.change(session, owner, **columns):
+            raise NotFound(f"no owner {owner!r}: raiw owners ls lists them")
 
 
 def cells_of(document: JobDocument) -> int:

@@ -5,9 +5,10 @@ adds: so parallel requests cannot pass it together. The owner's row is locked la
 and jobs.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import exists, func, select, update
 from sqlalchemy.orm import Session
 
 from service.store.tables import ACTIVE, BlobRow, JobRow, OwnerRow, UploadRow
@@ -37,6 +38,17 @@ def of(session: Session, owner: str, defaults: Quotas) -> Quotas:
     )
 
 
+def owners(session: Session) -> Sequence[OwnerRow]:
+    """Return all owners by name."""
+    return session.scalars(select(OwnerRow).order_by(OwnerRow.name)).all()
+
+
+def change(session: Session, name: str, **quotas: int | None) -> bool:
+    """Set quotas of an owner; False if nobody has that name."""
+    named = update(OwnerRow).where(OwnerRow.name == name)
+    return session.scalar(named.values(quotas).returning(OwnerRow.id)) is not None
+
+
 def lock(session: Session, owner: str) -> None:
     """Keep others from adding to what an owner has until the transaction ends."""
     row = select(OwnerRow.id).where(OwnerRow.id == owner)
@@ -49,7 +61,7 @@ def count_jobs(session: Session, owner: str) -> int:
     return session.scalar(query) or 0
 
 
-def count_bytes(session: Session, owner: str, besides: str) -> int:
+def count_bytes(session: Session, owner: str, besides: str = "") -> int:
     """Add up an owner's stored files and uploads under way, without those of one digest."""
     stored = select(func.coalesce(func.sum(BlobRow.size), 0)).where(
         BlobRow.owner_id == owner, BlobRow.digest != besides
