@@ -7,11 +7,13 @@ not counted. Where Redis counts for all servers and does not answer, requests pa
 import logging
 import math
 import time
+from typing import Any
 
 import limits
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
+from redis.asyncio import ConnectionPool
 
 from service.contract.access import Caller, Open, Scope
 from service.contract.errors import TooManyRequests
@@ -33,7 +35,10 @@ class Rates:
             for name, rate in (("reads", settings.rate_reads), ("writes", settings.rate_writes))
             if rate
         }
-        self._limiter = SlidingWindowCounterRateLimiter(_storage(settings))
+        url = settings.rate_url
+        self._pool = _pool(url) if url else None
+        storage = _redis(url, self._pool) if self._pool else MemoryStorage()
+        self._limiter = SlidingWindowCounterRateLimiter(storage)
         self._answers = True
 
     async def charge(self, caller: Caller, needed: Scope | Open) -> dict[str, str]:
@@ -70,6 +75,11 @@ class Rates:
             "RateLimit": f'"{name}";r={left};t={seconds}',
         }
 
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._pool:
+            await self._pool.disconnect()
+
     def _say(self, trouble: str) -> None:
         """Log when the counting stops, and when it goes on."""
         if self._answers and trouble:
@@ -79,14 +89,16 @@ class Rates:
         self._answers = not trouble
 
 
-def _storage(settings: Settings) -> MemoryStorage | RedisStorage:
-    if not settings.rate_url:
-        return MemoryStorage()
-    patience: dict[str, float] = {"socket_timeout": 1, "socket_connect_timeout": 1}
+def _pool(url: str) -> ConnectionPool:
+    return ConnectionPool.from_url(url, socket_timeout=1, socket_connect_timeout=1)
+
+
+def _redis(url: str, pool: ConnectionPool) -> RedisStorage:
+    options: dict[str, Any] = {"connection_pool": pool}
     return RedisStorage(
-        f"async+{settings.rate_url}",
+        f"async+{url}",
         wrap_exceptions=True,
         implementation="redispy",
         key_prefix="raiw:rates",
-        **patience,
+        **options,
     )

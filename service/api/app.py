@@ -94,6 +94,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         app.state.closing.set()
         watching.cancel()
+        await app.state.rates.close()
         await anyio.to_thread.run_sync(janitor.stop)
         broker.close()
         services.database.close()

@@ -140,8 +140,11 @@ def _get_or_create(
 
 def _made_before(services: Services, session: Session, repeat: Repeat) -> JobSummary | None:
     """Return the job that a request has led to, unless it has been removed since."""
-    job_id = repeats.find(session, services.owner, repeat)
-    return describe(session, services.owner, job_id) if job_id else None
+    known = repeats.find(session, services.owner, repeat)
+    job = describe(session, services.owner, known.made) if known else None
+    if known and not job:
+        repeats.free(session, known)
+    return job
 
 
 def _has_gates(document: JobDocument) -> bool:

@@ -144,9 +144,10 @@ def begin(services: Services, request: UploadRequest, key: str | None = None) ->
 
 def _begin(services: Services, request: UploadRequest, repeat: Repeat | None) -> str:
     with services.database.write() as session:
-        made = repeats.find(session, services.owner, repeat) if repeat else None
-        if made and blobs.find_upload(session, services.owner, made):
-            return made
+        if repeat and (known := repeats.find(session, services.owner, repeat)):
+            if blobs.find_upload(session, services.owner, known.made):
+                return known.made
+            repeats.free(session, known)
         check_bytes(services, session, request.digest, request.bytes)
         now = services.database.now(session)
         upload = UploadRow(

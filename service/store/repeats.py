@@ -43,8 +43,8 @@ class Repeat:
         return cls(key.strip('"'), digest_of_json([route, body.model_dump(mode="json")]))
 
 
-def find(session: Session, owner: str, repeat: Repeat) -> str | None:
-    """Return the id of what an owner's request has led to; None if it comes for the first time.
+def find(session: Session, owner: str, repeat: Repeat) -> RepeatRow | None:
+    """Return what an owner's request has led to; None if it comes for the first time.
 
     Raises
     ------
@@ -52,22 +52,32 @@ def find(session: Session, owner: str, repeat: Repeat) -> str | None:
         Another request carried the key.
     """
     row = session.get(RepeatRow, (owner, repeat.key))
-    if row is None:
-        return None
-    if row.request != repeat.request:
+    if row is not None and row.request != repeat.request:
         raise IdempotencyKeyReused(
             f"the Idempotency-Key {repeat.key!r} came with another request at "
             f"{row.created_at.isoformat(timespec='seconds')}: send this one under a key of its own"
         )
-    return row.made
+    return row
 
 
 def note(session: Session, owner: str, repeat: Repeat, made: str, now: datetime) -> None:
-    """Record what a request has led to; what it led to before is gone."""
+    """Record what a request has led to.
+
+    Raises
+    ------
+    IntegrityError
+        The same request was here at the same time, and first: look again.
+    """
     row = RepeatRow(owner_id=owner, key=repeat.key, request=repeat.request, made=made)
     row.created_at = now
-    session.merge(row)
-    session.flush()  # where another server was first, this fails now
+    session.add(row)
+    session.flush()
+
+
+def free(session: Session, row: RepeatRow) -> None:
+    """Forget a request: what it has led to is gone."""
+    mine = RepeatRow.owner_id == row.owner_id, RepeatRow.key == row.key
+    session.execute(delete(RepeatRow).where(*mine))
 
 
 def forget(session: Session, before: datetime, most: int) -> int:

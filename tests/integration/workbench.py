@@ -19,7 +19,8 @@ from service.settings import Settings
 from service.store import jobs, requests
 from service.store.jobs import Attempt
 from service.store.migrate import migrate
-from service.store.tables import JobRow, OutboxRow, OwnerRow, UnitRow
+from service.store.repeats import RepeatRow
+from service.store.tables import BlobRow, JobRow, OutboxRow, OwnerRow, UnitRow, UploadRow
 from tests.integration.stack import Broker
 
 KEY = "raiw:raiw.cpu"
@@ -83,7 +84,7 @@ class Bench:
     def clear(self) -> None:
         """Forget all jobs and messages."""
         with self.services.database.write() as session:
-            for table in (OutboxRow, UnitRow, JobRow):
+            for table in (RepeatRow, OutboxRow, UnitRow, JobRow, UploadRow, BlobRow):
                 session.execute(delete(table))
         self.broker.flush()
         self.janitor = Janitor(self.services, self.client)
