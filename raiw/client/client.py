@@ -116,6 +116,7 @@ class Client:
         timeout_seconds: float | None = None,
         deadline_at: datetime | None = None,
         metadata: Mapping[str, str] | None = None,
+        priority: str | None = None,
     ) -> Job:
         """Ask for masks and return the job that makes or has made them.
 
@@ -133,6 +134,8 @@ class Client:
             A job nobody has started by then expires; needs a time zone.
         metadata
             Free notes, such as the commit a pipeline builds.
+        priority
+            Of your own jobs: ``high`` before ``normal``, the default, before ``low``.
 
         Raises
         ------
@@ -143,7 +146,7 @@ class Client:
         Unreachable
             The server does not answer.
         """
-        options = JobOptions(wait, timeout_seconds, deadline_at, metadata)
+        options = JobOptions(wait, timeout_seconds, deadline_at, metadata, priority)
         return self._submit(self._request(Spec.of(spec), importance), options)
 
     def score(
@@ -376,11 +379,10 @@ class Client:
         return digest
 
     def _submit(self, body: dict[str, Any], options: JobOptions) -> Job:
-        wait = options.wait
-        headers = {"Prefer": f"wait={int(wait)}"} if wait and wait >= 1 else {}
         # Jobs are named by their content, so asking twice makes one job: repeating is safe.
+        body |= options.to_json()
         view, answered = self._transport.json(
-            "POST", "/v1/jobs", json=body | options.to_json(), headers=headers, wait=wait or 0
+            "POST", "/v1/jobs", json=body, headers=options.headers, wait=options.wait or 0
         )
         return Job(self._transport, self.masks, view, answered.get("x-raiw-cache"))
 
