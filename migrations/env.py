@@ -4,8 +4,8 @@ from alembic import context
 
 from service.settings import load_settings
 from service.store.database import Database
-from service.store.migrate import note_compatibility
-from service.store.tables import Record
+from service.store.migrate import note_compatibility, rebuilding
+from service.store.records import Record
 
 _REVISIONS_LOCK = 0x72616977  # "raiw": one migration at a time on PostgreSQL
 
@@ -33,6 +33,6 @@ if connection is not None:
     run(connection)
 else:  # the alembic command itself, as developers call it
     database = Database(load_settings())
-    with database.engine.connect() as connection:
+    with rebuilding(database) as connection:
         run(connection)
     database.close()

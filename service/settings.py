@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from raiw.errors import InvalidInput
@@ -56,6 +63,10 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def _none_if_empty(value: Any) -> Any:
+    return value or None
+
+
 def _listed(text: str) -> list[str]:
     return [part for part in text.replace(" ", "").split(",") if part]
 
@@ -94,9 +105,9 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8321
     token: SecretStr | None = None
     """A token that allows everything, as owner ``local``; at least 16 characters."""
-    key_secret: SecretStr | None = None
+    key_secret: Annotated[SecretStr | None, BeforeValidator(_none_if_empty)] = None
     """What keys are sealed with, at least 32 characters, the same for all servers of a deployment
-    and for ``raiw keys``; by default a file in the state folder."""
+    and for ``raiw keys``; beside SQLite in the state folder, a file there does as well."""
     key_cache_seconds: Annotated[float, Field(gt=0, le=300)] = 5
     """How long a key that was revoked elsewhere may still be taken by this process."""
     require_keys: bool = False

@@ -99,15 +99,8 @@ class Client:
         return body
 
     def whoami(self) -> dict[str, Any]:
-        """Return whose requests these are: ``owner``, ``key_id`` and ``scopes``.
-
-        Raises
-        ------
-        Unauthorized
-            The server refuses the key or token, or asks for one.
-        """
-        body, _ = self._transport.json("GET", "/v1/whoami")
-        return body
+        """Return whose requests these are: ``owner``, ``key_id`` and ``scopes``."""
+        return self._transport.json("GET", "/v1/whoami")[0]
 
     def plan(self, spec: SpecLike, importance: ScoresLike | None = None) -> dict[str, Any]:
         """Return what a job would build, as in ``POST /v1/plan``; nothing is crafted.

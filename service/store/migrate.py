@@ -61,18 +61,18 @@ def migrate(settings: Settings) -> str:
 
 def upgrade(database: Database, revision: str = "head") -> None:
     """Run the missing revisions, all in one transaction; several hosts may do so at once."""
-    with _rebuilding(database) as connection:
+    with rebuilding(database) as connection:
         command.upgrade(_config(connection), revision)
 
 
 def downgrade(database: Database, revision: str) -> None:
     """Undo revisions down to the one given; ``base`` undoes all."""
-    with _rebuilding(database) as connection:
+    with rebuilding(database) as connection:
         command.downgrade(_config(connection), revision)
 
 
 @contextmanager
-def _rebuilding(database: Database) -> Iterator[Connection]:
+def rebuilding(database: Database) -> Iterator[Connection]:
     """Open a transaction in which tables that others refer to may be made anew.
 
     SQLite makes a table anew by dropping the old one, which must not remove the rows that refer to
