@@ -18,7 +18,7 @@ from raiw.files import write_atomically
 from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet
 from raiw.names import find
-from raiw.tensors import write_header
+from raiw.tensors import METADATA_KEY, write_header
 
 MAX_LISTED_EDGES = 1_000_000
 """Most edges of the forms that write every edge as text."""
@@ -114,7 +114,7 @@ def as_parquet(masks: MaskSet) -> Iterator[FilePart]:
             "output": arrow.int32(),
             "input": arrow.int32(),
         },
-        metadata={"raiw": masks.digest},
+        metadata={METADATA_KEY: masks.digest},
     )
     buffer = io.BytesIO()
     with extras.load("pyarrow.parquet").ParquetWriter(buffer, schema, compression="zstd") as file:

@@ -14,16 +14,18 @@ import subprocess
 import sys
 import termios
 from contextlib import chdir, redirect_stderr, redirect_stdout
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from typer.main import get_command
+from typer.main import get_command, get_group
 
 import raiw
 from raiw.cli.app import app
 from raiw.cli.app import run as command
+from raiw.cli.commands import MODULES
 from raiw.nets.registry import build
 
 LAYERS = [
@@ -241,6 +243,12 @@ def test_an_interrupt_ends_with_130_and_leaves_no_file(folder: Path) -> None:
     assert process.returncode == 130
     assert "Traceback" not in rest
     assert not (folder / "big.safetensors").exists()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_command_is_found_by_its_module(module: str) -> None:
+    commands = import_module(f"raiw.cli.{module}").commands
+    assert {*get_group(commands).commands} == {*MODULES[module]}
 
 
 def commands() -> list[str]:
