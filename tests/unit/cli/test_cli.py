@@ -112,6 +112,32 @@ def test_json_is_one_document_with_the_facts(folder: Path) -> None:
     assert shown["statistics"]["layers"]["fc2"]["entropy"] > 3
 
 
+def test_an_option_for_another_place_is_not_passed_over_in_silence(folder: Path) -> None:
+    nowhere = ["--server", "http://127.0.0.1:1"]
+    done = run(folder, "craft", "spec.json", "--threads", "2", *nowhere)
+    assert (done.returncode, "--threads is for this machine" in done.stderr) == (2, True)
+    done = run(folder, "craft", "spec.json", "--metadata", "commit=1")
+    assert (done.returncode, "--metadata is kept with a server's job" in done.stderr) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["networks", "resnet50"], "did you mean 'resnet50-imagenet'"),
+        (["networks", "zzz*"], "no network 'zzz*'; there are"),
+        (["presets", "raiw/vgg16"], "did you mean 'raiw/vgg16-d"),
+        (["methods", "regularr"], "did you mean 'regular'"),
+        (["show", "sha256:123"], "a digest is sha256: and 64 digits of 0-9 and a-f"),
+    ],
+)
+def test_what_there_is_not_is_told_with_what_there_is(
+    folder: Path, arguments: list[str], words: str
+) -> None:
+    done = run(folder, *arguments)
+    assert (done.returncode, done.stdout) == (5, "")
+    assert words in done.stderr
+
+
 def test_the_key_is_that_of_the_service(folder: Path) -> None:
     spec = raiw.Spec.parse(SPEC)
     assert run(folder, "key", "spec.json").stdout == spec.content_key() + "\n"
