@@ -28,6 +28,7 @@ from raiw.cli import (
     reading,
     reproducing,
     studying,
+    webhooks,
 )
 from raiw.cli import jobs as server_jobs
 from raiw.cli.output import Output
@@ -98,6 +99,7 @@ app.add_typer(reproducing.commands)
 app.add_typer(studying.commands)
 app.add_typer(server_jobs.jobs, name="jobs")
 app.add_typer(server_jobs.commands)
+app.add_typer(webhooks.webhooks, name="webhooks")
 app.add_typer(login.commands)
 app.add_typer(caching.commands)
 app.add_typer(doctor.commands)
