@@ -6,7 +6,7 @@ import os
 import tempfile
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
@@ -95,6 +95,11 @@ class Settings(BaseSettings):
     allow_public: bool = False
     """Serve on a public address without a token. Only behind a proxy that authenticates."""
 
+    sharing: Literal["off", "digest"] = "off"
+    """Whether owners get results that others have computed: ``off`` computes everything anew for
+    each owner, and tells nobody what others have; ``digest`` gives whoever asks for the same the
+    stored result at once, which tells that somebody has asked for it before."""
+
     allowed_hosts: Annotated[str, Field(max_length=4000)] = ""
     """Names the API answers to besides loopback ones, separated by commas; ``*.example.com`` means
     all below. Empty: any with a token or ``allow_public``, else loopback names only. Pages of these
@@ -179,6 +184,11 @@ class Settings(BaseSettings):
         if self.secret is not None and len(self.secret.get_secret_value()) < 32:  # noqa: PLR2004
             raise ValueError("RAIW_SECRET is shorter than 32 characters")
         return self
+
+    @property
+    def shares(self) -> bool:
+        """Whether owners get what others have computed."""
+        return self.sharing == "digest"
 
     @property
     def threads(self) -> int:

@@ -9,6 +9,7 @@ from celery import Celery
 from celery.signals import worker_process_init, worker_process_shutdown, worker_shutting_down
 from celery.worker.control import Panel
 
+from service.contract.access import NOBODY
 from service.contract.tasks import STANDING, Task
 from service.jobs.queue import celery_app
 from service.jobs.services import Services
@@ -32,7 +33,7 @@ def create_worker(settings: Settings) -> Celery:
     health = PoolHealth(settings.worker_concurrency)
 
     def _open(**_: Any) -> None:
-        services = Services.open(settings)
+        services = Services.open(settings).of(NOBODY)  # until a job says on whose behalf
         pool.append(PoolProcess(services, stopping.is_set, moved=health.move))
         pool[0].forks.open()
 

@@ -47,7 +47,7 @@ def run_job(process: PoolProcess, job_id: str) -> None:
         logger.info("job %s cannot be claimed: another worker was first, or it is over", job_id)
         return
     with about(job.request_id):
-        _run_claimed(process, job)
+        _run_claimed(process.on_behalf_of(job.owner_id), job)
 
 
 def _run_claimed(process: PoolProcess, job: JobRow) -> None:
@@ -70,7 +70,7 @@ def assist_job(process: PoolProcess, job_id: str) -> None:
     with about(job.request_id):
         try:
             document = document_of(process.services.database, job)
-            shared = SharedJob.of(process, job, document)
+            shared = SharedJob.of(process.on_behalf_of(job.owner_id), job, document)
         except RaiwError as error:
             logger.warning("no help for job %s from here: %s", job_id, error)
         else:

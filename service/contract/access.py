@@ -3,10 +3,20 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from raiw.canonical import digest_of_json
+
 LOCAL = "local"
 """The owner of everything that is asked for without a key, and of what older versions stored."""
 NOBODY = ""
 """The owner of nothing: what is scoped to it finds no row."""
+
+
+def own_key(owner: str, key: str) -> str:
+    """Return a key of which no other owner finds what is kept under it: runs and units.
+
+    What is local keeps its key, so that work begun by an older version goes on.
+    """
+    return key if owner == LOCAL else digest_of_json([owner, key])
 
 
 class Scope(StrEnum):

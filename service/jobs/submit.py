@@ -25,8 +25,7 @@ from service.jobs.queries import describe
 from service.jobs.services import Services
 from service.jobs.views import plan_view
 from service.logs import request_id
-from service.store import blobs, jobs, masks, objects, requests, results
-from service.store.artifacts import Artifacts
+from service.store import blobs, jobs, masks, objects, requests, results, sharing
 from service.store.requests import Packed
 from service.store.tables import BlobRow, JobRow, MasksRow
 
@@ -47,9 +46,11 @@ def plan(services: Services, request: CraftJob) -> PlanView:
     planned = request.spec.plan(scored=request.importance is not None)
     key = request.content_key()
     with services.database.read() as session:
-        check_scores(session, services.artifacts, request.spec, request.importance)
-        stored = _find_masks(session, services.artifacts, key) is not None
-    return plan_view(planned, key, stored=stored)
+        check_scores(services, session, request.spec, request.importance)
+        stored = _find_masks(services, session, key)
+        if stored is None and services.settings.shares:
+            stored = sharing.masks_of_others(session, services.artifacts, services.owner, key)
+    return plan_view(planned, key, stored=stored is not None)
 
 
 def submit(services: Services, request: JobRequest) -> Submission:
@@ -75,7 +76,7 @@ def submit(services: Services, request: JobRequest) -> Submission:
     for _ in range(_RACES):
         try:
             with services.database.write() as session:
-                check_request(session, services.artifacts, document)
+                check_request(services, session, document)
                 job_id, outcome = _get_or_create(services, session, request, key, packed)
                 job = describe(session, services.owner, job_id)
         except IntegrityError:
@@ -97,8 +98,8 @@ def _get_or_create(
     services: Services, session: Session, request: JobRequest, key: str, packed: Packed
 ) -> tuple[str, Outcome]:
     now, document = services.database.now(session), request.document()
-    made = _made(session, services.artifacts, document, key)
-    _note_use(session, document, made, now)
+    made = _made(services, session, document, key, now)
+    _note_use(services, session, document, made, now)
     if (
         made
         and (job := jobs.find_succeeded(session, services.owner, key, packed.digest)) is not None
@@ -141,36 +142,49 @@ def _check_deadline(deadline: datetime | None, now: datetime) -> None:
 
 
 def _made(
-    session: Session, artifacts: Artifacts, document: JobDocument, key: str
+    services: Services, session: Session, document: JobDocument, key: str, now: datetime
 ) -> dict[str, Any]:
     """Return the columns in which a job keeps what is stored under a key; empty if nothing is.
 
     What a row names but the store has lost counts as not stored: it is made again.
     """
+    artifacts, owner, shares = services.artifacts, services.owner, services.settings.shares
     if isinstance(document, CraftJob):
-        found = _find_masks(session, artifacts, key)
+        found = _find_masks(services, session, key)
+        if found is None and shares:
+            found = sharing.adopt_masks(session, artifacts, owner, key, now)
         return {"mask_digest": found.digest} if found else {}
-    outcome = results.find_outcome(session, key)
-    if outcome and all(blobs.stored(session, artifacts, digest) for digest in _files(outcome)):
+    outcome = results.find_outcome(session, owner, key)
+    if outcome and all(
+        blobs.stored(session, artifacts, owner, digest) for digest in _files(outcome)
+    ):
         return {"outcome": outcome}
-    return {}
+    adopted = sharing.adopt_outcome(session, artifacts, owner, key, now) if shares else None
+    return {"outcome": adopted} if adopted else {}
 
 
-def _find_masks(session: Session, artifacts: Artifacts, key: str) -> MasksRow | None:
-    digest = results.find_result(session, key)
-    return masks.stored(session, artifacts, digest) if digest else None
+def _find_masks(services: Services, session: Session, key: str) -> MasksRow | None:
+    digest = results.find_result(session, services.owner, key)
+    return masks.stored(session, services.artifacts, services.owner, digest) if digest else None
 
 
 def _files(outcome: dict[str, Any]) -> list[str]:
     return [file["digest"] for file in outcome["files"]]
 
 
-def _note_use(session: Session, document: JobDocument, made: dict[str, Any], now: datetime) -> None:
+def _note_use(
+    services: Services,
+    session: Session,
+    document: JobDocument,
+    made: dict[str, Any],
+    now: datetime,
+) -> None:
     """Note that what a document names, and what it gets, is used."""
     files = _files(made["outcome"]) if "outcome" in made else []
     crafted = [made["mask_digest"]] if "mask_digest" in made else []
-    objects.use(session, BlobRow, [*document.uploads.values(), *files], now)
-    objects.use(session, MasksRow, [*document.stored_masks.values(), *crafted], now)
+    owner = services.owner
+    objects.use(session, BlobRow, owner, [*document.uploads.values(), *files], now)
+    objects.use(session, MasksRow, owner, [*document.stored_masks.values(), *crafted], now)
 
 
 def _disk_bytes(services: Services, document: JobDocument) -> int:

@@ -21,7 +21,7 @@ from sqlalchemy import case, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.contract.errors import WorkerLost
-from service.contract.jobs import ENDED, JobStatus, main_file
+from service.contract.jobs import JobStatus, main_file
 from service.contract.problems import problem_of
 from service.contract.tasks import Task
 from service.logs import about
@@ -78,11 +78,6 @@ def find_active(session: Session, owner: str, content_key: str) -> JobRow | None
             JobRow.status.in_((JobStatus.QUEUED, JobStatus.RUNNING)),
         )
     )
-
-
-def unfinished_keys(session: Session) -> Sequence[str]:
-    """Return the content keys of the jobs that have not ended."""
-    return session.scalars(select(JobRow.content_key).where(JobRow.status.not_in(ENDED))).all()
 
 
 def find_succeeded(session: Session, owner: str, content_key: str, request: str) -> JobRow | None:
@@ -231,8 +226,10 @@ def succeed(
     won = _succeed(session, attempt, now, mask_digest=digest, failed_gates=failed_gates)
     if won is None:
         return False
-    if results.find_result(session, won.content_key) is None:
-        session.add(ResultRow(content_key=won.content_key, mask_digest=digest, created_at=now))
+    owner, key = won.owner_id, won.content_key
+    if results.find_result(session, owner, key) is None:
+        result = ResultRow(owner_id=owner, content_key=key, mask_digest=digest, created_at=now)
+        session.add(result)
     data: dict[str, Any] = {"status": won.status, "digest": digest}
     if failed_gates:
         data |= {"failed_gates": [failed["gate"] for failed in failed_gates]}
@@ -246,7 +243,8 @@ def finish(session: Session, attempt: Attempt, outcome: dict[str, Any], now: dat
     if won is None:
         return False
     # There may be an earlier one whose files are gone.
-    session.merge(OutcomeRow(content_key=won.content_key, document=outcome, created_at=now))
+    owner, key = won.owner_id, won.content_key
+    session.merge(OutcomeRow(owner_id=owner, content_key=key, document=outcome, created_at=now))
     data = {"status": won.status, "digest": main_file(outcome)["digest"]}
     add_event(session, won.id, "status", data, now)
     return True

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, cast, exists, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, String, and_, cast, exists, or_, select, tuple_
 from sqlalchemy.orm import Session, defer
 
 from service.contract.queries import JobQuery, JobSearch
@@ -82,7 +82,8 @@ def events_after(session: Session, job_id: str, seq: int, size: int) -> Iterator
 def _shown(owner: str) -> Any:
     """Select jobs with their mask files, but without the files' contents."""
     return owned(owner, JobRow, MasksRow.file_sha256, MasksRow.size).outerjoin(
-        MasksRow, MasksRow.digest == JobRow.mask_digest
+        MasksRow,
+        and_(MasksRow.owner_id == JobRow.owner_id, MasksRow.digest == JobRow.mask_digest),
     )
 
 

@@ -15,6 +15,7 @@ from raiw.canonical import digest_of
 from raiw.masks import MaskSet
 from service.api.app import create_app
 from service.api.server import server_config
+from service.contract.access import LOCAL
 from service.jobs.services import Services
 from service.jobs.uploads import put_blob
 from service.settings import Settings
@@ -87,6 +88,7 @@ def store(services: Services) -> tuple[MaskSet, bytes]:
         masks.add(
             session,
             services.artifacts,
+            owner=LOCAL,
             digest=crafted.digest,
             file=file,
             document=crafted.to_json(),
