@@ -1,8 +1,10 @@
 """The settings of a deployment: environment variables ``RAIW_*``, read once, passed on, frozen."""
 
 import hashlib
+import ipaddress
 import os
 import tempfile
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
@@ -19,7 +21,7 @@ PREFIX = "RAIW_"
 CLIENT_VARIABLES = frozenset({"URL", "OFFLINE", "CACHE"})
 """Variables of the command and the client, which are not settings of a server."""
 
-_SECRETS = frozenset({"TOKEN", "DATABASE_URL", "BROKER_URL"})
+_SECRETS = frozenset({"TOKEN", "SECRET", "DATABASE_URL", "BROKER_URL"})
 """Settings that hold a password."""
 
 Seconds = Annotated[float, Field(gt=0, le=30 * 86400)]
@@ -54,6 +56,12 @@ def _check_modules(text: str) -> str:
     return text
 
 
+def _check_networks(text: str) -> str:
+    for network in _listed(text):
+        ipaddress.ip_network(network)  # whose message names what is wrong
+    return text
+
+
 class Settings(BaseSettings):
     """Everything an operator can set; each field is the variable ``RAIW_<FIELD>``."""
 
@@ -81,6 +89,9 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8321
     token: SecretStr | None = None
     """Bearer token every ``/v1`` request must carry; at least 16 characters."""
+    secret: SecretStr | None = None
+    """What the secrets of webhooks are derived from, the same on every API server; at least 32
+    characters. Without it a deployment in one state folder makes its own there."""
     allow_public: bool = False
     """Serve on a public address without a token. Only behind a proxy that authenticates."""
 
@@ -135,6 +146,14 @@ class Settings(BaseSettings):
     keep_blobs_seconds: Annotated[float, Field(ge=0)] = 0
     """The same for uploaded files and for files that jobs made."""
 
+    webhook_networks: Annotated[str, AfterValidator(_check_networks), Field(max_length=4000)] = ""
+    """Networks that webhooks may lead to besides public addresses, separated by commas:
+    ``10.20.0.0/16``. With ``127.0.0.0/8`` among them, ``http`` to this machine is allowed too."""
+    webhook_timeout_seconds: Seconds = 15
+    """Time for a webhook's receiver to answer."""
+    webhook_retry_seconds: Seconds = 3 * 86400
+    """How long a delivery is tried, and how long a webhook may fail before it is disabled."""
+
     data_dir: Folder | None = None
     """Folder of the data sets of a worker that trains; by default ``data`` in the state folder."""
     network_modules: Annotated[str, AfterValidator(_check_modules), Field(max_length=4000)] = (
@@ -159,9 +178,11 @@ class Settings(BaseSettings):
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
 
     @model_validator(mode="after")
-    def _token_is_long(self) -> Self:
+    def _secrets_are_long(self) -> Self:
         if self.token is not None and len(self.token.get_secret_value()) < 16:  # noqa: PLR2004
             raise ValueError("RAIW_TOKEN is shorter than 16 characters")
+        if self.secret is not None and len(self.secret.get_secret_value()) < 32:  # noqa: PLR2004
+            raise ValueError("RAIW_SECRET is shorter than 32 characters")
         return self
 
     @property
@@ -186,6 +207,11 @@ class Settings(BaseSettings):
     def modules(self) -> list[str]:
         """The entries of ``network_modules``."""
         return _listed(self.network_modules)
+
+    @cached_property
+    def receivers(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        """The entries of ``webhook_networks``."""
+        return [ipaddress.ip_network(network) for network in _listed(self.webhook_networks)]
 
     @property
     def database(self) -> str:

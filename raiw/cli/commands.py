@@ -32,6 +32,7 @@ MODULES = {
     "reproducing": ("reproduce",),
     "studying": ("study",),
     "jobs": ("jobs", "pull"),
+    "webhooks": ("webhooks",),
     "login": ("login", "logout"),
     "caching": ("cache",),
     "doctor": ("doctor",),

@@ -19,7 +19,7 @@ from service.api.document import FAULTS
 from service.api.hosts import HostCheck
 from service.api.metrics import Metrics
 from service.api.middleware import RequestBody, RequestContext
-from service.api.routes import blobs, catalogue, health, jobs, masks, plan
+from service.api.routes import blobs, catalogue, health, jobs, masks, plan, webhooks
 from service.api.watching import Watcher
 from service.contract.access import NOBODY
 from service.jobs.janitor import Janitor
@@ -59,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Compression)
     app.add_middleware(RequestContext, observe=metrics.observe)
     guards = [Depends(know_every_parameter)]
-    for module in (jobs, plan, masks, blobs, catalogue):
+    for module in (jobs, plan, masks, blobs, catalogue, webhooks):
         app.include_router(module.router, dependencies=guards)
     app.include_router(health.router)
     pages.install(app, problems.status_of)
@@ -80,7 +80,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.bodies = Bodies()
     app.state.upload_threads = anyio.CapacityLimiter(_UPLOAD_THREADS)
     app.state.probe_threads = anyio.CapacityLimiter(_PROBE_THREADS)
-    app.state.metrics.watch(services)
+    app.state.metrics.watch(services, janitor)
     app.state.watcher = Watcher(services.database, app.state.closing)
     watching = asyncio.create_task(app.state.watcher.run())
     janitor.start()

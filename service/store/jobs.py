@@ -25,7 +25,7 @@ from service.contract.jobs import JobStatus, main_file
 from service.contract.problems import problem_of
 from service.contract.tasks import Task
 from service.logs import about
-from service.store import notes, outbox, results
+from service.store import notes, outbox, results, webhooks
 from service.store.tables import JobEventRow, JobRow, OutcomeRow, ResultRow
 
 logger = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ def find_succeeded(session: Session, owner: str, content_key: str, request: str)
 def add_event(
     session: Session, job_id: str, event: str, data: dict[str, Any], now: datetime
 ) -> None:
-    """Append an event; the job's row counts them."""
+    """Append an event; the job's row counts them. Webhooks are told of states."""
     seq = session.scalar(
         update(JobRow)
         .where(JobRow.id == job_id)
@@ -109,6 +109,7 @@ def add_event(
         .returning(JobRow.events)
     )
     session.add(JobEventRow(job_id=job_id, seq=seq, event=event, data=data, created_at=now))
+    webhooks.announce(session, job_id, data.get("status"), now)
 
 
 def add(session: Session, job: JobRow, now: datetime) -> None:
