@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from service.settings import Settings
 from service.store.artifacts import Artifacts
 from service.store.database import Database
+from service.store.remote import open_artifacts
 
 
 def _nobody() -> None:
@@ -14,7 +15,7 @@ def _nobody() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Settings, database and artifact folder of one process."""
+    """Settings, database and artifacts of one process."""
 
     settings: Settings
     database: Database
@@ -25,5 +26,4 @@ class Services:
     @classmethod
     def open(cls, settings: Settings, wake: Callable[[], None] = _nobody) -> "Services":
         """Connect to what the settings name."""
-        artifacts = Artifacts(settings.artifacts, settings.min_free_bytes)
-        return cls(settings, Database(settings), artifacts, wake)
+        return cls(settings, Database(settings), open_artifacts(settings), wake)
