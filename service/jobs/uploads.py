@@ -67,11 +67,12 @@ def open_blob(services: Services, digest: str) -> BlobView:
         It was; its bytes no longer match its digest.
     """
     blob = get_blob(services, digest)
-    if services.artifacts.vet(digest) is not State.SOUND:
-        try:
-            services.artifacts.verified(digest)  # sets it aside
-        except Damaged as error:
-            raise Damaged(f"{error.message}: PUT it to /v1/blobs/{digest} again") from None
+    if services.artifacts.vet(digest) is State.DAMAGED:
+        services.artifacts.set_aside(digest)
+        raise Damaged(
+            f"the stored file {digest} was damaged on the server's disk: PUT it to "
+            f"/v1/blobs/{digest} again"
+        )
     return blob
 
 

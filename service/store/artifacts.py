@@ -120,6 +120,12 @@ class Artifacts:
             raise Damaged(f"the stored file {digest} was damaged on the server's disk")
         return self.path(digest)
 
+    def set_aside(self, digest: str) -> None:
+        """Put a damaged file where it is in nobody's way."""
+        state, identity = self._inspect(digest)
+        if state is State.DAMAGED:
+            self._set_aside(digest, identity)
+
     def digests(self, folder: str = "*") -> Iterator[tuple[str, float]]:
         """Yield digest and age in seconds of every file, or of those in ``sha256/<folder>``.
 

@@ -107,9 +107,8 @@ class Bucket:
     def delete(self, *keys: str) -> None:
         """Remove objects, if they are there."""
         for key in keys:
-            with self._spoken(key):
-                with suppress(FileNotFoundError):
-                    self._store.delete(key)
+            with self._spoken(key), suppress(FileNotFoundError):
+                self._store.delete(key)
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """Yield what lies below a prefix, which ends at a slash."""

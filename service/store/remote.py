@@ -140,6 +140,12 @@ class BucketArtifacts(Artifacts):
             self._fetch(digest)
         return path
 
+    def set_aside(self, digest: str) -> None:
+        """Put a damaged object where it is in nobody's way."""
+        entry = self._entry(digest)
+        if self.inspect(digest) is State.DAMAGED:
+            self._damaged(digest, entry)
+
     def digests(self, folder: str = "*") -> Iterator[tuple[str, float]]:
         """Yield digest and age in seconds of every file, or of those in ``sha256/<folder>``."""
         for entry in self._bucket.list("sha256/" if folder == "*" else f"sha256/{folder}/"):

@@ -67,7 +67,8 @@ class S3:
         ]
         options = [
             f"-dir={self._folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3",
-            f"-s3.config={self._folder / 'keys.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false",
+            f"-s3.config={self._folder / 'keys.json'}", "-s3.iam=false",
+            "-s3.port.iceberg=0", "-s3.port.lance=0",
             "-s3.autoCreateBucket=false", "-master.telemetry=false",
             "-master.volumeSizeLimitMB=64", "-volume.max=100", "-volume.minFreeSpace=0",
         ]  # fmt: skip
