@@ -228,13 +228,24 @@ def set_statistics(session: Session, digest: str, statistics: dict[str, Any]) ->
 
 
 def inspect(database: Database, artifacts: Artifacts, row: MasksRow) -> State:
-    """Compare a mask file with its digest; a file that was found sound is not read twice.
+    """Compare a mask file with its digest; one that was found sound is not read twice.
 
     Rows with the same owner, digest and time do not change, so these identify a file in the
     database.
     """
     if row.chunks == 0:
         return artifacts.inspect(row.file_sha256)
+    return _inspect_chunks(database, artifacts, row)
+
+
+def vet(database: Database, artifacts: Artifacts, row: MasksRow) -> State:
+    """Judge a mask file that is about to be served."""
+    if row.chunks == 0:
+        return artifacts.vet(row.file_sha256)
+    return _inspect_chunks(database, artifacts, row)
+
+
+def _inspect_chunks(database: Database, artifacts: Artifacts, row: MasksRow) -> State:
     known = f"{row.owner_id}/{row.digest}", row.created_at
     if known in database.sound:
         return State.SOUND

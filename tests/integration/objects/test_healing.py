@@ -20,10 +20,11 @@ from service.jobs.services import Services
 from service.jobs.stored import open_masks
 from service.settings import Settings
 from service.store import migrate
-from service.store.artifacts import Artifacts, State
+from service.store.artifacts import Artifacts
 from service.store.tables import OutcomeRow, UnitRow
 from tests.integration.objects.deeds import (
     CRAFTED,
+    EVERYWHERE,
     SPEC,
     Open,
     ask,
@@ -43,6 +44,7 @@ def lose(services: Services, digest: str) -> None:
 
 
 @pytest.mark.parametrize("hurt", [spoil, lose])
+@EVERYWHERE
 def test_lost_units_are_crafted_anew_and_others_not(start: Open, hurt: Any) -> None:
     services = start()
     assert crafted(services).status == "succeeded"
@@ -60,8 +62,8 @@ def test_lost_units_are_crafted_anew_and_others_not(start: Open, hurt: Any) -> N
 
 def test_a_folder_that_keeps_nothing_fails_the_job(start: Open) -> None:
     class Leaking(Artifacts):
-        def inspect(self, digest: str) -> State:
-            return State.MISSING
+        def verified(self, digest: str) -> Path:
+            raise NotFound(digest)
 
     services = start()
     job_id, _ = ask(services)
@@ -72,6 +74,7 @@ def test_a_folder_that_keeps_nothing_fails_the_job(start: Open) -> None:
     assert error["code"] == "damaged"
 
 
+@EVERYWHERE
 def test_a_damaged_upload_fails_the_job_that_reads_it_with_the_remedy(start: Open) -> None:
     services = start()
     scores = put(services, 1)
@@ -90,6 +93,7 @@ def test_a_damaged_upload_fails_the_job_that_reads_it_with_the_remedy(start: Ope
     assert crafted(services, importance=scores).status == "succeeded"
 
 
+@EVERYWHERE
 def test_scrubbing_heals_what_can_be_made_anew_and_names_the_rest(start: Open) -> None:
     services = start()
     sound, spoiled, lost, made = (put(services, number) for number in range(4))
