@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from raiw.errors import RaiwError
 from service.contract.webhooks import DeliveryStatus
 from service.jobs.posting import Answer, post
-from service.jobs.secret import server_secret
+from service.jobs.secret import shared_secret
 from service.jobs.services import Services
 from service.jobs.signing import secrets_in_force, signed
 from service.store import deliveries, webhooks
@@ -133,7 +133,7 @@ class Courier:
     def _post(self, webhook: WebhookRow, delivery: DeliveryRow) -> Answer:
         settings, now = self._services.settings, datetime.now(UTC)
         keys = secrets_in_force(
-            server_secret(settings), webhook.id, webhook.generation, webhook.rotated_at, now
+            shared_secret(settings), webhook.id, webhook.generation, webhook.rotated_at, now
         )
         return post(
             webhook.url,

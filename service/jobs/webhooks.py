@@ -21,7 +21,7 @@ from service.contract.webhooks import (
 )
 from service.jobs.addresses import check_url
 from service.jobs.queries import page_of, page_start, token_of
-from service.jobs.secret import server_secret
+from service.jobs.secret import shared_secret
 from service.jobs.services import Services
 from service.jobs.signing import secret_of, written
 from service.store import deliveries, webhooks
@@ -169,7 +169,7 @@ def _view(row: WebhookRow, pending: int) -> WebhookView:
 
 
 def _with_secret(services: Services, row: WebhookRow, pending: int) -> NewWebhookView:
-    secret = written(secret_of(server_secret(services.settings), row.id, row.generation))
+    secret = written(secret_of(shared_secret(services.settings), row.id, row.generation))
     return NewWebhookView(**_view(row, pending).model_dump(), secret=secret)
 
 

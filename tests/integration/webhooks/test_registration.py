@@ -9,7 +9,7 @@ import httpx
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from service.jobs.secret import server_secret
+from service.jobs.secret import shared_secret
 from service.settings import InvalidSettings
 from service.store import deliveries
 from service.store.webhook_tables import WebhookRow
@@ -138,9 +138,9 @@ def test_without_a_secret_that_all_servers_know_nothing_is_registered(tmp_path: 
     url = f"sqlite:///{tmp_path / 'raiw.sqlite'}"
     shared = settings_in(tmp_path, database_url=url)
     with pytest.raises(InvalidSettings, match="RAIW_SECRET"):
-        server_secret(shared)
+        shared_secret(shared)
     (tmp_path / "other").mkdir()
-    first, again = (server_secret(settings_in(tmp_path)) for _ in range(2))
-    assert first == again != server_secret(settings_in(tmp_path / "other"))
+    first, again = (shared_secret(settings_in(tmp_path)) for _ in range(2))
+    assert first == again != shared_secret(settings_in(tmp_path / "other"))
     assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
-    assert server_secret(settings_in(tmp_path, secret="x" * 32)) == b"x" * 32
+    assert shared_secret(settings_in(tmp_path, secret="x" * 32)) == b"x" * 32
