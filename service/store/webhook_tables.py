@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from service.store.tables import Record
+from service.store.records import Record
 
 WAITING = text("next_attempt_at IS NOT NULL")
 """The deliveries that wait, in the exact words of their index."""
