@@ -10,6 +10,7 @@ EXTRAS = {
     "google": "onnx",
     "onnx": "onnx",
     "onnxscript": "onnx",
+    "opentelemetry": "otel",
     "ortools": "optimal",
     "sklearn": "data",
     "threadpoolctl": "torch",

@@ -175,6 +175,11 @@ class Settings(BaseSettings):
     worker_concurrency: Annotated[int, Field(ge=1, le=1024)] = Field(
         default_factory=lambda: os.cpu_count() or 1
     )
+    otlp_endpoint: Annotated[str, Field(pattern=r"^(https?://[^\s@]+)?$")] = ""
+    """OpenTelemetry collector that gets traces over HTTP, such as ``http://collector:4318``; needs
+    ``raiw[otel]``. Empty: no traces."""
+    log_format: Literal["text", "json"] = "text"
+    """``json`` writes each event of the log as one object on one line."""
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
 
     @model_validator(mode="after")

@@ -20,6 +20,7 @@ from raiw.errors import Unauthorized
 from service.access.authentication import caller_of
 from service.contract.access import Caller, Scope
 from service.contract.errors import Forbidden
+from service.logs import owner
 
 _bearer = HTTPBearer(auto_error=False, description="A key, or the token of RAIW_TOKEN.")
 
@@ -37,6 +38,7 @@ async def allow(request: Request, scope: Scope) -> Caller | None:
     if scope is Scope.PUBLIC:
         return None
     caller = await caller_of(request)
+    owner.set(caller.owner_id)
     if scope not in caller.scopes:
         raise Forbidden(
             f"the key {caller.key_id} lacks the scope {scope}: use another, or ask whoever made it",
