@@ -21,7 +21,7 @@ PREFIX = "RAIW_"
 CLIENT_VARIABLES = frozenset({"URL", "OFFLINE", "CACHE"})
 """Variables of the command and the client, which are not settings of a server."""
 
-_SECRETS = frozenset({"TOKEN", "SECRET", "DATABASE_URL", "BROKER_URL"})
+_SECRETS = frozenset({"TOKEN", "KEY_SECRET", "DATABASE_URL", "BROKER_URL"})
 """Settings that hold a password."""
 
 Seconds = Annotated[float, Field(gt=0, le=30 * 86400)]
@@ -43,6 +43,18 @@ class InvalidSettings(InvalidInput):
 def _default_state_dir() -> Path:
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(base) / "raiw"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or address can only mean this machine.
+
+    >>> is_loopback("localhost"), is_loopback("127.0.0.9"), is_loopback("localhost.example")
+    (True, True, False)
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _listed(text: str) -> list[str]:
@@ -88,12 +100,16 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8321
     token: SecretStr | None = None
-    """Bearer token every ``/v1`` request must carry; at least 16 characters."""
-    secret: SecretStr | None = None
-    """What the secrets of webhooks are derived from, the same on every API server; at least 32
-    characters. Without it a deployment in one state folder makes its own there."""
+    """A token that allows everything, as owner ``local``; at least 16 characters."""
+    key_secret: SecretStr | None = None
+    """What keys are sealed with, at least 32 characters, the same for all servers of a deployment
+    and for ``raiw keys``; by default a file in the state folder."""
+    key_cache_seconds: Annotated[float, Field(gt=0, le=300)] = 5
+    """How long a key that was revoked elsewhere may still be taken by this process."""
+    require_keys: bool = False
+    """Ask for keys on loopback addresses too, as behind a proxy. Elsewhere they always are."""
     allow_public: bool = False
-    """Serve on a public address without a token. Only behind a proxy that authenticates."""
+    """Serve on a public address without keys. Only behind a proxy that authenticates."""
 
     sharing: Literal["off", "digest"] = "off"
     """Whether owners get results that others have computed: ``off`` computes everything anew for
@@ -184,11 +200,17 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _secrets_are_long(self) -> Self:
-        if self.token is not None and len(self.token.get_secret_value()) < 16:  # noqa: PLR2004
-            raise ValueError("RAIW_TOKEN is shorter than 16 characters")
-        if self.secret is not None and len(self.secret.get_secret_value()) < 32:  # noqa: PLR2004
-            raise ValueError("RAIW_SECRET is shorter than 32 characters")
+        for name, secret, least in (("TOKEN", self.token, 16), ("KEY_SECRET", self.key_secret, 32)):
+            if secret is not None and len(secret.get_secret_value()) < least:
+                raise ValueError(f"{PREFIX}{name} is shorter than {least} characters")
         return self
+
+    @property
+    def keyless(self) -> bool:
+        """Whether requests without a key are served, on behalf of the owner ``local``."""
+        if self.token is not None or self.require_keys:
+            return False
+        return self.allow_public or is_loopback(self.host)
 
     @property
     def shares(self) -> bool:

@@ -79,6 +79,7 @@ def upgrade() -> None:
         sa.Column("owner_id", sa.String(length=40), nullable=False),
         sa.Column("name", sa.String(length=100), nullable=False),
         sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("sealed_by", sa.String(length=16), nullable=False),
         sa.Column("scopes", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("expires_at", MOMENT, nullable=True),
@@ -89,6 +90,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_keys")),
     )
     op.create_index(op.f("ix_keys_owner_id"), "keys", ["owner_id"])
+    op.create_index("ix_keys_created_at_id", "keys", ["created_at", "id"])
     op.drop_index("ix_jobs_created_at_id", table_name="jobs")
     op.drop_index("uq_jobs_content_key_active", table_name="jobs")
     op.drop_index("ix_masks_created_at_digest", table_name="masks")

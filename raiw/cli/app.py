@@ -36,7 +36,7 @@ from raiw.cli.terminal import prepare
 from raiw.errors import InvalidInput, MissingExtra, RaiwError
 
 PLUGINS = "raiw.commands"
-"""Entry-point group of further commands: functions with typer annotations."""
+"""Entry-point group of further commands: functions with typer annotations, or typer groups."""
 
 
 class Commands(TyperGroup):
@@ -51,8 +51,11 @@ class Commands(TyperGroup):
         own = super().get_command(ctx, cmd_name)
         if own is not None or cmd_name not in _plugins():
             return own
+        loaded = _load(_plugins()[cmd_name])
+        if isinstance(loaded, typer.Typer):  # a group of commands
+            return get_command(loaded)
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
-        single.command(cmd_name)(_load(_plugins()[cmd_name]))
+        single.command(cmd_name)(loaded)
         return get_command(single)
 
 
@@ -137,10 +140,13 @@ def _plugins() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=PLUGINS)}
 
 
-def _load(point: EntryPoint) -> Callable[..., None]:
-    """Return a command's function; a missing dependency becomes advice, now or when it runs."""
+def _load(point: EntryPoint) -> Callable[..., None] | typer.Typer:
+    """Return a command's function, or a group of commands.
+
+    A missing dependency becomes advice, now or when it runs.
+    """
     try:
-        function: Callable[..., None] = point.load()
+        function: Callable[..., None] | typer.Typer = point.load()
     except (ImportError, AttributeError) as error:
         advice = _advice(point.name, error)
 
@@ -149,6 +155,8 @@ def _load(point: EntryPoint) -> Callable[..., None]:
             raise advice
 
         return unavailable
+    if isinstance(function, typer.Typer):
+        return function
 
     @wraps(function)
     def command(*args: Any, **kwargs: Any) -> None:

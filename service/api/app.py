@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 
 from service import pages
+from service.access.keyring import KeyRing
 from service.api import document, problems
 from service.api.bodies import Bodies
 from service.api.compression import Compression
@@ -20,7 +21,7 @@ from service.api.document import FAULTS
 from service.api.hosts import HostCheck
 from service.api.metrics import Metrics
 from service.api.middleware import RequestBody, RequestContext
-from service.api.routes import blobs, catalogue, health, jobs, masks, plan, webhooks
+from service.api.routes import blobs, catalogue, health, jobs, keys, masks, plan, webhooks
 from service.api.watching import Watcher
 from service.contract.access import NOBODY
 from service.jobs.janitor import Janitor
@@ -49,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
         # The usual pages of /docs load scripts from other hosts; the schema itself does not.
         docs_url=None,
         redoc_url=None,
+        openapi_url=None,  # a route of our own declares its scope
         generate_unique_id_function=_operation_id,
         responses=FAULTS,
         telemetry=_telemetry(settings),
@@ -63,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Compression)
     app.add_middleware(RequestContext, observe=metrics.observe)
     guards = [Depends(know_every_parameter)]
-    for module in (jobs, plan, masks, blobs, catalogue, webhooks):
+    for module in (jobs, plan, masks, blobs, catalogue, webhooks, keys):
         app.include_router(module.router, dependencies=guards)
     app.include_router(health.router)
     pages.install(app, problems.status_of)
@@ -80,6 +82,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # Every request puts its own owner there.
     services = replace(services, wake=janitor.wake, owner=NOBODY)
     app.state.services = services
+    app.state.keys = KeyRing(services)
     app.state.janitor = janitor
     app.state.bodies = Bodies()
     app.state.upload_threads = anyio.CapacityLimiter(_UPLOAD_THREADS)

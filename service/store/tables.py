@@ -46,12 +46,15 @@ class KeyRow(Record):
     """A key of an owner; its secret is not kept, only what tells it from others."""
 
     __tablename__ = "keys"
+    __table_args__ = (Index("ix_keys_created_at_id", "created_at", "id"),)
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
     name: Mapped[str] = mapped_column(String(100))
     digest: Mapped[str] = mapped_column(String(64))
     """HMAC-SHA256 of the whole key under the server's secret, in hexadecimal."""
+    sealed_by: Mapped[str] = mapped_column(String(16))
+    """What tells that secret from others."""
     scopes: Mapped[list[str]]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]

@@ -27,7 +27,7 @@ from tests.integration.webhooks.receivers import receiving
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SECRETS = {
     "RAIW_TOKEN": "the token of everybody here",
-    "RAIW_SECRET": "what all other secrets are derived from",
+    "RAIW_KEY_SECRET": "what all other secrets are derived from",
 }
 
 

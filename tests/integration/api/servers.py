@@ -43,7 +43,8 @@ class Server:
 
     @property
     def services(self) -> Services:
-        return self.app.state.services
+        services: Services = self.app.state.services
+        return services.of(LOCAL)
 
     def connect(self) -> socket.socket:
         return socket.create_connection(self.listener.getsockname(), timeout=240)
