@@ -26,7 +26,7 @@ BUCKETS = ("s3", "gs", "az")
 _CREDENTIALS = ("AWS_", "GOOGLE_", "AZURE_")
 """How variables begin that hold the passwords of object stores."""
 
-_SECRETS = frozenset({"TOKEN", "SECRET", "DATABASE_URL", "BROKER_URL"})
+_SECRETS = frozenset({"TOKEN", "KEY_SECRET", "DATABASE_URL", "BROKER_URL"})
 """Settings that hold a password."""
 
 Seconds = Annotated[float, Field(gt=0, le=30 * 86400)]
@@ -122,7 +122,7 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8321
     token: SecretStr | None = None
     """A token that allows everything, as owner ``local``; at least 16 characters."""
-    secret: SecretStr | None = None
+    key_secret: SecretStr | None = None
     """What keys are sealed with and the secrets of webhooks derived from, at least 32 characters,
     the same for all servers of a deployment and for ``raiw keys``; by default a file in the state
     folder."""
@@ -213,11 +213,16 @@ class Settings(BaseSettings):
     worker_concurrency: Annotated[int, Field(ge=1, le=1024)] = Field(
         default_factory=lambda: os.cpu_count() or 1
     )
+    otlp_endpoint: Annotated[str, Field(pattern=r"^(https?://[^\s@]+)?$")] = ""
+    """OpenTelemetry collector that gets traces over HTTP, such as ``http://collector:4318``; needs
+    ``raiw[otel]``. Empty: no traces."""
+    log_format: Literal["text", "json"] = "text"
+    """``json`` writes each event of the log as one object on one line."""
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
 
     @model_validator(mode="after")
     def _secrets_are_long(self) -> Self:
-        for name, secret, least in (("TOKEN", self.token, 16), ("SECRET", self.secret, 32)):
+        for name, secret, least in (("TOKEN", self.token, 16), ("KEY_SECRET", self.key_secret, 32)):
             if secret is not None and len(secret.get_secret_value()) < least:
                 raise ValueError(f"{PREFIX}{name} is shorter than {least} characters")
         return self

@@ -137,7 +137,7 @@ class KeyRing:
             if row.sealed_by != self.seal.mark:
                 logger.warning(
                     "the key %s was made with another secret: give all servers, and raiw keys, the "
-                    "same RAIW_SECRET",
+                    "same RAIW_KEY_SECRET",
                     key_id,
                 )
             scopes = frozenset(map(Scope, row.scopes))

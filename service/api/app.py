@@ -9,6 +9,7 @@ from dataclasses import replace
 import anyio
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
+from fastapi.telemetry import TelemetryConfig
 
 from service import pages
 from service.access.keyring import KeyRing
@@ -27,9 +28,11 @@ from service.jobs.janitor import Janitor
 from service.jobs.queue import Broker
 from service.jobs.services import Services
 from service.settings import Settings
+from service.tracing import TRACING
 
 _UPLOAD_THREADS = 64
 _PROBE_THREADS = 8
+_PROBES = frozenset({"/livez", "/readyz", "/metrics"})
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -50,6 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url=None,  # a route of our own declares its scope
         generate_unique_id_function=_operation_id,
         responses=FAULTS,
+        telemetry=_telemetry(settings),
     )
     app.state.settings = settings
     app.state.metrics = metrics
@@ -95,6 +99,20 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await anyio.to_thread.run_sync(janitor.stop)
         broker.close()
         services.database.close()
+        await anyio.to_thread.run_sync(TRACING.stop)
+
+
+def _telemetry(settings: Settings) -> TelemetryConfig:
+    """Record requests, but those of probes, if the settings say where to."""
+    TRACING.start("api", settings)
+    return {
+        "tracing": TRACING.provider is not None,
+        "tracer_provider": TRACING.provider,
+        "operation_spans": False,
+        "metrics": False,
+        "logs": False,
+        "exclude": lambda scope: scope["path"] in _PROBES,
+    }
 
 
 def _operation_id(route: APIRoute) -> str:

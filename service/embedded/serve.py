@@ -142,7 +142,7 @@ def _url(listener: socket.socket) -> str:
 
 
 def _worker(settings: Settings) -> Child:
-    values = settings.model_dump(mode="json", exclude={"token", "secret"}, exclude_none=True)
+    values = settings.model_dump(mode="json", exclude={"token", "key_secret"}, exclude_none=True)
     return Child(
         "worker",
         # -P: run what is installed, not a source tree that happens to be the current folder.

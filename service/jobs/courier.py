@@ -20,9 +20,9 @@ from sqlalchemy.orm import Session
 from raiw.errors import RaiwError
 from service.contract.webhooks import DeliveryStatus
 from service.jobs.posting import Answer, post
-from service.jobs.secret import shared_secret
+from service.jobs.sealing import Seal
 from service.jobs.services import Services
-from service.jobs.signing import secrets_in_force, signed
+from service.jobs.signing import generations, signed
 from service.store import deliveries, webhooks
 from service.store.webhook_tables import DeliveryRow, WebhookRow
 
@@ -71,6 +71,7 @@ class Courier:
 
     def __init__(self, services: Services, nudge: Callable[[], None]) -> None:
         self._services = services
+        self._seal = Seal(services.settings)
         self._nudge = nudge
         self._under_way: Counter[str] = Counter()
         self._allowed: dict[str, int] = {}
@@ -132,9 +133,8 @@ class Courier:
 
     def _post(self, webhook: WebhookRow, delivery: DeliveryRow) -> Answer:
         settings, now = self._services.settings, datetime.now(UTC)
-        keys = secrets_in_force(
-            shared_secret(settings), webhook.id, webhook.generation, webhook.rotated_at, now
-        )
+        signing = generations(webhook.generation, webhook.rotated_at, now)
+        keys = [self._seal.secret_of(webhook.id, number) for number in signing]
         return post(
             webhook.url,
             delivery.body.encode(),

@@ -1,8 +1,4 @@
-"""Signatures of webhooks, after the Standard Webhooks specification 1.0.
-
-The secrets are derived from the server's own, so the database holds none: whoever reads a backup
-can sign nothing.
-"""
+"""Signatures of webhooks, after the Standard Webhooks specification 1.0."""
 
 import base64
 import hashlib
@@ -14,18 +10,10 @@ OVERLAP = timedelta(days=1)
 """How long the secret before the last one signs too, so that a receiver has time to change."""
 
 
-def secret_of(root: bytes, webhook_id: str, generation: int) -> bytes:
-    """Return one of the secrets of a webhook; ``root`` is the server's own."""
-    return hmac.digest(root, f"raiw webhook {webhook_id} {generation}".encode(), hashlib.sha256)
-
-
-def secrets_in_force(
-    root: bytes, webhook_id: str, generation: int, rotated_at: datetime | None, now: datetime
-) -> list[bytes]:
-    """Return the secrets that sign now, the newest first."""
+def generations(last: int, rotated_at: datetime | None, now: datetime) -> list[int]:
+    """Return which secrets sign now, the newest first."""
     both = rotated_at is not None and now < rotated_at + OVERLAP
-    generations = [generation, generation - 1] if both else [generation]
-    return [secret_of(root, webhook_id, number) for number in generations]
+    return [last, last - 1] if both else [last]
 
 
 def written(secret: bytes) -> str:

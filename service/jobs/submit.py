@@ -28,6 +28,7 @@ from service.logs import request_id
 from service.store import blobs, jobs, masks, objects, requests, results, sharing
 from service.store.requests import Packed
 from service.store.tables import BlobRow, JobRow, MasksRow
+from service.tracing import TRACING
 
 Outcome = Literal["hit", "joined", "created"]
 _RACES = 5
@@ -246,5 +247,6 @@ def _new_job(
         published_at=None,
         deadline_at=request.deadline_at,
         request_id=request_id.get(),
+        traceparent=TRACING.traceparent(),
         joined=0,
     )

@@ -21,9 +21,9 @@ from service.contract.webhooks import (
 )
 from service.jobs.addresses import check_url
 from service.jobs.queries import page_of, page_start, token_of
-from service.jobs.secret import shared_secret
+from service.jobs.sealing import Seal
 from service.jobs.services import Services
-from service.jobs.signing import secret_of, written
+from service.jobs.signing import written
 from service.store import deliveries, webhooks
 from service.store.webhook_tables import DeliveryRow, WebhookRow
 
@@ -37,8 +37,6 @@ def create(services: Services, request: WebhookRequest) -> NewWebhookView:
         Its URL cannot be used, or the owner has too many.
     ForbiddenAddress
         It names an address that is not public.
-    InvalidSettings
-        The server has no secret.
     """
     url = check_url(request.url, services.settings.receivers)
     with services.database.write() as session:
@@ -169,8 +167,8 @@ def _view(row: WebhookRow, pending: int) -> WebhookView:
 
 
 def _with_secret(services: Services, row: WebhookRow, pending: int) -> NewWebhookView:
-    secret = written(secret_of(shared_secret(services.settings), row.id, row.generation))
-    return NewWebhookView(**_view(row, pending).model_dump(), secret=secret)
+    secret = Seal(services.settings).secret_of(row.id, row.generation)
+    return NewWebhookView(**_view(row, pending).model_dump(), secret=written(secret))
 
 
 def _delivery_view(row: DeliveryRow) -> DeliveryView:

@@ -301,7 +301,7 @@ def lose(session: Session, attempt: Attempt, backoff: timedelta, now: datetime) 
     job = session.get(JobRow, attempt.job_id)
     if job is None or job.attempt != attempt.number:
         return
-    with about(job.request_id):
+    with about(job.request_id, job.id, job.owner_id):
         logger.warning("job %s lost its worker in attempt %d", job.id, job.attempt)
     if job.status == JobStatus.CANCELING:
         end(session, attempt, JobStatus.CANCELED, None, now)

@@ -23,7 +23,7 @@ class WebhookRow(Record):
     """Types of the events to send."""
     note: Mapped[str] = mapped_column(String(200))
     generation: Mapped[int] = mapped_column(default=1)
-    """Which of its secrets signs: they are derived, see :mod:`service.jobs.signing`."""
+    """Which of its secrets signs: they are derived, see :mod:`service.jobs.sealing`."""
     rotated_at: Mapped[datetime | None]
     """When that secret came; the one before signs too for a while."""
     created_at: Mapped[datetime]

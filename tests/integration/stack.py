@@ -31,7 +31,6 @@ SETTINGS = {
     "RAIW_LEASE_SECONDS": "2",
     "RAIW_JANITOR_SECONDS": "0.2",
     "RAIW_REPUBLISH_SECONDS": "2",
-    "RAIW_SECRET": "the same on every server, and long enough",
     "RAIW_WEBHOOK_NETWORKS": "127.0.0.0/8",
     "RAIW_WEBHOOK_TIMEOUT_SECONDS": "1",
     "RAIW_MIN_FREE_BYTES": "0",

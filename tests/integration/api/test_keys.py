@@ -208,10 +208,10 @@ def test_servers_of_one_database_need_one_secret(guarded, start, caplog):
     url = f"sqlite:///{state / 'raiw.sqlite'}"
     other = start(database_url=url, require_keys=True)
     assert whoami(other, made.key).status_code == 401
-    assert "RAIW_SECRET" in caplog.text
-    secret = (state / "secret").read_text()
-    assert (state / "secret").stat().st_mode & 0o777 == 0o600
-    same = start(database_url=url, require_keys=True, secret=secret)
+    assert "RAIW_KEY_SECRET" in caplog.text
+    secret = (state / "key.secret").read_text()
+    assert (state / "key.secret").stat().st_mode & 0o777 == 0o600
+    same = start(database_url=url, require_keys=True, key_secret=secret)
     assert whoami(same, made.key).status_code == 200
 
 

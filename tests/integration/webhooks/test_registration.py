@@ -1,19 +1,15 @@
 """Registering webhooks, their secrets, and the list of what was sent."""
 
-import stat
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from service.jobs.secret import shared_secret
-from service.settings import InvalidSettings
 from service.store import deliveries
 from service.store.webhook_tables import WebhookRow
-from tests.integration.api.servers import Server, assert_problem, settings_in
+from tests.integration.api.servers import Server, assert_problem
 from tests.integration.stack import eventually
 from tests.integration.webhooks.acting import cancel_a_job, deliveries_of, register, settled
 from tests.integration.webhooks.receivers import Receiver
@@ -132,15 +128,3 @@ def test_a_delivered_message_is_sent_again_on_request_under_its_id(
     eventually(lambda: len(receiver.messages) == 2)
     assert len({one.headers["webhook-id"] for one in receiver.messages}) == 1
     assert settled(http, hook, "delivered")["attempts"] == 2
-
-
-def test_without_a_secret_that_all_servers_know_nothing_is_registered(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'raiw.sqlite'}"
-    shared = settings_in(tmp_path, database_url=url)
-    with pytest.raises(InvalidSettings, match="RAIW_SECRET"):
-        shared_secret(shared)
-    (tmp_path / "other").mkdir()
-    first, again = (shared_secret(settings_in(tmp_path)) for _ in range(2))
-    assert first == again != shared_secret(settings_in(tmp_path / "other"))
-    assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
-    assert shared_secret(settings_in(tmp_path, secret="x" * 32)) == b"x" * 32
