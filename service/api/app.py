@@ -19,6 +19,7 @@ from service.api.document import FAULTS
 from service.api.hosts import HostCheck
 from service.api.metrics import Metrics
 from service.api.middleware import RequestBody, RequestContext
+from service.api.polls import Polls
 from service.api.routes import blobs, catalogue, health, jobs, masks, plan
 from service.api.security import require_token
 from service.api.watching import Watcher
@@ -80,6 +81,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.upload_threads = anyio.CapacityLimiter(_UPLOAD_THREADS)
     app.state.probe_threads = anyio.CapacityLimiter(_PROBE_THREADS)
     app.state.metrics.watch(services)
+    app.state.polls = Polls(services.database)
     app.state.watcher = Watcher(services.database, app.state.closing)
     watching = asyncio.create_task(app.state.watcher.run())
     janitor.start()

@@ -15,7 +15,7 @@ from service.contract.requests import JobRequest
 from service.jobs.services import Services
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 
@@ -39,7 +39,7 @@ JobBody = Annotated[JobRequest, Body(openapi_examples=JOBS)]
 UploadBody = Annotated[UploadRequest, Body(openapi_examples=UPLOADS)]
 
 
-def know_every_parameter(request: Request) -> None:
+async def know_every_parameter(request: Request) -> None:
     """Refuse parameters that the route does not know, as documents refuse unknown fields.
 
     Raises

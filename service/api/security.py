@@ -38,7 +38,7 @@ def check_token(request: Request) -> None:
         raise Unauthorized("the server refused the token; compare RAIW_TOKEN on both sides")
 
 
-def require_token(
+async def require_token(
     request: Request,
     _shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> None:

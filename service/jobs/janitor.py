@@ -35,6 +35,9 @@ _ABSENCE_SECONDS = 5.0
 _RENEWAL_SECONDS = 5.0
 """Time for workers to renew their leases once it is back."""
 _SHORTEST_PAUSE_SECONDS = 0.02
+_CLOSEST_SECONDS = 0.01
+"""Between two beginnings of a step, however often it is nudged: a flood of jobs wakes it once for
+many."""
 _HOUSEKEEPING_ROUNDS = 60
 
 
@@ -71,8 +74,10 @@ class Loop:
     def _run(self) -> None:
         pause = self._pace
         while not self._stopping.is_set():
+            began = time.monotonic()
             pause = _SHORTEST_PAUSE_SECONDS if self._more() else min(1.5 * pause, self._pace)
             self._nudge.wait(pause)
+            self._stopping.wait(began + _CLOSEST_SECONDS - time.monotonic())
             self._nudge.clear()
 
     def _more(self) -> bool:

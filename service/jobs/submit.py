@@ -23,11 +23,12 @@ from service.jobs.keeping import remove_expired
 from service.jobs.networks import with_revision
 from service.jobs.queries import describe
 from service.jobs.services import Services
-from service.jobs.views import plan_view
+from service.jobs.views import job_summary, plan_view
 from service.logs import request_id
 from service.store import blobs, jobs, masks, objects, requests, results
 from service.store.artifacts import Artifacts
 from service.store.requests import Packed
+from service.store.shown import ShownJob
 from service.store.tables import BlobRow, JobRow, MasksRow
 
 Outcome = Literal["hit", "joined", "created"]
@@ -40,6 +41,8 @@ class Submission:
 
     job: JobSummary
     outcome: Outcome
+    packed: bytes | None
+    """What the job was asked for, where that is what was asked for now: JSON, compressed."""
 
 
 def plan(services: Services, request: CraftJob) -> PlanView:
@@ -76,8 +79,7 @@ def submit(services: Services, request: JobRequest) -> Submission:
         try:
             with services.database.write() as session:
                 check_request(session, services.artifacts, document)
-                job_id, outcome = _get_or_create(services, session, request, key, packed)
-                job = describe(session, job_id)
+                job, outcome = _get_or_create(services, session, request, key, packed)
         except IntegrityError:
             continue  # another server inserted the same key first: look again and join it
         except DiskFull:
@@ -88,32 +90,37 @@ def submit(services: Services, request: JobRequest) -> Submission:
             continue
         if outcome == "created":
             services.wake()
-        assert job is not None  # noqa: S101 -- the transaction has just seen it
-        return Submission(job, outcome)
+        return Submission(job, outcome, None if outcome == "joined" else packed.data)
     raise Busy(f"the same job was created and ended {_RACES} times in the meantime; try again")
 
 
 def _get_or_create(
     services: Services, session: Session, request: JobRequest, key: str, packed: Packed
-) -> tuple[str, Outcome]:
+) -> tuple[JobSummary, Outcome]:
     now, document = services.database.now(session), request.document()
     made = _made(session, services.artifacts, document, key)
     _note_use(session, document, made, now)
     if made and (job := jobs.find_succeeded(session, key, packed.digest)) is not None:
-        return job.id, "hit"
+        return _described(session, job.id), "hit"
     known = made and not _has_gates(document)
     if not known and (job := jobs.find_active(session, key)) is not None:
         jobs.join(session, job.id, request_id.get(), request.metadata, request.deadline_at, now)
-        return job.id, "joined"
+        return _described(session, job.id), "joined"
     if not made:
         services.artifacts.require_space(_disk_bytes(services, document))
     if not known:
         _check_deadline(request.deadline_at, now)
     job = _new_job(services, request, key, requests.add(session, packed), now)
     if known:
-        return _succeeded(session, job, made, now).id, "hit"
+        return _described(session, _succeeded(session, job, made, now).id), "hit"
     jobs.add(session, job, now)
-    return job.id, "created"
+    return job_summary(ShownJob(job)), "created"  # as it was just written
+
+
+def _described(session: Session, job_id: str) -> JobSummary:
+    job = describe(session, job_id)
+    assert job is not None  # noqa: S101 -- the transaction has just seen it
+    return job
 
 
 def _has_gates(document: JobDocument) -> bool:

@@ -79,6 +79,8 @@ def needed_by(session: Session, digest: str) -> str | None:
 
 def use(session: Session, table: KeptTable, digests: Collection[str], now: datetime) -> None:
     """Note that objects are used, unless that was noted within the last hour."""
+    if not digests:
+        return
     rested = or_(table.used_at.is_(None), table.used_at < now - SPARSE)
     named = table.digest.in_(digests)
     lock_rows(session, table.digest, named, rested)

@@ -9,11 +9,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from raiw.names import clipped
-from service.api.answers import JobAnswer
+from service.api.answers import JobAnswer, not_modified
 from service.api.bodies import BodyRoute
 from service.api.dependencies import Id, JobBody, NotesQuery, PageSize, ServicesDep
 from service.api.document import headers, parameters
-from service.api.streams import event_stream
+from service.api.polls import Polls
+from service.api.streams import event_stream, preferred_wait
 from service.contract.jobs import EventPage, JobPage, JobView
 from service.contract.queries import MAX_PAGE, JobQuery, noted
 from service.jobs import cancel as canceling
@@ -51,7 +52,13 @@ async def create_job(services: ServicesDep, body: JobBody) -> Response:
     """
     submission = await run_in_threadpool(submit, services, body)
     headers = {"Location": submission.job.urls.self, "X-Raiw-Cache": submission.outcome}
-    return JobAnswer(services, submission.job, unfinished=HTTPStatus.ACCEPTED, headers=headers)
+    return JobAnswer(
+        services,
+        submission.job,
+        unfinished=HTTPStatus.ACCEPTED,
+        packed=submission.packed,
+        headers=headers,
+    )
 
 
 @router.get("")
@@ -72,9 +79,15 @@ def list_jobs(services: ServicesDep, wanted: Annotated[JobQuery, Query()]) -> Jo
     },
     openapi_extra=parameters("Prefer", "If-None-Match"),
 )
-def get_job(services: ServicesDep, job_id: Id) -> Response:
+async def get_job(services: ServicesDep, request: Request, job_id: Id) -> Response:
     """Show a job, whatever its outcome; `Prefer: wait=N` waits up to 30 seconds for its end."""
-    return JobAnswer(services, queries.get_job(services, job_id), tagged=True)
+    if "if-none-match" in request.headers and not preferred_wait(request):
+        polls: Polls = request.app.state.polls
+        unchanged = not_modified(request, await polls.look(job_id))
+        if unchanged is not None:
+            return unchanged
+    job = await run_in_threadpool(queries.get_job, services, job_id)
+    return JobAnswer(services, job, tagged=True)
 
 
 @router.post(
