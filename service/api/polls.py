@@ -53,5 +53,5 @@ class Polls:
         self._reading = None
 
     def _read(self, job_ids: Sequence[str]) -> dict[str, Seen]:
-        with self._database.read() as session:
+        with self._database.look() as session:
             return shown.versions(session, job_ids)

@@ -101,6 +101,8 @@ class Janitor:
         settings = services.settings
         pace = settings.janitor_seconds
         self._swept = self._patient_until = time.monotonic()
+        self._full: set[Queue] = set()
+        """Queues of which the broker holds plenty."""
         self._relay = Loop(self.relay, pace)
         self._loops = [
             self._relay,
@@ -120,8 +122,9 @@ class Janitor:
             loop.start()
 
     def wake(self) -> None:
-        """Publish now instead of at the next round."""
-        self._relay.nudge()
+        """Publish now instead of at the next round, unless workers have enough to do until then."""
+        if not self._full:
+            self._relay.nudge()
 
     def stop(self) -> None:
         """End after the current steps."""
@@ -137,7 +140,7 @@ class Janitor:
     def sweep(self) -> bool:
         """Expire queued jobs, take jobs from silent workers; return whether there may be more."""
         database = self._services.database
-        with database.read() as session:
+        with database.look() as session:
             overdue = recovery.is_overdue(session, database.now(session))
         patient = self._is_patient()
         if not overdue:
@@ -169,11 +172,13 @@ class Janitor:
 
     def _relay_queue(self, queue: Queue) -> bool:
         database = self._services.database
-        with database.read() as session:
+        self._full.discard(queue)
+        with database.look() as session:
             if not outbox.has_due(session, queue, database.now(session)):
                 return False
         room = WINDOW - self._broker.count(queue)
         if room < WINDOW // 2:
+            self._full.add(queue)
             return False  # workers are busy for a while; each round is two commits
         with database.write() as session:
             messages = outbox.take(session, queue, room, database.now(session), _HOLD)

@@ -36,11 +36,17 @@ def get_job(services: Services, job_id: str) -> JobSummary:
     InvalidInput
         Several ids begin so.
     """
-    with services.database.read() as session:
+    with services.database.look() as session:
         found = describe(session, job_id) or describe(session, full_id(session, job_id))
     if found is None:
         raise _no_job(job_id)
     return found
+
+
+def get_job_and_request(services: Services, job_id: str) -> tuple[JobSummary, bytes]:
+    """Return what :func:`get_job` and :func:`open_request` do, and raise what they do."""
+    job = get_job(services, job_id)
+    return job, open_request(services, job.id)
 
 
 def describe(session: Session, job_id: str) -> JobSummary | None:
@@ -71,7 +77,7 @@ def open_request(services: Services, job_id: str) -> bytes:
     NotFound
         There is no such job, or it has been removed.
     """
-    with services.database.read() as session:
+    with services.database.look() as session:
         packed = requests.packed_of(session, job_id)
     if packed is None:
         raise _no_job(job_id)

@@ -14,7 +14,7 @@ from raiw.specs.dead import recorded_dead_units
 from service.contract.queries import MasksQuery
 from service.store import objects
 from service.store.artifacts import Artifacts, State
-from service.store.database import Database
+from service.store.database import BINARY, Database
 from service.store.tables import JobRow, MaskChunkRow, MasksRow, ResultRow
 
 
@@ -209,11 +209,12 @@ def stream(
         return
     while start < stop:
         number, skip = divmod(start, CHUNK_BYTES)
-        with database.read() as session:
+        with database.look() as session:
             data = session.scalar(
                 select(MaskChunkRow.data).where(
                     MaskChunkRow.digest == row.digest, MaskChunkRow.number == number
-                )
+                ),
+                execution_options={BINARY: True},
             )
         if data is None:
             raise NotFound(f"the masks {row.digest} were removed")

@@ -86,8 +86,8 @@ async def get_job(services: ServicesDep, request: Request, job_id: Id) -> Respon
         unchanged = not_modified(request, await polls.look(job_id))
         if unchanged is not None:
             return unchanged
-    job = await run_in_threadpool(queries.get_job, services, job_id)
-    return JobAnswer(services, job, tagged=True)
+    job, packed = await run_in_threadpool(queries.get_job_and_request, services, job_id)
+    return JobAnswer(services, job, tagged=True, packed=packed)
 
 
 @router.post(
