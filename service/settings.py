@@ -95,9 +95,9 @@ class Settings(BaseSettings):
     """Names the API answers to besides loopback ones, separated by commas; ``*.example.com`` means
     all below. Empty: any with a token or ``allow_public``, else loopback names only. Pages of these
     hosts may write from a browser."""
-    trusted_proxies: Annotated[
-        str, AfterValidator(_check_networks), Field(max_length=4000)
-    ] = "127.0.0.1, ::1"
+    trusted_proxies: Annotated[str, AfterValidator(_check_networks), Field(max_length=4000)] = (
+        "127.0.0.1, ::1"
+    )
     """Addresses and networks of the proxies whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are
     believed, separated by commas."""
     max_connections: Annotated[int, Field(ge=1, le=1 << 16)] = 1024

@@ -1,8 +1,10 @@
 """Answering those who ask whether a job has changed: one query for all who ask at that moment."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 
 from starlette.concurrency import run_in_threadpool
 
@@ -10,6 +12,8 @@ from service.contract.jobs import JobVersion
 from service.store import shown
 from service.store.database import Database
 
+OwnedId = tuple[str, str]
+"""Owner and id of a job."""
 Seen = tuple[JobVersion, datetime]
 """A job's version, and when the job was created."""
 
@@ -25,13 +29,13 @@ class Polls:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._asked: list[tuple[str, asyncio.Future[Seen | None]]] = []
+        self._asked: list[tuple[OwnedId, asyncio.Future[Seen | None]]] = []
         self._reading: asyncio.Task[None] | None = None
 
-    async def look(self, job_id: str) -> Seen | None:
-        """Return what a job is now; None if there is none of this id."""
+    async def look(self, owner: str, job_id: str) -> Seen | None:
+        """Return what an owner's job is now; None if there is none of this id."""
         answer: asyncio.Future[Seen | None] = asyncio.get_running_loop().create_future()
-        self._asked.append((job_id, answer))
+        self._asked.append(((owner, job_id), answer))
         if self._reading is None:
             self._reading = asyncio.create_task(self._answer_all())
         return await answer
@@ -39,19 +43,25 @@ class Polls:
     async def _answer_all(self) -> None:
         while self._asked:
             asked, self._asked = self._asked[:_MOST_IDS], self._asked[_MOST_IDS:]
-            ids = list(dict.fromkeys(job_id for job_id, _ in asked))
             try:
-                found = await run_in_threadpool(self._read, ids)
+                found = await run_in_threadpool(self._read, {one for one, _ in asked})
             except Exception as error:  # noqa: BLE001 -- whoever asked is told, and answers for it
                 for _, answer in asked:
                     if not answer.done():
                         answer.set_exception(error)
             else:
-                for job_id, answer in asked:
+                for one, answer in asked:
                     if not answer.done():
-                        answer.set_result(found.get(job_id))
+                        answer.set_result(found.get(one))
         self._reading = None
 
-    def _read(self, job_ids: Sequence[str]) -> dict[str, Seen]:
+    def _read(self, asked: Collection[OwnedId]) -> dict[OwnedId, Seen]:
+        by_owner = groupby(sorted(asked), key=itemgetter(0))
         with self._database.look() as session:
-            return shown.versions(session, job_ids)
+            return {
+                (owner, job_id): seen
+                for owner, group in by_owner
+                for job_id, seen in shown.versions(
+                    session, owner, [one[1] for one in group]
+                ).items()
+            }

@@ -100,27 +100,29 @@ def _get_or_create(
     now, document = services.database.now(session), request.document()
     made = _made(session, services.artifacts, document, key)
     _note_use(session, document, made, now)
-    if made and (job := jobs.find_succeeded(session, key, packed.digest)) is not None:
-        return _described(session, job.id), "hit"
+    if made:
+        job = jobs.find_succeeded(session, services.owner, key, packed.digest)
+        if job is not None:
+            return _described(session, job), "hit"
     known = made and not _has_gates(document)
-    if not known and (job := jobs.find_active(session, key)) is not None:
+    if not known and (job := jobs.find_active(session, services.owner, key)) is not None:
         jobs.join(session, job.id, request_id.get(), request.metadata, request.deadline_at, now)
-        return _described(session, job.id), "joined"
+        return _described(session, job), "joined"
     if not made:
         services.artifacts.require_space(_disk_bytes(services, document))
     if not known:
         _check_deadline(request.deadline_at, now)
     job = _new_job(services, request, key, requests.add(session, packed), now)
     if known:
-        return _described(session, _succeeded(session, job, made, now).id), "hit"
+        return _described(session, _succeeded(session, job, made, now)), "hit"
     jobs.add(session, job, now)
     return job_summary(ShownJob(job)), "created"  # as it was just written
 
 
-def _described(session: Session, job_id: str) -> JobSummary:
-    job = describe(session, job_id)
-    assert job is not None  # noqa: S101 -- the transaction has just seen it
-    return job
+def _described(session: Session, job: JobRow) -> JobSummary:
+    found = describe(session, job.owner_id, job.id)
+    assert found is not None  # noqa: S101 -- the transaction has just seen it
+    return found
 
 
 def _has_gates(document: JobDocument) -> bool:
@@ -213,6 +215,7 @@ def _new_job(
     needs = dict.fromkeys([*document.uploads.values(), *document.stored_masks.values()])
     return JobRow(
         id=jobs.new_job_id(),
+        owner_id=services.owner,
         kind=request.kind,
         status=JobStatus.QUEUED,
         content_key=key,

@@ -78,6 +78,18 @@ SPECS = {
 """What KEDA 2 and the Prometheus operator take, as far as it is used here."""
 
 
+def fault_of(document: dict[str, Any]) -> str | None:
+    try:
+        if document["kind"] in SPECS:
+            jsonschema.validate(document["spec"], SPECS[document["kind"]])
+        else:
+            version = kubernetes_validate.latest_version()
+            kubernetes_validate.validate(document, version, strict=True)
+    except (jsonschema.ValidationError, kubernetes_validate.ValidationError) as error:
+        return f"{error.message} at {list(error.path)}"
+    return None
+
+
 def of_kind(*kinds: str) -> list[dict[str, Any]]:
     return [one for one in DOCUMENTS if one["kind"] in kinds]
 
@@ -90,10 +102,7 @@ each_pod = pytest.mark.parametrize("pod", PODS.values(), ids=PODS)
     "document", [pytest.param(d, id=f"{d['kind']}-{d['metadata']['name']}") for d in DOCUMENTS]
 )
 def test_each_document_is_valid(document: dict[str, Any]) -> None:
-    if document["kind"] in SPECS:
-        jsonschema.validate(document["spec"], SPECS[document["kind"]])
-        return
-    kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+    assert fault_of(document) is None
 
 
 def test_every_file_is_applied() -> None:
@@ -157,9 +166,9 @@ def test_the_scaler_counts_the_jobs_of_each_queue(tmp_path: Path) -> None:
     queries = [one["spec"]["triggers"][0]["metadata"]["query"] for one in of_kind("ScaledObject")]
     assert {queue for queue in Queue for query in queries if f"'{queue}'" in query} == {*Queue}
     row = (
-        "INSERT INTO jobs (id, kind, status, content_key, algorithm, note, queue, timeout_seconds,"
-        " max_attempts, attempt, phase, completed, total, events, created_at, run_after, needs)"
-        " VALUES (:id, 'craft', :status, :id, 'raiw', '{}', :queue, 1, 3, 0, '', 0, 1, 0,"
+        "INSERT INTO jobs (id, owner_id, kind, status, content_key, algorithm, note, queue,"
+        " timeout_seconds, max_attempts, attempt, phase, completed, total, events, created_at,"
+        " run_after, needs) VALUES (:id, 'local', 'craft', :status, :id, 'raiw', '{}', :queue, 1, 3, 0, '', 0, 1, 0,"
         " '2026-01-01', '2026-01-01', '')"
     )
     statuses = ("queued", "running", "canceling", "succeeded", "failed")

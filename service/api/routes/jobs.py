@@ -9,12 +9,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from raiw.names import clipped
+from service.access.scopes import needs
 from service.api.answers import JobAnswer, not_modified
 from service.api.bodies import BodyRoute
 from service.api.dependencies import Id, JobBody, NotesQuery, PageSize, ServicesDep
 from service.api.document import headers, parameters
 from service.api.polls import Polls
 from service.api.streams import event_stream, preferred_wait
+from service.contract.access import Scope
 from service.contract.jobs import EventPage, JobPage, JobView
 from service.contract.queries import MAX_PAGE, JobQuery, noted
 from service.jobs import cancel as canceling
@@ -29,6 +31,7 @@ _WAITED = ("Preference-Applied",)
 
 @router.post(
     "",
+    dependencies=[needs(Scope.JOBS_WRITE)],
     response_model=JobView,
     responses={
         200: {
@@ -61,7 +64,7 @@ async def create_job(services: ServicesDep, body: JobBody) -> Response:
     )
 
 
-@router.get("")
+@router.get("", dependencies=[needs(Scope.JOBS_READ)])
 def list_jobs(services: ServicesDep, wanted: Annotated[JobQuery, Query()]) -> JobPage:
     """List the jobs for which all of this holds, newest first, without what they were asked for."""
     return queries.list_jobs(services, wanted)
@@ -69,6 +72,7 @@ def list_jobs(services: ServicesDep, wanted: Annotated[JobQuery, Query()]) -> Jo
 
 @router.get(
     "/{job_id}",
+    dependencies=[needs(Scope.JOBS_READ)],
     response_model=JobView,
     responses={
         200: {"headers": headers("ETag", perhaps=("Retry-After", *_WAITED))},
@@ -83,7 +87,7 @@ async def get_job(services: ServicesDep, request: Request, job_id: Id) -> Respon
     """Show a job, whatever its outcome; `Prefer: wait=N` waits up to 30 seconds for its end."""
     if "if-none-match" in request.headers and not preferred_wait(request):
         polls: Polls = request.app.state.polls
-        unchanged = not_modified(request, await polls.look(job_id))
+        unchanged = not_modified(request, await polls.look(services.owner, job_id))
         if unchanged is not None:
             return unchanged
     job, packed = await run_in_threadpool(queries.get_job_and_request, services, job_id)
@@ -92,6 +96,7 @@ async def get_job(services: ServicesDep, request: Request, job_id: Id) -> Respon
 
 @router.post(
     "/{job_id}/cancel",
+    dependencies=[needs(Scope.JOBS_WRITE)],
     response_model=JobView,
     responses={
         202: {
@@ -117,6 +122,7 @@ def cancel_job(
 
 @router.get(
     "/{job_id}/events",
+    dependencies=[needs(Scope.JOBS_READ)],
     response_model=EventPage,
     responses={
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from service.contract.access import LOCAL
 from service.jobs.queries import get_job
 from service.jobs.services import Services
 from service.settings import Settings
 from service.store import shown
-from service.store.tables import JobRow, MasksRow, Record, RequestRow, Timestamp
+from service.store.migrate import migrate
+from service.store.tables import JobRow, MasksRow, RequestRow, Timestamp
 
 JOB = "job_0123456789abcdef01234567"
 MASKS = "sha256:" + "1" * 64
@@ -45,12 +47,13 @@ LATER: dict[str, Any] = {
 @pytest.fixture
 def services(tmp_path: Path) -> Iterator[Services]:
     services = Services.open(Settings(state_dir=tmp_path))
-    Record.metadata.create_all(services.database.engine)
+    migrate(services.settings)
     row = dict.fromkeys(column.key for column in JobRow.__table__.columns)
     row |= {
         **dict.fromkeys(("kind", "content_key", "algorithm", "queue", "phase"), "craft"),
         **dict.fromkeys(("attempt", "completed", "events", "joined"), 0),
         "id": JOB,
+        "owner_id": LOCAL,
         "status": "queued",
         "name": "",
         "needs": "",
@@ -85,7 +88,7 @@ def test_the_version_changes_with_whatever_is_shown(services: Services) -> None:
     first = get_job(services, JOB)
     unseen = set()
     for column in JobRow.__table__.columns:
-        if column.key in ("id", "request"):
+        if column.key in ("id", "owner_id", "request"):
             continue
         with services.database.write() as session:
             before = session.get_one(JobRow, JOB)
@@ -96,6 +99,6 @@ def test_the_version_changes_with_whatever_is_shown(services: Services) -> None:
         if now != first and now.version.etag == first.version.etag:
             unseen.add(column.key)
         with services.database.write() as session:
-            assert shown.versions(session, [JOB]) == {JOB: (now.version, now.created_at)}
+            assert shown.versions(session, LOCAL, [JOB]) == {JOB: (now.version, now.created_at)}
             session.execute(update(JobRow).values({column.key: kept}))
     assert unseen == WRITTEN_ONCE | WITH_THE_STATUS
