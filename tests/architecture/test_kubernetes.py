@@ -168,8 +168,8 @@ def test_the_scaler_counts_the_jobs_of_each_queue(tmp_path: Path) -> None:
     row = (
         "INSERT INTO jobs (id, owner_id, kind, status, content_key, algorithm, note, queue,"
         " timeout_seconds, max_attempts, attempt, phase, completed, total, events, created_at,"
-        " run_after, needs) VALUES (:id, 'local', 'craft', :status, :id, 'raiw', '{}', :queue, 1, 3, 0, '', 0, 1, 0,"
-        " '2026-01-01', '2026-01-01', '')"
+        " run_after, needs) VALUES (:id, 'local', 'craft', :status, :id, 'raiw', '{}', :queue,"
+        " 1, 3, 0, '', 0, 1, 0, '2026-01-01', '2026-01-01', '')"
     )
     statuses = ("queued", "running", "canceling", "succeeded", "failed")
     with database.write() as session:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import numpy as np
@@ -27,6 +27,16 @@ CLIENTS = 4
 WORKERS = 2
 _OUTAGE_SECONDS = 0.5
 _CALM_SECONDS = 120.0
+
+
+class ObjectStore(Protocol):
+    """A server of objects that can be killed and started again."""
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
 
 
 @dataclass(slots=True)
@@ -46,6 +56,11 @@ class Account:
     seconds: list[float] = field(default_factory=list)
     """From creation to success, of each job."""
     attempts: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def clean(self) -> bool:
+        """Whether every job has ended once, with the right bytes."""
+        return not (self.lost or self.stuck or self.doubled or self.wrong)
 
     def share(self, part: float) -> float:
         """Return the latency that ``part`` of the jobs stay below."""
@@ -70,9 +85,19 @@ class Campaign:
     """
 
     def __init__(
-        self, stack: Stack, *, jobs: int, kills: int, per_second: float, seed: int
+        self,
+        stack: Stack,
+        *,
+        jobs: int,
+        kills: int,
+        per_second: float,
+        seed: int,
+        clients: int = CLIENTS,
+        objects: ObjectStore | None = None,
     ) -> None:
         self._stack = stack
+        self._clients = clients
+        self._objects = objects
         self._jobs = jobs
         self._kills = kills
         self._seconds = jobs / per_second
@@ -92,7 +117,7 @@ class Campaign:
         digest = self._upload()
         began = time.monotonic()
         clients = [
-            threading.Thread(target=self._send, args=(began, digest)) for _ in range(CLIENTS)
+            threading.Thread(target=self._send, args=(began, digest)) for _ in range(self._clients)
         ]
         for client in clients:
             client.start()
@@ -153,6 +178,8 @@ class Campaign:
         }
         if isinstance(self._stack.database, Postgres):
             victims["database"] = self._kill_database
+        if self._objects is not None:
+            victims["object store"] = self._kill_objects
         times = sorted(self._random.uniform(0.02, 0.98) for _ in range(self._kills))
         for share, victim in zip(times, itertools.cycle(victims), strict=False):
             time.sleep(max(0.0, began + share * self._seconds - time.monotonic()))
@@ -177,6 +204,12 @@ class Campaign:
     def _kill_database(self) -> None:
         assert isinstance(self._stack.database, Postgres)
         self._stack.database.crash()
+
+    def _kill_objects(self) -> None:
+        assert self._objects is not None
+        self._objects.kill()
+        time.sleep(_OUTAGE_SECONDS)
+        self._objects.start()
 
     def _wait(self) -> None:
         """Wait until every job has ended; those that have not by then are stuck."""
