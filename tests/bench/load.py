@@ -29,6 +29,7 @@ from tests.bench.requests import Measured, request, send
 from tests.integration.stack import Postgres, Stack, children, eventually, free_port
 
 CONNECTIONS = 16
+_DRAIN_SECONDS = 20.0
 _TICK = os.sysconf("SC_CLK_TCK")
 MASK = {
     "layers": [
@@ -82,6 +83,7 @@ class Load:
         """Print a line for each kind of request."""
         self._small_answers()
         self._downloads()
+        self._drain()
 
     def _small_answers(self) -> None:
         self._row("GET /livez", itertools.repeat(request("GET", "/livez")), 4000, 200)
@@ -112,6 +114,31 @@ class Load:
             print(
                 f"  mask / {name}: {ratio:.2f} of {floor.bytes / floor.seconds / 2**20:.0f} MiB/s"
             )
+
+    def _drain(self) -> None:
+        """Let a worker craft for a while; what a job costs the API and the database besides."""
+        self._stack.start_worker()
+        eventually(lambda: self._count("running"))
+        api, database = [self._stack.api_pid], self._database()
+        before, done = (
+            (processor_seconds(api), processor_seconds(database)),
+            self._count("succeeded"),
+        )
+        time.sleep(_DRAIN_SECONDS * self._scale)
+        taken = processor_seconds(api) - before[0], processor_seconds(self._database()) - before[1]
+        jobs = self._count("succeeded") - done
+        new = len(self._database()) - len(database)
+        print(
+            f"  {'job, by a worker':24} {jobs / _DRAIN_SECONDS / self._scale:8.0f}/s   processor: "
+            f"API {1000 * taken[0] / jobs:6.3f} ms, database {1000 * taken[1] / jobs:6.3f} ms; "
+            f"{len(database)} processes of the database, {new} more at the end",
+            flush=True,
+        )
+
+    def _count(self, status: str) -> int:
+        text = self._stack.http.get("/metrics").text
+        (line,) = (one for one in text.splitlines() if f'raiw_jobs{{status="{status}"}}' in one)
+        return round(float(line.split()[1]))
 
     def _row(
         self, name: str, requests: Iterator[bytes], count: int, status: int, url: str = ""
