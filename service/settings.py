@@ -142,6 +142,11 @@ class Settings(BaseSettings):
     """Names the API answers to besides loopback ones, separated by commas; ``*.example.com`` means
     all below. Empty: any with a token or ``allow_public``, else loopback names only. Pages of these
     hosts may write from a browser."""
+    trusted_proxies: Annotated[str, AfterValidator(_check_networks), Field(max_length=4000)] = (
+        "127.0.0.1, ::1"
+    )
+    """Addresses and networks of the proxies whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are
+    believed, separated by commas."""
     max_connections: Annotated[int, Field(ge=1, le=1 << 16)] = 1024
     max_client_connections: Annotated[int, Field(ge=1, le=1 << 16)] = 256
     """Connections from one address; behind a proxy that is every client, so raise it to the
@@ -251,6 +256,11 @@ class Settings(BaseSettings):
             host == name or (name.startswith("*.") and host.endswith(name[1:]))
             for name in _listed(self.allowed_hosts.lower())
         )
+
+    @property
+    def proxies(self) -> list[str]:
+        """The entries of ``trusted_proxies``."""
+        return _listed(self.trusted_proxies)
 
     @property
     def modules(self) -> list[str]:

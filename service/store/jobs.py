@@ -114,9 +114,10 @@ def add_event(
 
 def add(session: Session, job: JobRow, now: datetime) -> None:
     """Insert a queued job with its first event and its message."""
+    job.events = 1
     insert(session, job)
     data = {"status": JobStatus.QUEUED} | _asked_by(job.request_id)
-    add_event(session, job.id, "status", data, now)
+    session.add(JobEventRow(job_id=job.id, seq=1, event="status", data=data, created_at=now))
     outbox.add(session, Task.RUN_JOB, job.queue, [job.id], now)
 
 

@@ -26,7 +26,7 @@ from raiw.specs.dead import recorded_dead_units
 from service.contract.queries import MasksQuery
 from service.store import objects
 from service.store.artifacts import Artifacts, State
-from service.store.database import Database
+from service.store.database import BINARY, Database
 from service.store.tables import ASKED, JobRow, MaskChunkRow, MasksRow, ResultRow
 
 
@@ -276,11 +276,12 @@ def stream(
         return
     while start < stop:
         number, skip = divmod(start, CHUNK_BYTES)
-        with database.read() as session:
+        with database.look() as session:
             data = session.scalar(
                 select(MaskChunkRow.data).where(
                     _chunks(row.owner_id, row.digest), MaskChunkRow.number == number
-                )
+                ),
+                execution_options={BINARY: True},
             )
         if data is None:
             raise NotFound(f"the masks {row.digest} were removed")
