@@ -161,8 +161,9 @@ PyObject* join_first(Arguments& given) {
     const Bits graph = given.graph("bits");
     std::uint8_t* outputs = given.written<Flag>("outputs", {graph.rows});
     std::uint8_t* inputs = given.written<Byte>("inputs", {graph.stride});
-    given.run([&] { raiw::join_first(graph, outputs, inputs); });
-    return none();
+    bool whole = false;
+    given.run([&] { whole = raiw::join_first(graph, outputs, inputs); });
+    return PyBool_FromLong(whole);
 }
 
 // Ranks the cells of every line of `lines`, which has `others` of them.
