@@ -116,7 +116,9 @@ def _masks(session: Session, artifacts: Artifacts, digest: str, pointer: str) ->
     found = masks.stored(session, artifacts, digest)
     if found is None:
         raise NotFound(
-            f"no masks {digest} are stored: craft them first, or give their spec", pointer=pointer
+            f"no masks {digest} are stored here: craft them on this server first (raiw craft SPEC "
+            f"--server URL), or give their spec",
+            pointer=pointer,
         )
     return found
 
