@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from raiw.cli import exits
 from raiw.cli.commands import Commands
-from raiw.cli.output import Output
+from raiw.cli.output import Output, complain
 from raiw.cli.terminal import prepare
 from raiw.errors import InvalidInput, RaiwError
 
@@ -59,6 +59,9 @@ def run(arguments: list[str]) -> int:
         return int(status or 0)
     except typer.TyperException as error:
         return _usage_error(error, as_json=as_json)
+    except typer.Abort:  # Ctrl-C, or the end of the input, at a question
+        complain("")
+        return exits.INTERRUPTED
     except RaiwError as error:
         return _failed(error, as_json=as_json)
     except BrokenPipeError:

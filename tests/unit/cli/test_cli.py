@@ -277,6 +277,29 @@ def test_a_command_is_found_by_its_module(module: str) -> None:
     assert {*get_group(commands).commands} == {*MODULES[module]}
 
 
+def test_an_interrupt_at_a_question_ends_with_130(folder: Path) -> None:
+    terminal, line = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "raiw", "login", "--server", "http://127.0.0.1:1"],
+        cwd=folder,
+        env=ENVIRONMENT,
+        stdin=line,
+        stdout=line,
+        stderr=line,
+        start_new_session=True,
+    )
+    os.close(line)
+    shown = b""
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while piece := os.read(terminal, 4096):
+            shown += piece
+            if b"Token for" in shown:
+                process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=300) == 130
+    assert b"Traceback" not in shown
+    os.close(terminal)
+
+
 def commands() -> list[str]:
     group = get_command(app)
     return [name for name in group.commands if name != "jobs"]
