@@ -137,6 +137,7 @@ class AsyncClient:
 
     close = _awaited(Client.close)
     health = _awaited(Client.health)
+    whoami = _awaited(Client.whoami)
     plan = _awaited(Client.plan)
     craft = _awaited_job(Client.craft)
     score = _awaited_job(Client.score)

@@ -100,6 +100,17 @@ class Client:
         body, _ = self._transport.json("GET", "/readyz", attempts=1)
         return body
 
+    def whoami(self) -> dict[str, Any]:
+        """Return whose requests these are: ``owner``, ``key_id`` and ``scopes``.
+
+        Raises
+        ------
+        Unauthorized
+            The server refuses the key or token, or asks for one.
+        """
+        body, _ = self._transport.json("GET", "/v1/whoami")
+        return body
+
     def plan(self, spec: SpecLike, importance: ScoresLike | None = None) -> dict[str, Any]:
         """Return what a job would build, as in ``POST /v1/plan``; nothing is crafted.
 

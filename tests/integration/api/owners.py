@@ -70,7 +70,7 @@ class Belongings:
                 digest=crafted.digest,
                 file=crafted.to_bytes(),
                 document=crafted.to_json(),
-                in_database_bytes=1 << 30,
+                in_database_bytes=services.settings.masks_in_database_bytes,
                 now=services.database.now(session),
             )
         one.names["masks"] = crafted.digest
