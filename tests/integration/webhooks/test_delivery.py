@@ -11,8 +11,10 @@ from sqlalchemy import update
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from raiw.errors import NotFound
+from service.contract.webhooks import DeliveryQuery
 from service.jobs import courier
-from service.store import deliveries, jobs
+from service.store import deliveries, jobs, webhooks
+from service.store.tables import OwnerRow
 from service.store.webhook_tables import WebhookRow
 from tests.integration.api.servers import SPEC, Server, assert_problem
 from tests.integration.stack import eventually
@@ -77,6 +79,27 @@ def test_a_webhook_is_told_what_it_asked_for(
     assert told == {"job.started", "job.failed"}
     assert len(deliveries_of(http, hook)) == 2
     assert len(deliveries_of(http, hook, status="failed")) == 0
+
+
+def test_a_webhook_is_told_of_jobs_of_its_owner_only(
+    server: Server, http: httpx.Client, receiver: Receiver
+) -> None:
+    others, mine = register(http, receiver), register(http, receiver)
+    with server.services.database.write() as session:
+        now = server.services.database.now(session)
+        session.add(OwnerRow(id="owner_other", name="other", created_at=now))
+        session.flush()
+        row = session.get(WebhookRow, others["id"])
+        assert row is not None
+        row.owner_id = "owner_other"
+    cancel_a_job(http)
+    assert len(deliveries_of(http, mine)) == 1
+    with server.services.database.write() as session:
+        assert list(deliveries.page(session, others["id"], DeliveryQuery(), None, 10)) == []
+        webhooks.remove(session, "local", others["id"])
+        assert session.get(WebhookRow, others["id"]) is not None
+        webhooks.remove(session, "owner_other", others["id"])
+        assert session.get(WebhookRow, others["id"]) is None
 
 
 def test_a_rolled_back_change_tells_nobody(
