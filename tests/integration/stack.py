@@ -243,7 +243,7 @@ class Worker:
 class Stack:
     """A deployment; workers come and go, and every part can be taken away."""
 
-    def __init__(self, kind: str, settings: dict[str, str] = SETTINGS) -> None:
+    def __init__(self, kind: str, settings: dict[str, str] = SETTINGS, **more: str) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="raiw-", dir="/tmp")
         self.folder = Path(self._folder.name)
         self.folder.chmod(0o755)  # PostgreSQL refuses to run as root and must get here
@@ -257,6 +257,7 @@ class Stack:
             "RAIW_DATABASE_URL": self.database.url,
             "RAIW_BROKER_URL": self.broker.url,
             "RAIW_PORT": self.url.rpartition(":")[2],
+            **more,
         }
         self.log = self.folder / "log"
         self.workers: list[Worker] = []
