@@ -98,7 +98,6 @@ def _restore(
             _attempt(lambda file=file: put(services.artifacts, file), file.digest, done)  # type: ignore[misc]
             on_progress(done.objects + len(done.lost), file.digest)
         with target.engine.connect().execution_options(raiw_write=True) as here:
-            rows.clear(here)
             rows.copy(rows_there, here)
             for row in rows_there.execute(_in_rows()).mappings().all():
                 if row["file_sha256"] in backup.objects:

@@ -138,20 +138,14 @@ def _opened(settings: Settings) -> Iterator[Database]:
 
 def upgrade(database: Database, revision: str = "head") -> None:
     """Run the missing revisions, all in one transaction; several hosts may do so at once."""
-    with database.engine.connect().execution_options(raiw_write=True) as connection:
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-        connection.commit()
+    with revisions.rebuilding(database) as connection:
+        command.upgrade(_config(connection), revision)
 
 
 def downgrade(database: Database, revision: str) -> None:
     """Undo revisions down to the one given; ``base`` undoes all."""
-    with database.engine.connect().execution_options(raiw_write=True) as connection:
-        config = _config()
-        config.attributes["connection"] = connection
-        command.downgrade(config, revision)
-        connection.commit()
+    with revisions.rebuilding(database) as connection:
+        command.downgrade(_config(connection), revision)
 
 
 def note_compatibility(connection: Connection) -> None:
@@ -239,7 +233,8 @@ def _head() -> str | None:
     return ScriptDirectory.from_config(_config()).get_current_head()
 
 
-def _config() -> Config:
+def _config(connection: Connection | None = None) -> Config:
     config = Config()
+    config.attributes["connection"] = connection
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     return config

@@ -15,6 +15,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, String, cast, column, event, func, inspect, select, table
+from sqlalchemy.exc import IntegrityError
 
 from raiw.errors import InvalidInput
 from raiw.names import nearest
@@ -55,7 +56,9 @@ class Step:
         return self._chain(self.current or BASE, self.to)
 
     def run(self, connection: Connection) -> None:
-        """Take the step inside the caller's transaction."""
+        """Take the step, and leave it to the caller to commit it."""
+        if not connection.in_transaction():
+            connection.begin()  # otherwise migrations commit by themselves
         self.config.attributes["connection"] = connection
         (command.downgrade if self.is_down else command.upgrade)(self.config, self.to)
 
@@ -85,7 +88,7 @@ def step(config: Config, current: str | None, to: str) -> Step:
 
 def rehearse(database: Database, step: Step) -> list[str]:
     """Take a step, undo it, and return the statements that change something."""
-    with _transaction(database) as connection:
+    with rebuilding(database) as connection:
         said: list[str] = []
 
         def hear(_c: Any, _k: Any, statement: str, *_rest: Any) -> None:
@@ -108,7 +111,7 @@ def losses(database: Database, step: Step) -> list[str]:
         for revision in step.undone
         for name in getattr(scripts.get_revision(revision).module, "carried_down", ())
     }
-    with _transaction(database) as connection:
+    with rebuilding(database) as connection:
         before = _schema(connection)
         step.run(connection)
         after = _schema(connection)
@@ -119,17 +122,33 @@ def losses(database: Database, step: Step) -> list[str]:
 
 def take(database: Database, step: Step) -> None:
     """Take a step, all of it or nothing."""
-    with _transaction(database) as connection:
+    with rebuilding(database) as connection:
         step.run(connection)
-        connection.commit()
 
 
 @contextmanager
-def _transaction(database: Database) -> Iterator[Connection]:
-    """Open a transaction that migrations find under way, and leave to its owner to end."""
+def rebuilding(database: Database) -> Iterator[Connection]:
+    """Open a transaction in which tables that others refer to may be made anew.
+
+    SQLite makes a table anew by dropping the old one, which must not remove the rows that refer to
+    it; whether all of them still refer to something is checked at the end.
+    """
     with database.engine.connect().execution_options(raiw_write=True) as connection:
-        connection.begin()
-        yield connection
+        if not database.is_sqlite:
+            yield connection
+            connection.commit()
+            return
+        raw = connection.connection.dbapi_connection
+        assert raw is not None, "it has just been opened"  # noqa: S101
+        raw.execute("PRAGMA foreign_keys=OFF")  # which does nothing once a transaction has begun
+        try:
+            yield connection
+            if lost := connection.exec_driver_sql("PRAGMA foreign_key_check").all():
+                raise IntegrityError(f"{len(lost)} rows refer to nothing", None, LookupError(lost))
+            connection.commit()
+        finally:
+            connection.rollback()
+            raw.execute("PRAGMA foreign_keys=ON")
 
 
 def _schema(connection: Connection) -> Schema:

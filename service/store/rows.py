@@ -11,12 +11,13 @@ from service.store.tables import (
     DutyRow,
     MaskChunkRow,
     NetworkRow,
+    OwnerRow,
     Record,
     UnitRow,
 )
 
 _AT_A_TIME = 100
-_OF_A_DEPLOYMENT = {row.__table__ for row in (CompatibilityRow, DutyRow, NetworkRow)}
+_OF_A_DEPLOYMENT = {row.__table__ for row in (CompatibilityRow, DutyRow, NetworkRow, OwnerRow)}
 """What a deployment says of itself as soon as it runs."""
 _LEFT = {CompatibilityRow.__table__, DutyRow.__table__, MaskChunkRow.__table__, UnitRow.__table__}
 """What is not copied: it is made anew, or the file it belongs to is copied instead."""
@@ -35,7 +36,8 @@ def snapshot(database: Database) -> Iterator[Connection]:
 
 
 def copy(source: Connection, target: Connection) -> None:
-    """Copy the rows of all tables but those of files and units into empty tables."""
+    """Replace all rows by those of another database, but for those of files and units."""
+    clear(target)
     streaming = source.execution_options(yield_per=_AT_A_TIME)
     for table in _tables():
         if table not in _LEFT:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.numpy import save_file
 from sqlalchemy import func, select, update
 
 import raiw
@@ -22,12 +21,10 @@ from service.jobs.queries import get_job
 from service.jobs.services import Services
 from service.jobs.stored import open_masks
 from service.settings import Settings
-from service.store import jobs
-from service.store.migrate import migrate
+from service.store import jobs, migrate
 from service.store.tables import JobRow, OutboxRow
 from tests.integration.objects.deeds import (
     CRAFTED,
-    SIDE,
     SPEC,
     ask,
     crafted,
@@ -189,11 +186,9 @@ def test_a_backup_goes_from_one_kind_of_database_and_store_to_the_other(
 
 
 def wipe(services: Services) -> None:
-    from service.store import rows
-
-    migrate(services.settings)
-    with services.database.engine.begin() as connection:
-        rows.clear(connection)
+    migrate.upgrade(services.database)
+    migrate.downgrade(services.database, "base")
+    migrate.upgrade(services.database)
 
 
 @pytest.fixture
@@ -201,7 +196,7 @@ def place(tmp_path: Path) -> Path:
     """Backups of a small service."""
     settings = Settings(state_dir=tmp_path / "here", min_free_bytes=0)
     settings.state_dir.mkdir()
-    migrate(settings)
+    migrate.migrate(settings)
     services = Services.open(settings)
     for number in range(2):
         put(services, number)
@@ -255,7 +250,9 @@ def test_an_older_backup_is_brought_forward(place: Path, tmp_path: Path) -> None
     document = json.loads(listed.read_text())
     (path,) = place.glob(f"sha256/*/*/{document['rows'][7:]}")
     shutil.copy(path, tmp_path / "old.sqlite")
-    down = command("migrate", "--to", "0009", RAIW_DATABASE_URL=f"sqlite:///{tmp_path / 'old.sqlite'}")
+    down = command(
+        "migrate", "--to", "0009", RAIW_DATABASE_URL=f"sqlite:///{tmp_path / 'old.sqlite'}"
+    )
     assert down.returncode == 0, down.stderr
     with sqlite3.connect(tmp_path / "old.sqlite") as connection:
         connection.execute("PRAGMA journal_mode=DELETE")
