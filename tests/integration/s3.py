@@ -5,6 +5,8 @@ import os
 import secrets
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -77,6 +79,15 @@ class S3:
             environment: dict[str, Any] = os.environ | {"GOMAXPROCS": "2"}
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         eventually(self._answers)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Be killed, and come back with what was there."""
+        self.kill()
+        try:
+            yield
+        finally:
+            self.start()
 
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)

@@ -258,7 +258,12 @@ class Stack:
     """A deployment; workers come and go, and every part can be taken away."""
 
     def __init__(
-        self, kind: str, settings: dict[str, str] = SETTINGS, *, durable: bool = False
+        self,
+        kind: str,
+        settings: dict[str, str] = SETTINGS,
+        *,
+        durable: bool = False,
+        **more: str,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="raiw-", dir="/tmp")
         self.folder = Path(self._folder.name)
@@ -275,6 +280,7 @@ class Stack:
             "RAIW_DATABASE_URL": self.database.url,
             "RAIW_BROKER_URL": self.broker.url,
             "RAIW_PORT": self.url.rpartition(":")[2],
+            **more,
         }
         self.log = self.folder / "log"
         self.workers: list[Worker] = []
