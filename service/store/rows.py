@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Table, delete, exists, func, insert, select
 
 from service.store.database import Database
+from service.store.records import Record
 from service.store.tables import (
     CompatibilityRow,
     DutyRow,
     MaskChunkRow,
     NetworkRow,
     OwnerRow,
-    Record,
     UnitRow,
 )
 
