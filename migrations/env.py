@@ -2,10 +2,12 @@
 
 from alembic import context
 
+import service.store.webhook_tables  # noqa: F401 -- tables of the same metadata
 from service.settings import load_settings
 from service.store.database import Database
-from service.store.migrate import note_compatibility, rebuilding
+from service.store.migrate import note_compatibility
 from service.store.records import Record
+from service.store.revisions import rebuilding
 
 _REVISIONS_LOCK = 0x72616977  # "raiw": one migration at a time on PostgreSQL
 

@@ -20,6 +20,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 from raiw.errors import Unauthorized
 from service.access.authentication import caller_of
 from service.contract.access import Caller, Scope, Unscoped
+from service.logs import owner
 
 _bearer = HTTPBearer(auto_error=False, description="A key, or the token of RAIW_TOKEN.")
 
@@ -37,6 +38,7 @@ async def allow(request: Request, needed: Scope | Unscoped) -> Caller | None:
     if needed is Unscoped.PUBLIC:
         return None
     caller = await caller_of(request)
+    owner.set(caller.owner_id)
     if isinstance(needed, Scope):
         caller.require(needed)
     return caller

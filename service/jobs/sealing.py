@@ -1,4 +1,7 @@
-"""The server's secret: what keys are sealed with, so that whoever reads the database has none."""
+"""The server's secret: what keys are sealed with and the secrets of webhooks derived from.
+
+So whoever reads the database has none of them.
+"""
 
 import hashlib
 import hmac
@@ -38,6 +41,10 @@ class Seal:
         """Whether this server can tell keys from what is none."""
         return self._settings.key_secret is not None or not self._settings.database_url
 
+    def secret_of(self, webhook: str, generation: int) -> bytes:
+        """Return one of the secrets of a webhook, which nobody stores."""
+        return bytes.fromhex(self._mac("webhook", f"{webhook}\0{generation}"))
+
     @cached_property
     def mark(self) -> str:
         """What tells the secret from others."""
@@ -50,8 +57,9 @@ class Seal:
             return given.get_secret_value().encode()
         if self._settings.database_url:
             raise InvalidSettings(
-                "keys need RAIW_KEY_SECRET, the same for all servers of this database and for raiw "
-                "keys: at least 32 characters, such as openssl rand -hex 32 prints"
+                "keys and webhooks need RAIW_KEY_SECRET, the same for all servers of "
+                "this database and for raiw keys: at least 32 characters, such as openssl rand "
+                "-hex 32 prints"
             )
         path = self._settings.state_dir / _FILE
         try:

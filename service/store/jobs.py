@@ -25,7 +25,7 @@ from service.contract.jobs import JobStatus, main_file
 from service.contract.problems import problem_of
 from service.contract.tasks import Task
 from service.logs import about
-from service.store import notes, outbox, results
+from service.store import notes, outbox, results, webhooks
 from service.store.tables import JobEventRow, JobRow, OutcomeRow, ResultRow
 
 logger = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ def find_succeeded(session: Session, owner: str, content_key: str, request: str)
 def add_event(
     session: Session, job_id: str, event: str, data: dict[str, Any], now: datetime
 ) -> None:
-    """Append an event; the job's row counts them."""
+    """Append an event; the job's row counts them. Webhooks are told of states."""
     seq = session.scalar(
         update(JobRow)
         .where(JobRow.id == job_id)
@@ -109,13 +109,15 @@ def add_event(
         .returning(JobRow.events)
     )
     session.add(JobEventRow(job_id=job_id, seq=seq, event=event, data=data, created_at=now))
+    webhooks.announce(session, job_id, data.get("status"), now)
 
 
 def add(session: Session, job: JobRow, now: datetime) -> None:
     """Insert a queued job with its first event and its message."""
+    job.events = 1
     insert(session, job)
     data = {"status": JobStatus.QUEUED} | _asked_by(job.request_id)
-    add_event(session, job.id, "status", data, now)
+    session.add(JobEventRow(job_id=job.id, seq=1, event="status", data=data, created_at=now))
     outbox.add(session, Task.RUN_JOB, job.queue, [job.id], now)
 
 
@@ -300,7 +302,7 @@ def lose(session: Session, attempt: Attempt, backoff: timedelta, now: datetime) 
     job = session.get(JobRow, attempt.job_id)
     if job is None or job.attempt != attempt.number:
         return
-    with about(job.request_id):
+    with about(job.request_id, job.id, job.owner_id):
         logger.warning("job %s lost its worker in attempt %d", job.id, job.attempt)
     if job.status == JobStatus.CANCELING:
         end(session, attempt, JobStatus.CANCELED, None, now)
@@ -311,13 +313,15 @@ def lose(session: Session, attempt: Attempt, backoff: timedelta, now: datetime) 
         _requeue(session, attempt, job.queue, now + backoff * job.attempt, now)
 
 
-def release(session: Session, attempt: Attempt, queue: str, now: datetime) -> None:
-    """Give a running job back at once, when its worker is told to stop.
+def release(
+    session: Session, attempt: Attempt, queue: str, now: datetime, pause: timedelta = timedelta()
+) -> None:
+    """Give a running job back, which did not fail: its worker ends, or what it needs is away.
 
     The attempt does not count. A job that is being canceled ends.
     """
     session.execute(_held(attempt).values(max_attempts=JobRow.max_attempts + 1))
-    _requeue(session, attempt, queue, now, now)
+    _requeue(session, attempt, queue, now + pause, now)
     end(session, attempt, JobStatus.CANCELED, None, now)
 
 

@@ -33,6 +33,8 @@ KINDS = {
     "job_id": "job",
     "upload_id": "upload",
     "key_id": "key",
+    "webhook_id": "webhook",
+    "delivery_id": "delivery",
     "/v1/blobs/{digest}": "blob",
     "/v1/masks/{digest}": "masks",
     "/masks/{digest}": "masks",
@@ -50,6 +52,7 @@ IN_QUERIES = [
 REMOVES_WHAT_IS_NOT_THERE = {
     ("DELETE", "/v1/blobs/{digest}"): HTTPStatus.NO_CONTENT,
     ("DELETE", "/v1/masks/{digest}"): HTTPStatus.NO_CONTENT,
+    ("DELETE", "/v1/webhooks/{webhook_id}"): HTTPStatus.NO_CONTENT,
     ("POST", "/masks/{digest}/remove"): HTTPStatus.SEE_OTHER,
     ("PUT", "/v1/blobs/{digest}"): HTTPStatus.UNPROCESSABLE_ENTITY,  # whoever has it gets 200
     ("PATCH", "/v1/uploads/{upload_id}"): HTTPStatus.NOT_FOUND,
