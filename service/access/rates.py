@@ -15,7 +15,7 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
 from redis.asyncio import ConnectionPool
 
-from service.contract.access import Caller, Open, Scope
+from service.contract.access import Caller, Scope, Unscoped
 from service.contract.errors import TooManyRequests
 from service.settings import Settings
 
@@ -41,7 +41,7 @@ class Rates:
         self._limiter = SlidingWindowCounterRateLimiter(storage)
         self._answers = True
 
-    async def charge(self, caller: Caller, needed: Scope | Open) -> dict[str, str]:
+    async def charge(self, caller: Caller, needed: Scope | Unscoped) -> dict[str, str]:
         """Count a request; return the headers that tell what is left.
 
         Raises
@@ -49,7 +49,7 @@ class Rates:
         TooManyRequests
             It is one too many.
         """
-        reading = isinstance(needed, Open) or needed.endswith(_READING)
+        reading = isinstance(needed, Unscoped) or needed.endswith(_READING)
         name = "reads" if reading else "writes"
         limit = self._limits.get(name)
         if limit is None or (caller.key_id is None and self._keyless):

@@ -40,7 +40,9 @@ STATUS: dict[type[errors.RaiwError], HTTPStatus] = {
     service_errors.OffsetMismatch: HTTPStatus.CONFLICT,
     errors.DiskFull: HTTPStatus.INSUFFICIENT_STORAGE,
     service_errors.InUse: HTTPStatus.CONFLICT,
+    service_errors.Disabled: HTTPStatus.CONFLICT,
     service_errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
+    service_errors.ObjectsAway: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """An error has the status of its class, or else of the nearest class above it."""
 
@@ -67,6 +69,7 @@ _RETRYABLE = {
 }
 _SPEC_ERRORS = (errors.InvalidSpec, errors.TooLarge)
 """Their pointers start at the spec, which a request carries in its field ``spec``."""
+_PASSING = service_errors.Busy | service_errors.ObjectsAway | service_errors.TooManyRequests
 _RETRY_SECONDS = 1
 _LONGEST_DETAIL = 2000
 _LONGEST_POINTER = 500
@@ -130,7 +133,7 @@ def _raiw_error(request: Request, error: Exception) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="raiw"'
     if isinstance(error, service_errors.Forbidden):
         headers["WWW-Authenticate"] += ', error="insufficient_scope"'
-    if isinstance(error, service_errors.Busy | service_errors.TooManyRequests):
+    if isinstance(error, _PASSING):
         headers["Retry-After"] = str(error.details.get("retry_after", _RETRY_SECONDS))
     if isinstance(error, service_errors.OffsetMismatch):
         headers["Upload-Offset"] = str(error.details["offset"])

@@ -35,13 +35,17 @@ class Scope(StrEnum):
     """Uploaded files, the files that jobs made, and uploads under way."""
     UPLOADS_WRITE = "uploads:write"
     """Upload, pin and remove files."""
+    WEBHOOKS_READ = "webhooks:read"
+    """Webhooks and what was sent to them."""
+    WEBHOOKS_WRITE = "webhooks:write"
+    """Register, enable and remove webhooks, rotate their secrets, send messages again."""
     SYSTEM_READ = "system:read"
     """Workers, queues, versions and disks of the whole deployment."""
     KEYS_ADMIN = "keys:admin"
     """Create, list, rotate and revoke the keys of all owners."""
 
 
-class Open(StrEnum):
+class Unscoped(StrEnum):
     """What a route declares that needs no scope."""
 
     PUBLIC = "public"

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from service.jobs.keeping import remove_expired
 from service.jobs.services import Services
-from service.store import objects, recovery, repeats
+from service.store import deliveries, objects, recovery, repeats
 
 _REPEATED = timedelta(hours=24)
 """How long the same request under the same ``Idempotency-Key`` has the same answer."""
@@ -19,16 +19,16 @@ _GRACE_SECONDS = 86400.0
 def keep_house(services: Services) -> None:
     """Remove what has outlived its time, and what crashes have left in one of 256 folders."""
     database = services.database
-    forgotten = recovery.BATCH
-    while forgotten == recovery.BATCH:
-        with database.write() as session:
-            kept = timedelta(seconds=services.settings.keep_jobs_seconds)
-            forgotten = recovery.forget(session, database.now(session) - kept)
-    forgotten = recovery.BATCH
-    while forgotten == recovery.BATCH:
-        with database.write() as session:
-            day_ago = database.now(session) - _REPEATED
-            forgotten = repeats.forget(session, day_ago, recovery.BATCH)
+    kept = timedelta(seconds=services.settings.keep_jobs_seconds)
+    for forget, after in (
+        (recovery.forget, kept),
+        (deliveries.forget, kept),
+        (repeats.forget, _REPEATED),
+    ):
+        forgotten = recovery.BATCH
+        while forgotten == recovery.BATCH:
+            with database.write() as session:
+                forgotten = forget(session, database.now(session) - after, recovery.BATCH)
     with database.write() as session:
         recovery.remeasure(session, database.now(session), _MEASURING, _MOST_MEASUREMENTS)
     remove_expired(services)

@@ -24,7 +24,7 @@ def defaults(settings: Settings) -> Quotas:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class OwnerUse:
     """What an owner has, and may have."""
 
     owner: str
@@ -33,11 +33,11 @@ class Account:
     allowed: Quotas
 
 
-def accounts(services: Services) -> list[Account]:
+def accounts(services: Services) -> list[OwnerUse]:
     """Return those of all owners, by name."""
     with services.database.read() as session:
         return [
-            Account(
+            OwnerUse(
                 owner.name,
                 quotas.count_jobs(session, owner.id),
                 quotas.count_bytes(session, owner.id),

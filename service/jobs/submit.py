@@ -23,12 +23,14 @@ from service.jobs.networks import with_revision
 from service.jobs.queries import describe
 from service.jobs.quotas import cells_of, check_job
 from service.jobs.services import Services
-from service.jobs.views import plan_view
+from service.jobs.views import job_summary, plan_view
 from service.logs import request_id
-from service.store import blobs, jobs, masks, objects, repeats, requests, results, sharing
+from service.store import blobs, jobs, joining, masks, objects, repeats, requests, results, sharing
 from service.store.repeats import Repeat
 from service.store.requests import Packed
+from service.store.shown import ShownJob
 from service.store.tables import BlobRow, JobRow, MasksRow
+from service.tracing import TRACING
 
 Outcome = Literal["hit", "joined", "created"]
 _RACES = 5
@@ -40,6 +42,8 @@ class Submission:
 
     job: JobSummary
     outcome: Outcome
+    packed: bytes | None
+    """What the job was asked for, where that is what was asked for now: JSON, compressed."""
     replayed: bool = False
     """Whether the same request came before, under the same key, and had this job for an answer."""
 
@@ -86,13 +90,12 @@ def submit(services: Services, request: JobRequest, key: str | None = None) -> S
         try:
             with services.database.write() as session:
                 if repeat and (job := _made_before(services, session, repeat)):
-                    return Submission(job, "hit" if job.done else "joined", replayed=True)
+                    return Submission(job, "hit" if job.done else "joined", None, replayed=True)
                 check_request(services, session, document)
-                job_id, outcome = _get_or_create(services, session, request, named, packed)
+                job, outcome = _get_or_create(services, session, request, named, packed)
                 if repeat:
                     now = services.database.now(session)
-                    repeats.note(session, services.owner, repeat, job_id, now)
-                job = describe(session, services.owner, job_id)
+                    repeats.note(session, services.owner, repeat, job.id, now)
         except IntegrityError:
             continue  # another server inserted the same key first: look again and join it
         except DiskFull:
@@ -103,28 +106,26 @@ def submit(services: Services, request: JobRequest, key: str | None = None) -> S
             continue
         if outcome == "created":
             services.wake()
-        assert job is not None  # noqa: S101 -- the transaction has just seen it
-        return Submission(job, outcome)
+        return Submission(job, outcome, None if outcome == "joined" else packed.data)
     raise Busy(f"the same job was created and ended {_RACES} times in the meantime; try again")
 
 
 def _get_or_create(
     services: Services, session: Session, request: JobRequest, key: str, packed: Packed
-) -> tuple[str, Outcome]:
+) -> tuple[JobSummary, Outcome]:
     now, document = services.database.now(session), request.document()
     made = _made(services, session, document, key, now)
     _note_use(services, session, document, made, now)
-    if (
-        made
-        and (job := jobs.find_succeeded(session, services.owner, key, packed.digest)) is not None
-    ):
-        return job.id, "hit"
+    if made:
+        job = jobs.find_succeeded(session, services.owner, key, packed.digest)
+        if job is not None:
+            return _described(session, job), "hit"
     known = made and not _has_gates(document)
     if not known and (job := jobs.find_active(session, services.owner, key)) is not None:
         rank = request.priority.rank
         metadata, deadline = request.metadata, request.deadline_at
-        jobs.join(session, job.id, request_id.get(), metadata, deadline, rank, now)
-        return job.id, "joined"
+        joining.join(session, job.id, request_id.get(), metadata, deadline, rank, now)
+        return _described(session, job), "joined"
     if not known:
         check_job(services, session, document)
     if not made:
@@ -133,9 +134,15 @@ def _get_or_create(
         _check_deadline(request.deadline_at, now)
     job = _new_job(services, request, key, requests.add(session, packed), now)
     if known:
-        return _succeeded(session, job, made, now).id, "hit"
+        return _described(session, _succeeded(session, job, made, now)), "hit"
     jobs.add(session, job, now)
-    return job.id, "created"
+    return job_summary(ShownJob(job)), "created"  # as it was just written
+
+
+def _described(session: Session, job: JobRow) -> JobSummary:
+    found = describe(session, job.owner_id, job.id)
+    assert found is not None  # noqa: S101 -- the transaction has just seen it
+    return found
 
 
 def _made_before(services: Services, session: Session, repeat: Repeat) -> JobSummary | None:
@@ -274,5 +281,6 @@ def _new_job(
         published_at=None,
         deadline_at=request.deadline_at,
         request_id=request_id.get(),
+        traceparent=TRACING.traceparent(),
         joined=0,
     )

@@ -17,20 +17,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import case, or_, select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from service.contract.errors import WorkerLost
 from service.contract.jobs import HELD, JobStatus, main_file
 from service.contract.problems import problem_of
 from service.logs import about
-from service.store import notes, outbox, results
+from service.store import notes, outbox, results, webhooks
 from service.store.tables import JobEventRow, JobRow, OutcomeRow, ResultRow
 
 logger = logging.getLogger(__name__)
-
-_MOST_NAMED = 20
-"""A popular job must not grow with every request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +96,7 @@ def find_succeeded(session: Session, owner: str, content_key: str, request: str)
 def add_event(
     session: Session, job_id: str, event: str, data: dict[str, Any], now: datetime
 ) -> None:
-    """Append an event; the job's row counts them."""
+    """Append an event; the job's row counts them. Webhooks are told of states."""
     seq = session.scalar(
         update(JobRow)
         .where(JobRow.id == job_id)
@@ -107,13 +104,15 @@ def add_event(
         .returning(JobRow.events)
     )
     session.add(JobEventRow(job_id=job_id, seq=seq, event=event, data=data, created_at=now))
+    webhooks.announce(session, job_id, data.get("status"), now)
 
 
 def add(session: Session, job: JobRow, now: datetime) -> None:
     """Insert a queued job with its first event and its message."""
+    job.events = 1
     insert(session, job)
-    data = {"status": JobStatus.QUEUED} | _asked_by(job.request_id)
-    add_event(session, job.id, "status", data, now)
+    data = {"status": JobStatus.QUEUED} | asked_by(job.request_id)
+    session.add(JobEventRow(job_id=job.id, seq=1, event="status", data=data, created_at=now))
     outbox.announce(session, [job.id], now)
 
 
@@ -122,38 +121,6 @@ def insert(session: Session, job: JobRow) -> None:
     session.add(job)
     session.flush()
     notes.add(session, job.id, 0, job.note)
-
-
-def join(
-    session: Session,
-    job_id: str,
-    request_id: str | None,
-    metadata: dict[str, str],
-    deadline_at: datetime | None,
-    rank: int,
-    now: datetime,
-) -> None:
-    """Count a further request for a job, which has the later deadline and higher priority of both.
-
-    The first ones are named in its events, and what they noted is kept.
-    """
-    if rank < session.get_one(JobRow, job_id).rank:
-        outbox.advance(session, job_id, rank)
-    caller = session.scalar(
-        update(JobRow)
-        .where(JobRow.id == job_id)
-        .values(
-            joined=JobRow.joined + 1,
-            deadline_at=_later(deadline_at),
-            rank=case((JobRow.rank > rank, rank), else_=JobRow.rank),
-        )
-        .returning(JobRow.joined)
-    )
-    if (caller or 0) <= _MOST_NAMED:
-        noted = {"metadata": metadata} if metadata else {}
-        data = {"message": "another request joined this job"} | _asked_by(request_id) | noted
-        add_event(session, job_id, "log", data, now)
-        notes.add(session, job_id, caller or 0, metadata)
 
 
 def claim(
@@ -305,7 +272,7 @@ def lose(session: Session, attempt: Attempt, backoff: timedelta, now: datetime) 
     job = session.get(JobRow, attempt.job_id)
     if job is None or job.attempt != attempt.number:
         return
-    with about(job.request_id):
+    with about(job.request_id, job.id, job.owner_id):
         logger.warning("job %s lost its worker in attempt %d", job.id, job.attempt)
     if job.status == JobStatus.CANCELING:
         end(session, attempt, JobStatus.CANCELED, None, now)
@@ -316,13 +283,15 @@ def lose(session: Session, attempt: Attempt, backoff: timedelta, now: datetime) 
         _requeue(session, attempt, now + backoff * job.attempt, now)
 
 
-def release(session: Session, attempt: Attempt, now: datetime) -> None:
-    """Give a running job back at once, when its worker is told to stop.
+def release(
+    session: Session, attempt: Attempt, now: datetime, pause: timedelta = timedelta()
+) -> None:
+    """Give a running job back, which did not fail: its worker ends, or what it needs is away.
 
     The attempt does not count. A job that is being canceled ends.
     """
     session.execute(_held(attempt).values(max_attempts=JobRow.max_attempts + 1))
-    _requeue(session, attempt, now, now)
+    _requeue(session, attempt, now + pause, now)
     end(session, attempt, JobStatus.CANCELED, None, now)
 
 
@@ -345,20 +314,14 @@ def _succeed(session: Session, attempt: Attempt, now: datetime, **made: Any) -> 
     return won
 
 
-def _later(deadline: datetime | None) -> Any:
-    """Return the later of a job's deadline and another one; none is the latest."""
-    if deadline is None:
-        return None
-    return case((JobRow.deadline_at < deadline, deadline), else_=JobRow.deadline_at)
-
-
 def _held(attempt: Attempt) -> Any:
     return update(JobRow).where(
         JobRow.id == attempt.job_id, JobRow.attempt == attempt.number, JobRow.status.in_(HELD)
     )
 
 
-def _asked_by(request_id: str | None) -> dict[str, Any]:
+def asked_by(request_id: str | None) -> dict[str, Any]:
+    """Return what an event says of the request that has caused it."""
     return {"request_id": request_id} if request_id else {}
 
 

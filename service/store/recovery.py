@@ -93,12 +93,12 @@ def remeasure(session: Session, now: datetime, patience: timedelta, most: int) -
     return len(stale)
 
 
-def forget(session: Session, ended_before: datetime) -> int:
+def forget(session: Session, ended_before: datetime, most: int = BATCH) -> int:
     """Remove jobs that ended before a time, with requests of theirs alone; return how many.
 
     Their masks stay.
     """
-    old = select(JobRow.id).where(JobRow.finished_at < ended_before).limit(BATCH)
+    old = select(JobRow.id).where(JobRow.finished_at < ended_before).limit(most)
     removed = delete(JobRow).where(JobRow.id.in_(old)).returning(JobRow.request)
     asked = session.scalars(removed, execution_options={"synchronize_session": False}).all()
     requests.forget(session, list(set(asked)))

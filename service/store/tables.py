@@ -161,6 +161,8 @@ class JobRow(Record):
     """What a job of another kind has made: ``files`` and ``report``."""
     request_id: Mapped[str | None] = mapped_column(String(64))
     """Id of the request that asked for the job."""
+    traceparent: Mapped[str | None] = mapped_column(String(55))
+    """Trace of that request, as W3C writes it."""
     joined: Mapped[int] = mapped_column(default=0, server_default="0")
     """Further requests for it while it waited or ran."""
     canceled_by: Mapped[dict[str, Any] | None]

@@ -74,7 +74,11 @@ def test_blocks_that_are_not_run_are_few_and_say_why() -> None:
         "README.md": ["installs", "runs every test"],
         "docs/apply.md": ["a trainer", "a trainer", "a training"],
         "docs/networks.md": ["needs timm"],
-        "docs/service.md": ["four jobs that import torch", "acme.nets is yours"],
+        "docs/service.md": [
+            "four jobs that import torch",
+            "acme.nets is yours",
+            "makes keys in your own state folder",
+        ],
         "docs/speed.md": [
             "measures for minutes",
             "measures a table for a minute",

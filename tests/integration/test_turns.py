@@ -13,9 +13,9 @@ from sqlalchemy import event, insert, select
 from service.contract.access import LOCAL
 from service.contract.jobs import Priority
 from service.contract.tasks import Queue
+from service.jobs.allotment import MOST, Allotment
 from service.jobs.janitor import Janitor
-from service.jobs.window import MOST, Window
-from service.store import jobs, outbox, turns, units
+from service.store import joining, outbox, turns, units
 from service.store.tables import JobRow, OutboxRow
 from tests.integration.stack import Postgres, Sqlite
 from tests.integration.workbench import Bench
@@ -160,7 +160,7 @@ def test_a_request_that_joins_lends_the_job_its_priority(bench: Bench) -> None:
     for priority in (Priority.HIGH, Priority.NORMAL):
         with database.write() as session:
             now = database.now(session)
-            jobs.join(session, last, None, {}, None, priority.rank, now)
+            joining.join(session, last, None, {}, None, priority.rank, now)
     bench.janitor.relay()
     assert bench.fetch() == last
     with database.read() as session:
@@ -203,7 +203,7 @@ def test_a_round_costs_the_same_whatever_waits(tmp_path: Path) -> None:
 
 
 def test_a_window_is_as_wide_as_the_workers_are_quick() -> None:
-    window, held, sizes = Window(), 0, []
+    window, held, sizes = Allotment(), 0, []
     for _ in range(12):  # each look finds what came at the last one gone: jobs of no length
         room = window.room(held, busy=0)
         window.sent(room)
@@ -222,7 +222,7 @@ def test_a_window_is_as_wide_as_the_workers_are_quick() -> None:
 
 
 def test_what_only_trickles_does_not_widen_the_window() -> None:
-    window = Window()
+    window = Allotment()
     for _ in range(20):
         assert window.room(0, busy=0) <= 2
         window.sent(1)

@@ -1,5 +1,6 @@
 """Two owners on a server that needs keys, one of whom has one of everything."""
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from service.contract.keys import KeyRequest, NewKey
 from service.jobs.keys import create
 from service.store import keys as stored_keys
 from service.store import masks
+from service.store.webhook_tables import DeliveryRow
 from tests.integration.api.servers import Server
 
 LAYER = {"name": "fc", "kind": "linear", "in_features": 64, "out_features": 64}
@@ -26,6 +28,8 @@ NOBODYS = {
     "masks": digest_of_hex("1" * 64),
     "blob": digest_of_hex("2" * 64),
     "key": "0" * 12,
+    "webhook": "webhook_" + "f" * 24,
+    "delivery": "msg_" + "f" * 24,
 }
 """Names of things that nobody has."""
 
@@ -70,7 +74,7 @@ class Belongings:
                 digest=crafted.digest,
                 file=crafted.to_bytes(),
                 document=crafted.to_json(),
-                in_database_bytes=1 << 30,
+                in_database_bytes=services.settings.masks_in_database_bytes,
                 now=services.database.now(session),
             )
         one.names["masks"] = crafted.digest
@@ -83,7 +87,29 @@ class Belongings:
             one.names["job"] = job.json()["id"]
             upload = {"digest": digest_of_hex("3" * 64), "bytes": 1000}
             one.names["upload"] = client.post("/v1/uploads", json=upload).json()["id"]
+            hook = {"url": "https://secret-name.example.com/", "events": ["job.expired"]}
+            one.names["webhook"] = client.post("/v1/webhooks", json=hook).json()["id"]
+        one.names["delivery"] = one._delivered()
         return one
+
+    def _delivered(self) -> str:
+        """Store a message that has been delivered; return its id."""
+        database, name = self.server.services.database, f"msg_{secrets.token_hex(12)}"
+        with database.write() as session:
+            now = database.now(session)
+            sent = DeliveryRow(
+                id=name,
+                webhook_id=self.names["webhook"],
+                job_id=self.names["job"],
+                type="job.expired",
+                body="{}",
+                status="delivered",
+                attempts=1,
+                created_at=now,
+                since=now,
+            )
+            session.add(sent)
+        return name
 
     def seen(self) -> dict[str, object]:
         """Return all of it as its owner sees it, but for when it was last used."""
@@ -92,6 +118,7 @@ class Belongings:
             "upload": "/v1/uploads/{}",
             "masks": "/v1/masks/{}",
             "blob": "/v1/blobs/{}",
+            "webhook": "/v1/webhooks/{}",
         }
         with calling(self.server, self.key) as client:
             found = {}
@@ -99,4 +126,6 @@ class Belongings:
                 answer = client.get(path.format(self.names[kind]))
                 assert answer.status_code == 200, (kind, answer.text)
                 found[kind] = answer.content
+            hook = self.names["webhook"]
+            found["delivery"] = client.get(f"/v1/webhooks/{hook}/deliveries").content
             return found

@@ -9,7 +9,7 @@ FEWEST = 1
 MOST = 100
 
 
-class Window:
+class Allotment:
     """The number for one queue, found anew whenever the janitor looks.
 
     Jobs that end sooner than the janitor looks again would leave workers without a message. So a
