@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,8 +11,9 @@ from raiw.cli.examples import examples
 from raiw.cli.options import JsonOption, QuietOption
 from raiw.cli.output import Output
 from raiw.errors import InvalidInput
-from service.jobs import quotas as use_cases
-from service.jobs.services import Services
+
+if TYPE_CHECKING:
+    from service.jobs.services import Services
 
 owners = typer.Typer(
     help="List owners with what they use, and set their quotas, in the database of a deployment.",
@@ -30,10 +31,11 @@ _LARGEST = (1 << 63) - 1
 def list_(*, json: JsonOption = False, quiet: QuietOption = False) -> None:
     """List all owners: jobs under way, bytes of files, and the quotas in force."""
     from raiw.cli.table import Column, Table
+    from service.jobs.quotas import accounts
 
     out = Output(json=json, quiet=quiet)
     with _opened() as services:
-        found = use_cases.accounts(services)
+        found = accounts(services)
     if out.json:
         out.document({"items": [asdict(account) for account in found]})
         return
@@ -60,12 +62,14 @@ def set_(
 
     What is not named stays as it is. Servers follow at once; what is stored or under way stays.
     """
+    from service.jobs.quotas import change
+
     given = {"jobs": jobs, "bytes": size, "cells": cells}
     wanted = {name: _limit(name, text) for name, text in given.items() if text}
     if not wanted:
         raise InvalidInput("name a quota: --jobs, --bytes or --cells")
     with _opened() as services:
-        use_cases.change(services, owner, wanted)
+        change(services, owner, wanted)
     Output(json=False, quiet=quiet).note(f"the quotas of {owner} are set")
 
 
@@ -80,7 +84,8 @@ def _limit(name: str, text: str) -> int | None:
 
 
 @contextmanager
-def _opened() -> Iterator[Services]:
+def _opened() -> Iterator["Services"]:
+    from service.jobs.services import Services
     from service.logs import configure_logs
     from service.settings import load_settings
     from service.store.migrate import require_compatible
