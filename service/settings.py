@@ -178,9 +178,9 @@ class Settings(BaseSettings):
     min_body_rate: Bytes = 1024
     """Slowest body, in bytes per second on average; a pause may last 30 seconds."""
 
-    rate_reads: RequestRate = "10000 per 10 seconds"
+    rate_reads: RequestRate = "30000 per 10 seconds"
     """Most reading requests that a key may send, or an owner without one; empty sets no limit."""
-    rate_writes: RequestRate = "1000 per 10 seconds"
+    rate_writes: RequestRate = "5000 per 10 seconds"
     """The same for requests that change something."""
     rate_url: str = ""
     """Redis or Valkey URL where all API servers count requests together; empty: each for itself."""

@@ -46,7 +46,7 @@ class JobOptions:
         """The headers of the request."""
         wait = {"Prefer": f"wait={int(self.wait)}"} if self.wait and self.wait >= 1 else {}
         key = self.idempotency_key
-        return wait | ({} if key is None else {"Idempotency-Key": key})
+        return wait | ({} if key is None else {"Idempotency-Key": f'"{key}"'})
 
 
 DEFAULT_OPTIONS = JobOptions()
