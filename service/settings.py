@@ -21,6 +21,11 @@ PREFIX = "RAIW_"
 CLIENT_VARIABLES = frozenset({"URL", "OFFLINE", "CACHE"})
 """Variables of the command and the client, which are not settings of a server."""
 
+BUCKETS = ("s3", "gs", "az")
+"""Kinds of object stores, as the beginning of a URL."""
+_CREDENTIALS = ("AWS_", "GOOGLE_", "AZURE_")
+"""How variables begin that hold the passwords of object stores."""
+
 _SECRETS = frozenset({"TOKEN", "KEY_SECRET", "DATABASE_URL", "BROKER_URL"})
 """Settings that hold a password."""
 
@@ -74,6 +79,16 @@ def _check_networks(text: str) -> str:
     return text
 
 
+def _check_objects(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    if url and not (separator and scheme in BUCKETS and rest.strip("/")):
+        raise ValueError(
+            f"{url!r} is no bucket: write {', '.join(BUCKETS)} followed by ://bucket/prefix; for a "
+            f"folder set RAIW_ARTIFACT_DIR"
+        )
+    return url.rstrip("/")
+
+
 class Settings(BaseSettings):
     """Everything an operator can set; each field is the variable ``RAIW_<FIELD>``."""
 
@@ -95,15 +110,22 @@ class Settings(BaseSettings):
     broker_url: str = ""
     """Redis or Valkey URL; empty means the Valkey that ``raiw serve`` starts by itself."""
     artifact_dir: Folder | None = None
-    """Folder of uploads and large masks; every API and worker host must see the same one."""
+    """Folder of uploads, large masks, results and runs; every API and worker host must see the same
+    one, unless ``objects`` names a bucket: then it is this host's cache and workspace."""
+    objects: Annotated[str, AfterValidator(_check_objects), Field(max_length=1000)] = ""
+    """Bucket instead of the folder: ``s3://bucket/prefix``, ``gs://…`` or ``az://…``. Credentials
+    are read from the variables that these services define."""
+    objects_cache_bytes: Bytes = 16 << 30
+    """What a worker's host keeps of a bucket's objects, the last used ones."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8321
     token: SecretStr | None = None
     """A token that allows everything, as owner ``local``; at least 16 characters."""
     key_secret: SecretStr | None = None
-    """What keys are sealed with, at least 32 characters, the same for all servers of a deployment
-    and for ``raiw keys``; by default a file in the state folder."""
+    """What keys are sealed with and the secrets of webhooks derived from, at least 32 characters,
+    the same for all servers of a deployment and for ``raiw keys``; by default a file in the state
+    folder."""
     key_cache_seconds: Annotated[float, Field(gt=0, le=300)] = 5
     """How long a key that was revoked elsewhere may still be taken by this process."""
     require_keys: bool = False
@@ -120,6 +142,11 @@ class Settings(BaseSettings):
     """Names the API answers to besides loopback ones, separated by commas; ``*.example.com`` means
     all below. Empty: any with a token or ``allow_public``, else loopback names only. Pages of these
     hosts may write from a browser."""
+    trusted_proxies: Annotated[str, AfterValidator(_check_networks), Field(max_length=4000)] = (
+        "127.0.0.1, ::1"
+    )
+    """Addresses and networks of the proxies whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are
+    believed, separated by commas."""
     max_connections: Annotated[int, Field(ge=1, le=1 << 16)] = 1024
     max_client_connections: Annotated[int, Field(ge=1, le=1 << 16)] = 256
     """Connections from one address; behind a proxy that is every client, so raise it to the
@@ -231,6 +258,11 @@ class Settings(BaseSettings):
         )
 
     @property
+    def proxies(self) -> list[str]:
+        """The entries of ``trusted_proxies``."""
+        return _listed(self.trusted_proxies)
+
+    @property
     def modules(self) -> list[str]:
         """The entries of ``network_modules``."""
         return _listed(self.network_modules)
@@ -264,7 +296,7 @@ class Settings(BaseSettings):
 
     @property
     def artifacts(self) -> Path:
-        """The artifact folder in force."""
+        """The artifact folder in force; with a bucket, what this host keeps of it."""
         return self.artifact_dir or self.state_dir / "artifacts"
 
     @property
@@ -274,12 +306,19 @@ class Settings(BaseSettings):
 
 
 def harmless_environment() -> dict[str, str]:
-    """Return the environment without the secrets of the service, its database and its broker.
+    """Return the environment without the secrets of the service and of what it uses.
 
     A process gets only the secrets it needs.
     """
-    secret = {PREFIX + name for name in _SECRETS}
+    secret = {PREFIX + name for name in _SECRETS} | object_credentials().keys()
     return {name: value for name, value in os.environ.items() if name not in secret}
+
+
+def object_credentials() -> dict[str, str]:
+    """Return the variables of the object store; if there is none, they are somebody else's."""
+    if not os.environ.get(f"{PREFIX}OBJECTS"):
+        return {}
+    return {name: value for name, value in os.environ.items() if name.startswith(_CREDENTIALS)}
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -43,7 +43,8 @@ def create_worker(settings: Settings) -> Celery:
     def _at_work() -> Iterator[PoolProcess]:
         health.move()
         try:
-            yield pool[0]
+            with pool[0].services.artifacts.using():
+                yield pool[0]
         finally:
             health.rest()
 

@@ -42,7 +42,7 @@ def laid_out(services: Services, stored: StoredFile) -> Iterator[str]:
     """Put a mask file where a process can read it."""
     row = stored.row
     if row.chunks == 0:
-        yield str(services.artifacts.path(row.file_sha256))
+        yield str(services.artifacts.verified(row.file_sha256))
         return
     with services.artifacts.stage(row.size) as staged:
         for piece in stored.read(0, row.size):

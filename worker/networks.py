@@ -1,6 +1,5 @@
 """Jobs on networks: scored, pruned, trained, in a process that resumes where the last one was."""
 
-import shutil
 import sys
 from datetime import datetime
 from functools import partial
@@ -22,6 +21,7 @@ from service.store import blobs, jobs
 from service.store.tables import BlobRow, JobRow
 from worker.lease import Lease
 from worker.pool import PoolProcess
+from worker.saving import Saving
 from worker.stops import Canceled, Failed
 from worker.supervising import Done, Order, Recorder, supervise
 from worker.tasks.task import FILE
@@ -53,13 +53,14 @@ def run_task(
     kind = find_kind(job.kind)
     order = _lay_out(services, kind, document, folder)
     try:
-        done = supervise(process, order, lease.check, recorder)
+        with Saving(services.artifacts, job.content_key, recorder) as saving:
+            done = supervise(process, order, lease.check, saving)
     except Failed as failed:
         if failed.problem["code"] in _HOPELESS:
-            shutil.rmtree(folder, ignore_errors=True)
+            services.artifacts.end_run(job.content_key)
         raise
     _finish(services, attempt, recorder, done, kind.main_file(document))
-    shutil.rmtree(folder, ignore_errors=True)
+    services.artifacts.end_run(job.content_key)
 
 
 def _lay_out(services: Services, kind: JobKind, document: JobDocument, folder: Path) -> Order:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from raiw.errors import RaiwError
 from raiw.jobs.registry import find_kind
+from service.contract.errors import ObjectsAway
 from service.contract.jobs import JobStatus
 from service.contract.problems import problem_of
 from service.jobs.asked import document_of
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 _BACKOFF = timedelta(seconds=1)
 """Pause after the first attempt that was killed; it grows with each further one."""
+_PAUSE, _LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=5)
+"""Pause after an attempt that found the object store away, for each attempt so far, and at most."""
 
 
 def run_job(process: PoolProcess, job_id: str) -> None:
@@ -106,6 +109,13 @@ def _run_attempt(process: PoolProcess, job: JobRow, attempt: jobs.Attempt, lease
         logger.warning("the process of job %s was killed", job.id)
         with services.database.write() as session:
             jobs.lose(session, attempt, _BACKOFF, services.database.now(session))
+    except ObjectsAway as reason:
+        logger.warning("job %s goes back to the queue: %s", job.id, reason)
+        pause = min(_PAUSE * job.attempt, _LONGEST_PAUSE)
+        with services.database.write() as session:
+            now = services.database.now(session)
+            jobs.log(session, attempt, {"message": f"{reason}; the job waits"}, now)
+            jobs.release(session, attempt, job.queue, now, pause)
     except Canceled:
         _end(services, attempt, JobStatus.CANCELED, None)
     except Failed as failed:

@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from raiw.canonical import digest_of_json
-from raiw.errors import InvalidInput, RaiwError
+from raiw.errors import InvalidInput, NotFound, RaiwError
 from raiw.jobs.craft import CraftJob
 from raiw.jobs.document import JobDocument
 from raiw.pipeline import mask_key
@@ -30,7 +30,6 @@ from service.contract.tasks import Task
 from service.jobs.services import Services
 from service.jobs.uploads import verified_upload
 from service.store import jobs, objects, outbox, units
-from service.store.artifacts import State
 from service.store.tables import JobRow
 from worker.lease import Lease
 from worker.pool import PoolProcess
@@ -113,8 +112,10 @@ class SharedJob:
 
     def order(self, task: str, **share: Any) -> Order:
         """Return what a process needs to craft from this spec and these scores."""
-        files = [*share.get("units", ()), *self.document.uploads.values()]
-        paths = {file: str(self.services.artifacts.path(file)) for file in files}
+        units = {file: self.services.artifacts.verified(file) for file in share.get("units", ())}
+        uploads = self.document.uploads.values()
+        files = units | {upload: verified_upload(self.services, upload) for upload in uploads}
+        paths = {file: str(path) for file, path in files.items()}
         threads = {"OMP_NUM_THREADS": str(self.services.settings.threads)}
         return Order(task, paths, job=self.document, share=share, environment=threads)
 
@@ -214,8 +215,14 @@ class SharedJob:
 
     def _lost(self, done: dict[str, str]) -> dict[str, str]:
         """Return the units whose file is missing or damaged."""
-        inspect = self.services.artifacts.inspect
-        return {key: file for key, file in done.items() if inspect(file) is not State.SOUND}
+        return {key: file for key, file in done.items() if not self._is_at_hand(file)}
+
+    def _is_at_hand(self, file: str) -> bool:
+        try:
+            self.services.artifacts.verified(file)
+        except NotFound:
+            return False
+        return True
 
     def _reopen(self, lost: dict[str, str], rounds: int) -> None:
         """Have units crafted again.

@@ -12,11 +12,13 @@ from raiw.cli.output import Output
 if TYPE_CHECKING:
     from raiw.cli.table import Table
 
+commands = typer.Typer()
 webhooks = typer.Typer(
     help="Let a server tell an address of what becomes of jobs.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+commands.add_typer(webhooks, name="webhooks")
 
 WebhookArgument = Annotated[str, typer.Argument(metavar="WEBHOOK", help="Id of the webhook.")]
 

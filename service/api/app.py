@@ -21,6 +21,7 @@ from service.api.document import FAULTS
 from service.api.hosts import HostCheck
 from service.api.metrics import Metrics
 from service.api.middleware import RequestBody, RequestContext
+from service.api.polls import Polls
 from service.api.routes import blobs, catalogue, health, jobs, keys, masks, plan, webhooks
 from service.api.watching import Watcher
 from service.contract.access import NOBODY
@@ -88,6 +89,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.upload_threads = anyio.CapacityLimiter(_UPLOAD_THREADS)
     app.state.probe_threads = anyio.CapacityLimiter(_PROBE_THREADS)
     app.state.metrics.watch(services, janitor)
+    app.state.polls = Polls(services.database)
     app.state.watcher = Watcher(services.database, app.state.closing)
     watching = asyncio.create_task(app.state.watcher.run())
     janitor.start()

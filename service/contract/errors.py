@@ -18,11 +18,13 @@
     ├── Disabled              a webhook to which nothing is sent
     ├── OffsetMismatch        a part of an upload that does not follow the one before
     ├── Busy                  the database is locked or away
+    ├── Unreachable
+    │   └── ObjectsAway       the object store does not answer, or refuses
     ├── WorkerLost            every attempt at a job ended without a word
     └── InternalError         a defect of raiw
 """
 
-from raiw.errors import InvalidInput, NotFound, RaiwError, Unauthorized
+from raiw.errors import InvalidInput, NotFound, RaiwError, Unauthorized, Unreachable
 
 
 class Forbidden(Unauthorized):
@@ -93,6 +95,13 @@ class Busy(RaiwError):
 
     code = "busy"
     title = "The service is busy"
+
+
+class ObjectsAway(Unreachable):
+    """The object store does not answer, has no such bucket or refuses the credentials."""
+
+    code = "objects-away"
+    title = "The object store cannot be used"
 
 
 class WorkerLost(RaiwError):

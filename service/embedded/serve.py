@@ -24,7 +24,7 @@ from service.embedded.valkey import valkey
 from service.jobs.keys import is_any_valid
 from service.jobs.services import Services
 from service.jobs.workers import READY
-from service.settings import PREFIX, InvalidSettings, Settings
+from service.settings import PREFIX, InvalidSettings, Settings, object_credentials
 from service.store.migrate import migrate
 
 logger = logging.getLogger(__name__)
@@ -147,7 +147,8 @@ def _worker(settings: Settings) -> Child:
         "worker",
         # -P: run what is installed, not a source tree that happens to be the current folder.
         [sys.executable, "-P", "-m", "raiw", "worker"],
-        environment={f"{PREFIX}{name.upper()}": str(value) for name, value in values.items()},
+        environment=object_credentials()
+        | {f"{PREFIX}{name.upper()}": str(value) for name, value in values.items()},
         grace_seconds=_WORKER_GRACE_SECONDS,
     )
 

@@ -114,7 +114,9 @@ def _masks(services: Services, session: Session, digest: str, pointer: str) -> M
     found = masks.stored(session, services.artifacts, services.owner, digest)
     if found is None:
         raise NotFound(
-            f"no masks {digest} are stored: craft them first, or give their spec", pointer=pointer
+            f"no masks {digest} are stored here: craft them on this server first (raiw craft SPEC "
+            f"--server URL), or give their spec",
+            pointer=pointer,
         )
     return found
 

@@ -37,6 +37,9 @@ _ABSENCE_SECONDS = 5.0
 _RENEWAL_SECONDS = 5.0
 """Time for workers to renew their leases once it is back."""
 _SHORTEST_PAUSE_SECONDS = 0.02
+_CLOSEST_SECONDS = 0.01
+"""Between two beginnings of a step, however often it is nudged: a flood of jobs wakes it once for
+many."""
 _HOUSEKEEPING_ROUNDS = 60
 _COUNT_SECONDS = 15.0
 _ANSWER_SECONDS = 1.0
@@ -78,8 +81,10 @@ class Loop:
     def _run(self) -> None:
         pause = self._pace
         while not self._stopping.is_set():
+            began = time.monotonic()
             pause = _SHORTEST_PAUSE_SECONDS if self._more() else min(1.5 * pause, self._pace)
             self._nudge.wait(pause)
+            self._stopping.wait(began + _CLOSEST_SECONDS - time.monotonic())
             self._nudge.clear()
 
     def _more(self) -> bool:
@@ -107,6 +112,8 @@ class Janitor:
         """What each worker that answers says of itself; None while the broker is silent."""
         self.lost_leases = 0
         """Jobs that this janitor has taken from silent workers."""
+        self._full: set[Queue] = set()
+        """Queues of which the broker holds plenty."""
         self._relay = Loop(self.relay, pace)
         self.courier = Courier(services, self._hurry)
         self._deliver = Loop(self.courier.deliver, pace)
@@ -130,8 +137,9 @@ class Janitor:
             loop.start()
 
     def wake(self) -> None:
-        """Publish and send now instead of at the next round."""
-        self._relay.nudge()
+        """Send now, and publish unless workers have plenty, instead of at the next round."""
+        if not self._full:
+            self._relay.nudge()
         self._deliver.nudge()
 
     def stop(self) -> None:
@@ -149,7 +157,7 @@ class Janitor:
     def sweep(self) -> bool:
         """Expire queued jobs, take jobs from silent workers; return whether there may be more."""
         database = self._services.database
-        with database.read() as session:
+        with database.look() as session:
             overdue = recovery.is_overdue(session, database.now(session))
         patient = self._is_patient()
         if not overdue:
@@ -192,11 +200,13 @@ class Janitor:
 
     def _relay_queue(self, queue: Queue) -> bool:
         database = self._services.database
-        with database.read() as session:
+        self._full.discard(queue)
+        with database.look() as session:
             if not outbox.has_due(session, queue, database.now(session)):
                 return False
         room = WINDOW - self._broker.count(queue)
         if room < WINDOW // 2:
+            self._full.add(queue)
             return False  # workers are busy for a while; each round is two commits
         with database.write() as session:
             messages = outbox.take(session, queue, room, database.now(session), _HOLD)

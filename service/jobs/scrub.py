@@ -168,5 +168,5 @@ def _state(services: Services, digest: str, *, dry_run: bool) -> State:
     state = services.artifacts.inspect(digest)
     if state is State.DAMAGED and not dry_run:
         with contextlib.suppress(NotFound):
-            services.artifacts.verified(digest)
+            services.artifacts.set_aside(digest)
     return state

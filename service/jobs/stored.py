@@ -30,7 +30,7 @@ class StoredFile:
         return masks.stream(self.services.database, self.services.artifacts, self.row, start, stop)
 
     def verify(self) -> None:
-        """Make sure that the bytes are those of the file's digest, before they are read.
+        """Make sure that the file can be read, with the bytes of its digest.
 
         Raises
         ------
@@ -38,7 +38,7 @@ class StoredFile:
             They are not: the masks are removed, and crafted again when somebody asks for them.
         """
         services, row = self.services, self.row
-        if masks.inspect(services.database, services.artifacts, row) is State.SOUND:
+        if masks.vet(services.database, services.artifacts, row) is State.SOUND:
             note_use(services.of(row.owner_id), MASKS, row.digest, row.used_at)
             return
         remove_damaged_masks(services, row)

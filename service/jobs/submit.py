@@ -23,10 +23,11 @@ from service.jobs.keeping import remove_expired
 from service.jobs.networks import with_revision
 from service.jobs.queries import describe
 from service.jobs.services import Services
-from service.jobs.views import plan_view
+from service.jobs.views import job_summary, plan_view
 from service.logs import request_id
 from service.store import blobs, jobs, masks, objects, requests, results, sharing
 from service.store.requests import Packed
+from service.store.shown import ShownJob
 from service.store.tables import BlobRow, JobRow, MasksRow
 from service.tracing import TRACING
 
@@ -40,6 +41,8 @@ class Submission:
 
     job: JobSummary
     outcome: Outcome
+    packed: bytes | None
+    """What the job was asked for, where that is what was asked for now: JSON, compressed."""
 
 
 def plan(services: Services, request: CraftJob) -> PlanView:
@@ -78,8 +81,7 @@ def submit(services: Services, request: JobRequest) -> Submission:
         try:
             with services.database.write() as session:
                 check_request(services, session, document)
-                job_id, outcome = _get_or_create(services, session, request, key, packed)
-                job = describe(session, services.owner, job_id)
+                job, outcome = _get_or_create(services, session, request, key, packed)
         except IntegrityError:
             continue  # another server inserted the same key first: look again and join it
         except DiskFull:
@@ -90,35 +92,39 @@ def submit(services: Services, request: JobRequest) -> Submission:
             continue
         if outcome == "created":
             services.wake()
-        assert job is not None  # noqa: S101 -- the transaction has just seen it
-        return Submission(job, outcome)
+        return Submission(job, outcome, None if outcome == "joined" else packed.data)
     raise Busy(f"the same job was created and ended {_RACES} times in the meantime; try again")
 
 
 def _get_or_create(
     services: Services, session: Session, request: JobRequest, key: str, packed: Packed
-) -> tuple[str, Outcome]:
+) -> tuple[JobSummary, Outcome]:
     now, document = services.database.now(session), request.document()
     made = _made(services, session, document, key, now)
     _note_use(services, session, document, made, now)
-    if (
-        made
-        and (job := jobs.find_succeeded(session, services.owner, key, packed.digest)) is not None
-    ):
-        return job.id, "hit"
+    if made:
+        job = jobs.find_succeeded(session, services.owner, key, packed.digest)
+        if job is not None:
+            return _described(session, job), "hit"
     known = made and not _has_gates(document)
     if not known and (job := jobs.find_active(session, services.owner, key)) is not None:
         jobs.join(session, job.id, request_id.get(), request.metadata, request.deadline_at, now)
-        return job.id, "joined"
+        return _described(session, job), "joined"
     if not made:
         services.artifacts.require_space(_disk_bytes(services, document))
     if not known:
         _check_deadline(request.deadline_at, now)
     job = _new_job(services, request, key, requests.add(session, packed), now)
     if known:
-        return _succeeded(session, job, made, now).id, "hit"
+        return _described(session, _succeeded(session, job, made, now)), "hit"
     jobs.add(session, job, now)
-    return job.id, "created"
+    return job_summary(ShownJob(job)), "created"  # as it was just written
+
+
+def _described(session: Session, job: JobRow) -> JobSummary:
+    found = describe(session, job.owner_id, job.id)
+    assert found is not None  # noqa: S101 -- the transaction has just seen it
+    return found
 
 
 def _has_gates(document: JobDocument) -> bool:

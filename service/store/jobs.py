@@ -114,9 +114,10 @@ def add_event(
 
 def add(session: Session, job: JobRow, now: datetime) -> None:
     """Insert a queued job with its first event and its message."""
+    job.events = 1
     insert(session, job)
     data = {"status": JobStatus.QUEUED} | _asked_by(job.request_id)
-    add_event(session, job.id, "status", data, now)
+    session.add(JobEventRow(job_id=job.id, seq=1, event="status", data=data, created_at=now))
     outbox.add(session, Task.RUN_JOB, job.queue, [job.id], now)
 
 
@@ -312,13 +313,15 @@ def lose(session: Session, attempt: Attempt, backoff: timedelta, now: datetime) 
         _requeue(session, attempt, job.queue, now + backoff * job.attempt, now)
 
 
-def release(session: Session, attempt: Attempt, queue: str, now: datetime) -> None:
-    """Give a running job back at once, when its worker is told to stop.
+def release(
+    session: Session, attempt: Attempt, queue: str, now: datetime, pause: timedelta = timedelta()
+) -> None:
+    """Give a running job back, which did not fail: its worker ends, or what it needs is away.
 
     The attempt does not count. A job that is being canceled ends.
     """
     session.execute(_held(attempt).values(max_attempts=JobRow.max_attempts + 1))
-    _requeue(session, attempt, queue, now, now)
+    _requeue(session, attempt, queue, now + pause, now)
     end(session, attempt, JobStatus.CANCELED, None, now)
 
 

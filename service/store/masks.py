@@ -26,7 +26,7 @@ from raiw.specs.dead import recorded_dead_units
 from service.contract.queries import MasksQuery
 from service.store import objects
 from service.store.artifacts import Artifacts, State
-from service.store.database import Database
+from service.store.database import BINARY, Database
 from service.store.tables import ASKED, JobRow, MaskChunkRow, MasksRow, ResultRow
 
 
@@ -228,13 +228,24 @@ def set_statistics(session: Session, digest: str, statistics: dict[str, Any]) ->
 
 
 def inspect(database: Database, artifacts: Artifacts, row: MasksRow) -> State:
-    """Compare a mask file with its digest; a file that was found sound is not read twice.
+    """Compare a mask file with its digest; one that was found sound is not read twice.
 
     Rows with the same owner, digest and time do not change, so these identify a file in the
     database.
     """
     if row.chunks == 0:
         return artifacts.inspect(row.file_sha256)
+    return _inspect_chunks(database, artifacts, row)
+
+
+def vet(database: Database, artifacts: Artifacts, row: MasksRow) -> State:
+    """Judge a mask file that is about to be served."""
+    if row.chunks == 0:
+        return artifacts.vet(row.file_sha256)
+    return _inspect_chunks(database, artifacts, row)
+
+
+def _inspect_chunks(database: Database, artifacts: Artifacts, row: MasksRow) -> State:
     known = f"{row.owner_id}/{row.digest}", row.created_at
     if known in database.sound:
         return State.SOUND
@@ -265,11 +276,12 @@ def stream(
         return
     while start < stop:
         number, skip = divmod(start, CHUNK_BYTES)
-        with database.read() as session:
+        with database.look() as session:
             data = session.scalar(
                 select(MaskChunkRow.data).where(
                     _chunks(row.owner_id, row.digest), MaskChunkRow.number == number
-                )
+                ),
+                execution_options={BINARY: True},
             )
         if data is None:
             raise NotFound(f"the masks {row.digest} were removed")

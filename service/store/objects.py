@@ -82,6 +82,8 @@ def use(
     session: Session, table: KeptTable, owner: str, digests: Collection[str], now: datetime
 ) -> None:
     """Note that an owner uses objects, unless that was noted within the last hour."""
+    if not digests:
+        return
     rested = or_(table.used_at.is_(None), table.used_at < now - SPARSE)
     named = and_(table.owner_id == owner, table.digest.in_(digests))
     lock_rows(session, table.digest, named, rested)
