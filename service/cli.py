@@ -28,7 +28,7 @@ def serve(
     from service.settings import load_settings
 
     settings = load_settings(state_dir=state_dir, host=host, port=port)
-    configure_logs("api", settings.log_level)
+    configure_logs("api", settings.log_level, settings.log_format)
     run(
         settings,
         with_worker=worker,
@@ -63,7 +63,7 @@ def migrate(
     from service.store import migrate as migrations
 
     settings = load_settings()
-    configure_logs("migrate", settings.log_level)
+    configure_logs("migrate", settings.log_level, settings.log_format)
     if not settings.database_url:
         make_folder(settings.state_dir)
     if check:
@@ -205,7 +205,7 @@ def scrub(
     from service.store.migrate import require_compatible
 
     settings, output = load_settings(), Output(json=as_json)
-    configure_logs("scrub", settings.log_level)
+    configure_logs("scrub", settings.log_level, settings.log_format)
     services = Services.open(settings)
     try:
         require_compatible(services.database)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from raiw.errors import RaiwError
 from service.jobs.services import Services
-from service.jobs.stored import StoredFile, open_masks
+from service.jobs.stored import StoredFile
 from service.store import masks
 from worker.lease import Watch
 from worker.pool import PoolProcess
@@ -20,9 +20,11 @@ def measure_masks(process: PoolProcess, digest: str) -> None:
     services = process.services
     watch = Watch(process, services.settings.job_timeout_seconds)
     try:
-        stored = open_masks(services, digest, described=True)
-        if stored.row.statistics is not None:
+        with services.database.read() as session:
+            row = masks.to_measure(session, services.artifacts, digest)
+        if row is None:
             return
+        stored = StoredFile(services, row)
         stored.verify()
         with laid_out(services, stored) as path:
             order = Order("measure", {digest: path}, share={"masks": digest})

@@ -13,6 +13,7 @@ from raiw.files import write_atomically
 from raiw.jobs.document import JobDocument
 from raiw.jobs.registry import JobKind, find_kind
 from raiw.tensors import MAX_HEADER_BYTES, header_end
+from service.contract.access import own_key
 from service.jobs.services import Services
 from service.jobs.stored import open_masks
 from service.jobs.uploads import verified_upload
@@ -47,7 +48,7 @@ def run_task(
     """
     services = process.services
     services.artifacts.require_space(0)
-    folder = services.artifacts.run(job.content_key)
+    folder = services.artifacts.run(own_key(services.owner, job.content_key))
     recorder = Recorder(services, attempt, lease)
     kind = find_kind(job.kind)
     order = _lay_out(services, kind, document, folder)
@@ -123,7 +124,12 @@ def _finish(
 
     def write(session: Session, now: datetime) -> None:
         for file, path in zip(files, paths.values(), strict=True):
-            blob = BlobRow(digest=file["digest"], size=file["bytes"], header=_header(path))
+            blob = BlobRow(
+                owner_id=services.owner,
+                digest=file["digest"],
+                size=file["bytes"],
+                header=_header(path),
+            )
             blob.created_at = blob.used_at = now
             blobs.add(session, artifacts, blob, partial(artifacts.link, path, blob.digest))
         if not jobs.finish(session, attempt, outcome, now):

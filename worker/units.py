@@ -24,6 +24,7 @@ from raiw.jobs.document import JobDocument
 from raiw.pipeline import mask_key
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.plan import Plan, PlannedLayer
+from service.contract.access import own_key
 from service.contract.errors import Damaged
 from service.contract.tasks import Task
 from service.jobs.services import Services
@@ -154,7 +155,9 @@ class SharedJob:
     def _key(self, unit: list[PlannedLayer]) -> str:
         """Name a unit by what decides its bits, whichever job asks for it."""
         plan, craft, importance = self.plan, self.document.spec.craft, self.importance
-        return digest_of_json([mask_key(one, plan.algorithm, craft, importance) for one in unit])
+        key = digest_of_json([mask_key(one, plan.algorithm, craft, importance) for one in unit])
+        # A unit that is finished at once would tell that another owner has it.
+        return key if self.services.settings.shares else own_key(self.services.owner, key)
 
     def _invite(self) -> None:
         """Ask other workers for help, one for each further unit; keep what is finished."""

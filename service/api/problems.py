@@ -38,6 +38,7 @@ STATUS: dict[type[errors.RaiwError], HTTPStatus] = {
     service_errors.OffsetMismatch: HTTPStatus.CONFLICT,
     errors.DiskFull: HTTPStatus.INSUFFICIENT_STORAGE,
     service_errors.InUse: HTTPStatus.CONFLICT,
+    service_errors.Disabled: HTTPStatus.CONFLICT,
     service_errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
     service_errors.ObjectsAway: HTTPStatus.SERVICE_UNAVAILABLE,
 }

@@ -178,6 +178,6 @@ def _requeue(here: Connection, target: Database) -> int:
             select(JobRow.id, JobRow.attempt, JobRow.queue).where(JobRow.status.in_(jobs.HELD))
         ).all()
         for job_id, attempt, queue in held:
-            jobs.release(session, jobs.Attempt(job_id, attempt), queue, now)
+            jobs.release(session, jobs.Attempt(job_id, attempt), queue, now, now)
         session.flush()
     return len(held)

@@ -37,7 +37,7 @@ it costs no thread, however slow the client is."""
 def find_blob(services: Services, digest: str) -> BlobView | None:
     """Return what is known about a blob, or None if it is not stored."""
     with services.database.read() as session:
-        blob = blobs.stored(session, services.artifacts, digest)
+        blob = blobs.stored(session, services.artifacts, services.owner, digest)
     return _blob_view(blob) if blob else None
 
 
@@ -152,7 +152,8 @@ def get_upload(services: Services, upload_id: str) -> UploadView:
     """
     with services.database.read() as session:
         upload = _find(services, session, upload_id)
-        complete = blobs.stored(session, services.artifacts, upload.digest) is not None
+        found = blobs.stored(session, services.artifacts, services.owner, upload.digest)
+        complete = found is not None
     return UploadView(
         id=upload.id,
         digest=upload.digest,
@@ -306,7 +307,12 @@ def _store(services: Services, receiver: _Receiver) -> BlobView:
     staged.keep(digest)
     with services.database.write() as session:
         now = services.database.now(session)
-        blob = BlobRow(digest=digest, size=receiver.size, header=receiver.header)
+        blob = BlobRow(
+            owner_id=services.owner,
+            digest=digest,
+            size=receiver.size,
+            header=receiver.header,
+        )
         blob.created_at = blob.used_at = now
         added = blobs.add(session, services.artifacts, blob, lambda: staged.keep(digest))
         return _blob_view(added)

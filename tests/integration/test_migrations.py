@@ -24,7 +24,8 @@ from service.settings import Settings
 from service.store import migrate, requests, revisions
 from service.store.database import Database
 from service.store.migrate import downgrade, upgrade
-from service.store.tables import JobRow, MasksRow, NetworkRow, Record
+from service.store.records import Record
+from service.store.tables import JobRow, MasksRow, NetworkRow
 from tests.integration.stack import Postgres, Sqlite
 
 

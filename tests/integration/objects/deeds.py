@@ -72,7 +72,7 @@ def unused(services: Services, kind: Kind, digest: str, seconds: float = 2 * HOU
 
 def is_there(services: Services, kind: Kind, digest: str) -> bool:
     with services.database.read() as session:
-        return kind.find(session, services.artifacts, digest) is not None
+        return kind.find(session, services.artifacts, services.owner, digest) is not None
 
 
 def spoil(services: Services, digest: str) -> None:
