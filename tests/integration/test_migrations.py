@@ -1,6 +1,5 @@
 """The chain of migrations: it keeps what is stored, and can be walked both ways."""
 
-import itertools
 import json
 import os
 import subprocess
@@ -133,7 +132,7 @@ def row_of(table: Table, number: int, made: dict[str, list[dict[str, Any]]]) -> 
         name = f"{table.name}.{column.name}"
         kind = column.type.impl if isinstance(column.type, TypeDecorator) else column.type
         if column.foreign_keys:
-            (key,) = column.foreign_keys
+            key = min(column.foreign_keys, key=lambda key: key.column.table.name)
             row[column.name] = made[key.column.table.name][number][key.column.name]
         elif name in VALUES:
             row[column.name] = VALUES[name]
@@ -160,13 +159,13 @@ def test_every_revision_goes_down_and_up_with_rows_in_every_table(database: Data
     scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
     chain = [script.revision for script in scripts.walk_revisions()]  # newest first
     there = set(made)
-    for newer, older in itertools.pairwise(chain):
+    for revision in (*chain[1:], *chain[-2::-1]):  # down to the first, and up again
         before = rows_of(database, there)
-        for revision in (older, newer, older):
-            step = revisions.step(migrate._config(), current(database), revision)
-            revisions.take(database, step)
-            there &= set(inspect(database.engine).get_table_names())
-            assert rows_of(database, there) == {name: before[name] for name in there}
+        with database.engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+        revisions.take(database, revisions.step(migrate._config(), current, revision))
+        there &= set(inspect(database.engine).get_table_names())
+        assert rows_of(database, there) == {name: before[name] for name in there}
     assert there >= {"jobs", "masks", "blobs", "uploads"}
 
 
@@ -202,7 +201,8 @@ def test_a_step_back_is_looked_at_and_loses_nothing_unsaid(database: Database) -
     assert operate(database, "--check").returncode == 0
     with database.write() as session:
         session.add(NetworkRow(host="h", name="n", revision="r", announced_at=datetime.now(UTC)))
-        document = {"layers": [], "spec": {}}
+        facts = {"unreached_outputs": 1, "unreached_inputs": 0, "shape": [2, 2], "groups": 1}
+        document = {"layers": [{"name": "fc", "facts": facts}], "spec": {}}
         masks = MasksRow(digest="d", file_sha256="f", size=1, chunks=0, document=document)
         masks.created_at = masks.removed_at = datetime.now(UTC)
         masks.dead_units = [{"layer": "fc"}]
@@ -210,13 +210,14 @@ def test_a_step_back_is_looked_at_and_loses_nothing_unsaid(database: Database) -
     told = operate(database, "--to", "0005", "--dry-run")
     assert told.returncode == 0, told.stderr
     assert "DROP TABLE networks;" in told.stdout
-    assert "SELECT" not in told.stdout
+    assert not any(line.startswith("SELECT") for line in told.stdout.splitlines())
     head = current(database)
     refused = operate(database, "--to", "0005")
     assert refused.returncode == 2
     assert "masks.removed_at of 1 rows" in refused.stderr
     assert "networks" not in refused.stderr  # workers announce them again
-    assert "dead_units" not in refused.stderr  # told by the document
+    assert "dead_units" not in refused.stderr  # the way forth finds them again
+    assert "owners" not in refused.stderr  # the way forth makes the only one
     assert current(database) == head
     forced = operate(database, "--to", "0005", "--force")
     assert (forced.returncode, current(database)) == (0, "0005"), forced.stderr
