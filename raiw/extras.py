@@ -11,6 +11,7 @@ EXTRAS = {
     "mlflow": "mlflow",
     "onnx": "onnx",
     "onnxscript": "onnx",
+    "opentelemetry": "otel",
     "ortools": "optimal",
     "pyarrow": "parquet",
     "sklearn": "data",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 PLUGINS = "raiw.commands"
-"""Entry-point group of further commands: functions with typer annotations."""
+"""Entry-point group of further commands: functions with typer annotations, or typer groups."""
 
 MODULES = {
     "crafting": ("plan", "craft", "key"),
@@ -32,11 +32,14 @@ MODULES = {
     "reproducing": ("reproduce",),
     "studying": ("study",),
     "jobs": ("jobs", "pull"),
+    "webhooks": ("webhooks",),
     "login": ("login", "logout"),
     "caching": ("cache",),
     "doctor": ("doctor",),
 }
 """The names of commands by the module of ``raiw.cli`` that has them, in the order of the help."""
+
+Plugin = Callable[..., None] | typer.Typer
 
 _HOMES = {name: module for module, names in MODULES.items() for name in names}
 
@@ -58,7 +61,7 @@ class Commands(TyperGroup):
         if cmd_name in _HOMES:
             plain.add_typer(_own(cmd_name))
         elif cmd_name in _plugins():
-            plain.command(cmd_name)(_load(_plugins()[cmd_name]))
+            _add(plain, cmd_name, _load(_plugins()[cmd_name]))
         else:
             return None
         return get_group(plain).commands[cmd_name]
@@ -71,14 +74,25 @@ class Commands(TyperGroup):
             formatter.write_dl([(name, _summary(name, width)) for name in names])
 
 
+def _add(to: typer.Typer, name: str, command: Plugin) -> None:
+    if isinstance(command, typer.Typer):
+        to.add_typer(command, name=name)
+    else:
+        to.command(name)(command)
+
+
 def _own(name: str) -> typer.Typer:
     commands: typer.Typer = import_module(f"raiw.cli.{_HOMES[name]}").commands
     return commands
 
 
 def _summary(name: str, width: int) -> str:
-    help_ = _load(_plugins()[name]).__doc__ if name not in _HOMES else _own_help(name)
+    help_ = _own_help(name) if name in _HOMES else _help_of(_load(_plugins()[name]))
     return TyperCommand(name, help=cleandoc(str(help_))).get_short_help_str(width)
+
+
+def _help_of(command: Plugin) -> str | None:
+    return command.info.help if isinstance(command, typer.Typer) else command.__doc__
 
 
 def _own_help(name: str) -> str | None:
@@ -97,10 +111,13 @@ def _plugins() -> "dict[str, EntryPoint]":
     return {point.name: point for point in entry_points(group=PLUGINS)}
 
 
-def _load(point: "EntryPoint") -> Callable[..., None]:
-    """Return a command's function; a missing dependency becomes advice, now or when it runs."""
+def _load(point: "EntryPoint") -> Plugin:
+    """Return a command's function, or a group of commands.
+
+    A missing dependency becomes advice, now or when it runs.
+    """
     try:
-        function: Callable[..., None] = point.load()
+        function: Plugin = point.load()
     except (ImportError, AttributeError) as error:
         advice = _advice(point.name, error)
 
@@ -109,6 +126,8 @@ def _load(point: "EntryPoint") -> Callable[..., None]:
             raise advice
 
         return unavailable
+    if isinstance(function, typer.Typer):
+        return function
 
     @wraps(function)
     def command(*args: Any, **kwargs: Any) -> None:

@@ -272,7 +272,13 @@ def _craft_here(
                 )
 
         masks = craft_masks(
-            spec, importance, strict=strict, threads=threads, on_layer=on_layer, check=check
+            spec,
+            importance,
+            strict=strict,
+            threads=threads,
+            on_layer=on_layer,
+            check=check,
+            spool=None if output is None else output.folder,
         )
     if output is not None:
         output.write(masks.chunks())
