@@ -276,6 +276,20 @@ def test_an_onnx_file_has_standard_operators_and_the_same_outputs(network, tmp_p
         export_onnx(network, MASKS, INPUTS, tmp_path / "not.onnx", forms=["csr"])
 
 
+def test_an_onnx_file_runs_in_openvino(network, tmp_path):
+    openvino = pytest.importorskip("openvino")
+    from raiw.compacting.onnx_file import export_onnx
+
+    export_onnx(network.eval(), MASKS, INPUTS, tmp_path / "small.onnx")
+    run = openvino.compile_model(
+        tmp_path / "small.onnx", "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    for batch in (INPUTS, INPUTS[:1]):
+        got = torch.from_numpy(run(batch.numpy())[0].copy())
+        with torch.no_grad():
+            close(got, masked(network)(batch))
+
+
 class Whole(nn.Module):
     """Layers that must stay dense."""
 
