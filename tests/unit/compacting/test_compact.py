@@ -224,6 +224,24 @@ def test_other_precisions_are_right(network, kind):
     torch.testing.assert_close(got.double(), wanted, rtol=error, atol=error * 2)
 
 
+def test_outputs_follow_the_weights_wherever_they_are(network):
+    small = raiw.compact(network.eval(), MASKS, forms=["condensed"]).requires_grad_(False)
+    once = small(INPUTS)
+    other = copy.deepcopy(small)
+    close(other(INPUTS), once)
+    floats = {k: v for k, v in small.state_dict().items() if v.is_floating_point()}
+    for own in (*other.parameters(), *other.buffers()):
+        if own.is_floating_point():
+            own.data = torch.zeros_like(own)
+    assert not other(INPUTS).any()
+    close(small(INPUTS), once)
+    for times, assign in ((1, False), (2, True), (3, False)):
+        state = {name: times * own for name, own in floats.items()}
+        other.load_state_dict(state, strict=False, assign=assign)
+        close(other(INPUTS), copy.deepcopy(other)(INPUTS))
+        assert other(INPUTS).any()
+
+
 def test_autocast_takes_compact_layers(network):
     small = raiw.compact(network, MASKS, forms=["condensed"])
     with torch.autocast("cpu", torch.bfloat16):
