@@ -33,11 +33,14 @@ STATUS: dict[type[errors.RaiwError], HTTPStatus] = {
     errors.Infeasible: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
+    service_errors.Forbidden: HTTPStatus.FORBIDDEN,
     service_errors.AlreadyEnded: HTTPStatus.CONFLICT,
     service_errors.OffsetMismatch: HTTPStatus.CONFLICT,
     errors.DiskFull: HTTPStatus.INSUFFICIENT_STORAGE,
     service_errors.InUse: HTTPStatus.CONFLICT,
+    service_errors.Disabled: HTTPStatus.CONFLICT,
     service_errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
+    service_errors.ObjectsAway: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """An error has the status of its class, or else of the nearest class above it."""
 
@@ -124,7 +127,9 @@ def _raiw_error(request: Request, error: Exception) -> Response:
     headers = {}
     if isinstance(error, errors.Unauthorized):
         headers["WWW-Authenticate"] = 'Bearer realm="raiw"'
-    if isinstance(error, service_errors.Busy):
+    if isinstance(error, service_errors.Forbidden):
+        headers["WWW-Authenticate"] += ', error="insufficient_scope"'
+    if isinstance(error, service_errors.Busy | service_errors.ObjectsAway):
         headers["Retry-After"] = _RETRY_SECONDS
     if isinstance(error, service_errors.OffsetMismatch):
         headers["Upload-Offset"] = str(error.details["offset"])

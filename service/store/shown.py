@@ -1,15 +1,16 @@
 """Jobs as clients are shown them: one with its result, a page of those that match, their events."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, cast, exists, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, String, and_, cast, exists, or_, select, tuple_
 from sqlalchemy.orm import Session, defer
 
+from service.contract.jobs import JobVersion
 from service.contract.queries import JobQuery, JobSearch
-from service.store.tables import JobEventRow, JobNoteRow, JobRow, MasksRow
+from service.store.tables import JobEventRow, JobNoteRow, JobRow, MasksRow, RequestRow
 
 _STREAMED = {"yield_per": 10}
 """A page ends when it has enough bytes, so rows are not fetched all at once."""
@@ -20,28 +21,81 @@ class ShownJob:
     """A job with the parts of its result that clients are shown."""
 
     job: JobRow
-    file_sha256: str | None
-    bytes: int | None
+    file_sha256: str | None = None
+    bytes: int | None = None
     """Of the mask file, if the job made masks."""
-    outcome: dict[str, Any] | None
+    outcome: dict[str, Any] | None = None
     """Files and report, if it made something else."""
     dead_units: list[dict[str, Any]] | None = None
     """Those of its masks; None in lists."""
 
 
-def show(session: Session, job_id: str) -> ShownJob | None:
+def owned(owner: str, *columns: Any) -> Select[Any]:
+    """Select columns of an owner's jobs: the beginning of every statement that clients cause."""
+    return select(*columns).select_from(JobRow).where(JobRow.owner_id == owner)
+
+
+def is_there(session: Session, owner: str, job_id: str) -> bool:
+    """Whether an owner has a job."""
+    return session.scalar(owned(owner, JobRow.id).where(JobRow.id == job_id)) is not None
+
+
+def packed_of(session: Session, owner: str, job_id: str) -> bytes | None:
+    """Return what an owner's job was asked for, compressed by zlib; None if there is no such."""
+    query = owned(owner, RequestRow.packed).join(RequestRow, RequestRow.digest == JobRow.request)
+    packed: bytes | None = session.scalar(query.where(JobRow.id == job_id))
+    return packed
+
+
+def show(session: Session, owner: str, job_id: str) -> ShownJob | None:
     """Return a job with the mask file it made."""
-    query = _shown().add_columns(MasksRow.dead_units).where(JobRow.id == job_id)
+    query = _shown(owner).add_columns(MasksRow.dead_units).where(JobRow.id == job_id)
     row = session.execute(query).one_or_none()
     return None if row is None else ShownJob(row[0], row[1], row[2], row[0].outcome, row[3])
 
 
+def versions(
+    session: Session, owner: str, job_ids: Sequence[str]
+) -> dict[str, tuple[JobVersion, datetime]]:
+    """Return the versions of an owner's jobs by id, each with the job's creation.
+
+    Nothing else is read: an answer to a poll mostly says that nothing has changed.
+    """
+    query = (
+        owned(
+            owner,
+            JobRow.id,
+            JobRow.status,
+            JobRow.attempt,
+            JobRow.phase,
+            JobRow.completed,
+            JobRow.total,
+            JobRow.joined,
+            JobRow.started_at,
+            JobRow.finished_at,
+            JobRow.deadline_at,
+            MasksRow.file_sha256,
+            JobRow.created_at,
+        )
+        .outerjoin(
+            MasksRow,
+            and_(MasksRow.owner_id == JobRow.owner_id, MasksRow.digest == JobRow.mask_digest),
+        )
+        .where(JobRow.id.in_(job_ids))
+    )
+    return {row[0]: (JobVersion(*row[:-1]), row[-1]) for row in session.execute(query)}
+
+
 def page(
-    session: Session, wanted: JobQuery, before: tuple[datetime, str] | None, size: int
+    session: Session,
+    owner: str,
+    wanted: JobQuery,
+    before: tuple[datetime, str] | None,
+    size: int,
 ) -> Iterator[ShownJob]:
     """Yield up to ``size`` jobs, newest first, older than ``before``; without their reports."""
     files, main = JobRow.outcome["files"], JobRow.outcome["main"]
-    query = _shown().add_columns(files, main).options(defer(JobRow.outcome, raiseload=True))
+    query = _shown(owner).add_columns(files, main).options(defer(JobRow.outcome, raiseload=True))
     query = query.where(*_conditions(wanted))
     if before is not None:
         query = query.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*before))
@@ -58,10 +112,11 @@ def events_after(session: Session, job_id: str, seq: int, size: int) -> Iterator
     )
 
 
-def _shown() -> Any:
+def _shown(owner: str) -> Any:
     """Select jobs with their mask files, but without the files' contents."""
-    return select(JobRow, MasksRow.file_sha256, MasksRow.size).outerjoin(
-        MasksRow, MasksRow.digest == JobRow.mask_digest
+    return owned(owner, JobRow, MasksRow.file_sha256, MasksRow.size).outerjoin(
+        MasksRow,
+        and_(MasksRow.owner_id == JobRow.owner_id, MasksRow.digest == JobRow.mask_digest),
     )
 
 

@@ -9,11 +9,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from raiw.names import clipped
-from service.api.answers import JobAnswer
+from service.access.scopes import needs
+from service.api.answers import JobAnswer, not_modified
 from service.api.bodies import BodyRoute
 from service.api.dependencies import Id, JobBody, NotesQuery, PageSize, ServicesDep
 from service.api.document import headers, parameters
-from service.api.streams import event_stream
+from service.api.polls import Polls
+from service.api.streams import event_stream, preferred_wait
+from service.contract.access import Scope
 from service.contract.jobs import EventPage, JobPage, JobView
 from service.contract.queries import MAX_PAGE, JobQuery, noted
 from service.jobs import cancel as canceling
@@ -28,6 +31,7 @@ _WAITED = ("Preference-Applied",)
 
 @router.post(
     "",
+    dependencies=[needs(Scope.JOBS_WRITE)],
     response_model=JobView,
     responses={
         200: {
@@ -42,7 +46,7 @@ _WAITED = ("Preference-Applied",)
     },
     openapi_extra=parameters("Prefer"),
 )
-async def create_job(services: ServicesDep, body: JobBody) -> Response:
+async def create_job(services: ServicesDep, request: Request, body: JobBody) -> Response:
     """Ask for masks or, by `kind`, for importance scores, a pruned network or a trained one.
 
     The same request always means the same result, so it can be repeated freely: `X-Raiw-Cache` says
@@ -50,11 +54,18 @@ async def create_job(services: ServicesDep, body: JobBody) -> Response:
     answer for up to 30 seconds until the job has ended.
     """
     submission = await run_in_threadpool(submit, services, body)
+    request.app.state.metrics.submitted(body.kind, submission.outcome)
     headers = {"Location": submission.job.urls.self, "X-Raiw-Cache": submission.outcome}
-    return JobAnswer(services, submission.job, unfinished=HTTPStatus.ACCEPTED, headers=headers)
+    return JobAnswer(
+        services,
+        submission.job,
+        unfinished=HTTPStatus.ACCEPTED,
+        packed=submission.packed,
+        headers=headers,
+    )
 
 
-@router.get("")
+@router.get("", dependencies=[needs(Scope.JOBS_READ)])
 def list_jobs(services: ServicesDep, wanted: Annotated[JobQuery, Query()]) -> JobPage:
     """List the jobs for which all of this holds, newest first, without what they were asked for."""
     return queries.list_jobs(services, wanted)
@@ -62,6 +73,7 @@ def list_jobs(services: ServicesDep, wanted: Annotated[JobQuery, Query()]) -> Jo
 
 @router.get(
     "/{job_id}",
+    dependencies=[needs(Scope.JOBS_READ)],
     response_model=JobView,
     responses={
         200: {"headers": headers("ETag", perhaps=("Retry-After", *_WAITED))},
@@ -72,13 +84,20 @@ def list_jobs(services: ServicesDep, wanted: Annotated[JobQuery, Query()]) -> Jo
     },
     openapi_extra=parameters("Prefer", "If-None-Match"),
 )
-def get_job(services: ServicesDep, job_id: Id) -> Response:
+async def get_job(services: ServicesDep, request: Request, job_id: Id) -> Response:
     """Show a job, whatever its outcome; `Prefer: wait=N` waits up to 30 seconds for its end."""
-    return JobAnswer(services, queries.get_job(services, job_id), tagged=True)
+    if "if-none-match" in request.headers and not preferred_wait(request):
+        polls: Polls = request.app.state.polls
+        unchanged = not_modified(request, await polls.look(services.owner, job_id))
+        if unchanged is not None:
+            return unchanged
+    job, packed = await run_in_threadpool(queries.get_job_and_request, services, job_id)
+    return JobAnswer(services, job, tagged=True, packed=packed)
 
 
 @router.post(
     "/{job_id}/cancel",
+    dependencies=[needs(Scope.JOBS_WRITE)],
     response_model=JobView,
     responses={
         202: {
@@ -104,6 +123,7 @@ def cancel_job(
 
 @router.get(
     "/{job_id}/events",
+    dependencies=[needs(Scope.JOBS_READ)],
     response_model=EventPage,
     responses={
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
