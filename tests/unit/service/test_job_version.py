@@ -1,5 +1,6 @@
 """The version of a job, by which polls are answered, changes with what clients are shown."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,7 +8,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
+from sqlalchemy.event import listen
 
+from service.api.polls import Polls, Seen
 from service.contract.access import LOCAL
 from service.jobs.queries import get_job
 from service.jobs.services import Services
@@ -102,3 +105,26 @@ def test_the_version_changes_with_whatever_is_shown(services: Services) -> None:
             assert shown.versions(session, LOCAL, [JOB]) == {JOB: (now.version, now.created_at)}
             session.execute(update(JobRow).values({column.key: kept}))
     assert unseen == WRITTEN_ONCE | WITH_THE_STATUS
+
+
+def test_nobody_else_sees_a_job_change(services: Services) -> None:
+    with services.database.look() as session:
+        assert shown.versions(session, "own_somebody", [JOB]) == {}
+
+
+def test_all_who_ask_at_once_are_answered_by_one_query(services: Services) -> None:
+    statements: list[str] = []
+    listen(
+        services.database.engine, "before_cursor_execute", lambda *seen: statements.append(seen[2])
+    )
+
+    async def ask() -> list[Seen | None]:
+        polls = Polls(services.database)
+        asked = [(LOCAL, JOB), (LOCAL, "job_gone"), ("own_somebody", JOB)] * 100
+        return await asyncio.gather(*(polls.look(*one) for one in asked))
+
+    seen = asyncio.run(ask())
+    here = get_job(services, JOB)
+    assert seen == [(here.version, here.created_at), None, None] * 100
+    polled = [one for one in statements if "FROM jobs" in one and "masks.file_sha256" in one]
+    assert len(polled) <= 3  # one for each owner, and one of get_job
