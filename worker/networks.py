@@ -1,6 +1,5 @@
 """Jobs on networks: scored, pruned, trained, in a process that resumes where the last one was."""
 
-import shutil
 import sys
 from datetime import datetime
 from functools import partial
@@ -14,6 +13,7 @@ from raiw.files import write_atomically
 from raiw.jobs.document import JobDocument
 from raiw.jobs.registry import JobKind, find_kind
 from raiw.tensors import MAX_HEADER_BYTES, header_end
+from service.contract.access import own_key
 from service.jobs.services import Services
 from service.jobs.stored import open_masks
 from service.jobs.uploads import verified_upload
@@ -21,6 +21,7 @@ from service.store import blobs, jobs
 from service.store.tables import BlobRow, JobRow
 from worker.lease import Lease
 from worker.pool import PoolProcess
+from worker.saving import Saving
 from worker.stops import Canceled, Failed
 from worker.supervising import Done, Order, Recorder, supervise
 from worker.tasks.task import FILE
@@ -47,18 +48,19 @@ def run_task(
     """
     services = process.services
     services.artifacts.require_space(0)
-    folder = services.artifacts.run(job.content_key)
+    folder = services.artifacts.run(own_key(services.owner, job.content_key))
     recorder = Recorder(services, attempt, lease)
     kind = find_kind(job.kind)
     order = _lay_out(services, kind, document, folder)
     try:
-        done = supervise(process, order, lease.check, recorder)
+        with Saving(services.artifacts, job.content_key, recorder) as saving:
+            done = supervise(process, order, lease.check, saving)
     except Failed as failed:
         if failed.problem["code"] in _HOPELESS:
-            shutil.rmtree(folder, ignore_errors=True)
+            services.artifacts.end_run(job.content_key)
         raise
     _finish(services, attempt, recorder, done, kind.main_file(document))
-    shutil.rmtree(folder, ignore_errors=True)
+    services.artifacts.end_run(job.content_key)
 
 
 def _lay_out(services: Services, kind: JobKind, document: JobDocument, folder: Path) -> Order:
@@ -122,7 +124,12 @@ def _finish(
 
     def write(session: Session, now: datetime) -> None:
         for file, path in zip(files, paths.values(), strict=True):
-            blob = BlobRow(digest=file["digest"], size=file["bytes"], header=_header(path))
+            blob = BlobRow(
+                owner_id=services.owner,
+                digest=file["digest"],
+                size=file["bytes"],
+                header=_header(path),
+            )
             blob.created_at = blob.used_at = now
             blobs.add(session, artifacts, blob, partial(artifacts.link, path, blob.digest))
         if not jobs.finish(session, attempt, outcome, now):

@@ -25,11 +25,11 @@ from service.jobs.queries import describe
 from service.jobs.services import Services
 from service.jobs.views import job_summary, plan_view
 from service.logs import request_id
-from service.store import blobs, jobs, masks, objects, requests, results
-from service.store.artifacts import Artifacts
+from service.store import blobs, jobs, masks, objects, requests, results, sharing
 from service.store.requests import Packed
 from service.store.shown import ShownJob
 from service.store.tables import BlobRow, JobRow, MasksRow
+from service.tracing import TRACING
 
 Outcome = Literal["hit", "joined", "created"]
 _RACES = 5
@@ -50,9 +50,11 @@ def plan(services: Services, request: CraftJob) -> PlanView:
     planned = request.spec.plan(scored=request.importance is not None)
     key = request.content_key()
     with services.database.read() as session:
-        check_scores(session, services.artifacts, request.spec, request.importance)
-        stored = _find_masks(session, services.artifacts, key) is not None
-    return plan_view(planned, key, stored=stored)
+        check_scores(services, session, request.spec, request.importance)
+        stored = _find_masks(services, session, key)
+        if stored is None and services.settings.shares:
+            stored = sharing.masks_of_others(session, services.artifacts, services.owner, key)
+    return plan_view(planned, key, stored=stored is not None)
 
 
 def submit(services: Services, request: JobRequest) -> Submission:
@@ -78,7 +80,7 @@ def submit(services: Services, request: JobRequest) -> Submission:
     for _ in range(_RACES):
         try:
             with services.database.write() as session:
-                check_request(session, services.artifacts, document)
+                check_request(services, session, document)
                 job, outcome = _get_or_create(services, session, request, key, packed)
         except IntegrityError:
             continue  # another server inserted the same key first: look again and join it
@@ -98,8 +100,8 @@ def _get_or_create(
     services: Services, session: Session, request: JobRequest, key: str, packed: Packed
 ) -> tuple[JobSummary, Outcome]:
     now, document = services.database.now(session), request.document()
-    made = _made(session, services.artifacts, document, key)
-    _note_use(session, document, made, now)
+    made = _made(services, session, document, key, now)
+    _note_use(services, session, document, made, now)
     if made:
         job = jobs.find_succeeded(session, services.owner, key, packed.digest)
         if job is not None:
@@ -147,36 +149,49 @@ def _check_deadline(deadline: datetime | None, now: datetime) -> None:
 
 
 def _made(
-    session: Session, artifacts: Artifacts, document: JobDocument, key: str
+    services: Services, session: Session, document: JobDocument, key: str, now: datetime
 ) -> dict[str, Any]:
     """Return the columns in which a job keeps what is stored under a key; empty if nothing is.
 
     What a row names but the store has lost counts as not stored: it is made again.
     """
+    artifacts, owner, shares = services.artifacts, services.owner, services.settings.shares
     if isinstance(document, CraftJob):
-        found = _find_masks(session, artifacts, key)
+        found = _find_masks(services, session, key)
+        if found is None and shares:
+            found = sharing.adopt_masks(session, artifacts, owner, key, now)
         return {"mask_digest": found.digest} if found else {}
-    outcome = results.find_outcome(session, key)
-    if outcome and all(blobs.stored(session, artifacts, digest) for digest in _files(outcome)):
+    outcome = results.find_outcome(session, owner, key)
+    if outcome and all(
+        blobs.stored(session, artifacts, owner, digest) for digest in _files(outcome)
+    ):
         return {"outcome": outcome}
-    return {}
+    adopted = sharing.adopt_outcome(session, artifacts, owner, key, now) if shares else None
+    return {"outcome": adopted} if adopted else {}
 
 
-def _find_masks(session: Session, artifacts: Artifacts, key: str) -> MasksRow | None:
-    digest = results.find_result(session, key)
-    return masks.stored(session, artifacts, digest) if digest else None
+def _find_masks(services: Services, session: Session, key: str) -> MasksRow | None:
+    digest = results.find_result(session, services.owner, key)
+    return masks.stored(session, services.artifacts, services.owner, digest) if digest else None
 
 
 def _files(outcome: dict[str, Any]) -> list[str]:
     return [file["digest"] for file in outcome["files"]]
 
 
-def _note_use(session: Session, document: JobDocument, made: dict[str, Any], now: datetime) -> None:
+def _note_use(
+    services: Services,
+    session: Session,
+    document: JobDocument,
+    made: dict[str, Any],
+    now: datetime,
+) -> None:
     """Note that what a document names, and what it gets, is used."""
     files = _files(made["outcome"]) if "outcome" in made else []
     crafted = [made["mask_digest"]] if "mask_digest" in made else []
-    objects.use(session, BlobRow, [*document.uploads.values(), *files], now)
-    objects.use(session, MasksRow, [*document.stored_masks.values(), *crafted], now)
+    owner = services.owner
+    objects.use(session, BlobRow, owner, [*document.uploads.values(), *files], now)
+    objects.use(session, MasksRow, owner, [*document.stored_masks.values(), *crafted], now)
 
 
 def _disk_bytes(services: Services, document: JobDocument) -> int:
@@ -238,5 +253,6 @@ def _new_job(
         published_at=None,
         deadline_at=request.deadline_at,
         request_id=request_id.get(),
+        traceparent=TRACING.traceparent(),
         joined=0,
     )

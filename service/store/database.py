@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import InstrumentedAttribute, Session, sessionmaker
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 
 from service.settings import Settings
 from service.store.sound import Sound
@@ -125,6 +125,13 @@ class Database:
             return datetime.now(UTC)
         moment: datetime = session.scalars(select(func.clock_timestamp())).one()
         return moment.astimezone(UTC)
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many connections of the pool are in use, and how many may be."""
+        pool = self.engine.pool
+        assert isinstance(pool, QueuePool)  # noqa: S101 -- what both engines are made with
+        return pool.checkedout(), pool.size() + pool._max_overflow  # noqa: SLF001 -- no other name
 
     def close(self) -> None:
         """Close every connection."""

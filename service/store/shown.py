@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, cast, exists, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, String, and_, cast, exists, or_, select, tuple_
 from sqlalchemy.orm import Session, defer
 
 from service.contract.jobs import JobVersion
@@ -77,7 +77,10 @@ def versions(
             MasksRow.file_sha256,
             JobRow.created_at,
         )
-        .outerjoin(MasksRow, MasksRow.digest == JobRow.mask_digest)
+        .outerjoin(
+            MasksRow,
+            and_(MasksRow.owner_id == JobRow.owner_id, MasksRow.digest == JobRow.mask_digest),
+        )
         .where(JobRow.id.in_(job_ids))
     )
     return {row[0]: (JobVersion(*row[:-1]), row[-1]) for row in session.execute(query)}
@@ -112,7 +115,8 @@ def events_after(session: Session, job_id: str, seq: int, size: int) -> Iterator
 def _shown(owner: str) -> Any:
     """Select jobs with their mask files, but without the files' contents."""
     return owned(owner, JobRow, MasksRow.file_sha256, MasksRow.size).outerjoin(
-        MasksRow, MasksRow.digest == JobRow.mask_digest
+        MasksRow,
+        and_(MasksRow.owner_id == JobRow.owner_id, MasksRow.digest == JobRow.mask_digest),
     )
 
 

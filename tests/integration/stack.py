@@ -31,6 +31,8 @@ SETTINGS = {
     "RAIW_LEASE_SECONDS": "2",
     "RAIW_JANITOR_SECONDS": "0.2",
     "RAIW_REPUBLISH_SECONDS": "2",
+    "RAIW_WEBHOOK_NETWORKS": "127.0.0.0/8",
+    "RAIW_WEBHOOK_TIMEOUT_SECONDS": "1",
     "RAIW_MIN_FREE_BYTES": "0",
     "RAIW_NETWORK_MODULES": "",  # workers announce nothing, whatever is installed here
 }
@@ -256,7 +258,12 @@ class Stack:
     """A deployment; workers come and go, and every part can be taken away."""
 
     def __init__(
-        self, kind: str, settings: dict[str, str] = SETTINGS, *, durable: bool = False
+        self,
+        kind: str,
+        settings: dict[str, str] = SETTINGS,
+        *,
+        durable: bool = False,
+        **more: str,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="raiw-", dir="/tmp")
         self.folder = Path(self._folder.name)
@@ -273,6 +280,7 @@ class Stack:
             "RAIW_DATABASE_URL": self.database.url,
             "RAIW_BROKER_URL": self.broker.url,
             "RAIW_PORT": self.url.rpartition(":")[2],
+            **more,
         }
         self.log = self.folder / "log"
         self.workers: list[Worker] = []

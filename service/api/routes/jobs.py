@@ -46,7 +46,7 @@ _WAITED = ("Preference-Applied",)
     },
     openapi_extra=parameters("Prefer"),
 )
-async def create_job(services: ServicesDep, body: JobBody) -> Response:
+async def create_job(services: ServicesDep, request: Request, body: JobBody) -> Response:
     """Ask for masks or, by `kind`, for importance scores, a pruned network or a trained one.
 
     The same request always means the same result, so it can be repeated freely: `X-Raiw-Cache` says
@@ -54,6 +54,7 @@ async def create_job(services: ServicesDep, body: JobBody) -> Response:
     answer for up to 30 seconds until the job has ended.
     """
     submission = await run_in_threadpool(submit, services, body)
+    request.app.state.metrics.submitted(body.kind, submission.outcome)
     headers = {"Location": submission.job.urls.self, "X-Raiw-Cache": submission.outcome}
     return JobAnswer(
         services,
