@@ -17,7 +17,8 @@ from service.jobs.services import Services
 from service.settings import Settings
 from service.store import shown
 from service.store.migrate import migrate
-from service.store.tables import JobRow, MasksRow, RequestRow, Timestamp
+from service.store.records import Timestamp
+from service.store.tables import JobRow, MasksRow, OwnerRow, RequestRow
 
 JOB = "job_0123456789abcdef01234567"
 MASKS = "sha256:" + "1" * 64
@@ -72,7 +73,11 @@ def services(tmp_path: Path) -> Iterator[Services]:
     masks = {column.key: _other(column) for column in MasksRow.__table__.columns}
     with services.database.write() as session:
         session.add(RequestRow(digest=MASKS, packed=b""))
-        session.add(MasksRow(**masks | {"digest": MASKS, "file_sha256": MASKS, "dead_units": None}))
+        session.add(OwnerRow(id="own_other", name="other", created_at=NOON))
+        session.flush()
+        for owner, file in ((LOCAL, MASKS), ("own_other", "sha256:" + "4" * 64)):
+            own = {"owner_id": owner, "digest": MASKS, "file_sha256": file, "dead_units": None}
+            session.add(MasksRow(**masks | own))
         session.flush()
         session.add(JobRow(**row))
     yield services
