@@ -10,6 +10,7 @@ EXTRAS = {
     "google": "onnx",
     "onnx": "onnx",
     "onnxscript": "onnx",
+    "optuna": "search",
     "ortools": "optimal",
     "sklearn": "data",
     "threadpoolctl": "torch",

@@ -27,6 +27,7 @@ from raiw.cli import (
     networks,
     reading,
     reproducing,
+    searching,
     studying,
 )
 from raiw.cli import jobs as server_jobs
@@ -96,6 +97,7 @@ app.add_typer(networks.commands)
 app.add_typer(measuring.commands)
 app.add_typer(reproducing.commands)
 app.add_typer(studying.commands)
+app.add_typer(searching.commands)
 app.add_typer(server_jobs.jobs, name="jobs")
 app.add_typer(server_jobs.commands)
 app.add_typer(login.commands)
