@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,10 +33,15 @@ _BACKOFF = timedelta(seconds=1)
 """Pause after the first attempt that was killed; it grows with each further one."""
 
 
-def run_job(process: PoolProcess, job_id: str) -> None:
+def _unguarded() -> None:
+    return
+
+
+def run_job(process: PoolProcess, job_id: str, guard: Callable[[], None] = _unguarded) -> None:
     """Run a queued job; do nothing when another worker has it or it is over.
 
-    Once the worker is asked to end, the job is given back.
+    Once the worker is asked to end, the job is given back. ``guard`` is called several times a
+    second, and raises when the job must stop for a reason outside of it.
     """
     services = process.services
     owner = f"{socket.gethostname()}:{os.getpid()}"
@@ -47,17 +53,17 @@ def run_job(process: PoolProcess, job_id: str) -> None:
         logger.info("job %s cannot be claimed: another worker was first, or it is over", job_id)
         return
     with about(job.request_id):
-        _run_claimed(process, job)
+        _run_claimed(process, job, guard)
 
 
-def _run_claimed(process: PoolProcess, job: JobRow) -> None:
+def _run_claimed(process: PoolProcess, job: JobRow, guard: Callable[[], None]) -> None:
     attempt = jobs.Attempt(job.id, job.attempt)
     logger.info("job %s, attempt %d: %d layers", job.id, job.attempt, job.total)
 
     def renew(session: Session, extension: timedelta, now: datetime) -> str | None:
         return jobs.renew(session, attempt, extension, now)
 
-    with Lease(process, renew, job.timeout_seconds) as lease:
+    with Lease(process, renew, job.timeout_seconds, guard) as lease:
         _run_attempt(process, job, attempt, lease)
 
 
@@ -84,7 +90,7 @@ def _run_attempt(process: PoolProcess, job: JobRow, attempt: jobs.Attempt, lease
         if find_kind(job.kind).module is None:
             run_craft(process, job, document, attempt, lease)
         else:
-            run_task(process, job, document, attempt, lease)
+            run_task(process, job, document, attempt, lease, run_job)
     except (Lost, *AWAY) as reason:
         # Without a database nothing can be written: the reaper takes the job once its lease ends.
         logger.warning("job %s, attempt %d writes nothing: %s", job.id, attempt.number, reason)

@@ -42,9 +42,10 @@ class Method:
     """Images that an accuracy is a share of."""
 
     @property
-    def directions(self) -> list[str]:
+    def directions(self) -> list[Literal["maximize", "minimize"]]:
         """Of the objectives, in Optuna's words."""
-        return ["maximize", *["minimize"] * (self.objectives - 1)]
+        small: list[Literal["maximize", "minimize"]] = ["minimize"] * (self.objectives - 1)
+        return ["maximize", *small]
 
     def proposing(self, number: int) -> BaseSampler:
         """Return the sampler of one trial; its draws depend on seed and number alone."""
@@ -74,7 +75,7 @@ class Proposals:
         self._study = _study(name, method)
 
     @property
-    def directions(self) -> list[str]:
+    def directions(self) -> list[Literal["maximize", "minimize"]]:
         """Of the objectives, in Optuna's words."""
         return self._method.directions
 
