@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 
 from raiw.errors import TooLarge
 from raiw.names import clipped
-from service.api.security import check_token
+from service.access.scopes import allow, declared
 from service.contract.errors import Busy
 
 MAX_VALUES = 300_000
@@ -78,7 +78,8 @@ class BodyRoute(APIRoute):
 
     def _reading(self, handle: Handler) -> Handler:
         async def handle_body(request: Request) -> Response:
-            check_token(request)
+            if (scope := declared(self)) is not None:  # before the body is read
+                await allow(request, scope)
             if not _is_json(request):
                 sent = clipped(request.headers.get("content-type", "nothing"), 100)
                 raise HTTPException(

@@ -8,16 +8,20 @@ from raiw.canonical import SHA256
 from raiw.errors import InvalidInput
 from raiw.jobs.craft import CraftJob
 from raiw.names import nearest
+from service.access.scopes import allow, declared
 from service.api.document import JOBS, PLANS, UPLOADS
 from service.contract import queries
+from service.contract.access import Caller
 from service.contract.masks import UploadRequest
 from service.contract.requests import JobRequest
 from service.jobs.services import Services
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
+    """Return the services, on behalf of whoever has sent the request."""
     services: Services = request.app.state.services
-    return services
+    caller: Caller | None = getattr(request.state, "caller", None)
+    return services if caller is None else services.of(caller.owner_id)
 
 
 ServicesDep = Annotated[Services, Depends(_services)]
@@ -39,7 +43,7 @@ JobBody = Annotated[JobRequest, Body(openapi_examples=JOBS)]
 UploadBody = Annotated[UploadRequest, Body(openapi_examples=UPLOADS)]
 
 
-def know_every_parameter(request: Request) -> None:
+async def know_every_parameter(request: Request) -> None:
     """Refuse parameters that the route does not know, as documents refuse unknown fields.
 
     Raises
@@ -47,7 +51,10 @@ def know_every_parameter(request: Request) -> None:
     InvalidInput
         A query parameter is unknown or given twice.
     """
-    path = request.app.openapi()["paths"][request.scope["route"].path_format]
+    route = request.scope["route"]
+    if (scope := declared(route)) is not None:  # who may not ask is told so first
+        await allow(request, scope)
+    path = request.app.openapi()["paths"][route.path_format]
     described = path[request.method.lower()].get("parameters", ())
     known = {one["name"]: one["schema"] for one in described if one["in"] == "query"}
     given = [name for name, _ in request.query_params.multi_items()]

@@ -33,6 +33,7 @@ STATUS: dict[type[errors.RaiwError], HTTPStatus] = {
     errors.Infeasible: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
+    service_errors.Forbidden: HTTPStatus.FORBIDDEN,
     service_errors.AlreadyEnded: HTTPStatus.CONFLICT,
     service_errors.OffsetMismatch: HTTPStatus.CONFLICT,
     errors.DiskFull: HTTPStatus.INSUFFICIENT_STORAGE,
@@ -124,6 +125,8 @@ def _raiw_error(request: Request, error: Exception) -> Response:
     headers = {}
     if isinstance(error, errors.Unauthorized):
         headers["WWW-Authenticate"] = 'Bearer realm="raiw"'
+    if isinstance(error, service_errors.Forbidden):
+        headers["WWW-Authenticate"] += ', error="insufficient_scope"'
     if isinstance(error, service_errors.Busy):
         headers["Retry-After"] = _RETRY_SECONDS
     if isinstance(error, service_errors.OffsetMismatch):

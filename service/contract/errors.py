@@ -10,6 +10,8 @@
     │   └── InvalidSettings   a setting is wrong (:mod:`service.settings`)
     ├── NotFound
     │   └── Damaged           stored bytes that are not those of their digest any more
+    ├── Unauthorized
+    │   └── Forbidden         the key lacks the scope that the route needs
     ├── AlreadyEnded          there is nothing left to cancel
     ├── InUse                 a job needs it, or it is pinned
     ├── OffsetMismatch        a part of an upload that does not follow the one before
@@ -18,7 +20,14 @@
     └── InternalError         a defect of raiw
 """
 
-from raiw.errors import InvalidInput, NotFound, RaiwError
+from raiw.errors import InvalidInput, NotFound, RaiwError, Unauthorized
+
+
+class Forbidden(Unauthorized):
+    """The key is valid, but lacks the scope that the route needs."""
+
+    code = "missing-scope"
+    title = "The key does not allow this"
 
 
 class AlreadyEnded(RaiwError):

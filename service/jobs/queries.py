@@ -15,7 +15,7 @@ from service.contract.jobs import EventPage, JobPage, JobSummary, View
 from service.contract.queries import JobQuery, ListQuery
 from service.jobs.services import Services
 from service.jobs.views import event_view, job_summary
-from service.store import jobs, notes, requests, short_ids, shown
+from service.store import notes, short_ids, shown
 
 PAGE_BYTES = 1 << 20
 """A page of more bytes ends early, after at least one item."""
@@ -37,23 +37,26 @@ def get_job(services: Services, job_id: str) -> JobSummary:
         Several ids begin so.
     """
     with services.database.read() as session:
-        found = describe(session, job_id) or describe(session, full_id(session, job_id))
+        owner = services.owner
+        found = describe(session, owner, job_id)
+        found = found or describe(session, owner, full_id(session, owner, job_id))
     if found is None:
         raise _no_job(job_id)
     return found
 
 
-def describe(session: Session, job_id: str) -> JobSummary | None:
-    """Return a job within a transaction; None if there is none."""
-    found = shown.show(session, job_id)
+def describe(session: Session, owner: str, job_id: str) -> JobSummary | None:
+    """Return a job within a transaction; None if its owner has none."""
+    found = shown.show(session, owner, job_id)
     if found is None:
         return None
     return job_summary(found, notes.of_others(session, job_id) if found.job.joined else [])
 
 
-def full_id(session: Session, job_id: str) -> str:
-    """Return the id that begins so; raises what :func:`get_job` does."""
-    found = short_ids.beginning_with(session, job_id, 3) if len(job_id) >= _SHORTEST_ID else ()
+def full_id(session: Session, owner: str, job_id: str) -> str:
+    """Return the owner's id that begins so; raises what :func:`get_job` does."""
+    begins = len(job_id) >= _SHORTEST_ID
+    found = short_ids.beginning_with(session, owner, job_id, 3) if begins else ()
     if job_id in found:
         return job_id
     if not found:
@@ -72,7 +75,7 @@ def open_request(services: Services, job_id: str) -> bytes:
         There is no such job, or it has been removed.
     """
     with services.database.read() as session:
-        packed = requests.packed_of(session, job_id)
+        packed = shown.packed_of(session, services.owner, job_id)
     if packed is None:
         raise _no_job(job_id)
     return packed
@@ -82,7 +85,8 @@ def list_jobs(services: Services, wanted: JobQuery) -> JobPage:
     """Return a page of jobs, newest first."""
     before = page_start(wanted)
     with services.database.read() as session:
-        found = map(job_summary, shown.page(session, wanted, before, wanted.most + 1))
+        rows = shown.page(session, services.owner, wanted, before, wanted.most + 1)
+        found = map(job_summary, rows)
         items, more = page_of(found, wanted.most)
     token = token_of(items[-1].created_at, items[-1].id, wanted) if more else ""
     return JobPage(items=items, next_page_token=token)
@@ -91,8 +95,8 @@ def list_jobs(services: Services, wanted: JobQuery) -> JobPage:
 def list_events(services: Services, job_id: str, *, after: int, limit: int) -> EventPage:
     """Return the events of a job later than number ``after``, oldest first."""
     with services.database.read() as session:
-        if not jobs.standings(session, [job_id]):
-            job_id = full_id(session, job_id)
+        if not shown.is_there(session, services.owner, job_id):
+            job_id = full_id(session, services.owner, job_id)
         found = map(event_view, shown.events_after(session, job_id, after, limit + 1))
         items, more = page_of(found, limit)
     return EventPage(items=items, next_page_token=str(items[-1].seq) if more else "")

@@ -1,8 +1,9 @@
 """What every use case needs, wired once by the entry point."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from service.contract.access import LOCAL
 from service.settings import Settings
 from service.store.artifacts import Artifacts
 from service.store.database import Database
@@ -14,13 +15,19 @@ def _nobody() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Settings, database and artifact folder of one process."""
+    """Settings, database and artifact folder of one process, and on whose behalf it acts."""
 
     settings: Settings
     database: Database
     artifacts: Artifacts
     wake: Callable[[], None] = _nobody
     """Tells the janitor at once that a message waits."""
+    owner: str = LOCAL
+    """Whose rows the use cases see and write; entry points that serve many set it each time."""
+
+    def of(self, owner: str) -> "Services":
+        """Return the same on behalf of an owner."""
+        return replace(self, owner=owner)
 
     @classmethod
     def open(cls, settings: Settings, wake: Callable[[], None] = _nobody) -> "Services":

@@ -77,7 +77,7 @@ def submit(services: Services, request: JobRequest) -> Submission:
             with services.database.write() as session:
                 check_request(session, services.artifacts, document)
                 job_id, outcome = _get_or_create(services, session, request, key, packed)
-                job = describe(session, job_id)
+                job = describe(session, services.owner, job_id)
         except IntegrityError:
             continue  # another server inserted the same key first: look again and join it
         except DiskFull:
@@ -99,10 +99,13 @@ def _get_or_create(
     now, document = services.database.now(session), request.document()
     made = _made(session, services.artifacts, document, key)
     _note_use(session, document, made, now)
-    if made and (job := jobs.find_succeeded(session, key, packed.digest)) is not None:
+    if (
+        made
+        and (job := jobs.find_succeeded(session, services.owner, key, packed.digest)) is not None
+    ):
         return job.id, "hit"
     known = made and not _has_gates(document)
-    if not known and (job := jobs.find_active(session, key)) is not None:
+    if not known and (job := jobs.find_active(session, services.owner, key)) is not None:
         jobs.join(session, job.id, request_id.get(), request.metadata, request.deadline_at, now)
         return job.id, "joined"
     if not made:
@@ -206,6 +209,7 @@ def _new_job(
     needs = dict.fromkeys([*document.uploads.values(), *document.stored_masks.values()])
     return JobRow(
         id=jobs.new_job_id(),
+        owner_id=services.owner,
         kind=request.kind,
         status=JobStatus.QUEUED,
         content_key=key,

@@ -128,6 +128,7 @@ def begin(services: Services, request: UploadRequest) -> UploadView:
         now = services.database.now(session)
         upload = UploadRow(
             id=f"upload_{secrets.token_hex(12)}",
+            owner_id=services.owner,
             digest=request.digest,
             size=request.bytes,
             received=0,
@@ -147,7 +148,7 @@ def get_upload(services: Services, upload_id: str) -> UploadView:
         There is no such upload: it was abandoned, was refused or has expired.
     """
     with services.database.read() as session:
-        upload = _find(session, upload_id)
+        upload = _find(services, session, upload_id)
         complete = blobs.stored(session, services.artifacts, upload.digest) is not None
     return UploadView(
         id=upload.id,
@@ -211,7 +212,7 @@ def abandon(services: Services, upload_id: str) -> None:
         There is no such upload.
     """
     with services.database.write() as session:
-        session.delete(_find(session, upload_id))
+        session.delete(_find(services, session, upload_id))
     services.artifacts.discard(upload_id)
 
 
@@ -319,8 +320,8 @@ def _offset(services: Services, upload: UploadRow) -> int:
     return min(upload.received, services.artifacts.received(upload.id))
 
 
-def _find(session: Session, upload_id: str) -> UploadRow:
-    upload = blobs.find_upload(session, upload_id)
+def _find(services: Services, session: Session, upload_id: str) -> UploadRow:
+    upload = blobs.find_upload(session, services.owner, upload_id)
     if upload is None:
         raise NotFound(f"no upload {upload_id!r}: begin again with POST /v1/uploads")
     return upload

@@ -17,10 +17,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
-from raiw.errors import RaiwError
+from raiw.errors import RaiwError, Unauthorized
+from service.access.authentication import caller_of
 from service.pages.forms import WITH_FILES, most_bytes
 from service.pages.rendering import see
-from service.pages.sessions import is_signed_in
 from service.pages.static import PREFIX
 from service.settings import Settings
 
@@ -90,18 +90,17 @@ class _Browsers(BaseRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a page, or send whoever has not signed in to where one does."""
         request = Request(scope)
-        token, path = self._settings.token, request.url.path
+        path = request.url.path
         if scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}  # the server sends no body for what it received
         if path in WITH_FILES:
             scope["state"]["body_limit"] = most_bytes(self._settings)
-        if (
-            token is not None
-            and not path.startswith(_OPEN)
-            and not is_signed_in(request, token.get_secret_value())
-        ):
-            await _sent_to_sign_in(request)(scope, receive, send)
-            return
+        if not path.startswith(_OPEN):
+            try:
+                await caller_of(request)
+            except Unauthorized:
+                await _sent_to_sign_in(request)(scope, receive, send)
+                return
         await self._pages()(scope, receive, send)
 
 

@@ -5,12 +5,14 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 
 from raiw.canonical import SHA256
+from service.contract.access import Caller
 from service.jobs.services import Services
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     services: Services = request.app.state.api.state.services
-    return services
+    caller: Caller | None = getattr(request.state, "caller", None)
+    return services if caller is None else services.of(caller.owner_id)
 
 
 PageServices = Annotated[Services, Depends(_services)]

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from service.pages.sessions import COOKIE
+from service.access.sessions import COOKIE
 from service.pages.static import Static
 from service.pages.words import FILTERS, GLOBALS
 

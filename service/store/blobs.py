@@ -64,9 +64,10 @@ def _names(digest: str) -> ColumnElement[bool]:
     return cast(OutcomeRow.document, String).contains(digest)
 
 
-def find_upload(session: Session, upload_id: str) -> UploadRow | None:
-    """Return an upload under way."""
-    return session.get(UploadRow, upload_id)
+def find_upload(session: Session, owner: str, upload_id: str) -> UploadRow | None:
+    """Return an owner's upload under way."""
+    query = select(UploadRow).where(UploadRow.owner_id == owner, UploadRow.id == upload_id)
+    return session.scalar(query)
 
 
 def record_received(session: Session, upload_id: str, received: int, now: datetime) -> None:

@@ -57,7 +57,7 @@ def new_job_id() -> str:
 
 
 def find(session: Session, job_id: str) -> JobRow | None:
-    """Return a job."""
+    """Return a job, whoever owns it: for workers and the janitor."""
     return session.get(JobRow, job_id)
 
 
@@ -69,10 +69,11 @@ def standings(session: Session, job_ids: Sequence[str]) -> dict[str, Standing]:
     return {job_id: Standing(JobStatus(status), events) for job_id, status, events in rows}
 
 
-def find_active(session: Session, content_key: str) -> JobRow | None:
-    """Return the queued or running job of a key."""
+def find_active(session: Session, owner: str, content_key: str) -> JobRow | None:
+    """Return an owner's queued or running job of a key."""
     return session.scalar(
         select(JobRow).where(
+            JobRow.owner_id == owner,
             JobRow.content_key == content_key,
             JobRow.status.in_((JobStatus.QUEUED, JobStatus.RUNNING)),
         )
@@ -84,14 +85,15 @@ def unfinished_keys(session: Session) -> Sequence[str]:
     return session.scalars(select(JobRow.content_key).where(JobRow.status.not_in(ENDED))).all()
 
 
-def find_succeeded(session: Session, content_key: str, request: str) -> JobRow | None:
-    """Return the latest succeeded job of a key that was asked for in the same words.
+def find_succeeded(session: Session, owner: str, content_key: str, request: str) -> JobRow | None:
+    """Return an owner's latest succeeded job of a key that was asked for in the same words.
 
     Requests with equal keys may still differ, in gates for instance.
     """
     return session.scalar(
         select(JobRow)
         .where(
+            JobRow.owner_id == owner,
             JobRow.content_key == content_key,
             JobRow.request == request,
             JobRow.status == JobStatus.SUCCEEDED,

@@ -6,6 +6,8 @@ records the oldest revision whose code may use it, so that a server which does n
 database's revision still knows whether it may serve.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
@@ -13,6 +15,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, delete, insert, inspect, select
+from sqlalchemy.exc import IntegrityError
 
 import migrations
 from raiw.errors import Unreachable
@@ -58,20 +61,39 @@ def migrate(settings: Settings) -> str:
 
 def upgrade(database: Database, revision: str = "head") -> None:
     """Run the missing revisions, all in one transaction; several hosts may do so at once."""
-    with database.engine.connect().execution_options(raiw_write=True) as connection:
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-        connection.commit()
+    with _rebuilding(database) as connection:
+        command.upgrade(_config(connection), revision)
 
 
 def downgrade(database: Database, revision: str) -> None:
     """Undo revisions down to the one given; ``base`` undoes all."""
+    with _rebuilding(database) as connection:
+        command.downgrade(_config(connection), revision)
+
+
+@contextmanager
+def _rebuilding(database: Database) -> Iterator[Connection]:
+    """Open a transaction in which tables that others refer to may be made anew.
+
+    SQLite makes a table anew by dropping the old one, which must not remove the rows that refer to
+    it; whether all of them still refer to something is checked at the end.
+    """
     with database.engine.connect().execution_options(raiw_write=True) as connection:
-        config = _config()
-        config.attributes["connection"] = connection
-        command.downgrade(config, revision)
-        connection.commit()
+        if not database.is_sqlite:
+            yield connection
+            connection.commit()
+            return
+        raw = connection.connection.dbapi_connection
+        assert raw is not None, "it has just been opened"  # noqa: S101
+        raw.execute("PRAGMA foreign_keys=OFF")  # which does nothing once a transaction has begun
+        try:
+            yield connection
+            if lost := connection.exec_driver_sql("PRAGMA foreign_key_check").all():
+                raise IntegrityError(f"{len(lost)} rows refer to nothing", None, LookupError(lost))
+            connection.commit()
+        finally:
+            connection.rollback()
+            raw.execute("PRAGMA foreign_keys=ON")
 
 
 def note_compatibility(connection: Connection) -> None:
@@ -145,7 +167,8 @@ def _head() -> str | None:
     return ScriptDirectory.from_config(_config()).get_current_head()
 
 
-def _config() -> Config:
+def _config(connection: Connection | None = None) -> Config:
     config = Config()
+    config.attributes["connection"] = connection
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     return config

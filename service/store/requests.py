@@ -43,15 +43,10 @@ def add(session: Session, packed: Packed) -> str:
     return packed.digest
 
 
-def packed_of(session: Session, job_id: str) -> bytes | None:
-    """Return what a job was asked for, compressed by zlib; None if the job is gone."""
-    return session.scalar(select(RequestRow.packed).join(JobRow).where(JobRow.id == job_id))
-
-
 def read(database: Database, job_id: str) -> dict[str, Any]:
     """Return what a job was asked for, to the worker that has it."""
     with database.read() as session:
-        packed = packed_of(session, job_id)
+        packed = session.scalar(select(RequestRow.packed).join(JobRow).where(JobRow.id == job_id))
     assert packed is not None  # noqa: S101 -- only jobs that have ended are removed
     document: dict[str, Any] = json.loads(zlib.decompress(packed))
     return document

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, cast, exists, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, String, cast, exists, or_, select, tuple_
 from sqlalchemy.orm import Session, defer
 
 from service.contract.queries import JobQuery, JobSearch
-from service.store.tables import JobEventRow, JobNoteRow, JobRow, MasksRow
+from service.store.tables import JobEventRow, JobNoteRow, JobRow, MasksRow, RequestRow
 
 _STREAMED = {"yield_per": 10}
 """A page ends when it has enough bytes, so rows are not fetched all at once."""
@@ -29,19 +29,40 @@ class ShownJob:
     """Those of its masks; None in lists."""
 
 
-def show(session: Session, job_id: str) -> ShownJob | None:
+def owned(owner: str, *columns: Any) -> Select[Any]:
+    """Select columns of an owner's jobs: the beginning of every statement that clients cause."""
+    return select(*columns).select_from(JobRow).where(JobRow.owner_id == owner)
+
+
+def is_there(session: Session, owner: str, job_id: str) -> bool:
+    """Whether an owner has a job."""
+    return session.scalar(owned(owner, JobRow.id).where(JobRow.id == job_id)) is not None
+
+
+def packed_of(session: Session, owner: str, job_id: str) -> bytes | None:
+    """Return what an owner's job was asked for, compressed by zlib; None if there is no such."""
+    query = owned(owner, RequestRow.packed).join(RequestRow, RequestRow.digest == JobRow.request)
+    packed: bytes | None = session.scalar(query.where(JobRow.id == job_id))
+    return packed
+
+
+def show(session: Session, owner: str, job_id: str) -> ShownJob | None:
     """Return a job with the mask file it made."""
-    query = _shown().add_columns(MasksRow.dead_units).where(JobRow.id == job_id)
+    query = _shown(owner).add_columns(MasksRow.dead_units).where(JobRow.id == job_id)
     row = session.execute(query).one_or_none()
     return None if row is None else ShownJob(row[0], row[1], row[2], row[0].outcome, row[3])
 
 
 def page(
-    session: Session, wanted: JobQuery, before: tuple[datetime, str] | None, size: int
+    session: Session,
+    owner: str,
+    wanted: JobQuery,
+    before: tuple[datetime, str] | None,
+    size: int,
 ) -> Iterator[ShownJob]:
     """Yield up to ``size`` jobs, newest first, older than ``before``; without their reports."""
     files, main = JobRow.outcome["files"], JobRow.outcome["main"]
-    query = _shown().add_columns(files, main).options(defer(JobRow.outcome, raiseload=True))
+    query = _shown(owner).add_columns(files, main).options(defer(JobRow.outcome, raiseload=True))
     query = query.where(*_conditions(wanted))
     if before is not None:
         query = query.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*before))
@@ -58,9 +79,9 @@ def events_after(session: Session, job_id: str, seq: int, size: int) -> Iterator
     )
 
 
-def _shown() -> Any:
+def _shown(owner: str) -> Any:
     """Select jobs with their mask files, but without the files' contents."""
-    return select(JobRow, MasksRow.file_sha256, MasksRow.size).outerjoin(
+    return owned(owner, JobRow, MasksRow.file_sha256, MasksRow.size).outerjoin(
         MasksRow, MasksRow.digest == JobRow.mask_digest
     )
 

@@ -22,6 +22,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from service.contract.access import LOCAL
+
 
 class Timestamp(TypeDecorator[datetime]):
     """A moment in UTC, aware on both databases (SQLite itself forgets the zone)."""
@@ -57,6 +59,7 @@ class Record(DeclarativeBase):
         datetime: Timestamp,
         dict[str, Any]: JSON(none_as_null=True),
         list[int]: JSON(none_as_null=True),
+        list[str]: JSON(none_as_null=True),
         list[dict[str, Any]]: JSON(none_as_null=True),
     }
 
@@ -70,6 +73,36 @@ DUE = text("deadline_at IS NOT NULL")
 # separately from the statement does not see that the index applies.
 PUBLISHED = text("status = 'queued' AND published_at IS NOT NULL")
 ASKED = text("statistics IS NULL AND measure_attempts > 0")
+
+
+class OwnerRow(Record):
+    """Somebody that rows belong to: a person, a team, a pipeline."""
+
+    __tablename__ = "owners"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    created_at: Mapped[datetime]
+
+
+class KeyRow(Record):
+    """A key of an owner; its secret is not kept, only what tells it from others."""
+
+    __tablename__ = "keys"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
+    name: Mapped[str] = mapped_column(String(100))
+    digest: Mapped[str] = mapped_column(String(64))
+    """HMAC-SHA256 of the whole key under the server's secret, in hexadecimal."""
+    scopes: Mapped[list[str]]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    """To the minute, since no request waits for it to be written."""
+    replaces: Mapped[str | None] = mapped_column(String(40))
+    """The key that was rotated into this one."""
 
 
 class RequestRow(Record):
@@ -89,16 +122,18 @@ class JobRow(Record):
 
     __tablename__ = "jobs"
     __table_args__ = (
-        # One active job per key is what makes equal requests join, on any number of servers.
+        # One active job of an owner per key is what makes his equal requests join, on any number
+        # of servers.
         # A job being canceled is not joined: whoever asks now wants the result.
         Index(
-            "uq_jobs_content_key_active",
+            "uq_jobs_owner_id_content_key_active",
+            "owner_id",
             "content_key",
             unique=True,
             sqlite_where=ACTIVE,
             postgresql_where=ACTIVE,
         ),
-        Index("ix_jobs_created_at_id", "created_at", "id"),
+        Index("ix_jobs_owner_id_created_at_id", "owner_id", "created_at", "id"),
         Index("ix_jobs_status_created_at_id", "status", "created_at", "id"),
         # Few jobs at a time are with the broker, have a deadline or are held: the janitor finds
         # them every second without looking at those that only wait.
@@ -113,6 +148,9 @@ class JobRow(Record):
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(
+        String(40), ForeignKey("owners.id"), server_default=LOCAL, default=LOCAL
+    )
     kind: Mapped[str] = mapped_column(String(20))
     status: Mapped[str] = mapped_column(String(20))
     content_key: Mapped[str] = mapped_column(String(71), index=True)
@@ -320,6 +358,9 @@ class UploadRow(Record):
     __tablename__ = "uploads"
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(
+        String(40), ForeignKey("owners.id"), index=True, server_default=LOCAL, default=LOCAL
+    )
     digest: Mapped[str] = mapped_column(String(71))
     size: Mapped[int] = mapped_column(Big)
     received: Mapped[int] = mapped_column(Big, default=0)

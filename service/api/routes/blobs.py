@@ -11,11 +11,13 @@ from starlette.exceptions import HTTPException
 
 from raiw.canonical import hex_digits
 from raiw.errors import NotFound
+from service.access.scopes import needs
 from service.api.bodies import BodyRoute
 from service.api.dependencies import DigestPath, Id, ServicesDep, UploadBody
 from service.api.document import DOWNLOAD, DOWNLOAD_HEAD, UPLOAD, UPLOAD_PART, headers
 from service.api.downloads import download
 from service.api.receiving import receive
+from service.contract.access import Scope
 from service.contract.masks import BlobView, UploadView
 from service.jobs import keeping, uploads
 
@@ -24,6 +26,7 @@ router = APIRouter(prefix="/v1", tags=["uploads"], route_class=BodyRoute)
 
 @router.put(
     "/blobs/{digest}",
+    dependencies=[needs(Scope.UPLOADS_WRITE)],
     status_code=HTTPStatus.CREATED,
     responses={200: {"model": BlobView, "description": "It was already stored."}},
     **UPLOAD,
@@ -52,8 +55,20 @@ async def put_blob(
     return await receive(request, uploads.receive_blob(services, digest, content_length))
 
 
-@router.get("/blobs/{digest}", response_class=Response, operation_id="get_blob", **DOWNLOAD)
-@router.head("/blobs/{digest}", response_class=Response, operation_id="head_blob", **DOWNLOAD_HEAD)
+@router.get(
+    "/blobs/{digest}",
+    response_class=Response,
+    operation_id="get_blob",
+    dependencies=[needs(Scope.UPLOADS_READ)],
+    **DOWNLOAD,
+)
+@router.head(
+    "/blobs/{digest}",
+    response_class=Response,
+    operation_id="head_blob",
+    dependencies=[needs(Scope.UPLOADS_READ)],
+    **DOWNLOAD_HEAD,
+)
 def get_blob(services: ServicesDep, request: Request, digest: DigestPath) -> Response:
     """Read a blob's bytes, or with HEAD ask whether it is stored."""
     look = uploads.get_blob if request.method == "HEAD" else uploads.open_blob
@@ -66,7 +81,11 @@ def get_blob(services: ServicesDep, request: Request, digest: DigestPath) -> Res
     return download(request, digest=digest, size=blob.bytes, name=name, read=read)
 
 
-@router.delete("/blobs/{digest}", status_code=HTTPStatus.NO_CONTENT)
+@router.delete(
+    "/blobs/{digest}",
+    status_code=HTTPStatus.NO_CONTENT,
+    dependencies=[needs(Scope.UPLOADS_WRITE)],
+)
 def delete_blob(services: ServicesDep, digest: DigestPath) -> None:
     """Remove a blob, whether or not it is stored; jobs that made it keep their record.
 
@@ -75,13 +94,21 @@ def delete_blob(services: ServicesDep, digest: DigestPath) -> None:
     keeping.remove(services, keeping.BLOBS, digest)
 
 
-@router.put("/blobs/{digest}/pin", status_code=HTTPStatus.NO_CONTENT)
+@router.put(
+    "/blobs/{digest}/pin",
+    status_code=HTTPStatus.NO_CONTENT,
+    dependencies=[needs(Scope.UPLOADS_WRITE)],
+)
 def pin_blob(services: ServicesDep, digest: DigestPath) -> None:
     """Keep a blob however long it goes unused."""
     keeping.pin(services, keeping.BLOBS, digest, pinned=True)
 
 
-@router.delete("/blobs/{digest}/pin", status_code=HTTPStatus.NO_CONTENT)
+@router.delete(
+    "/blobs/{digest}/pin",
+    status_code=HTTPStatus.NO_CONTENT,
+    dependencies=[needs(Scope.UPLOADS_WRITE)],
+)
 def unpin_blob(services: ServicesDep, digest: DigestPath) -> None:
     """Unpin a blob."""
     keeping.pin(services, keeping.BLOBS, digest, pinned=False)
@@ -89,6 +116,7 @@ def unpin_blob(services: ServicesDep, digest: DigestPath) -> None:
 
 @router.post(
     "/uploads",
+    dependencies=[needs(Scope.UPLOADS_WRITE)],
     status_code=HTTPStatus.CREATED,
     responses={201: {"headers": headers("Location")}},
 )
@@ -99,7 +127,11 @@ def begin_upload(services: ServicesDep, response: Response, body: UploadBody) ->
     return upload
 
 
-@router.get("/uploads/{upload_id}", responses={200: {"headers": headers("Upload-Offset")}})
+@router.get(
+    "/uploads/{upload_id}",
+    responses={200: {"headers": headers("Upload-Offset")}},
+    dependencies=[needs(Scope.UPLOADS_READ)],
+)
 def get_upload(services: ServicesDep, response: Response, upload_id: Id) -> UploadView:
     """Ask how far an upload has come: `offset` is the next byte to send."""
     upload = uploads.get_upload(services, upload_id)
@@ -109,6 +141,7 @@ def get_upload(services: ServicesDep, response: Response, upload_id: Id) -> Uplo
 
 @router.patch(
     "/uploads/{upload_id}",
+    dependencies=[needs(Scope.UPLOADS_WRITE)],
     responses={
         200: {"headers": headers("Upload-Offset")},
         201: {
@@ -137,7 +170,11 @@ async def append_to_upload(
     return upload
 
 
-@router.delete("/uploads/{upload_id}", status_code=HTTPStatus.NO_CONTENT)
+@router.delete(
+    "/uploads/{upload_id}",
+    status_code=HTTPStatus.NO_CONTENT,
+    dependencies=[needs(Scope.UPLOADS_WRITE)],
+)
 def abandon_upload(services: ServicesDep, upload_id: Id) -> None:
     """Forget an upload."""
     uploads.abandon(services, upload_id)

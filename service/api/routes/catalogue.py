@@ -9,12 +9,14 @@ from raiw.algorithms import ALGORITHMS
 from raiw.errors import NotFound
 from raiw.names import nearest
 from raiw.specs.spec import Spec
+from service.access.scopes import needs
 from service.api.dependencies import PageSize, PageToken, ServicesDep
 from service.api.document import SchemaResponse
+from service.contract.access import Scope
 from service.contract.catalogue import ModelPage, ModelSummary, NetworkPage
 from service.jobs import networks
 
-router = APIRouter(prefix="/v1", tags=["catalogue"])
+router = APIRouter(prefix="/v1", tags=["catalogue"], dependencies=[needs(Scope.JOBS_READ)])
 
 
 @router.get("/models")

@@ -11,14 +11,16 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import PlainTextResponse
 
+from service.access.scopes import needs
 from service.api.dependencies import ServicesDep
 from service.api.metrics import Metrics
+from service.contract.access import Scope
 from service.contract.health import Checks, Liveness, Readiness
 from service.jobs import health
 
 Look = TypeVar("Look")
 
-router = APIRouter(tags=["operation"])
+router = APIRouter(tags=["operation"], dependencies=[needs(Scope.PUBLIC)])
 
 
 @router.get("/livez")

@@ -9,11 +9,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from raiw.names import clipped
+from service.access.scopes import needs
 from service.api.answers import JobAnswer
 from service.api.bodies import BodyRoute
 from service.api.dependencies import Id, JobBody, NotesQuery, PageSize, ServicesDep
 from service.api.document import headers, parameters
 from service.api.streams import event_stream
+from service.contract.access import Scope
 from service.contract.jobs import EventPage, JobPage, JobView
 from service.contract.queries import MAX_PAGE, JobQuery, noted
 from service.jobs import cancel as canceling
@@ -28,6 +30,7 @@ _WAITED = ("Preference-Applied",)
 
 @router.post(
     "",
+    dependencies=[needs(Scope.JOBS_WRITE)],
     response_model=JobView,
     responses={
         200: {
@@ -54,7 +57,7 @@ async def create_job(services: ServicesDep, body: JobBody) -> Response:
     return JobAnswer(services, submission.job, unfinished=HTTPStatus.ACCEPTED, headers=headers)
 
 
-@router.get("")
+@router.get("", dependencies=[needs(Scope.JOBS_READ)])
 def list_jobs(services: ServicesDep, wanted: Annotated[JobQuery, Query()]) -> JobPage:
     """List the jobs for which all of this holds, newest first, without what they were asked for."""
     return queries.list_jobs(services, wanted)
@@ -62,6 +65,7 @@ def list_jobs(services: ServicesDep, wanted: Annotated[JobQuery, Query()]) -> Jo
 
 @router.get(
     "/{job_id}",
+    dependencies=[needs(Scope.JOBS_READ)],
     response_model=JobView,
     responses={
         200: {"headers": headers("ETag", perhaps=("Retry-After", *_WAITED))},
@@ -79,6 +83,7 @@ def get_job(services: ServicesDep, job_id: Id) -> Response:
 
 @router.post(
     "/{job_id}/cancel",
+    dependencies=[needs(Scope.JOBS_WRITE)],
     response_model=JobView,
     responses={
         202: {
@@ -104,6 +109,7 @@ def cancel_job(
 
 @router.get(
     "/{job_id}/events",
+    dependencies=[needs(Scope.JOBS_READ)],
     response_model=EventPage,
     responses={
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},

@@ -8,10 +8,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from raiw.canonical import hex_digits
+from service.access.scopes import needs
 from service.api.dependencies import DigestPath, ServicesDep
 from service.api.document import DOWNLOAD, DOWNLOAD_HEAD, headers, parameters
 from service.api.downloads import download
 from service.api.streams import poll, preferred_wait
+from service.contract.access import Scope
 from service.contract.masks import MasksPage, MasksView, StatisticsView
 from service.contract.queries import MasksQuery
 from service.jobs import keeping, stored
@@ -21,13 +23,15 @@ router = APIRouter(prefix="/v1/masks", tags=["masks"])
 _WAITED = ("Preference-Applied",)
 
 
-@router.get("")
+@router.get("", dependencies=[needs(Scope.MASKS_READ)])
 def list_masks(services: ServicesDep, wanted: Annotated[MasksQuery, Query()]) -> MasksPage:
     """List the stored masks for which all of this holds, newest first."""
     return stored.list_masks(services, wanted)
 
 
-@router.delete("/{digest}", status_code=HTTPStatus.NO_CONTENT)
+@router.delete(
+    "/{digest}", status_code=HTTPStatus.NO_CONTENT, dependencies=[needs(Scope.MASKS_WRITE)]
+)
 def delete_masks(services: ServicesDep, digest: DigestPath) -> None:
     """Remove masks, whether or not they are stored; the jobs that made them keep their record.
 
@@ -37,27 +41,41 @@ def delete_masks(services: ServicesDep, digest: DigestPath) -> None:
     keeping.remove(services, keeping.MASKS, digest)
 
 
-@router.put("/{digest}/pin", status_code=HTTPStatus.NO_CONTENT)
+@router.put(
+    "/{digest}/pin", status_code=HTTPStatus.NO_CONTENT, dependencies=[needs(Scope.MASKS_WRITE)]
+)
 def pin_masks(services: ServicesDep, digest: DigestPath) -> None:
     """Keep masks however long they go unused."""
     keeping.pin(services, keeping.MASKS, digest, pinned=True)
 
 
-@router.delete("/{digest}/pin", status_code=HTTPStatus.NO_CONTENT)
+@router.delete(
+    "/{digest}/pin", status_code=HTTPStatus.NO_CONTENT, dependencies=[needs(Scope.MASKS_WRITE)]
+)
 def unpin_masks(services: ServicesDep, digest: DigestPath) -> None:
     """Unpin masks."""
     keeping.pin(services, keeping.MASKS, digest, pinned=False)
 
 
-@router.get("/{digest}")
+@router.get("/{digest}", dependencies=[needs(Scope.MASKS_READ)])
 def get_masks(services: ServicesDep, digest: DigestPath) -> MasksView:
     """Show stored masks: what was asked for, what was achieved, and their statistics."""
     return stored.get_masks(services, digest)
 
 
-@router.get("/{digest}/file", response_class=Response, operation_id="get_mask_file", **DOWNLOAD)
+@router.get(
+    "/{digest}/file",
+    response_class=Response,
+    operation_id="get_mask_file",
+    dependencies=[needs(Scope.MASKS_READ)],
+    **DOWNLOAD,
+)
 @router.head(
-    "/{digest}/file", response_class=Response, operation_id="head_mask_file", **DOWNLOAD_HEAD
+    "/{digest}/file",
+    response_class=Response,
+    operation_id="head_mask_file",
+    dependencies=[needs(Scope.MASKS_READ)],
+    **DOWNLOAD_HEAD,
 )
 def get_mask_file(services: ServicesDep, request: Request, digest: DigestPath) -> Response:
     """Download a mask file (`raiw.masks@1`); it never changes. One `Range` may be asked for."""
@@ -71,6 +89,7 @@ def get_mask_file(services: ServicesDep, request: Request, digest: DigestPath) -
 
 @router.get(
     "/{digest}/statistics",
+    dependencies=[needs(Scope.MASKS_READ)],
     responses={
         200: {"headers": headers(perhaps=_WAITED)},
         202: {
@@ -103,7 +122,12 @@ async def get_statistics(
     return view
 
 
-@router.get("/{digest}/layers/{name}", response_model=dict[str, Any], **DOWNLOAD)
+@router.get(
+    "/{digest}/layers/{name}",
+    response_model=dict[str, Any],
+    dependencies=[needs(Scope.MASKS_READ)],
+    **DOWNLOAD,
+)
 def get_layer(
     services: ServicesDep,
     request: Request,

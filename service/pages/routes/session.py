@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import Response
 
+from service.access.sessions import keep, knows, sign_in, sign_out
 from service.pages.rendering import THEME_COOKIE, THEMES, render, see
-from service.pages.sessions import keep, knows, sign_in, sign_out
 from service.pages.static import PREFIX, Static
 
 LOGIN = "/login"

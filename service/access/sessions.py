@@ -7,7 +7,7 @@ sessions and all servers of one token accept it.
 import hashlib
 import hmac
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 COOKIE = "raiw_session"
@@ -20,7 +20,7 @@ def proof(token: str) -> str:
     return hmac.new(token.encode(), _PURPOSE, hashlib.sha256).hexdigest()
 
 
-def is_signed_in(request: Request, token: str) -> bool:
+def is_signed_in(request: HTTPConnection, token: str) -> bool:
     """Whether a request carries the cookie of a token."""
     given = request.cookies.get(COOKIE, "")
     return hmac.compare_digest(given.encode(), proof(token).encode())
