@@ -60,7 +60,7 @@ def run_task(
     recorder = Recorder(services, attempt, lease)
     kind = find_kind(job.kind)
     needs = Needs(process, job, lease, recorder, run_job)
-    on_event = heard(services, recorder)
+    on_event = heard(services, job.id, recorder)
     try:
         while True:
             order = _lay_out(services, kind, document, folder, needs.answers)
