@@ -49,7 +49,7 @@ Number = Annotated[float, typer.Option(metavar="NUMBER")]
     cls=JobCommand,
     epilog=examples(
         "raiw search digits-cnn --data digits --budget parameters=2000 --trials 4 --generation 2 "
-        "--finals 2 --set epochs=1 --set augment=false -o found",
+        "--finalists 0 --finals 2 --set epochs=1 --set augment=false -o found",
         "raiw train digits-cnn --data digits --masks found/masks.safetensors --set epochs=2 "
         "--set augment=false -o run",
     ),
@@ -89,6 +89,8 @@ def search(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comma
     pool: Count,
     runs: Count,
     validation: Number,
+    finalists: Count,
+    finalist_runs: Count,
     finals: Count,
     seed: SeedOption,
     choose: Annotated[
@@ -152,6 +154,8 @@ def search(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comma
             "pool": pool,
             "runs": runs,
             "validation": validation,
+            "finalists": finalists,
+            "finalist_runs": finalist_runs,
             "finals": finals,
             "seed": seed,
         }

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from optuna.trial import Trial
+from optuna.trial import FrozenTrial, Trial
 
 from raiw.errors import ImpossibleTarget, TrainingFailed
 from raiw.jobs.document import JobDocument
@@ -88,7 +88,7 @@ class _Search:
         if not best:
             reason = next((facts["note"] for facts in self._told if "note" in facts), "stopped")
             raise TrainingFailed(f"no trial has a result; the first: {reason}")
-        winner = max(best, key=lambda trial: (self._told[trial.number]["accuracy"], -trial.number))
+        winner = self._chosen(best)
         found = self.trials.configured(self.space.choice(winner.params))
         found, speed = self.trials.settled(found)
         comparison = self._compared(found)
@@ -107,6 +107,42 @@ class _Search:
             "comparison": comparison,
         }
         return self._written(found, report)
+
+    def _chosen(self, best: Sequence[FrozenTrial]) -> FrozenTrial:
+        """Return the finalist of the best mean over fresh runs, the first one among equals.
+
+        The best of many trials is the luckiest too: its own accuracy is not counted.
+        """
+        complete = [self._told[t.number] for t in self.proposals.trials if self._is_complete(t)]
+        if len(self.job.objectives) > 1:
+            numbers = {trial.number for trial in best}
+            complete = [facts for facts in complete if facts["number"] in numbers]
+        ranked = sorted(complete, key=lambda facts: (-facts["values"][0], facts["number"]))
+        chosen = ranked[: max(self.job.finalists, 1)]
+        if self.job.finalists and len(self.job.objectives) == 1:
+            usual = [facts for facts in ranked if facts["origin"] in self.job.start]
+            chosen += [facts for facts in usual if facts not in chosen]
+        if self.job.finalists:
+            self._train_again(chosen)
+            chosen.sort(key=self._again, reverse=True)
+        number: int = chosen[0]["number"]
+        return self.proposals.trials[number]
+
+    def _train_again(self, chosen: Sequence[dict[str, Any]]) -> None:
+        runs = range(self.job.finalist_runs)
+        trials = [self.proposals.trials[facts["number"]] for facts in chosen]
+        ones = [self.trials.configured(self.space.choice(trial.params)) for trial in trials]
+        answers = iter(self._answers([self.trials.again(one, run) for one in ones for run in runs]))
+        for facts in chosen:
+            reports = [next(answers).report for _ in runs]
+            facts["again"] = [report["accuracy"] for report in reports if report]
+
+    def _again(self, facts: dict[str, Any]) -> float:
+        mean = statistics.fmean(facts["again"]) if facts["again"] else 0.0
+        return mean - self.job.entropy * float(facts["signs"]["entropy"])
+
+    def _is_complete(self, trial: FrozenTrial) -> bool:
+        return bool(self._told[trial.number]["state"] == "complete")
 
     def _answers(self, jobs: Sequence[JobDocument]) -> list[Answer]:
         """Return the answers of jobs.
@@ -237,7 +273,7 @@ class _Search:
 
     def _compared(self, found: Configuration) -> dict[str, Any] | None:
         """Train what was found and the usual ways on every training image, and compare them."""
-        seeds = [self.job.seed + self.job.runs + place for place in range(self.job.finals)]
+        seeds = self.trials.last_seeds
         if not seeds:
             return None
         named = {FOUND: found} | {

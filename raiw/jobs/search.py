@@ -123,6 +123,12 @@ class SearchJob(NetworkJob):
     """Seeds a trial is trained with; its accuracy is their mean."""
     validation: Share = 0.2
     """Share of the training images that trials are tested with."""
+    finalists: Annotated[int, Field(ge=0, le=100, strict=True), WHOLE] = 6
+    """Best trials that are trained again before one is chosen, on the same images with fresh seeds
+    and graphs; with one objective, the usual ways it started with besides. 0 takes the best trial
+    at its word."""
+    finalist_runs: Annotated[int, Field(ge=1, le=100, strict=True), WHOLE] = 4
+    """Fresh seeds of each finalist."""
     finals: Annotated[int, Field(ge=0, le=100, strict=True), WHOLE] = 20
     """Fresh seeds that what was found, and each usual way, are trained with at the end."""
     seed: Seed = 0
@@ -202,8 +208,9 @@ class SearchJob(NetworkJob):
 
     @property
     def total(self) -> int:
-        """Trainings: of the dense networks, of trials, and of what is compared."""
-        return self.networks + self.trials + self.finals * (1 + len(BASELINES))
+        """Trainings, at most: of dense networks, trials, finalists, and of what is compared."""
+        again = (self.finalists + len(self.start)) * self.finalist_runs if self.finalists else 0
+        return self.networks + self.trials + again + self.finals * (1 + len(BASELINES))
 
     @property
     def revisions(self) -> list[Any]:

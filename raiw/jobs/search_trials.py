@@ -112,10 +112,20 @@ class Trials:
             update={"floors": tuple(told), "validation": self._job.validation}
         )
 
+    def again(self, one: Configuration, place: int) -> TrainJob:
+        """Return the job of a further run on the images of trials, with a fresh seed and graph."""
+        job = self._fresh(one, self._job.seed + self._job.runs + place)
+        return job.model_copy(update={"validation": self._job.validation})
+
+    @property
+    def last_seeds(self) -> list[int]:
+        """Seeds that no trial and no finalist has had."""
+        first = self._job.seed + self._job.runs + self._job.finalist_runs
+        return [*range(first, first + self._job.finals)]
+
     def final(self, one: Configuration, seed: int) -> TrainJob:
-        """Return the job of one run with all training images, whose graph a fresh seed draws."""
-        craft = one.spec.craft.model_copy(update={"seed": seed})
-        return self._train(one, one.spec.model_copy(update={"craft": craft}), [seed])
+        """Return the job of a run with all training images, whose graph its seed draws."""
+        return self._fresh(one, seed)
 
     def importance(self, one: Configuration) -> Path | None:
         """Return the scores that a configuration is crafted from, if its algorithm takes any."""
@@ -220,6 +230,10 @@ class Trials:
         path = network.scores(self._weights[network.label])
         self.files[digest_of_file(path)] = path
         return path
+
+    def _fresh(self, one: Configuration, seed: int) -> TrainJob:
+        craft = one.spec.craft.model_copy(update={"seed": seed})
+        return self._train(one, one.spec.model_copy(update={"craft": craft}), [seed])
 
     def _train(self, one: Configuration, spec: Spec, seeds: Sequence[int]) -> TrainJob:
         importance = self.importance(one)

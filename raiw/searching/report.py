@@ -1,5 +1,6 @@
 """What a search found as files: Markdown for people, JSON for programs, YAML to go on with."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from raiw.searching.comparing import FOUND
 
 _SMALLEST_P = 0.001
 _LEVEL = 0.05
-_SHOWN = 10
+_SHOWN = 12
 """Trials that the text lists; the JSON has all."""
 
 _SERIES = ("usual", "drawn", "proposed")
@@ -109,8 +110,8 @@ def _found(report: Report) -> Table:
     operations = "" if cost["flops"] is None else f"{cost['flops']:,} operations, "
     notes = [
         (
-            f"Trial {trial['number']} by `{trial['origin']}`: {100 * trial['accuracy']:.2f} % of "
-            f"the {report['validation_images']} images held back; {cost['weights']:,} weights, "
+            f"Trial {trial['number']} by `{trial['origin']}`: {_accuracy(trial)} of the "
+            f"{report['validation_images']} images held back; {cost['weights']:,} weights, "
             f"{operations}{cost['bytes']:,} bytes; algorithm `{craft['algorithm']}`."
         ),
         f"{_crafted(craft['algorithm'])} {_network(report)}".strip(),
@@ -119,6 +120,15 @@ def _found(report: Report) -> Table:
         notes.append(_speed(report["speed"]))
     notes += [f"`{name}` was left out: {why}" for name, why in report["left_out"].items()]
     return "What was found", ("layer", "edges", "outputs that share inputs"), rows, notes
+
+
+def _accuracy(trial: Report) -> str:
+    """Return the accuracy of a trial, and the mean of its further runs."""
+    own = f"{100 * trial['accuracy']:.2f} %"
+    again = trial.get("again")
+    if not again:
+        return own
+    return f"{100 * statistics.fmean(again):.2f} % in {len(again)} fresh runs ({own} in its own)"
 
 
 def _crafted(algorithm: str) -> str:
@@ -216,12 +226,13 @@ def _agreement(report: Report) -> Table:
 
 def _trials(report: Report) -> Table:
     done = [trial for trial in report["trials"] if trial["state"] != "failed"]
-    best = sorted(done, key=lambda trial: (-trial["accuracy"], trial["number"]))
+    best = sorted(done, key=lambda trial: (-_mean(trial), -trial["accuracy"], trial["number"]))
     rows = [
         [
             str(trial["number"]),
             f"`{trial['origin']}`",
             f"{100 * trial['accuracy']:.2f}",
+            f"{100 * statistics.fmean(trial['again']):.2f}" if trial.get("again") else "",
             f"{trial['weights']:,}",
             " ".join(f"{name}={value}" for name, value in trial["choices"].items()),
             trial["state"],
@@ -230,8 +241,17 @@ def _trials(report: Report) -> Table:
     ]
     states = [trial["state"] for trial in report["trials"]]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    columns = ("trial", "proposed by", "accuracy, %", "weights", "choices", "state")
-    return f"The best {len(rows)} trials", columns, rows, [f"Of {len(states)} trials: {counts}."]
+    columns = (
+        *("trial", "proposed by", "accuracy, %", "in fresh runs, %", "weights", "choices"),
+        "state",
+    )
+    note = f"Of {len(states)} trials: {counts}. Finalists were trained again with fresh seeds."
+    return f"The best {len(rows)} trials", columns, rows, [note]
+
+
+def _mean(trial: Report) -> float:
+    """Return the mean accuracy of the further runs; of trials without, less than any."""
+    return statistics.fmean(trial["again"]) if trial.get("again") else -1.0
 
 
 def _difference(found: Report | None) -> str:
