@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
-Names = Annotated[str, typer.Option(metavar="NAMES")]
-Numbers = Annotated[str, typer.Option(metavar="NUMBERS")]
-Count = Annotated[int, typer.Option(metavar="NUMBER")]
-Number = Annotated[float, typer.Option(metavar="NUMBER")]
+_Names = Annotated[str, typer.Option(metavar="NAMES")]
+_Numbers = Annotated[str, typer.Option(metavar="NUMBERS")]
+_Count = Annotated[int, typer.Option(metavar="NUMBER")]
+_Number = Annotated[float, typer.Option(metavar="NUMBER")]
 
 
 @commands.command(
@@ -76,22 +76,22 @@ def search(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comma
             help="parameters, flops, bytes or ms; batch=NUMBER besides is the batch of ms.",
         ),
     ],
-    trials: Count,
-    algorithms: Names,
-    group_outputs: Numbers,
-    widths: Numbers,
-    objectives: Names,
-    entropy: Number,
+    trials: _Count,
+    algorithms: _Names,
+    group_outputs: _Numbers,
+    widths: _Numbers,
+    objectives: _Names,
+    entropy: _Number,
     sampler: Annotated[str, typer.Option(metavar="NAME")],
     stopping: Annotated[str, typer.Option(metavar="NAME")],
-    generation: Count,
-    start: Names,
-    pool: Count,
-    runs: Count,
-    validation: Number,
-    finalists: Count,
-    finalist_runs: Count,
-    finals: Count,
+    generation: _Count,
+    start: _Names,
+    pool: _Count,
+    runs: _Count,
+    validation: _Number,
+    finalists: _Count,
+    finalist_runs: _Count,
+    finals: _Count,
     seed: SeedOption,
     choose: Annotated[
         list[str] | None,

@@ -21,9 +21,9 @@ from raiw.jobs.workspace import Answer, Made, Needed, Workspace, write_report
 from raiw.searching.agreement import agreement
 from raiw.searching.comparing import FOUND, compare
 from raiw.searching.memory import Memory
-from raiw.searching.proposing import Method, Proposals, facts_of
+from raiw.searching.proposing import Proposals, Proposing, facts_of
 from raiw.searching.proxies import PROXIES, order
-from raiw.searching.space import Parameters, Space
+from raiw.searching.space import Proposed, Space
 from raiw.training.data.validation import held_back
 
 
@@ -64,7 +64,7 @@ class _Search:
         self.space = Space(choices, [*layers], shared=len(job.objectives) > 1)
         self.proposals = Proposals(
             f"{job.network} {job.content_key()[7:23]}",
-            Method(
+            Proposing(
                 sampler=job.sampler,
                 stopping=job.stopping,
                 objectives=len(job.objectives),
@@ -186,7 +186,7 @@ class _Search:
     def _first_choices(self) -> dict[str, Any]:
         return {name: values[0] for name, values in self.space.choices.items()}
 
-    def _ranked(self, pool: list[Parameters]) -> list[int]:
+    def _ranked(self, pool: list[Proposed]) -> list[int]:
         """Return the places of a pool that can meet the budget, by their proxies."""
         signs, places = [], []
         for place, parameters in enumerate(pool):
@@ -196,7 +196,7 @@ class _Search:
                 places.append(place)
         return [places[rank] for rank in order(signs)] if signs else []
 
-    def _propose(self, parameters: Parameters, origin: str) -> None:
+    def _propose(self, parameters: Proposed, origin: str) -> None:
         self.proposals.start_with(parameters)
         self._origins.append(origin)
 
@@ -217,7 +217,7 @@ class _Search:
                 self._tell(trial, {"note": one.message})
         self._space.on_study(self._study())
 
-    def _configured(self, parameters: Parameters) -> Configuration | ImpossibleTarget:
+    def _configured(self, parameters: Proposed) -> Configuration | ImpossibleTarget:
         try:
             return self.trials.configured(self.space.choice(parameters))
         except ImpossibleTarget as error:

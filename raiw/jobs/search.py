@@ -8,7 +8,7 @@ from raiw.algorithms import ALGORITHMS, Contract
 from raiw.errors import InvalidInput, InvalidSpec
 from raiw.jobs.document import NetworkJob
 from raiw.jobs.fields import Argument, DataSet, Seed
-from raiw.jobs.train import Share
+from raiw.jobs.train import HeldShare
 from raiw.names import check_name, listed
 from raiw.specs.crafting import TARGETS, Craft, GroupOutputs
 from raiw.specs.document import WHOLE, Document
@@ -121,7 +121,7 @@ class SearchJob(NetworkJob):
     """Random configurations drawn for each that is left of the first generation; proxies choose."""
     runs: Annotated[int, Field(ge=1, le=100, strict=True), WHOLE] = 1
     """Seeds a trial is trained with; its accuracy is their mean."""
-    validation: Share = 0.2
+    validation: HeldShare = 0.2
     """Share of the training images that trials are tested with."""
     finalists: Annotated[int, Field(ge=0, le=100, strict=True), WHOLE] = 6
     """Best trials that are trained again before one is chosen, on the same images with fresh seeds
@@ -181,7 +181,7 @@ class SearchJob(NetworkJob):
             )
         if len(self.objectives) > 1 and self.stopping != "none":
             raise InvalidInput(
-                f"stopping {self.stopping!r} compares trials by one objective, and there are "
+                f"stopping {self.stopping!r} compares trials by one objective, not "
                 f"{len(self.objectives)}: leave it out",
                 pointer="/stopping",
             )

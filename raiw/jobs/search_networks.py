@@ -26,7 +26,7 @@ from raiw.masks.channels import ChannelMasks
 from raiw.pruning.prunable import remove_lowest, spread
 from raiw.pruning.prune import prune
 from raiw.pruning.tracing import find_groups
-from raiw.searching.projecting import Share
+from raiw.searching.projecting import ShareOut
 from raiw.specs.budget import slope
 from raiw.specs.spec import Spec
 from raiw.training.data.dataset import Dataset
@@ -146,7 +146,7 @@ class SearchedNetwork:
         """Return these scores by layer name."""
         return load_file(self.scores(weights))
 
-    def share(self, allocation: str, weights: Path) -> Share:
+    def share(self, allocation: str, weights: Path) -> ShareOut:
         """Return what shares a budget in one of the usual ways, by its name."""
         if allocation in {"uniform", "erk", "degree"}:
             return lambda spec: by_slopes(

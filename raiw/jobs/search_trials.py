@@ -14,9 +14,9 @@ from raiw.jobs.train import Floor, TrainJob
 from raiw.masks import MaskSet
 from raiw.pipeline import craft_masks
 from raiw.searching.memory import Memory
-from raiw.searching.projecting import Limit, Share, cost_of, share_by
+from raiw.searching.projecting import Limit, ShareOut, cost_of, share_by
 from raiw.searching.proxies import Signs, signs_of
-from raiw.searching.space import Choice
+from raiw.searching.space import Chosen
 from raiw.searching.timing import Clock
 from raiw.specs.plan import Plan
 from raiw.specs.spec import Spec
@@ -37,7 +37,7 @@ class Configuration:
     """What was chosen, by name."""
     dense: Spec
     """Before it met the budget."""
-    share: Share
+    share: ShareOut
     part: float
     """Of the budget."""
     spec: Spec
@@ -70,7 +70,7 @@ class Trials:
         """Note the weights of a network that was trained dense."""
         self._weights[network.label] = weights
 
-    def configured(self, choice: Choice) -> Configuration:
+    def configured(self, choice: Chosen) -> Configuration:
         """Return a choice on the budget.
 
         Raises
@@ -202,7 +202,7 @@ class Trials:
         network: SearchedNetwork,
         values: Mapping[str, Any],
         dense: Spec,
-        share: Share,
+        share: ShareOut,
         part: float,
     ) -> Configuration:
         unit, amount = self._job.budget.limit

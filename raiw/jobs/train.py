@@ -15,7 +15,7 @@ from raiw.training.recipe import Recipe
 MAX_SEEDS = 100
 MAX_FLOORS = 1000
 
-Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False, strict=True)]
+HeldShare = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False, strict=True)]
 
 
 class Floor(Document):
@@ -43,7 +43,7 @@ class TrainJob(MaskedJob):
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AtMost(MAX_SEEDS)] = (0,)
     """Each decides order and crops of one run, and without weights the first ones."""
 
-    validation: Share | None = None
+    validation: HeldShare | None = None
     """Share of the training images that are held back and tested, instead of the test images; of
     each class alike, and the same ones in every run."""
     floors: Annotated[tuple[Floor, ...], AtMost(MAX_FLOORS)] = ()

@@ -13,8 +13,8 @@ from raiw.specs.spec import Spec
 WEIGHT_BYTES = 4
 """Of a kept weight, as float32."""
 
-Unit = Literal["parameters", "flops", "bytes", "ms"]
-Share = Callable[[Spec], Spec]
+BudgetUnit = Literal["parameters", "flops", "bytes", "ms"]
+ShareOut = Callable[[Spec], Spec]
 """Gives every layer its edges, for a spec with a total to share."""
 
 
@@ -22,7 +22,7 @@ Share = Callable[[Spec], Spec]
 class Limit:
     """How much a network may cost."""
 
-    unit: Unit
+    unit: BudgetUnit
     amount: float
     milliseconds: Callable[[Plan], float] | None = None
     """Predicts the time of a plan, for a limit in ``ms``."""
@@ -31,7 +31,7 @@ class Limit:
         """Return so much of the limit."""
         return Limit(self.unit, self.amount * share, self.milliseconds)
 
-    def project(self, spec: Spec, share: Share) -> Spec:
+    def project(self, spec: Spec, share: ShareOut) -> Spec:
         """Return a dense spec with edges that cost no more than the limit, and as much as they can.
 
         Weights and operations are met as :func:`raiw.specs.budget.share_budget` says: to the last
@@ -65,7 +65,7 @@ class Limit:
         """Return the weights to share: a budget beyond the dense network is the dense network."""
         return min(weights, spec.plan(scored=True).dense_weights)
 
-    def _in_time(self, spec: Spec, share: Share) -> Spec:
+    def _in_time(self, spec: Spec, share: ShareOut) -> Spec:
         assert self.milliseconds is not None  # noqa: S101 -- a limit in ms comes with a prediction
         least, most = _fewest(spec, share), spec.plan(scored=True).dense_weights
         best, slowest = None, 0.0
@@ -87,7 +87,7 @@ class Limit:
         return best
 
 
-def share_by(slopes: Mapping[str, float]) -> Share:
+def share_by(slopes: Mapping[str, float]) -> ShareOut:
     """Return what gives layers densities in proportion to their slopes."""
     return lambda spec: by_slopes(spec, slopes)
 
@@ -102,7 +102,7 @@ def cost_of(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _fewest(spec: Spec, share: Share) -> int:
+def _fewest(spec: Spec, share: ShareOut) -> int:
     """Return the fewest weights that the rules of a spec allow."""
     try:
         share(_target(spec, parameters=0))

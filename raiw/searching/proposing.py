@@ -17,7 +17,7 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner
 from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from raiw.searching.space import Parameters
+from raiw.searching.space import Proposed
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -26,7 +26,7 @@ Stopping = Literal["none", "median", "hyperband"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Method:
+class Proposing:
     """How trials are proposed, and stopped early."""
 
     sampler: Sampler
@@ -67,7 +67,7 @@ class Proposals:
     """A study in memory: what was proposed, and what came of it."""
 
     def __init__(
-        self, name: str, method: Method, distributions: Mapping[str, BaseDistribution]
+        self, name: str, method: Proposing, distributions: Mapping[str, BaseDistribution]
     ) -> None:
         self.name = name
         self._method = method
@@ -93,7 +93,7 @@ class Proposals:
         found: list[FrozenTrial] = self._study.best_trials
         return found if self._method.objectives > 1 else found[:1]
 
-    def start_with(self, parameters: Parameters) -> None:
+    def start_with(self, parameters: Proposed) -> None:
         """Propose these before any others."""
         self._study.enqueue_trial(parameters)
 
@@ -162,7 +162,7 @@ class Proposals:
         return pruner.prune(study, study.get_trials(deepcopy=False)[-1])
 
 
-def _study(name: str, method: Method) -> optuna.Study:
+def _study(name: str, method: Proposing) -> optuna.Study:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.create_study(

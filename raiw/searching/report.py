@@ -22,12 +22,12 @@ _SERIES = ("usual", "drawn", "proposed")
 _BY_ORIGIN = {"pool": "drawn", "tpe": "proposed", "nsga2": "proposed"}
 _OBJECTIVES = {None: "trial", "weights": "weights kept", "flops": "operations", "ms": "ms"}
 
-Report = Mapping[str, Any]
-Table = tuple[str, Sequence[str], list[list[str]], list[str]]
+SearchReport = Mapping[str, Any]
+SearchTable = tuple[str, Sequence[str], list[list[str]], list[str]]
 """Heading, titles of columns, rows, and what a reader must know."""
 
 
-def write_files(report: Report, folder: Path) -> list[Path]:
+def write_files(report: SearchReport, folder: Path) -> list[Path]:
     """Write ``spec.yaml``, ``search.md``, ``search.json`` and ``search.svg``; return the paths."""
     spec = yaml.safe_dump(dict(report["spec"]), sort_keys=False, allow_unicode=True)
     files = {
@@ -42,13 +42,13 @@ def write_files(report: Report, folder: Path) -> list[Path]:
     return [folder / name for name in files]
 
 
-def tables(report: Report) -> list[Table]:
+def tables(report: SearchReport) -> list[SearchTable]:
     """Return what was found: the layers, the comparison, how proxies agreed, the best trials."""
     compared = [_comparison(report)] if report["comparison"] else []
     return [_found(report), *compared, _agreement(report), _trials(report)]
 
 
-def markdown(report: Report) -> str:
+def markdown(report: SearchReport) -> str:
     """Return the whole account as text."""
     parts = [f"# {title(report)}\n", "![accuracy of the trials](search.svg)\n"]
     for heading, columns, rows, notes in tables(report):
@@ -58,7 +58,7 @@ def markdown(report: Report) -> str:
     return "\n".join(parts)
 
 
-def title(report: Report) -> str:
+def title(report: SearchReport) -> str:
     """Return what was searched."""
     return (
         f"{report['network']} on {report['data']}: the best of {len(report['trials'])} "
@@ -66,7 +66,7 @@ def title(report: Report) -> str:
     )
 
 
-def picture(report: Report) -> str:
+def picture(report: SearchReport) -> str:
     """Return the trials' accuracy as SVG: over what else was an objective, or in their order."""
     done = [trial for trial in report["trials"] if trial["state"] == "complete"]
     front = [trial for trial in done if trial["number"] in report["front"]]
@@ -86,20 +86,20 @@ def picture(report: Report) -> str:
     ).svg()
 
 
-def _point(trial: Report, second: str | None, origin: str) -> Point:
+def _point(trial: SearchReport, second: str | None, origin: str) -> Point:
     series = _BY_ORIGIN.get(origin, origin if origin == FOUND else "usual")
     x = trial["number"] + 1 if second is None else trial[second]
     return Point(x, 100 * trial["accuracy"], series, f"trial {trial['number']}, {trial['origin']}")
 
 
-def _budget(report: Report) -> str:
+def _budget(report: SearchReport) -> str:
     ((unit, amount),) = report["budget"].items()
     words = {"parameters": "weights", "flops": "operations", "bytes": "bytes", "ms": "ms"}
     number = f"{amount:g}" if unit == "ms" else f"{int(amount):,}"
     return f"{number} {words[unit]}"
 
 
-def _found(report: Report) -> Table:
+def _found(report: SearchReport) -> SearchTable:
     trial = report["trials"][report["found"]]
     edges = {rule["match"]: rule for rule in report["spec"]["craft"]["rules"]}
     rows = [
@@ -122,7 +122,7 @@ def _found(report: Report) -> Table:
     return "What was found", ("layer", "edges", "outputs that share inputs"), rows, notes
 
 
-def _accuracy(trial: Report) -> str:
+def _accuracy(trial: SearchReport) -> str:
     """Return the accuracy of a trial, and the mean of its further runs."""
     own = f"{100 * trial['accuracy']:.2f} %"
     again = trial.get("again")
@@ -137,13 +137,13 @@ def _crafted(algorithm: str) -> str:
     return "Its graph is `masks.safetensors`; `raiw craft spec.yaml -i SCORES` crafts others."
 
 
-def _network(report: Report) -> str:
+def _network(report: SearchReport) -> str:
     given = [f"{name}={value}" for name, value in report["arguments"].items()]
     given += [f"width {report['width']:g}"] if report["width"] < 1 else []
     return f"The network is `{report['network']}` with {', '.join(given)}." if given else ""
 
 
-def _speed(speed: Report) -> str:
+def _speed(speed: SearchReport) -> str:
     met = speed["ms"] <= 1.1 * speed["limit_ms"]
     return (
         f"Measured: {speed['ms']:.4g} ms for {speed['batch']} inputs at a time on "
@@ -159,7 +159,7 @@ def _speed(speed: Report) -> str:
     )
 
 
-def _comparison(report: Report) -> Table:
+def _comparison(report: SearchReport) -> SearchTable:
     compared = report["comparison"]
     rows = [
         [
@@ -192,7 +192,7 @@ def _comparison(report: Report) -> Table:
     return "Against the usual ways to share the budget", columns, rows, notes
 
 
-def _verdict(rows: Sequence[Report]) -> str:
+def _verdict(rows: Sequence[SearchReport]) -> str:
     clear = [row for row in rows if row["t_test_holm"] is not None and row["t_test_holm"] < _LEVEL]
     better = [row["name"] for row in clear if row["difference"]["mean"] > 0]
     worse = [row["name"] for row in clear if row["difference"]["mean"] < 0]
@@ -205,7 +205,7 @@ def _verdict(rows: Sequence[Report]) -> str:
     return f"At a level of 5 %, what was found is {'; '.join(part for part in said if part)}."
 
 
-def _agreement(report: Report) -> Table:
+def _agreement(report: SearchReport) -> SearchTable:
     rows = [
         [
             f"`{name}`",
@@ -224,7 +224,7 @@ def _agreement(report: Report) -> Table:
     return "How cheap signs agreed with accuracy", columns, rows, [note]
 
 
-def _trials(report: Report) -> Table:
+def _trials(report: SearchReport) -> SearchTable:
     done = [trial for trial in report["trials"] if trial["state"] != "failed"]
     best = sorted(done, key=lambda trial: (-_mean(trial), -trial["accuracy"], trial["number"]))
     rows = [
@@ -249,12 +249,12 @@ def _trials(report: Report) -> Table:
     return f"The best {len(rows)} trials", columns, rows, [note]
 
 
-def _mean(trial: Report) -> float:
+def _mean(trial: SearchReport) -> float:
     """Return the mean accuracy of the further runs; of trials without, less than any."""
     return statistics.fmean(trial["again"]) if trial.get("again") else -1.0
 
 
-def _difference(found: Report | None) -> str:
+def _difference(found: SearchReport | None) -> str:
     if found is None:
         return ""
     mean = f"{100 * found['mean']:+.2f}"

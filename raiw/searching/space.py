@@ -17,12 +17,12 @@ LEAST_SLOPE = 1e-3
 LEAST_SHARE = 0.05
 """Smallest part of the budget that is tried where what it costs is an objective too."""
 
-Parameters = dict[str, Any]
+Proposed = dict[str, Any]
 """Values by the name of a parameter, as Optuna has them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Chosen:
     """One configuration, before it meets the budget."""
 
     values: Mapping[str, Any]
@@ -62,21 +62,21 @@ class Space:
             found["budget"] = FloatDistribution(LEAST_SHARE, 1.0, log=True)
         return found
 
-    def choice(self, parameters: Mapping[str, Any]) -> Choice:
+    def choice(self, parameters: Mapping[str, Any]) -> Chosen:
         """Return the configuration that parameters stand for."""
-        return Choice(
+        return Chosen(
             {name: _chosen(values, parameters.get(name)) for name, values in self.choices.items()},
             {name: math.exp(parameters[f"density {name}"]) for name in self.layers},
             float(parameters.get("budget", 1.0)),
         )
 
-    def parameters(self, values: Mapping[str, Any], slopes: Mapping[str, float]) -> Parameters:
+    def parameters(self, values: Mapping[str, Any], slopes: Mapping[str, float]) -> Proposed:
         """Return the parameters of a configuration that uses the whole budget.
 
         Layers without a slope have that of the densest one.
         """
         most = max(slopes.values(), default=1.0) or 1.0
-        found: Parameters = {
+        found: Proposed = {
             name: _label(values[name]) for name, own in self.choices.items() if len(own) > 1
         }
         for name in self.layers:
@@ -86,7 +86,7 @@ class Space:
             found["budget"] = 1.0
         return found
 
-    def drawn(self, seed: int, count: int) -> list[Parameters]:
+    def drawn(self, seed: int, count: int) -> list[Proposed]:
         """Return so many random configurations."""
         random = np.random.default_rng(seed)
         found = []

@@ -13,7 +13,7 @@ _SEED = 0x5EED
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class HeldPart:
     """Some images of a split."""
 
     whole: Split
@@ -69,4 +69,4 @@ def held_back(dataset: Dataset, share: float) -> Dataset:
 def _part(split: Split, places: npt.NDArray[np.int64]) -> Split:
     if isinstance(split, ArraySplit):
         return ArraySplit(split.pixels[places], split.labels[places])
-    return Part(split, places)
+    return HeldPart(split, places)
