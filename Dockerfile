@@ -1,5 +1,7 @@
 # One image for the API, the workers and the migration; the command chooses.
-FROM python:3.12-slim AS build
+# The digest of a newer base image:  docker buildx imagetools inspect python:3.12-slim
+ARG PYTHON_IMAGE=python:3.12.12-slim@sha256:f3fa41d74a768c2fce8016b98c191ae8c1bacd8f1152870a3f9f87d350920b7c
+FROM ${PYTHON_IMAGE} AS build
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends g++ \
  && rm -rf /var/lib/apt/lists/*
@@ -25,7 +27,7 @@ ARG VERSION=0.0.0
 RUN SETUPTOOLS_SCM_PRETEND_VERSION_FOR_RAIW=$VERSION \
     pip install --no-cache-dir --no-deps --no-build-isolation .
 
-FROM python:3.12-slim
+FROM ${PYTHON_IMAGE}
 RUN useradd --uid 10001 --create-home raiw \
  && install --directory --owner raiw --mode 0700 /var/lib/raiw
 COPY --from=build /venv /venv

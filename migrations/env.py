@@ -2,6 +2,7 @@
 
 from alembic import context
 
+import service.store.webhook_tables  # noqa: F401 -- tables of the same metadata
 from service.settings import load_settings
 from service.store.database import Database
 from service.store.migrate import note_compatibility

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from raiw.errors import TooLarge
+from raiw.errors import MissingExtra, TooLarge
 from raiw.masks.export import FORMS, parts
 from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet
@@ -114,7 +114,7 @@ def account(
     Operations are those at the input size that the spec's positions are for. Bytes are exact. The
     mask file, ``bool`` and ``torch-prune`` are accounted for by shapes, without an array; the other
     forms are encoded, which takes as long as writing them. A text form that refuses that many edges
-    is left out.
+    is left out, and so is one whose package is missing.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def account(
             on_file(done, file)
         try:
             sizes[file] = _sizes(masks, file)
-        except TooLarge:
+        except (MissingExtra, TooLarge):
             continue
     layers = tuple(_layer(mask, sizes) for mask in masks.values())
     return Account(layers, {file: found[None] for file, found in sizes.items()})

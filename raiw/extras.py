@@ -8,17 +8,22 @@ from raiw.errors import MissingExtra
 EXTRAS = {
     "PIL": "data",
     "google": "onnx",
+    "mlflow": "mlflow",
     "onnx": "onnx",
     "onnxscript": "onnx",
+    "opentelemetry": "otel",
     "optuna": "search",
     "ortools": "optimal",
+    "pyarrow": "parquet",
     "sklearn": "data",
+    "sqlalchemy": "mlflow",
     "threadpoolctl": "torch",
     "timm": "timm",
     "torch": "torch",
     "torch_pruning": "torch",
     "torchvision": "timm",
     "transformers": "transformers",
+    "wandb": "wandb",
 }
 """Extra by package."""
 

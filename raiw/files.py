@@ -54,7 +54,7 @@ def write_atomically(
     path = Path(path)
     if path.exists() and not path.is_file():
         # Not by its real path: that of a pipe in /dev/fd is no path at all.
-        with _room_for(path), path.open("wb") as file:
+        with room_for(path), path.open("wb") as file:
             file.writelines(chunks)
         return
     target = path.resolve()
@@ -62,7 +62,7 @@ def write_atomically(
         raise NotFound(f"no folder {str(target.parent)!r} to write {target.name!r} into")
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
-        with _room_for(target), _create(part, mode) as file:
+        with room_for(target), _create(part, mode) as file:
             file.writelines(chunks)
             file.flush()
             os.fsync(file.fileno())
@@ -80,7 +80,14 @@ def move_into_place(part: Path, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _room_for(path: Path) -> Iterator[None]:
+def room_for(path: Path) -> Iterator[None]:
+    """Let errors of a disk without room say so, and for what.
+
+    Raises
+    ------
+    DiskFull
+        There is no room.
+    """
     try:
         yield
     except OSError as error:

@@ -17,6 +17,7 @@ from raiw.kernels.exact import kept_score
 from raiw.masks.file import Origin
 from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet
+from raiw.masks.spool import Spool
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.crafting import Craft
 from raiw.specs.dead import refuse_dead, told
@@ -113,8 +114,13 @@ def craft_masks(
     threads: int | None = None,
     on_layer: OnLayer | None = None,
     check: Callable[[], None] | None = None,
+    spool: Path | None = None,
 ) -> MaskSet:
-    """Do what :func:`craft` does, and leave it to the caller to name dead units."""
+    """Do what :func:`craft` does, and leave it to the caller to name dead units.
+
+    With ``spool``, a folder, large masks lie in a file there that has no name: a network takes the
+    memory of the layers being crafted, not of all.
+    """
     if threads is not None and threads < 1:
         raise InvalidInput(f"threads is {threads}: give 1 or more, or leave it out")
     spec = Spec.of(spec)
@@ -122,9 +128,10 @@ def craft_masks(
     plan = spec.plan(scored=scores is not None)
     if strict:
         refuse_dead(plan.dead_units)
+    keep = None if spool is None else Spool(spool).keep
     masks: list[Mask] = []
     for mask in craft_layers(plan.layers, plan.algorithm, spec.craft, scores, threads, check):
-        masks.append(mask)
+        masks.append(mask if keep is None else keep(mask))
         if on_layer is not None:
             on_layer(len(masks), len(plan.layers), mask)
     waits = scores is not None and scores.waits

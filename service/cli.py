@@ -28,7 +28,7 @@ def serve(
     from service.settings import load_settings
 
     settings = load_settings(state_dir=state_dir, host=host, port=port)
-    configure_logs("api", settings.log_level)
+    configure_logs("api", settings.log_level, settings.log_format)
     run(
         settings,
         with_worker=worker,
@@ -36,18 +36,150 @@ def serve(
     )
 
 
-def migrate() -> None:
-    """Bring the database to the newest revision; safe to repeat and to run on several hosts."""
+def migrate(
+    to: Annotated[
+        str, typer.Option(help="Revision to go to, forward or back; 'base' removes all tables.")
+    ] = "",
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit with 6 if revisions are missing.")
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Run the statements, print them, and roll them back."),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Go back even if that loses what is stored.")
+    ] = False,
+) -> None:
+    """Bring the database to the newest revision; safe to repeat and to run on several hosts.
+
+    Each call is one transaction. A step back to an older revision, before an older version of raiw
+    is installed again, is refused if it would lose anything.
+    """
+    from raiw.cli.exits import GATE
     from service.embedded.state import make_folder
     from service.logs import configure_logs
     from service.settings import load_settings
-    from service.store.migrate import migrate as run
+    from service.store import migrate as migrations
 
     settings = load_settings()
-    configure_logs("migrate", settings.log_level)
+    configure_logs("migrate", settings.log_level, settings.log_format)
     if not settings.database_url:
         make_folder(settings.state_dir)
-    typer.echo(run(settings))
+    if check:
+        missing = migrations.pending(settings)
+        typer.echo(f"missing: {', '.join(missing)}" if missing else "no revision is missing")
+        raise typer.Exit(GATE if missing else 0)
+    if to or dry_run:
+        lines = migrations.move(settings, to or "head", force=force, dry_run=dry_run)
+        for line in lines:
+            typer.echo(f"{line};" if dry_run else line)
+        return
+    typer.echo(migrations.migrate(settings))
+
+
+def backup(
+    place: Annotated[
+        str,
+        typer.Argument(metavar="PLACE", help="A folder, or s3://, gs:// or az://bucket/prefix."),
+    ],
+    keep: Annotated[
+        int, typer.Option(min=0, help="Remove all but so many of the last backups; 0 keeps all.")
+    ] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
+) -> None:
+    """Back a running service up: all jobs, results and files as they are at this moment.
+
+    Files that the place has from an earlier backup are not copied again. The service goes on
+    meanwhile. It takes the same RAIW_ variables. The exit status is 6 when files were lost already.
+    """
+    from raiw.cli.exits import GATE
+    from raiw.cli.output import Output
+    from raiw.cli.progress import LayerProgress
+    from service.jobs import backup as backing
+    from service.jobs.services import Services
+    from service.logs import configure_logs
+    from service.settings import load_settings
+    from service.store.backups import Backups, as_document, workspace
+
+    settings, output = load_settings(), Output(json=as_json)
+    configure_logs("backup", settings.log_level)
+    backing.require_place(place, settings)
+    services = Services.open(settings)
+    try:
+        with workspace() as folder:
+            backups, total = Backups(place, folder), backing.count(services)
+            with LayerProgress(output, "copying", total, first_line=2, unit="files") as progress:
+                name, taken = backing.take(services, backups, folder, progress.show)
+            removed = backups.keep(keep) if keep else 0
+    finally:
+        services.database.close()
+    if as_json:
+        output.document(as_document(name, taken, removed=removed))
+    else:
+        output.line(
+            f"backup {name}: {taken.jobs:,} jobs and {len(taken.objects):,} files of "
+            f"{sum(taken.objects.values()):,} bytes in {place}"
+        )
+        for digest in taken.lost:
+            output.line(f"lost before: {digest}; run raiw scrub")
+    raise typer.Exit(GATE if taken.lost else 0)
+
+
+def restore(
+    place: Annotated[
+        str,
+        typer.Argument(metavar="PLACE", help="A folder, or s3://, gs:// or az://bucket/prefix."),
+    ],
+    at: Annotated[str, typer.Option(help="Name of the backup; the last one if unset.")] = "",
+    state_dir: Annotated[
+        Path | None, typer.Option(help="Folder for everything that is kept (RAIW_STATE_DIR).")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace what the database holds.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
+) -> None:
+    """Restore a backup into an empty database and store, before the service is started.
+
+    Every file is compared with its digest. Jobs that were running wait to run again. Databases and
+    stores may be of another kind than those of the backup. The exit status is 6 if files are lost.
+    """
+    from contextlib import nullcontext
+    from dataclasses import asdict
+
+    from raiw.cli.exits import GATE
+    from raiw.cli.output import Output
+    from raiw.cli.progress import LayerProgress
+    from service.embedded.state import StateFolder
+    from service.jobs import restore as restoring
+    from service.jobs.services import Services
+    from service.logs import configure_logs
+    from service.settings import load_settings
+    from service.store.backups import Backups, workspace
+
+    settings, output = load_settings(state_dir=state_dir), Output(json=as_json)
+    configure_logs("restore", settings.log_level)
+    # Nobody may be serving it meanwhile.
+    held = nullcontext() if settings.database_url else StateFolder(settings.state_dir)
+    with held, workspace() as folder:
+        backups = Backups(place, folder)
+        backup = backups.read(at)
+        services = Services.open(settings)
+        total = len(backup.objects)
+        try:
+            with LayerProgress(output, "restoring", total, first_line=2, unit="files") as progress:
+                done = restoring.restore(
+                    services, backups, backup, folder, progress.show, force=force
+                )
+        finally:
+            services.database.close()
+    if as_json:
+        output.document(asdict(done))
+    else:
+        for line in done.lines():
+            output.line(line)
+    raise typer.Exit(GATE if done.lost else 0)
 
 
 def scrub(
@@ -73,7 +205,7 @@ def scrub(
     from service.store.migrate import require_compatible
 
     settings, output = load_settings(), Output(json=as_json)
-    configure_logs("scrub", settings.log_level)
+    configure_logs("scrub", settings.log_level, settings.log_format)
     services = Services.open(settings)
     try:
         require_compatible(services.database)

@@ -1,10 +1,12 @@
 """The settings of a deployment: environment variables ``RAIW_*``, read once, passed on, frozen."""
 
 import hashlib
+import ipaddress
 import os
 import tempfile
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
@@ -21,8 +23,12 @@ CLIENT_VARIABLES = frozenset({"URL", "OFFLINE", "CACHE"})
 
 STUDIES = "optuna"
 """Schema, or name of the file, of the trials of searches."""
+BUCKETS = ("s3", "gs", "az")
+"""Kinds of object stores, as the beginning of a URL."""
+_CREDENTIALS = ("AWS_", "GOOGLE_", "AZURE_")
+"""How variables begin that hold the passwords of object stores."""
 
-_SECRETS = frozenset({"TOKEN", "DATABASE_URL", "BROKER_URL"})
+_SECRETS = frozenset({"TOKEN", "KEY_SECRET", "DATABASE_URL", "BROKER_URL"})
 """Settings that hold a password."""
 
 Seconds = Annotated[float, Field(gt=0, le=30 * 86400)]
@@ -46,6 +52,18 @@ def _default_state_dir() -> Path:
     return Path(base) / "raiw"
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a name or address can only mean this machine.
+
+    >>> is_loopback("localhost"), is_loopback("127.0.0.9"), is_loopback("localhost.example")
+    (True, True, False)
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
 def _listed(text: str) -> list[str]:
     return [part for part in text.replace(" ", "").split(",") if part]
 
@@ -55,6 +73,22 @@ def _check_modules(text: str) -> str:
         if not MODULE.fullmatch(module):
             raise ValueError(f"{module!r} is not package.module or package.module:name")
     return text
+
+
+def _check_networks(text: str) -> str:
+    for network in _listed(text):
+        ipaddress.ip_network(network)  # whose message names what is wrong
+    return text
+
+
+def _check_objects(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    if url and not (separator and scheme in BUCKETS and rest.strip("/")):
+        raise ValueError(
+            f"{url!r} is no bucket: write {', '.join(BUCKETS)} followed by ://bucket/prefix; for a "
+            f"folder set RAIW_ARTIFACT_DIR"
+        )
+    return url.rstrip("/")
 
 
 class Settings(BaseSettings):
@@ -78,19 +112,43 @@ class Settings(BaseSettings):
     broker_url: str = ""
     """Redis or Valkey URL; empty means the Valkey that ``raiw serve`` starts by itself."""
     artifact_dir: Folder | None = None
-    """Folder of uploads and large masks; every API and worker host must see the same one."""
+    """Folder of uploads, large masks, results and runs; every API and worker host must see the same
+    one, unless ``objects`` names a bucket: then it is this host's cache and workspace."""
+    objects: Annotated[str, AfterValidator(_check_objects), Field(max_length=1000)] = ""
+    """Bucket instead of the folder: ``s3://bucket/prefix``, ``gs://…`` or ``az://…``. Credentials
+    are read from the variables that these services define."""
+    objects_cache_bytes: Bytes = 16 << 30
+    """What a worker's host keeps of a bucket's objects, the last used ones."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8321
     token: SecretStr | None = None
-    """Bearer token every ``/v1`` request must carry; at least 16 characters."""
+    """A token that allows everything, as owner ``local``; at least 16 characters."""
+    key_secret: SecretStr | None = None
+    """What keys are sealed with and the secrets of webhooks derived from, at least 32 characters,
+    the same for all servers of a deployment and for ``raiw keys``; by default a file in the state
+    folder."""
+    key_cache_seconds: Annotated[float, Field(gt=0, le=300)] = 5
+    """How long a key that was revoked elsewhere may still be taken by this process."""
+    require_keys: bool = False
+    """Ask for keys on loopback addresses too, as behind a proxy. Elsewhere they always are."""
     allow_public: bool = False
-    """Serve on a public address without a token. Only behind a proxy that authenticates."""
+    """Serve on a public address without keys. Only behind a proxy that authenticates."""
+
+    sharing: Literal["off", "digest"] = "off"
+    """Whether owners get results that others have computed: ``off`` computes everything anew for
+    each owner, and tells nobody what others have; ``digest`` gives whoever asks for the same the
+    stored result at once, which tells that somebody has asked for it before."""
 
     allowed_hosts: Annotated[str, Field(max_length=4000)] = ""
     """Names the API answers to besides loopback ones, separated by commas; ``*.example.com`` means
     all below. Empty: any with a token or ``allow_public``, else loopback names only. Pages of these
     hosts may write from a browser."""
+    trusted_proxies: Annotated[str, AfterValidator(_check_networks), Field(max_length=4000)] = (
+        "127.0.0.1, ::1"
+    )
+    """Addresses and networks of the proxies whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are
+    believed, separated by commas."""
     max_connections: Annotated[int, Field(ge=1, le=1 << 16)] = 1024
     max_client_connections: Annotated[int, Field(ge=1, le=1 << 16)] = 256
     """Connections from one address; behind a proxy that is every client, so raise it to the
@@ -133,6 +191,14 @@ class Settings(BaseSettings):
     keep_blobs_seconds: Annotated[float, Field(ge=0)] = 0
     """The same for uploaded files and for files that jobs made."""
 
+    webhook_networks: Annotated[str, AfterValidator(_check_networks), Field(max_length=4000)] = ""
+    """Networks that webhooks may lead to besides public addresses, separated by commas:
+    ``10.20.0.0/16``. With ``127.0.0.0/8`` among them, ``http`` to this machine is allowed too."""
+    webhook_timeout_seconds: Seconds = 15
+    """Time for a webhook's receiver to answer."""
+    webhook_retry_seconds: Seconds = 3 * 86400
+    """How long a delivery is tried, and how long a webhook may fail before it is disabled."""
+
     data_dir: Folder | None = None
     """Folder of the data sets of a worker that trains; by default ``data`` in the state folder."""
     network_modules: Annotated[str, AfterValidator(_check_modules), Field(max_length=4000)] = (
@@ -154,13 +220,31 @@ class Settings(BaseSettings):
     worker_concurrency: Annotated[int, Field(ge=1, le=1024)] = Field(
         default_factory=lambda: os.cpu_count() or 1
     )
+    otlp_endpoint: Annotated[str, Field(pattern=r"^(https?://[^\s@]+)?$")] = ""
+    """OpenTelemetry collector that gets traces over HTTP, such as ``http://collector:4318``; needs
+    ``raiw[otel]``. Empty: no traces."""
+    log_format: Literal["text", "json"] = "text"
+    """``json`` writes each event of the log as one object on one line."""
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
 
     @model_validator(mode="after")
-    def _token_is_long(self) -> Self:
-        if self.token is not None and len(self.token.get_secret_value()) < 16:  # noqa: PLR2004
-            raise ValueError("RAIW_TOKEN is shorter than 16 characters")
+    def _secrets_are_long(self) -> Self:
+        for name, secret, least in (("TOKEN", self.token, 16), ("KEY_SECRET", self.key_secret, 32)):
+            if secret is not None and len(secret.get_secret_value()) < least:
+                raise ValueError(f"{PREFIX}{name} is shorter than {least} characters")
         return self
+
+    @property
+    def keyless(self) -> bool:
+        """Whether requests without a key are served, on behalf of the owner ``local``."""
+        if self.token is not None or self.require_keys:
+            return False
+        return self.allow_public or is_loopback(self.host)
+
+    @property
+    def shares(self) -> bool:
+        """Whether owners get what others have computed."""
+        return self.sharing == "digest"
 
     @property
     def threads(self) -> int:
@@ -176,9 +260,19 @@ class Settings(BaseSettings):
         )
 
     @property
+    def proxies(self) -> list[str]:
+        """The entries of ``trusted_proxies``."""
+        return _listed(self.trusted_proxies)
+
+    @property
     def modules(self) -> list[str]:
         """The entries of ``network_modules``."""
         return _listed(self.network_modules)
+
+    @cached_property
+    def receivers(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        """The entries of ``webhook_networks``."""
+        return [ipaddress.ip_network(network) for network in _listed(self.webhook_networks)]
 
     @property
     def database(self) -> str:
@@ -216,7 +310,7 @@ class Settings(BaseSettings):
 
     @property
     def artifacts(self) -> Path:
-        """The artifact folder in force."""
+        """The artifact folder in force; with a bucket, what this host keeps of it."""
         return self.artifact_dir or self.state_dir / "artifacts"
 
     @property
@@ -226,12 +320,19 @@ class Settings(BaseSettings):
 
 
 def harmless_environment() -> dict[str, str]:
-    """Return the environment without the secrets of the service, its database and its broker.
+    """Return the environment without the secrets of the service and of what it uses.
 
     A process gets only the secrets it needs.
     """
-    secret = {PREFIX + name for name in _SECRETS}
+    secret = {PREFIX + name for name in _SECRETS} | object_credentials().keys()
     return {name: value for name, value in os.environ.items() if name not in secret}
+
+
+def object_credentials() -> dict[str, str]:
+    """Return the variables of the object store; if there is none, they are somebody else's."""
+    if not os.environ.get(f"{PREFIX}OBJECTS"):
+        return {}
+    return {name: value for name, value in os.environ.items() if name.startswith(_CREDENTIALS)}
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -51,7 +51,7 @@ def main() -> None:
     """List what can be built here, and record it once the database answers."""
     os.nice(_SPARE)
     settings = load_settings()
-    configure_logs("worker", settings.log_level)
+    configure_logs("worker", settings.log_level, settings.log_format)
     found = _found(settings.modules)
     database = Database(settings)
     while not _written(database, found):

@@ -9,10 +9,12 @@ from celery import Celery
 from celery.signals import worker_process_init, worker_process_shutdown, worker_shutting_down
 from celery.worker.control import Panel
 
+from service.contract.access import NOBODY
 from service.contract.tasks import STANDING, Task
 from service.jobs.queue import celery_app
 from service.jobs.services import Services
 from service.settings import Settings
+from service.tracing import TRACING
 from worker.measuring import measure_masks
 from worker.pool import PoolHealth, PoolProcess
 from worker.runner import assist_job, run_job
@@ -32,7 +34,8 @@ def create_worker(settings: Settings) -> Celery:
     health = PoolHealth(settings.worker_concurrency)
 
     def _open(**_: Any) -> None:
-        services = Services.open(settings)
+        TRACING.start("worker", settings)
+        services = Services.open(settings).of(NOBODY)  # until a job says on whose behalf
         pool.append(PoolProcess(services, stopping.is_set, moved=health.move))
         pool[0].forks.open()
 
@@ -40,7 +43,8 @@ def create_worker(settings: Settings) -> Celery:
     def _at_work() -> Iterator[PoolProcess]:
         health.move()
         try:
-            yield pool[0]
+            with pool[0].services.artifacts.using():
+                yield pool[0]
         finally:
             health.rest()
 
@@ -48,6 +52,7 @@ def create_worker(settings: Settings) -> Celery:
         process = pool.pop()
         process.forks.close()
         process.services.database.close()
+        TRACING.stop()
 
     def _stop(**_: Any) -> None:
         stopping.set()

@@ -11,6 +11,7 @@ torchrun starts ``python -m worker.child FOLDER`` for each of the processes that
 import contextlib
 import gc
 import json
+import logging
 import os
 import resource
 import socket
@@ -26,10 +27,13 @@ from raiw.algorithms import ALGORITHMS
 from raiw.errors import RaiwError
 from raiw.pipeline import craft
 from service.contract.problems import problem_of
+from service.logs import about, configure_logs
 from service.tether import TIED, tie
 from worker.problems import INTERNAL, out_of_memory
 from worker.tasks import job
 from worker.tasks.task import FILE, ChildTask
+
+logger = logging.getLogger(__name__)
 
 _EXAMPLE = "raiw/vgg16-d16"
 _WITHOUT_TORCH = ("craft", "unit", "join", "measure")
@@ -120,7 +124,12 @@ def _run(document: dict[str, Any]) -> None:
     # Output of libraries must not get between the events.
     pipe = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    task = ChildTask.of(document, pipe)
+    configure_logs("task", *document["log"])
+    with about(*document["about"]):
+        _perform(document, ChildTask.of(document, pipe))
+
+
+def _perform(document: dict[str, Any], task: ChildTask) -> None:
     limit, setting = document["memory_bytes"], document["memory_setting"]
     try:
         perform = _load(task)
@@ -130,11 +139,11 @@ def _run(document: dict[str, Any]) -> None:
     except RaiwError as error:
         task.failed(problem_of(error))
     except (MemoryError, SystemError):  # an import inside torch may raise either
-        traceback.print_exc()
+        logger.exception("the task %s has no memory left", task.name)
         task.failed(out_of_memory(limit, setting))
-    except Exception:  # noqa: BLE001 -- the worker must hear of it, whatever it is
+    except Exception:
         # The exception's text may contain anything: it goes to the log, the client gets a code.
-        traceback.print_exc()
+        logger.exception("the task %s failed because of a defect", task.name)
         if "LOCAL_RANK" not in os.environ:  # otherwise most likely another process failed first
             task.failed(INTERNAL)
 

@@ -37,7 +37,7 @@ def worker(
     from service.settings import load_settings
 
     settings = load_settings(worker_concurrency=concurrency)
-    configure_logs("worker", settings.log_level)
+    configure_logs("worker", settings.log_level, settings.log_format)
     if ping:
         _ping(settings)
     else:

@@ -9,7 +9,7 @@ from raiw.errors import NotFound
 from raiw.jobs.document import JobDocument
 from service.jobs.services import Services
 from service.jobs.stored import StoredFile, open_masks
-from service.store import jobs, masks, results
+from service.store import jobs, masks, results, sharing
 from service.store.tables import JobRow
 from worker.lease import Lease
 from worker.measuring import laid_out
@@ -47,8 +47,14 @@ def run_craft(
 
 def _stored(services: Services, job: JobRow) -> StoredFile | None:
     """Return the masks of a job whose key has led to some before: only its gates are new."""
+    owner, key = services.owner, job.content_key
     with services.database.read() as session:
-        digest = results.find_result(session, job.content_key)
+        digest = results.find_result(session, owner, key)
+    if digest is None and services.settings.shares:
+        with services.database.write() as session:
+            now = services.database.now(session)
+            adopted = sharing.adopt_masks(session, services.artifacts, owner, key, now)
+            digest = adopted.digest if adopted else None
     if digest is None:
         return None
     try:
@@ -102,6 +108,7 @@ def _store(services: Services, attempt: jobs.Attempt, recorder: Recorder, done: 
         masks.add(
             session,
             services.artifacts,
+            owner=services.owner,
             digest=digest,
             file=done.content,
             document=document,

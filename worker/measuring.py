@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from raiw.errors import RaiwError
 from service.jobs.services import Services
-from service.jobs.stored import StoredFile, open_masks
+from service.jobs.stored import StoredFile
 from service.store import masks
 from worker.lease import Watch
 from worker.pool import PoolProcess
@@ -20,9 +20,11 @@ def measure_masks(process: PoolProcess, digest: str) -> None:
     services = process.services
     watch = Watch(process, services.settings.job_timeout_seconds)
     try:
-        stored = open_masks(services, digest, described=True)
-        if stored.row.statistics is not None:
+        with services.database.read() as session:
+            row = masks.to_measure(session, services.artifacts, digest)
+        if row is None:
             return
+        stored = StoredFile(services, row)
         stored.verify()
         with laid_out(services, stored) as path:
             order = Order("measure", {digest: path}, share={"masks": digest})
@@ -40,7 +42,7 @@ def laid_out(services: Services, stored: StoredFile) -> Iterator[str]:
     """Put a mask file where a process can read it."""
     row = stored.row
     if row.chunks == 0:
-        yield str(services.artifacts.path(row.file_sha256))
+        yield str(services.artifacts.verified(row.file_sha256))
         return
     with services.artifacts.stage(row.size) as staged:
         for piece in stored.read(0, row.size):

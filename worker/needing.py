@@ -99,7 +99,7 @@ class Needs:
         body = {**document, "metadata": {self.job.kind: self.job.id}}
         body["timeout_seconds"] = self.job.timeout_seconds
         request = REQUESTS[document["kind"]].parse(body)
-        return submit(self.services.of(self.job.owner_id), request).job.id
+        return submit(self.services, request).job.id
 
     def _note(self, key: str, job_id: str) -> None:
         with self.services.database.read() as session:

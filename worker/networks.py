@@ -1,6 +1,5 @@
 """Jobs on networks: scored, pruned, trained, in a process that resumes where the last one was."""
 
-import shutil
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,6 +13,7 @@ from raiw.errors import InvalidInput, InvalidTensors
 from raiw.files import write_atomically
 from raiw.jobs.document import JobDocument
 from raiw.jobs.registry import JobKind, find_kind
+from service.contract.access import own_key
 from service.jobs.services import Services
 from service.jobs.stored import open_masks
 from service.jobs.uploads import verified_upload
@@ -22,6 +22,7 @@ from service.store.tables import JobRow
 from worker.lease import Lease
 from worker.needing import Needs, RunJob
 from worker.pool import PoolProcess
+from worker.saving import Saving
 from worker.stops import Canceled, Failed
 from worker.storing import record
 from worker.studies import heard
@@ -56,24 +57,26 @@ def run_task(
     """
     services = process.services
     services.artifacts.require_space(0)
-    folder = services.artifacts.run(job.content_key)
+    folder_key = own_key(services.owner, job.content_key)
+    folder = services.artifacts.run(folder_key)
     recorder = Recorder(services, attempt, lease)
     kind = find_kind(job.kind)
     needs = Needs(process, job, lease, recorder, run_job)
-    on_event = heard(services, job.id, recorder)
     try:
-        while True:
-            order = _lay_out(services, kind, document, folder, needs.answers)
-            done = supervise(process, order, lease.check, on_event)
-            if not done.needs:
-                break
-            needs.answer(done.needs, done.paths)
+        with Saving(services.artifacts, folder_key, recorder) as saving:
+            on_event = heard(services, job.id, saving)
+            while True:
+                order = _lay_out(services, kind, document, folder, needs.answers)
+                done = supervise(process, order, lease.check, on_event)
+                if not done.needs:
+                    break
+                needs.answer(done.needs, done.paths)
     except Failed as failed:
         if failed.problem["code"] in _HOPELESS:
-            shutil.rmtree(folder, ignore_errors=True)
+            services.artifacts.end_run(folder_key)
         raise
     _finish(services, attempt, recorder, done, kind.main_file(document))
-    shutil.rmtree(folder, ignore_errors=True)
+    services.artifacts.end_run(folder_key)
 
 
 def _lay_out(

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.sharedctypes import RawArray
 
 from billiard import current_process
@@ -25,6 +25,10 @@ class PoolProcess:
     forks: ForkServer = field(default_factory=ForkServer)
     moved: Callable[[], None] = _nobody
     """Called several times a second while there is work: this process does not hang."""
+
+    def on_behalf_of(self, owner: str) -> "PoolProcess":
+        """Return the same, working for an owner."""
+        return replace(self, services=self.services.of(owner))
 
 
 class PoolHealth:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from raiw.errors import RaiwError
 from raiw.jobs.registry import find_kind
+from service.contract.errors import ObjectsAway
 from service.contract.jobs import JobStatus
 from service.contract.problems import problem_of
 from service.jobs.asked import document_of
@@ -19,6 +20,7 @@ from service.logs import about
 from service.store import jobs
 from service.store.database import AWAY
 from service.store.tables import JobRow
+from service.tracing import TRACING
 from worker.crafting import run_craft
 from worker.lease import Lease
 from worker.networks import run_task
@@ -31,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 _BACKOFF = timedelta(seconds=1)
 """Pause after the first attempt that was killed; it grows with each further one."""
+_PAUSE, _LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=5)
+"""Pause after an attempt that found the object store away, for each attempt so far, and at most."""
 
 
 def _unguarded() -> None:
@@ -52,8 +56,13 @@ def run_job(process: PoolProcess, job_id: str, guard: Callable[[], None] = _ungu
     if job is None:
         logger.info("job %s cannot be claimed: another worker was first, or it is over", job_id)
         return
-    with about(job.request_id):
-        _run_claimed(process, job, guard)
+    with (
+        about(job.request_id, job.id, job.owner_id),
+        TRACING.span(
+            f"run {job.kind}", job.traceparent, job_id=job.id, attempt=job.attempt, queue=job.queue
+        ),
+    ):
+        _run_claimed(process.on_behalf_of(job.owner_id), job, guard)
 
 
 def _run_claimed(process: PoolProcess, job: JobRow, guard: Callable[[], None]) -> None:
@@ -73,10 +82,13 @@ def assist_job(process: PoolProcess, job_id: str) -> None:
         job = jobs.find(session, job_id)
     if job is None or job.status != JobStatus.RUNNING:
         return
-    with about(job.request_id):
+    with (
+        about(job.request_id, job.id, job.owner_id),
+        TRACING.span(f"assist {job.kind}", job.traceparent, job_id=job.id),
+    ):
         try:
             document = document_of(process.services.database, job)
-            shared = SharedJob.of(process, job, document)
+            shared = SharedJob.of(process.on_behalf_of(job.owner_id), job, document)
         except RaiwError as error:
             logger.warning("no help for job %s from here: %s", job_id, error)
         else:
@@ -91,6 +103,7 @@ def _run_attempt(process: PoolProcess, job: JobRow, attempt: jobs.Attempt, lease
             run_craft(process, job, document, attempt, lease)
         else:
             run_task(process, job, document, attempt, lease, run_job)
+        TRACING.note(status=JobStatus.SUCCEEDED)
     except (Lost, *AWAY) as reason:
         # Without a database nothing can be written: the reaper takes the job once its lease ends.
         logger.warning("job %s, attempt %d writes nothing: %s", job.id, attempt.number, reason)
@@ -102,6 +115,13 @@ def _run_attempt(process: PoolProcess, job: JobRow, attempt: jobs.Attempt, lease
         logger.warning("the process of job %s was killed", job.id)
         with services.database.write() as session:
             jobs.lose(session, attempt, _BACKOFF, services.database.now(session))
+    except ObjectsAway as reason:
+        logger.warning("job %s goes back to the queue: %s", job.id, reason)
+        pause = min(_PAUSE * job.attempt, _LONGEST_PAUSE)
+        with services.database.write() as session:
+            now = services.database.now(session)
+            jobs.log(session, attempt, {"message": f"{reason}; the job waits"}, now)
+            jobs.release(session, attempt, job.queue, now, pause)
     except Canceled:
         _end(services, attempt, JobStatus.CANCELED, None)
     except Failed as failed:
@@ -117,6 +137,7 @@ def _run_attempt(process: PoolProcess, job: JobRow, attempt: jobs.Attempt, lease
 def _end(
     services: Services, attempt: jobs.Attempt, status: JobStatus, error: dict[str, Any] | None
 ) -> None:
+    TRACING.note(status=status, error=error and error["code"])
     if error is not None:
         error = without_paths(error, services.settings)
     with services.database.write() as session:

@@ -14,7 +14,9 @@ from service.store.tables import BlobRow
 
 def record(services: Services, session: Session, digest: str, path: Path, now: datetime) -> None:
     """Record a file of a task's folder, which the artifacts have taken under its digest."""
-    blob = BlobRow(digest=digest, size=path.stat().st_size, header=_header(path))
+    blob = BlobRow(
+        owner_id=services.owner, digest=digest, size=path.stat().st_size, header=_header(path)
+    )
     blob.created_at = blob.used_at = now
     artifacts = services.artifacts
     blobs.add(session, artifacts, blob, partial(artifacts.link, path, digest))

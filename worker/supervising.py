@@ -16,8 +16,10 @@ from sqlalchemy.orm import Session
 
 from raiw.jobs.document import JobDocument
 from service.jobs.services import Services
+from service.logs import job_id, owner, request_id
 from service.store import jobs
 from service.store.database import AWAY
+from service.tracing import TRACING
 from worker.lease import Lease
 from worker.pool import PoolProcess
 from worker.stops import Failed, Killed
@@ -62,6 +64,8 @@ class Order:
             "modules": services.settings.modules,
             "memory_bytes": getattr(services.settings, self.memory_setting),
             "memory_setting": self.memory_setting,
+            "log": [services.settings.log_level, services.settings.log_format],
+            "about": [request_id.get(), job_id.get(), owner.get()],
         }
 
 
@@ -113,7 +117,7 @@ def supervise(
         environment=order.environment or {},
         command=order.command,
     )
-    with fork:
+    with TRACING.span(f"process {order.task}"), fork:
         for message, content in fork.messages(check):
             event = message.pop("event")
             if event == "failed":

@@ -18,18 +18,18 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from raiw.canonical import digest_of_json
-from raiw.errors import InvalidInput, RaiwError
+from raiw.errors import InvalidInput, NotFound, RaiwError
 from raiw.jobs.craft import CraftJob
 from raiw.jobs.document import JobDocument
 from raiw.pipeline import mask_key
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.plan import Plan, PlannedLayer
+from service.contract.access import own_key
 from service.contract.errors import Damaged
 from service.contract.tasks import Task
 from service.jobs.services import Services
 from service.jobs.uploads import verified_upload
 from service.store import jobs, objects, outbox, units
-from service.store.artifacts import State
 from service.store.tables import JobRow
 from worker.lease import Lease
 from worker.pool import PoolProcess
@@ -112,8 +112,10 @@ class SharedJob:
 
     def order(self, task: str, **share: Any) -> Order:
         """Return what a process needs to craft from this spec and these scores."""
-        files = [*share.get("units", ()), *self.document.uploads.values()]
-        paths = {file: str(self.services.artifacts.path(file)) for file in files}
+        units = {file: self.services.artifacts.verified(file) for file in share.get("units", ())}
+        uploads = self.document.uploads.values()
+        files = units | {upload: verified_upload(self.services, upload) for upload in uploads}
+        paths = {file: str(path) for file, path in files.items()}
         threads = {"OMP_NUM_THREADS": str(self.services.settings.threads)}
         return Order(task, paths, job=self.document, share=share, environment=threads)
 
@@ -153,7 +155,9 @@ class SharedJob:
     def _key(self, unit: list[PlannedLayer]) -> str:
         """Name a unit by what decides its bits, whichever job asks for it."""
         plan, craft, importance = self.plan, self.document.spec.craft, self.importance
-        return digest_of_json([mask_key(one, plan.algorithm, craft, importance) for one in unit])
+        key = digest_of_json([mask_key(one, plan.algorithm, craft, importance) for one in unit])
+        # A unit that is finished at once would tell that another owner has it.
+        return key if self.services.settings.shares else own_key(self.services.owner, key)
 
     def _invite(self) -> None:
         """Ask other workers for help, one for each further unit; keep what is finished."""
@@ -211,8 +215,14 @@ class SharedJob:
 
     def _lost(self, done: dict[str, str]) -> dict[str, str]:
         """Return the units whose file is missing or damaged."""
-        inspect = self.services.artifacts.inspect
-        return {key: file for key, file in done.items() if inspect(file) is not State.SOUND}
+        return {key: file for key, file in done.items() if not self._is_at_hand(file)}
+
+    def _is_at_hand(self, file: str) -> bool:
+        try:
+            self.services.artifacts.verified(file)
+        except NotFound:
+            return False
+        return True
 
     def _reopen(self, lost: dict[str, str], rounds: int) -> None:
         """Have units crafted again.

@@ -12,6 +12,7 @@ revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
+carried_down = ("requests", "jobs.request", "jobs.name", "duties")
 older_code_works = False
 
 DOCUMENT = sa.JSON(none_as_null=True)
@@ -94,8 +95,9 @@ def downgrade() -> None:
             _update(job_id, **{column: _read(digest)})
     if op.get_bind().dialect.name == "postgresql":
         op.drop_constraint(op.f("fk_jobs_request_requests"), "jobs")
-    op.drop_column("jobs", "request")
-    op.drop_column("jobs", "name")
+    with op.batch_alter_table("jobs") as batch:  # a constraint goes with its column
+        batch.drop_column("request")
+        batch.drop_column("name")
     op.drop_table("duties")
     op.drop_table("requests")
 

@@ -11,6 +11,7 @@ revision = "0006"
 down_revision = "0005"
 branch_labels = None
 depends_on = None
+carried_down = ("jobs.needs",)  # the request says it too
 older_code_works = False
 
 DIGEST = re.compile("sha256:[0-9a-f]{64}")

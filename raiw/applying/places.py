@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from raiw.applying.memory import refuse_shared_memory
 from raiw.applying.names import match_names
 from raiw.errors import InvalidInput
 from raiw.graphs import Bools
@@ -66,7 +67,7 @@ def find_places(model: nn.Module, masks: MaskSet, *, strict: bool) -> list[Place
     ------
     InvalidInput
         A layer is unknown, computed from other parameters, of another shape or kind, or shares
-        weights with a layer of another mask.
+        weights with a layer of another mask, or its memory with another parameter.
     """
     spots = _spots_of(model, masks, strict=strict)
     return _agreeing(model, [_fit(masks[layer], spot) for layer, spot in spots.items()], spots)
@@ -145,6 +146,7 @@ def _spots_of(model: nn.Module, names: Collection[str], *, strict: bool) -> dict
 def _agreeing(model: nn.Module, places: list[Place], spots: Mapping[str, _Spot]) -> list[Place]:
     """Return the places once no two contradict each other."""
     kept_by_parameter(places)
+    refuse_shared_memory(model, (place.weight for place in places))
     _warn(model, spots.values())
     return places
 

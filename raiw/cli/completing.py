@@ -62,9 +62,9 @@ def _budgets() -> Iterable[str]:
 
 
 def _exports() -> Iterable[str]:
-    from raiw.masks.export import FORMS
+    from raiw.publishing import PLACES
 
-    return FORMS
+    return PLACES
 
 
 def _jobs() -> Iterator[str]:

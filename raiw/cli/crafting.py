@@ -173,6 +173,10 @@ def craft(  # noqa: PLR0913 -- each argument is an option of the command
     out = Output(json=json, quiet=quiet)
     limit = seconds(timeout)
     url = chosen_server(server, local=local)
+    if url is None and metadata:
+        out.note("--metadata is kept with a server's job: crafted here, it is left out")
+    if url is not None and threads is not None:
+        raise InvalidInput("--threads is for this machine: a server's worker chooses its own")
     if not wait:
         _check_detached(output, report, url)
     file = optional_target(output, force=force, json=json)
@@ -268,7 +272,13 @@ def _craft_here(
                 )
 
         masks = craft_masks(
-            spec, importance, strict=strict, threads=threads, on_layer=on_layer, check=check
+            spec,
+            importance,
+            strict=strict,
+            threads=threads,
+            on_layer=on_layer,
+            check=check,
+            spool=None if output is None else output.folder,
         )
     if output is not None:
         output.write(masks.chunks())

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,6 +19,9 @@ from raiw.cli.exits import exit_status
 from raiw.cli.options import JsonOption, QuietOption, ServerOption, chosen_server, connect
 from raiw.cli.output import Output
 from raiw.errors import DiskFull, InvalidInput, RaiwError, Unreachable
+
+if TYPE_CHECKING:
+    from raiw.client import Client
 
 commands = typer.Typer()
 
@@ -148,9 +151,14 @@ def _server(url: str) -> Iterator[Diagnosis]:
             yield Diagnosis(name, "WRONG" if fault else "ok", str(state), fault)
         source = token_source(client.url) or "none"
         try:
-            jobs = next(client.jobs(), None)
+            caller = client.whoami()
+            newest = _newest(client) if "jobs:read" in caller["scopes"] else "sees no jobs"
         except RaiwError as error:
             yield Diagnosis("token", "WRONG", f"{source}: {error.message}", error)
         else:
-            newest = "no job yet" if jobs is None else f"the newest job {jobs.id} is {jobs.status}"
-            yield Diagnosis("token", "ok", f"{source}; {newest}")
+            yield Diagnosis("token", "ok", f"{source}; owner {caller['owner']}; {newest}")
+
+
+def _newest(client: "Client") -> str:
+    job = next(client.jobs(), None)
+    return "no job yet" if job is None else f"the newest job {job.id} is {job.status}"

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,7 +22,9 @@ from raiw.cli.options import (
 )
 from raiw.cli.output import Output, complain
 from raiw.cli.progress import LayerProgress
-from raiw.cli.writing import ForceOption, target
+from raiw.cli.writing import STDOUT, ForceOption, filled, target
+from raiw.errors import InvalidInput
+from raiw.names import check_name
 
 if TYPE_CHECKING:
     from raiw.masks import MaskSet
@@ -124,28 +127,67 @@ def verify(
     epilog=examples(
         "raiw craft raiw/vgg16-d16 -o masks.safetensors",
         "raiw export masks.safetensors --to npz -o masks.npz",
+        "raiw export masks.safetensors --to hub -o digits-masks",
     ),
-    cls=listing("form", "raiw.masks.export", "FORMS"),
+    cls=listing("form", "raiw.publishing", "PLACES"),
 )
 def export(
     masks: MasksArgument,
     form: Annotated[str, typer.Option("--to", metavar="FORM", autocompletion=completing.exports)],
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="Output file; - is stdout.")
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Output file, - is stdout; a folder for hub, mlflow and wandb, or the address of "
+            "MLflow's store.",
+        ),
     ],
     server: ServerOption = None,
     *,
     force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Write masks in a format that other programs can read."""
+    """Write masks in a form that other programs can read.
+
+    hub is a folder with a model card for the Hugging Face Hub; mlflow and wandb are runs with
+    parameters, metrics and the files of that folder.
+    """
     from raiw.masks.export import TEXT_FORMS, parts
+    from raiw.publishing import FOLDER, PLACES, RUNS, record
 
     out = Output(quiet=quiet)
+    check_name(form, PLACES, "export form")
+    if form in RUNS:
+        _require_folder(form, output)
+        out.note(record(open_masks(masks, server), form, output))
+        return
+    if form == FOLDER:
+        _require_folder(form, output)
+        _write_folder(open_masks(masks, server), Path(output), force=force)
+        out.note(f"wrote {output}: hf upload OWNER/NAME {output}")
+        return
     file = target(output, force=force, text=form in TEXT_FORMS)
     pieces = parts(open_masks(masks, server), form)
     file.write(part.read() for part in pieces)
     out.note(f"wrote {output}")
+
+
+def _require_folder(form: str, output: str) -> None:
+    if output == STDOUT or Path(output).is_file():
+        raise InvalidInput(f"{form} is no single file: give -o a folder, not {output!r}")
+
+
+def _write_folder(masks: "MaskSet", folder: Path, *, force: bool) -> None:
+    from raiw.files import write_atomically
+    from raiw.publishing.files import files
+
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = files(masks)
+    with filled({name: target(folder / name, force=force) for name in contents}) as parts:
+        for name, chunks in contents.items():
+            write_atomically(parts[name], chunks)
 
 
 def _show_account(masks: "MaskSet", out: Output) -> None:

@@ -43,6 +43,7 @@ jobs = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+commands.add_typer(jobs, name="jobs")
 
 
 @jobs.command(

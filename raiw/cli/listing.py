@@ -18,6 +18,8 @@ from raiw.cli.options import (
     connect,
 )
 from raiw.cli.output import Output
+from raiw.errors import NotFound
+from raiw.names import unknown
 
 if TYPE_CHECKING:
     from raiw.algorithms import Algorithm
@@ -58,7 +60,7 @@ def networks(
             found = [*client.networks()]
     else:
         found = [*_here(module or [], faults)]
-    shown = _matching(found, pattern)
+    shown = _matching(found, pattern, "network")
     for fault in faults:
         out.note(f"no networks of {fault['name']}: {fault['detail']}")
     from raiw.cli.tables import network_table
@@ -79,7 +81,7 @@ def presets(
         {"name": name, "network": document.get("model"), "summary": document["description"]}
         for name, document in documents.items()
     ]
-    shown = _matching(found, pattern)
+    shown = _matching(found, pattern, "preset")
     _print(Output(json, quiet), {"items": shown}, summary_table(shown, "name"))
 
 
@@ -90,7 +92,7 @@ def methods(
     """List the methods: to craft graphs, score edges, prune channels and share a budget."""
     from raiw.cli.tables import summary_table
 
-    shown = _matching([*_methods()], pattern)
+    shown = _matching([*_methods()], pattern, "method")
     _print(Output(json, quiet), {"items": shown}, summary_table(shown, "for", "name"))
 
 
@@ -111,8 +113,11 @@ def data(
     _print(Output(json, quiet), {"items": shown}, summary_table(shown, "name", "here"))
 
 
-def _matching(found: list[dict[str, Any]], pattern: str) -> list[dict[str, Any]]:
-    return [each for each in found if fnmatch.fnmatchcase(each["name"], pattern)]
+def _matching(found: list[dict[str, Any]], pattern: str, what: str) -> list[dict[str, Any]]:
+    shown = [each for each in found if fnmatch.fnmatchcase(each["name"], pattern)]
+    if found and not shown:
+        raise unknown(pattern, [each["name"] for each in found], what, NotFound)
+    return shown
 
 
 def _print(out: Output, document: dict[str, Any], table: "Table") -> None:

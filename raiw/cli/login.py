@@ -16,7 +16,7 @@ commands = typer.Typer()
 def login(
     server: ServerOption = None, *, json: JsonOption = False, quiet: QuietOption = False
 ) -> None:
-    """Keep the token of a server, which is read from standard input or asked for.
+    """Keep the key or token of a server, which is read from standard input or asked for.
 
     The server is asked first whether it takes it. It is kept in the system's keyring where the
     package keyring is installed, else in a file that only you can read. RAIW_TOKEN goes before it.
@@ -30,11 +30,11 @@ def login(
     if token is None:
         raise InvalidInput("the token is empty: give it on standard input, or type it")
     with Client(url, token) as client:
-        next(client.jobs(), None)
+        owner = client.whoami()["owner"]
     place = keep_token(url, token)
-    out.note(f"{url} takes the token; it is kept in {place}")
+    out.note(f"{url} takes the token of {owner}; it is kept in {place}")
     if out.json:
-        out.document({"server": url, "kept_in": place})
+        out.document({"server": url, "owner": owner, "kept_in": place})
 
 
 @commands.command(epilog=examples("raiw logout --server https://raiw.example.org || test $? = 5"))

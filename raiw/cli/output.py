@@ -40,17 +40,14 @@ class Output:
 
     def spec(self, spec: "Spec", file: "Target | None") -> None:
         """Print a spec as YAML, or write it to a file."""
-        import yaml
-
-        document = spec.canonical()
-        text = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=100)
+        text = spec.to_yaml()
         if file is not None:
             file.write([text.encode()])
             plan = spec.plan(scored=True)
             self.note(f"wrote {file.name}: {plan.weights:,} of {plan.dense_weights:,} weights")
             self.dead_units(plan.dead_units, strict=False)
         if self.json:
-            self.document(document)
+            self.document(spec.canonical())
         elif file is None:
             self.line(text.rstrip())
 

@@ -53,7 +53,11 @@ class LayerProgress:
         if animated() and not self._output.quiet:
             self._bar = _bar()
             self._bar.add_task(self._doing, total=self._total)
-            self._bar.start()
+            try:
+                self._bar.start()
+            except BaseException:  # an interrupt leaves no half-drawn bar, nor a hidden cursor
+                self._bar.stop()
+                raise
         return self
 
     def __exit__(

@@ -233,7 +233,7 @@ def _compare_masks(
     folder: Path | None,
 ) -> None:
     from raiw.cli.tables import text_table
-    from raiw.study.graphs.report import COLUMNS, comparison, notes, title, write_report
+    from raiw.study.graphs.report import comparison, notes, title, write_report
     from raiw.study.graphs.study import default_methods, plan_runs
     from raiw.study.graphs.study import study as run
 
@@ -252,7 +252,7 @@ def _compare_masks(
     if out.json:
         out.document(found.to_json())
     else:
-        out.tables(text_table(title(found), COLUMNS, comparison(found), notes(found)))
+        out.tables(text_table(title(found), *comparison(found), notes(found)))
 
 
 def is_spec(source: str) -> bool:

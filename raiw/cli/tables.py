@@ -245,6 +245,45 @@ def summary_table(items: Iterable[Mapping[str, Any]], *titles: str) -> Table:
     return table
 
 
+def webhook_table(webhooks: Iterable[Mapping[str, Any]]) -> Table:
+    """Return one row a webhook, given as ``GET /v1/webhooks`` answers it."""
+    table = Table(
+        [
+            Column("id"),
+            Column("state"),
+            *_numbers("pending"),
+            Column("events", spare=1),
+            Column("url"),
+        ]
+    )
+    for hook in webhooks:
+        state = "disabled" if not hook["enabled"] else "failing" if hook["failing_since"] else "ok"
+        table.add(hook["id"], state, hook["pending"], ",".join(hook["events"]), hook["url"])
+        if hook["disabled_reason"]:
+            table.notes.append(f"{hook['id']} is disabled: {hook['disabled_reason']}")
+    return table
+
+
+def delivery_table(deliveries: Iterable[Mapping[str, Any]]) -> Table:
+    """Return one row a delivery, as ``GET /v1/webhooks/{id}/deliveries`` answers it."""
+    table = Table(
+        [
+            *map(Column, ("id", "event", "job", "status")),
+            *_numbers("attempts", "answer"),
+            Column("created", spare=2),
+            Column("error", spare=1, prose=True),
+        ]
+    )
+    for each in deliveries:
+        table.add(
+            *(each[name] for name in ("id", "type", "job_id", "status", "attempts")),
+            each["http_status"],
+            each["created_at"],
+            each["error"] or "",
+        )
+    return table
+
+
 def text_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], notes: Iterable[str]
 ) -> Table:

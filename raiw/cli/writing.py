@@ -39,6 +39,11 @@ class Target:
         """Whether the bytes go to standard output."""
         return self.name == STDOUT
 
+    @property
+    def folder(self) -> Path | None:
+        """The folder of a file; None for what is no file."""
+        return None if self.stdout or self.pipe is not None else Path(self.name).resolve().parent
+
     def write(self, chunks: Iterable[bytes | memoryview]) -> None:
         """Write the chunks.
 

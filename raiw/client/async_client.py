@@ -5,6 +5,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
+from raiw.client.async_webhooks import AsyncWebhooks
 from raiw.client.awaiting import AsyncTransport, in_loop, iterate
 from raiw.client.client import Client
 from raiw.client.job import Event, Job
@@ -123,6 +124,11 @@ class AsyncClient:
         """Seconds until the deadline."""
         return self.client.left
 
+    @property
+    def webhooks(self) -> AsyncWebhooks:
+        """The server's webhooks."""
+        return AsyncWebhooks(self.client.webhooks)
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -131,6 +137,7 @@ class AsyncClient:
 
     close = _awaited(Client.close)
     health = _awaited(Client.health)
+    whoami = _awaited(Client.whoami)
     plan = _awaited(Client.plan)
     craft = _awaited_job(Client.craft)
     score = _awaited_job(Client.score)

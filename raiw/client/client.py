@@ -13,6 +13,7 @@ from raiw.client.options import DEFAULT_OPTIONS, DataLike, JobOptions, SpecLike
 from raiw.client.tokens import find_token, server_url
 from raiw.client.transport import NEVER, Transport, segment
 from raiw.client.uploads import ScoresLike, ensure_blob, score_file
+from raiw.client.webhooks import Webhooks
 from raiw.errors import InvalidMasks, NotFound
 from raiw.files import write_atomically
 from raiw.specs.spec import Spec
@@ -66,6 +67,7 @@ class Client:
     ) -> None:
         url = server_url(url)
         self._transport = transport(url, find_token(url, token), timeout, deadline)
+        self.webhooks = Webhooks(self._transport)
 
     @property
     def left(self) -> float:
@@ -96,6 +98,17 @@ class Client:
             The server does not answer, or is not ready.
         """
         body, _ = self._transport.json("GET", "/readyz", attempts=1)
+        return body
+
+    def whoami(self) -> dict[str, Any]:
+        """Return whose requests these are: ``owner``, ``key_id`` and ``scopes``.
+
+        Raises
+        ------
+        Unauthorized
+            The server refuses the key or token, or asks for one.
+        """
+        body, _ = self._transport.json("GET", "/v1/whoami")
         return body
 
     def plan(self, spec: SpecLike, importance: ScoresLike | None = None) -> dict[str, Any]:

@@ -1,15 +1,20 @@
 """The moment by which everything a caller waits for must have ended."""
 
-import contextlib
 import math
-import socket
-import threading
+import ssl
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
 
+import httpcore
 import httpx
 
 from raiw.errors import StillRunning
+
+_PIECE = 1 << 16
+"""Bytes that are written at a time."""
 
 
 class Deadline:
@@ -55,39 +60,100 @@ class Deadline:
             )
 
 
-class Bounded(httpx.SyncByteStream):
-    """The bytes of an answer until a deadline, however slowly they come.
+_current: ContextVar[Deadline | None] = ContextVar("_current", default=None)
+"""Of the request that this thread waits for."""
 
-    A timeout bounds one read, and every byte begins another: at the deadline the connection is cut.
+
+@contextmanager
+def until(deadline: Deadline) -> Iterator[None]:
+    """Let no wait of a connection inside this block go beyond the deadline."""
+    token = _current.set(deadline)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def bound(client: httpx.Client) -> None:
+    """Hold every connection that a client will open to the deadlines of :func:`until`.
+
+    httpx has timeouts for a single read or write, of which a server that drips bytes causes any
+    number.
     """
+    for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 -- no other way
+        if isinstance(transport, httpx.HTTPTransport):
+            transport._pool._network_backend = _Backend()  # noqa: SLF001
 
-    def __init__(
-        self, stream: httpx.SyncByteStream, deadline: Deadline, doing: str, link: socket.socket
-    ) -> None:
+
+class Bounded(httpx.SyncByteStream):
+    """The bytes of an answer until a deadline, however slowly they come."""
+
+    def __init__(self, stream: httpx.SyncByteStream, deadline: Deadline, doing: str) -> None:
         self._stream = stream
         self._deadline = deadline
         self._doing = doing
-        self._link = link
 
     def __iter__(self) -> Iterator[bytes]:
-        cut = threading.Timer(self._deadline.left, self._cut)
-        cut.daemon = True
-        cut.start()
-        try:
-            for piece in self._stream:
+        pieces = iter(self._stream)
+        while True:
+            try:
+                with until(self._deadline):
+                    piece = next(pieces, None)
+            except httpx.TransportError:
                 self._deadline.check(self._doing)
-                yield piece
-        except httpx.TransportError:
+                raise
+            if piece is None:
+                return
             self._deadline.check(self._doing)
-            raise
-        finally:
-            cut.cancel()
+            yield piece
 
     def close(self) -> None:
         """Close the stream below."""
         self._stream.close()
 
-    def _cut(self) -> None:
-        with contextlib.suppress(OSError):
-            # Not SSLSocket's own, which forgets its session under the thread that reads.
-            socket.socket.shutdown(self._link, socket.SHUT_RDWR)
+
+class _Backend(httpcore.SyncBackend):
+    """Opens connections that know the deadline."""
+
+    def connect_tcp(self, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
+        return _Link(super().connect_tcp(*args, **kwargs))
+
+
+class _Link(httpcore.NetworkStream):
+    """A connection on which every wait ends at the deadline."""
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _shorter(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        for start in range(0, len(buffer), _PIECE):
+            piece = buffer[start : start + _PIECE]
+            self._stream.write(piece, _shorter(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        left = _shorter(timeout, httpcore.ConnectTimeout)
+        return _Link(self._stream.start_tls(ssl_context, server_hostname, left))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _shorter(timeout: float | None, ended: type[Exception]) -> float | None:
+    """Return a timeout that ends at the deadline, or raise what says that it has passed."""
+    deadline = _current.get()
+    if deadline is None or deadline.seconds is None:
+        return timeout
+    if deadline.passed:
+        raise ended("the deadline has passed")
+    return deadline.left if timeout is None else min(timeout, deadline.left)

@@ -4,14 +4,15 @@ import math
 import random
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
 
-from raiw.client.deadline import Bounded, Deadline
+from raiw.client.deadline import Bounded, Deadline, bound
+from raiw.client.deadline import until as ending
 from raiw.client.problems import RETRIABLE, error_of
 from raiw.client.tokens import checked_url
 from raiw.errors import ForeignServer, RaiwError, Unreachable
@@ -54,7 +55,9 @@ class Transport:
         )
 
     def _connect(self, **options: Any) -> httpx.Client:
-        return httpx.Client(**options)
+        client = httpx.Client(**options)
+        bound(client)
+        return client
 
     def pause(self, seconds: float) -> None:
         """Wait before the next attempt."""
@@ -124,13 +127,14 @@ class Transport:
         for attempt in range(1, attempts + 1):
             deadline.check(f"{method} {self.url}{path}")
             try:
-                response = self._http.request(
-                    method,
-                    path,
-                    timeout=self._timeout(self.timeout + wait, deadline),
-                    extensions={DEADLINE: deadline},
-                    **_fresh(request),
-                )
+                with ending(deadline):
+                    response = self._http.request(
+                        method,
+                        path,
+                        timeout=self._timeout(self.timeout + wait, deadline),
+                        extensions={DEADLINE: deadline},
+                        **_fresh(request),
+                    )
             except httpx.TransportError as error:
                 failure: RaiwError = self._unreachable(error, deadline)
                 pause = backoff(attempt)
@@ -160,9 +164,12 @@ class Transport:
         timeout = self._timeout(read_timeout or self.timeout, deadline)
         extensions = {DEADLINE: deadline}
         try:
-            with self._http.stream(
+            opened = self._http.stream(
                 "GET", path, headers=headers, timeout=timeout, extensions=extensions
-            ) as response:
+            )
+            with ExitStack() as stack:
+                with ending(deadline):
+                    response = stack.enter_context(opened)
                 if not response.is_success:
                     response.read()
                     raise error_of(response)
@@ -187,11 +194,10 @@ class Transport:
 def _bound(response: httpx.Response) -> None:
     """Hold an answer to the deadline of its request."""
     deadline: Deadline = response.request.extensions[DEADLINE]
-    link = response.extensions["network_stream"].get_extra_info("socket")
     stream = response.stream
     if deadline.seconds is not None and isinstance(stream, httpx.SyncByteStream):
         what = f"the answer of {response.request.url}"
-        response.stream = Bounded(stream, deadline, what, link)
+        response.stream = Bounded(stream, deadline, what)
 
 
 def segment(name: str) -> str:

@@ -27,6 +27,12 @@ class MaskedJob(NetworkJob):
         if self.importance is not None and self.spec is None:
             raise InvalidInput("importance is for a spec, and there is none", pointer="/importance")
         if self.spec is not None:
+            if self.spec.gates is not None:
+                raise InvalidInput(
+                    f"only craft jobs check gates, not a {self.kind} job: craft the spec first and "
+                    f"give the digest of its masks, or leave the gates out",
+                    pointer="/spec/gates",
+                )
             self.spec.algorithm(scored=self.importance is not None)
         return self
 

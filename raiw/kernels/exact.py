@@ -35,10 +35,11 @@ class ExactSum:
         kernels.survey_kept(cells(scores), bits, self._bins, *levels)
         return levels
 
-    def add_reduced(
-        self, scores: Scores, out_prices: Floats, in_prices: Floats
-    ) -> tuple[float, float]:
-        """Add ``max(s - α_u - β_v, 0)`` over all cells; return the range of the finite scores."""
+    def add_reduced(self, scores: Scores, out_prices: Floats, in_prices: Floats) -> float:
+        """Add ``max(s - α_u - β_v, 0)`` over all cells.
+
+        Return the highest score of those that count, 0 if none is above it.
+        """
         return kernels.add_reduced(cells(scores), out_prices, in_prices, self._bins)
 
     def include(self, other: "ExactSum") -> None:

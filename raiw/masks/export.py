@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from raiw import extras
 from raiw.errors import TooLarge
 from raiw.files import write_atomically
 from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet
 from raiw.names import find
-from raiw.tensors import write_header
+from raiw.tensors import METADATA_KEY, write_header
 
 MAX_LISTED_EDGES = 1_000_000
 """Most edges of the forms that write every edge as text."""
@@ -47,6 +48,8 @@ def export(masks: MaskSet, path: str | Path, form: str) -> None:
         There is no such form.
     TooLarge
         A text form would list more than a million edges.
+    MissingExtra
+        The form needs a package that is not installed.
     """
     write_atomically(path, (part.read() for part in parts(masks, form)))
 
@@ -59,7 +62,7 @@ def parts(masks: MaskSet, form: str) -> Iterator[FilePart]:
 
     Raises
     ------
-    InvalidInput, TooLarge
+    InvalidInput, TooLarge, MissingExtra
         As in :func:`export`.
     """
     return find(form, FORMS, "export form")(masks)
@@ -97,6 +100,33 @@ def _csr(mask: Mask) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     yield "indptr", indptr
     yield "indices", indices
     yield "shape", np.array(mask.shape)
+
+
+def as_parquet(masks: MaskSet) -> Iterator[FilePart]:
+    """Edges in Parquet: ``layer``, ``output`` and ``input`` channel, a row group for each layer.
+
+    The metadata key ``raiw`` holds the content digest. Needs pyarrow.
+    """
+    arrow = extras.load("pyarrow")
+    schema = arrow.schema(
+        {
+            "layer": arrow.dictionary(arrow.int32(), arrow.string()),
+            "output": arrow.int32(),
+            "input": arrow.int32(),
+        },
+        metadata={METADATA_KEY: masks.digest},
+    )
+    buffer = io.BytesIO()
+    with extras.load("pyarrow.parquet").ParquetWriter(buffer, schema, compression="zstd") as file:
+        yield _part(None, buffer.getvalue())
+        for mask in masks.values():
+            outputs, inputs = _edge_list(mask).astype(np.int32).T
+            layer = arrow.DictionaryArray.from_arrays(np.zeros(mask.edges, np.int32), [mask.name])
+            start = buffer.tell()
+            file.write_table(arrow.table([layer, outputs, inputs], schema=schema))
+            yield _part(mask.name, buffer.getbuffer()[start:].tobytes())
+        start = buffer.tell()
+    yield _part(None, buffer.getbuffer()[start:].tobytes())
 
 
 def as_json(masks: MaskSet) -> Iterator[FilePart]:
@@ -137,6 +167,7 @@ FORMS: dict[str, Callable[[MaskSet], Iterator[FilePart]]] = {
     "torch-prune": as_torch_prune,
     "npz": as_npz,
     "csr": as_csr,
+    "parquet": as_parquet,
     "json": as_json,
     "graphml": as_graphml,
 }

@@ -1,11 +1,12 @@
 """The masks of one network, with where they came from."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from raiw.canonical import digest_of_chunks, is_digest
+from raiw.canonical import SHA256, digest_of_chunks, is_digest
 from raiw.errors import InvalidMasks, NotFound
 from raiw.files import map_file, naming, write_atomically
 from raiw.masks.compare import Difference, compare
@@ -195,12 +196,16 @@ def load(source: str | Path | bytes, *, verify: bool = True) -> MaskSet:
     if not isinstance(source, bytes):
         path = Path(source)
         if not path.is_file():
-            digest = is_digest(source)
-            hint = "; raiw.Client().masks(digest) fetches it from a server" if digest else ""
-            raise NotFound(f"there is no mask file {str(source)!r}{hint}")
+            raise NotFound(f"there is no mask file {str(source)!r}{_hint(str(source))}")
         with naming(path):
             return _checked(decode(map_file(path)), verify=verify)
     return _checked(decode(source), verify=verify)
+
+
+def _hint(source: str) -> str:
+    if re.fullmatch(SHA256, source):
+        return "; raiw.Client().masks(digest) fetches it from a server"
+    return "; a digest is sha256: and 64 digits of 0-9 and a-f" if is_digest(source) else ""
 
 
 def _checked(content: Content, *, verify: bool) -> MaskSet:

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
+import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from raiw import catalogue, extras
@@ -27,6 +28,7 @@ from raiw.specs.plan import Plan, plan_layers
 
 MAX_LAYERS = 10_000
 MAX_NAME = 200
+_YAML_WIDTH = 100
 
 
 class Spec(Document):
@@ -267,6 +269,12 @@ class Spec(Document):
         """Return the document with its defaults left out: what is stored and sent."""
         document: dict[str, Any] = self.model_dump(mode="json", exclude_defaults=True)
         return document
+
+    def to_yaml(self) -> str:
+        """Return the canonical document as YAML, which :meth:`load` reads."""
+        return yaml.safe_dump(
+            self.canonical(), sort_keys=False, default_flow_style=None, width=_YAML_WIDTH
+        )
 
     def canonical_origin(self) -> dict[str, Any]:
         """Return the canonical document of what is in the mask file: without gates."""

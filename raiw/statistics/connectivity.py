@@ -3,7 +3,7 @@
 import numpy as np
 
 from raiw import kernels
-from raiw.graphs import Bits, Bools, Graph
+from raiw.graphs import Graph
 
 
 def components(graph: Graph) -> int:
@@ -11,26 +11,21 @@ def components(graph: Graph) -> int:
 
     This is the multiplicity of the eigenvalue 0 of the Laplacian, so the components that carry
     edges are ``components - unreached inputs - unreached outputs``. The component of the first
-    output costs some reads of the packed rows, fewer than a breadth-first search has levels, and
-    settles a connected layer; whatever is left over is searched edge by edge.
+    output costs a few reads of the packed rows, and settles a connected layer; whatever is left
+    over, or is joined by long paths only, is searched edge by edge.
 
     >>> components(Graph.from_bool(np.eye(3, dtype=bool)))
     3
     """
     n_in = graph.shape[1]
-    outputs, inputs = _first_component(graph.bits)
+    outputs, inputs = np.empty(len(graph.bits), np.bool_), np.empty(graph.bits.shape[1], np.uint8)
+    if not kernels.join_first(graph.bits, outputs, inputs):
+        return _count_by_edges(graph)
     joined = int(np.bitwise_count(inputs).sum())
     if outputs.all():
         return 1 + n_in - joined
     rest = graph.bits[~outputs]
     return 1 + _count_by_edges(Graph((len(rest), n_in), rest)) - joined
-
-
-def _first_component(bits: Bits) -> tuple[Bools, Bits]:
-    """Return the outputs (booleans) and inputs (packed) joined to output 0."""
-    outputs, inputs = np.empty(len(bits), np.bool_), np.empty(bits.shape[1], np.uint8)
-    kernels.join_first(bits, outputs, inputs)
-    return outputs, inputs
 
 
 def _count_by_edges(graph: Graph) -> int:

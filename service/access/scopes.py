@@ -9,6 +9,7 @@
 is scoped to an owner of nothing.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -18,14 +19,14 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 
 from raiw.errors import Unauthorized
 from service.access.authentication import caller_of
-from service.contract.access import Caller, Scope
-from service.contract.errors import Forbidden
+from service.contract.access import Caller, Open, Scope
+from service.logs import owner
 
 _bearer = HTTPBearer(auto_error=False, description="A key, or the token of RAIW_TOKEN.")
 
 
-async def allow(request: Request, scope: Scope) -> Caller | None:
-    """Let a request through if its caller has a scope; remember the caller.
+async def allow(request: Request, needed: Scope | Open) -> Caller | None:
+    """Let a request through if its caller has what is needed; remember the caller.
 
     Raises
     ------
@@ -34,14 +35,12 @@ async def allow(request: Request, scope: Scope) -> Caller | None:
     Forbidden
         Its key lacks the scope.
     """
-    if scope is Scope.PUBLIC:
+    if needed is Open.PUBLIC:
         return None
     caller = await caller_of(request)
-    if scope not in caller.scopes:
-        raise Forbidden(
-            f"the key {caller.key_id} lacks the scope {scope}: use another, or ask whoever made it",
-            scope=scope,
-        )
+    owner.set(caller.owner_id)
+    if isinstance(needed, Scope):
+        caller.require(needed)
     return caller
 
 
@@ -50,29 +49,32 @@ async def _allow(
     scopes: SecurityScopes,
     _shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> None:
-    for scope in scopes.scopes:
-        await allow(request, Scope(scope))
+    await allow(request, _needed(scopes.scopes))
 
 
 async def _public() -> None:
     """Ask for nothing."""
 
 
-def needs(scope: Scope) -> Any:
-    """Return the dependency that declares the scope of a route."""
-    if scope is Scope.PUBLIC:
+def needs(needed: Scope | Open) -> Any:
+    """Return the dependency that declares what a route needs."""
+    if needed is Open.PUBLIC:
         return Depends(_public)
-    return Security(_allow, scopes=[scope.value])
+    return Security(_allow, scopes=[needed.value] if isinstance(needed, Scope) else [])
 
 
-def declared(route: APIRoute) -> Scope | None:
-    """Return the scope that a route declares; None if it has forgotten to."""
+def declared(route: APIRoute) -> Scope | Open | None:
+    """Return what a route declares that it needs; None if it has forgotten to."""
     for one in route.dependencies:
         if isinstance(one, Security) and one.dependency is _allow:
-            return Scope(one.scopes[0])  # type: ignore[index]  # what needs() wrote
+            return _needed(one.scopes or ())
         if one.dependency is _public:
-            return Scope.PUBLIC
+            return Open.PUBLIC
     return None
+
+
+def _needed(scopes: Sequence[str]) -> Scope | Open:
+    return Scope(scopes[0]) if scopes else Open.ANY
 
 
 async def _caller(request: Request) -> Caller:

@@ -1,7 +1,7 @@
-"""Being signed in: a cookie that proves knowledge of the token without containing it.
+"""Being signed in to the pages: a cookie that proves knowledge of a key without containing it.
 
-The cookie is ``HttpOnly`` and ``SameSite=Strict``. It changes with the token, so no server keeps
-sessions and all servers of one token accept it.
+The cookie is ``HttpOnly`` and ``SameSite=Strict``. It ends with its key, or changes with the token
+of ``RAIW_TOKEN``, so no server keeps sessions and all servers of a deployment accept it.
 """
 
 import hashlib
@@ -16,24 +16,18 @@ _LASTS_SECONDS = 30 * 86400
 
 
 def proof(token: str) -> str:
-    """Return what the cookie of a token holds."""
+    """Return what the cookie of the token holds."""
     return hmac.new(token.encode(), _PURPOSE, hashlib.sha256).hexdigest()
 
 
-def is_signed_in(request: HTTPConnection, token: str) -> bool:
-    """Whether a request carries the cookie of a token."""
-    given = request.cookies.get(COOKIE, "")
-    return hmac.compare_digest(given.encode(), proof(token).encode())
+def cookie_of(request: HTTPConnection) -> str:
+    """Return what the cookie of a request holds, nothing if it has none."""
+    return request.cookies.get(COOKIE, "")
 
 
-def knows(given: str, token: str) -> bool:
-    """Whether what somebody typed is the token."""
-    return hmac.compare_digest(given.strip().encode(), token.encode())
-
-
-def sign_in(response: Response, request: Request, token: str) -> None:
+def sign_in(response: Response, request: Request, value: str) -> None:
     """Set the cookie; a browser that reached us by https sends it over nothing else."""
-    keep(response, request, COOKIE, proof(token))
+    keep(response, request, COOKIE, value)
 
 
 def sign_out(response: Response) -> None:

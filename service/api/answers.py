@@ -1,6 +1,5 @@
 """The answer that shows a job, with all it was asked for."""
 
-import hashlib
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.api.downloads import matches
+from service.api.polls import Seen
 from service.api.streams import preferred_wait, wait_for_end
 from service.contract.jobs import JobSummary
 from service.jobs.queries import get_job, open_request
@@ -34,6 +34,9 @@ class JobAnswer(Response):
         Status of the answer while the job has not ended.
     tagged
         Whether the answer has an ETag, and may be 304.
+    packed
+        What the job was asked for, if it is at hand: JSON, compressed by zlib. It is kept for a
+        client that does not wait.
     """
 
     media_type = "application/json"
@@ -45,6 +48,7 @@ class JobAnswer(Response):
         *,
         unfinished: HTTPStatus = HTTPStatus.OK,
         tagged: bool = False,
+        packed: bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
         self.background = None
@@ -52,6 +56,7 @@ class JobAnswer(Response):
         self._job = job
         self._unfinished = unfinished
         self._tagged = tagged
+        self._packed = packed
         self._own_headers = headers or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,26 +66,39 @@ class JobAnswer(Response):
         if wait and not job.done:
             await wait_for_end(request, job.id, wait)
             job = await run_in_threadpool(get_job, self._services, job.id)
-        text = job.model_dump_json()
-        headers = self._own_headers | _waiting_headers(job, wait)
-        if self._tagged:  # what a job was asked for does not change
-            headers["ETag"] = f'W/"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+        headers = self._own_headers | _waiting_headers(wait, job.created_at, done=job.done)
+        if self._tagged:
+            headers["ETag"] = job.version.etag
             if matches(request.headers.get("if-none-match"), headers["ETag"]):
                 answer = Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
                 await answer(scope, receive, send)
                 return
-        packed = await run_in_threadpool(open_request, self._services, job.id)
+        packed = self._packed if not wait else None
+        if packed is None:
+            packed = await run_in_threadpool(open_request, self._services, job.id)
         status = HTTPStatus.OK if job.done else self._unfinished
         self.init_headers(headers)
         start = {"type": "http.response.start", "status": status, "headers": self.raw_headers}
         await send(start)
-        for piece in _pieces(job, text, packed):
+        for piece in _pieces(job, packed):
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
 
-def _pieces(job: JobSummary, text: str, packed: bytes) -> Iterator[bytes]:
+def not_modified(request: Request, seen: Seen | None) -> Response | None:
+    """Return the answer to a client that has already seen a job as it is; None to any other."""
+    if seen is None:
+        return None
+    version, created_at = seen
+    if not matches(request.headers.get("if-none-match"), version.etag):
+        return None
+    headers = {"ETag": version.etag} | _waiting_headers(0, created_at, done=version.done)
+    return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+
+
+def _pieces(job: JobSummary, packed: bytes) -> Iterator[bytes]:
     """Yield the JSON of a :class:`JobView`."""
+    text = job.model_dump_json()
     own, other = ("spec", "task") if job.kind == "craft" else ("task", "spec")
     yield f'{text.removesuffix("}")},"{other}":null,"{own}":'.encode()
     unpacker = zlib.decompressobj()
@@ -90,11 +108,11 @@ def _pieces(job: JobSummary, text: str, packed: bytes) -> Iterator[bytes]:
     yield unpacker.flush() + b"}"
 
 
-def _waiting_headers(job: JobSummary, wait: int) -> dict[str, str]:
+def _waiting_headers(wait: int, created_at: datetime, *, done: bool) -> dict[str, str]:
     headers = {"Cache-Control": "private, no-cache", "Vary": "Prefer, Authorization"}
     if wait:
         headers["Preference-Applied"] = f"wait={wait}"
-    if not job.done:
-        age = (datetime.now(UTC) - job.created_at).total_seconds()
+    if not done:
+        age = (datetime.now(UTC) - created_at).total_seconds()
         headers["Retry-After"] = str(min(_LONGEST_RETRY_SECONDS, 1 + int(max(age, 0) / 10)))
     return headers

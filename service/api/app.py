@@ -9,8 +9,10 @@ from dataclasses import replace
 import anyio
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
+from fastapi.telemetry import TelemetryConfig
 
 from service import pages
+from service.access.keyring import KeyRing
 from service.api import document, problems
 from service.api.bodies import Bodies
 from service.api.compression import Compression
@@ -19,16 +21,19 @@ from service.api.document import FAULTS
 from service.api.hosts import HostCheck
 from service.api.metrics import Metrics
 from service.api.middleware import RequestBody, RequestContext
-from service.api.routes import blobs, catalogue, health, jobs, masks, plan
+from service.api.polls import Polls
+from service.api.routes import blobs, catalogue, health, jobs, keys, masks, plan, webhooks
 from service.api.watching import Watcher
 from service.contract.access import NOBODY
 from service.jobs.janitor import Janitor
 from service.jobs.queue import Broker
 from service.jobs.services import Services
 from service.settings import Settings
+from service.tracing import TRACING
 
 _UPLOAD_THREADS = 64
 _PROBE_THREADS = 8
+_PROBES = frozenset({"/livez", "/readyz", "/metrics"})
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -46,8 +51,10 @@ def create_app(settings: Settings) -> FastAPI:
         # The usual pages of /docs load scripts from other hosts; the schema itself does not.
         docs_url=None,
         redoc_url=None,
+        openapi_url=None,  # a route of our own declares its scope
         generate_unique_id_function=_operation_id,
         responses=FAULTS,
+        telemetry=_telemetry(settings),
     )
     app.state.settings = settings
     app.state.metrics = metrics
@@ -59,7 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Compression)
     app.add_middleware(RequestContext, observe=metrics.observe)
     guards = [Depends(know_every_parameter)]
-    for module in (jobs, plan, masks, blobs, catalogue):
+    for module in (jobs, plan, masks, blobs, catalogue, webhooks, keys):
         app.include_router(module.router, dependencies=guards)
     app.include_router(health.router)
     pages.install(app, problems.status_of)
@@ -76,11 +83,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # Every request puts its own owner there.
     services = replace(services, wake=janitor.wake, owner=NOBODY)
     app.state.services = services
+    app.state.keys = KeyRing(services)
     app.state.janitor = janitor
     app.state.bodies = Bodies()
     app.state.upload_threads = anyio.CapacityLimiter(_UPLOAD_THREADS)
     app.state.probe_threads = anyio.CapacityLimiter(_PROBE_THREADS)
-    app.state.metrics.watch(services)
+    app.state.metrics.watch(services, janitor)
+    app.state.polls = Polls(services.database)
     app.state.watcher = Watcher(services.database, app.state.closing)
     watching = asyncio.create_task(app.state.watcher.run())
     janitor.start()
@@ -92,6 +101,20 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await anyio.to_thread.run_sync(janitor.stop)
         broker.close()
         services.database.close()
+        await anyio.to_thread.run_sync(TRACING.stop)
+
+
+def _telemetry(settings: Settings) -> TelemetryConfig:
+    """Record requests, but those of probes, if the settings say where to."""
+    TRACING.start("api", settings)
+    return {
+        "tracing": TRACING.provider is not None,
+        "tracer_provider": TRACING.provider,
+        "operation_spans": False,
+        "metrics": False,
+        "logs": False,
+        "exclude": lambda scope: scope["path"] in _PROBES,
+    }
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -9,11 +9,12 @@ from raiw.errors import InvalidInput
 from raiw.jobs.craft import CraftJob
 from raiw.names import nearest
 from service.access.scopes import allow, declared
-from service.api.document import JOBS, PLANS, UPLOADS
+from service.api.document import JOBS, PLANS, UPLOADS, WEBHOOKS
 from service.contract import queries
 from service.contract.access import Caller
 from service.contract.masks import UploadRequest
 from service.contract.requests import JobRequest
+from service.contract.webhooks import WebhookRequest
 from service.jobs.services import Services
 
 
@@ -40,6 +41,7 @@ NotesQuery = Annotated[
 
 PlanBody = Annotated[CraftJob, Body(openapi_examples=PLANS)]
 JobBody = Annotated[JobRequest, Body(openapi_examples=JOBS)]
+WebhookBody = Annotated[WebhookRequest, Body(openapi_examples=WEBHOOKS)]
 UploadBody = Annotated[UploadRequest, Body(openapi_examples=UPLOADS)]
 
 

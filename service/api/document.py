@@ -38,6 +38,8 @@ JOBS: Described = {
 """Bodies of a job, of every kind."""
 UPLOADS: Described = {"scores": {"value": {"digest": _DIGEST, "bytes": 1 << 30}}}
 """Bodies that begin an upload."""
+WEBHOOKS: Described = {"ends": {"value": {"url": "https://ci.example.org/raiw", "note": "CI"}}}
+"""Bodies that register a webhook."""
 
 _HEADERS = {
     "Accept-Ranges": "`bytes`.",

@@ -1,12 +1,11 @@
 """Who may talk to the service from a browser: the names it answers to, the pages that may write.
 
-Where no token is needed, a foreign web page needs no more than the operator's browser. A name that
+Where no key is needed, a foreign web page needs no more than the operator's browser. A name that
 resolves to a loopback address (DNS rebinding) is refused by the ``Host`` it sends; a page of
 another site by ``Sec-Fetch-Site`` and ``Origin``, as Go's ``http.CrossOriginProtection`` decides.
 Programs send neither and are not affected.
 """
 
-import ipaddress
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -16,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from raiw.names import clipped
 from service.api.problems import HTTP_CODES, problem
-from service.settings import Settings
+from service.settings import Settings, is_loopback
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -60,7 +59,7 @@ class HostCheck:
         settings = self._settings
         if settings.allowed_hosts:
             return is_loopback(host) or settings.allows_host(host)
-        if settings.token is not None or settings.allow_public:
+        if not settings.keyless or settings.allow_public:
             return True
         return is_loopback(host) or host == settings.host.lower()
 
@@ -92,18 +91,6 @@ def host_name(host: str) -> str:
     if not bracket:
         name = name.partition(":")[0]
     return name.removeprefix("[").removesuffix(".").lower()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or address can only mean this machine.
-
-    >>> is_loopback("localhost"), is_loopback("127.0.0.9"), is_loopback("localhost.example")
-    (True, True, False)
-    """
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 async def _refuse(

@@ -38,7 +38,9 @@ STATUS: dict[type[errors.RaiwError], HTTPStatus] = {
     service_errors.OffsetMismatch: HTTPStatus.CONFLICT,
     errors.DiskFull: HTTPStatus.INSUFFICIENT_STORAGE,
     service_errors.InUse: HTTPStatus.CONFLICT,
+    service_errors.Disabled: HTTPStatus.CONFLICT,
     service_errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
+    service_errors.ObjectsAway: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """An error has the status of its class, or else of the nearest class above it."""
 
@@ -127,7 +129,7 @@ def _raiw_error(request: Request, error: Exception) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="raiw"'
     if isinstance(error, service_errors.Forbidden):
         headers["WWW-Authenticate"] += ', error="insufficient_scope"'
-    if isinstance(error, service_errors.Busy):
+    if isinstance(error, service_errors.Busy | service_errors.ObjectsAway):
         headers["Retry-After"] = _RETRY_SECONDS
     if isinstance(error, service_errors.OffsetMismatch):
         headers["Upload-Offset"] = str(error.details["offset"])

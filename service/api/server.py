@@ -50,6 +50,7 @@ def server_config(app: FastAPI, settings: Settings, *, grace_seconds: int) -> uv
         ws="none",
         log_config=None,
         server_header=False,
+        forwarded_allow_ips=settings.proxies,
         timeout_graceful_shutdown=grace_seconds,
     )
 

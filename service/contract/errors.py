@@ -6,6 +6,7 @@
     ├── InvalidInput
     │   ├── InvalidPageToken  a page token of another list, or a made-up one
     │   ├── DigestMismatch    other bytes than were announced
+    │   ├── ForbiddenAddress  an address that the server may not send anything to
     │   ├── UnfitDatabase     the database's encoding, or a revision of a newer version
     │   └── InvalidSettings   a setting is wrong (:mod:`service.settings`)
     ├── NotFound
@@ -14,13 +15,16 @@
     │   └── Forbidden         the key lacks the scope that the route needs
     ├── AlreadyEnded          there is nothing left to cancel
     ├── InUse                 a job needs it, or it is pinned
+    ├── Disabled              a webhook to which nothing is sent
     ├── OffsetMismatch        a part of an upload that does not follow the one before
     ├── Busy                  the database is locked or away
+    ├── Unreachable
+    │   └── ObjectsAway       the object store does not answer, or refuses
     ├── WorkerLost            every attempt at a job ended without a word
     └── InternalError         a defect of raiw
 """
 
-from raiw.errors import InvalidInput, NotFound, RaiwError, Unauthorized
+from raiw.errors import InvalidInput, NotFound, RaiwError, Unauthorized, Unreachable
 
 
 class Forbidden(Unauthorized):
@@ -51,6 +55,13 @@ class DigestMismatch(InvalidInput):
     title = "The digest does not match"
 
 
+class ForbiddenAddress(InvalidInput):
+    """The server may not send requests to this address: it is not public."""
+
+    code = "forbidden-address"
+    title = "The server may not send anything to this address"
+
+
 class Damaged(NotFound):
     """The stored bytes no longer match their digest: they count as lost."""
 
@@ -65,6 +76,13 @@ class InUse(RaiwError):
     title = "It is in use"
 
 
+class Disabled(RaiwError):
+    """Nothing is sent to the webhook until it is enabled."""
+
+    code = "webhook-disabled"
+    title = "The webhook is disabled"
+
+
 class OffsetMismatch(RaiwError):
     """A part does not start at the offset that the upload has reached."""
 
@@ -77,6 +95,13 @@ class Busy(RaiwError):
 
     code = "busy"
     title = "The service is busy"
+
+
+class ObjectsAway(Unreachable):
+    """The object store does not answer, has no such bucket or refuses the credentials."""
+
+    code = "objects-away"
+    title = "The object store cannot be used"
 
 
 class WorkerLost(RaiwError):

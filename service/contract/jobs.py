@@ -1,8 +1,9 @@
 """Jobs and plans as a client sees them."""
 
+import hashlib
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -113,6 +114,34 @@ class JobUrls(View):
     result: str | None
 
 
+class JobVersion(NamedTuple):
+    """All that ever changes of a job, in what is cheap to read: the rest goes with the status."""
+
+    id: str
+    status: str
+    attempt: int
+    phase: str
+    completed: int
+    total: int
+    joined: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    deadline_at: datetime | None
+    file_sha256: str | None
+    """Of the masks it made."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the job has ended."""
+        return self.status in ENDED
+
+    @property
+    def etag(self) -> str:
+        """The ETag of a job's view: the same as long as the view says the same."""
+        text = repr((*self[:1], str(self.status), *self[2:]))
+        return f'W/"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+
+
 class JobSummary(View):
     """A job in short form, as lists show it."""
 
@@ -147,6 +176,24 @@ class JobSummary(View):
     """Problem document of a job that failed."""
     result: JobResult | None
     urls: JobUrls
+
+    @property
+    def version(self) -> JobVersion:
+        """What tells whether the job has changed."""
+        made = self.result
+        return JobVersion(
+            self.id,
+            self.status,
+            self.attempt,
+            self.progress.phase,
+            self.progress.completed,
+            self.progress.total,
+            self.joined,
+            self.started_at,
+            self.finished_at,
+            self.deadline_at,
+            made.file_sha256 if made is not None and not made.files else None,
+        )
 
 
 class JobView(JobSummary):

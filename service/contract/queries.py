@@ -94,3 +94,7 @@ class MasksQuery(ListQuery):
     importance: Digest | None = None
     """Digest of the scores they were crafted from."""
     pinned: bool | None = None
+
+
+class KeyQuery(ListQuery):
+    """Which keys to list."""

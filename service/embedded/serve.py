@@ -17,13 +17,14 @@ from fastapi import FastAPI
 
 from raiw.errors import Unreachable
 from service.api.app import create_app
-from service.api.hosts import is_loopback
 from service.api.server import server_config
 from service.embedded.children import Child
 from service.embedded.state import StateFolder
 from service.embedded.valkey import valkey
+from service.jobs.keys import is_any_valid
+from service.jobs.services import Services
 from service.jobs.workers import READY
-from service.settings import PREFIX, InvalidSettings, Settings
+from service.settings import PREFIX, InvalidSettings, Settings, object_credentials
 from service.store.migrate import migrate
 
 logger = logging.getLogger(__name__)
@@ -50,20 +51,20 @@ def serve(settings: Settings, *, with_worker: bool, on_ready: Callable[[str], No
     Raises
     ------
     InvalidSettings
-        The address or the state folder cannot be used, or the address would be public without a
-        token.
+        The address or the state folder cannot be used, or the address needs keys and nobody has
+        any.
     Unreachable
         The database or the embedded broker does not answer.
     MissingExtra
         The embedded broker is needed and not installed.
     """
-    check_address(settings)
     os.umask(0o077)
     with _stoppable(), ExitStack() as running:
         state = running.enter_context(StateFolder(settings.state_dir))
         listener = running.enter_context(_listen(settings))
         url = _url(listener)
         migrate(settings)
+        check_address(settings)
         if not settings.broker_url:
             running.enter_context(valkey(settings))
         worker = running.enter_context(_worker(settings)) if with_worker else None
@@ -85,14 +86,20 @@ def check_address(settings: Settings) -> None:
     Raises
     ------
     InvalidSettings
-        The address is not a loopback one, there is no token, and nothing says that this is
-        intended.
+        Keys are needed, as the address is not a loopback one, and nobody has any.
     """
-    if settings.token or settings.allow_public or is_loopback(settings.host):
+    if settings.keyless or settings.token is not None:
         return
+    services = Services.open(settings)
+    try:
+        if is_any_valid(services):
+            return
+    finally:
+        services.database.close()
     raise InvalidSettings(
-        f"{settings.host} can be reached from other machines, and no token protects it: set "
-        f"RAIW_TOKEN, or RAIW_ALLOW_PUBLIC=true behind a proxy that authenticates"
+        f"{settings.host} needs keys, and there is none: make one with raiw keys create --owner "
+        f"NAME --scope all, set RAIW_TOKEN, or RAIW_ALLOW_PUBLIC=true behind a proxy that "
+        f"authenticates"
     )
 
 
@@ -135,12 +142,13 @@ def _url(listener: socket.socket) -> str:
 
 
 def _worker(settings: Settings) -> Child:
-    values = settings.model_dump(mode="json", exclude={"token"}, exclude_none=True)
+    values = settings.model_dump(mode="json", exclude={"token", "key_secret"}, exclude_none=True)
     return Child(
         "worker",
         # -P: run what is installed, not a source tree that happens to be the current folder.
         [sys.executable, "-P", "-m", "raiw", "worker"],
-        environment={f"{PREFIX}{name.upper()}": str(value) for name, value in values.items()},
+        environment=object_credentials()
+        | {f"{PREFIX}{name.upper()}": str(value) for name, value in values.items()},
         grace_seconds=_WORKER_GRACE_SECONDS,
     )
 

@@ -10,16 +10,14 @@ from raiw.nets.registry import NETS
 from raiw.scores.fit import check_header
 from raiw.specs.spec import Spec
 from raiw.tensors import read_header
+from service.jobs.services import Services
 from service.settings import Settings
 from service.store import blobs, masks, objects
-from service.store.artifacts import Artifacts
 from service.store.tables import BlobRow, MasksRow
 
 
-def check_scores(
-    session: Session, artifacts: Artifacts, spec: Spec, importance: str | None
-) -> None:
-    """Make sure that an importance file is stored and fits a spec.
+def check_scores(services: Services, session: Session, spec: Spec, importance: str | None) -> None:
+    """Make sure that an importance file of the owner is stored and fits a spec.
 
     Raises
     ------
@@ -29,7 +27,7 @@ def check_scores(
         It does not fit.
     """
     if importance is not None:
-        blob = _blob(session, artifacts, importance, "/importance")
+        blob = _blob(services, session, importance, "/importance")
         check_header(read_header(blob.header, file_size=blob.size), spec)
 
 
@@ -58,7 +56,7 @@ def check_memory(settings: Settings, request: JobDocument) -> None:
         )
 
 
-def check_request(session: Session, artifacts: Artifacts, request: JobDocument) -> None:
+def check_request(services: Services, session: Session, request: JobDocument) -> None:
     """Make sure that a job's uploads and masks are stored and fit, as far as headers show.
 
     They stay at least until the transaction ends.
@@ -71,23 +69,23 @@ def check_request(session: Session, artifacts: Artifacts, request: JobDocument) 
         One does not fit.
     """
     if isinstance(request, CraftJob):
-        check_scores(session, artifacts, request.spec, request.importance)
+        check_scores(services, session, request.spec, request.importance)
         return
     for pointer, digest in request.uploads.items():
-        _blob(session, artifacts, digest, pointer)
+        _blob(services, session, digest, pointer)
     for pointer, digest in request.stored_masks.items():
-        _masks(session, artifacts, digest, pointer)
+        _masks(services, session, digest, pointer)
     if isinstance(request, MaskedJob):
-        _check_masked(session, artifacts, request)
+        _check_masked(services, session, request)
 
 
-def _check_masked(session: Session, artifacts: Artifacts, request: MaskedJob) -> None:
+def _check_masked(services: Services, session: Session, request: MaskedJob) -> None:
     if request.spec is not None:
-        check_scores(session, artifacts, request.spec, request.importance)
+        check_scores(services, session, request.spec, request.importance)
         shapes = {layer.name: layer.graph_shape for layer in request.spec.layers}
         _check_layers(request, shapes, "/spec")
     if request.masks is not None:
-        found = _masks(session, artifacts, request.masks, "/masks")
+        found = _masks(services, session, request.masks, "/masks")
         _check_layers(request, _shapes(found), "/masks")
 
 
@@ -111,19 +109,21 @@ def _shapes(found: MasksRow) -> dict[str, tuple[int, int]]:
     return {layer["name"]: tuple(layer["facts"]["shape"]) for layer in found.document["layers"]}
 
 
-def _masks(session: Session, artifacts: Artifacts, digest: str, pointer: str) -> MasksRow:
+def _masks(services: Services, session: Session, digest: str, pointer: str) -> MasksRow:
     objects.hold(session, digest)
-    found = masks.stored(session, artifacts, digest)
+    found = masks.stored(session, services.artifacts, services.owner, digest)
     if found is None:
         raise NotFound(
-            f"no masks {digest} are stored: craft them first, or give their spec", pointer=pointer
+            f"no masks {digest} are stored here: craft them on this server first (raiw craft SPEC "
+            f"--server URL), or give their spec",
+            pointer=pointer,
         )
     return found
 
 
-def _blob(session: Session, artifacts: Artifacts, digest: str, pointer: str) -> BlobRow:
+def _blob(services: Services, session: Session, digest: str, pointer: str) -> BlobRow:
     objects.hold(session, digest)
-    blob = blobs.stored(session, artifacts, digest)
+    blob = blobs.stored(session, services.artifacts, services.owner, digest)
     if blob is None:
         what = pointer.removeprefix("/")
         raise NotFound(

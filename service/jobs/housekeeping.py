@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from service.jobs.keeping import remove_expired
 from service.jobs.services import Services
-from service.store import objects, recovery
+from service.store import deliveries, objects, recovery
 
 _MEASURING = timedelta(seconds=30)
 _MOST_MEASUREMENTS = 3
@@ -17,11 +17,12 @@ _GRACE_SECONDS = 86400.0
 def keep_house(services: Services) -> None:
     """Remove what has outlived its time, and what crashes have left in one of 256 folders."""
     database = services.database
-    forgotten = recovery.BATCH
-    while forgotten == recovery.BATCH:
-        with database.write() as session:
-            kept = timedelta(seconds=services.settings.keep_jobs_seconds)
-            forgotten = recovery.forget(session, database.now(session) - kept)
+    kept = timedelta(seconds=services.settings.keep_jobs_seconds)
+    for forget in (recovery.forget, deliveries.forget):
+        forgotten = recovery.BATCH
+        while forgotten == recovery.BATCH:
+            with database.write() as session:
+                forgotten = forget(session, database.now(session) - kept, recovery.BATCH)
     with database.write() as session:
         recovery.remeasure(session, database.now(session), _MEASURING, _MOST_MEASUREMENTS)
     remove_expired(services)

@@ -18,9 +18,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from raiw.errors import Unreachable
 from service.contract.tasks import Queue
+from service.jobs.courier import Courier
 from service.jobs.housekeeping import keep_house
 from service.jobs.queue import Broker
 from service.jobs.services import Services
+from service.jobs.workers import every_standing
 from service.store import duties, outbox, recovery
 from service.store.tables import OutboxRow
 
@@ -35,7 +37,15 @@ _ABSENCE_SECONDS = 5.0
 _RENEWAL_SECONDS = 5.0
 """Time for workers to renew their leases once it is back."""
 _SHORTEST_PAUSE_SECONDS = 0.02
+_CLOSEST_SECONDS = 0.01
+"""Between two beginnings of a step, however often it is nudged: a flood of jobs wakes it once for
+many."""
 _HOUSEKEEPING_ROUNDS = 60
+_COUNT_SECONDS = 15.0
+_ANSWER_SECONDS = 1.0
+"""Time for workers to answer; nobody waits for it when the server stops."""
+_COURIER_SECONDS = 2.0
+"""Time for messages under way when the server stops."""
 
 
 class Loop:
@@ -71,8 +81,10 @@ class Loop:
     def _run(self) -> None:
         pause = self._pace
         while not self._stopping.is_set():
+            began = time.monotonic()
             pause = _SHORTEST_PAUSE_SECONDS if self._more() else min(1.5 * pause, self._pace)
             self._nudge.wait(pause)
+            self._stopping.wait(began + _CLOSEST_SECONDS - time.monotonic())
             self._nudge.clear()
 
     def _more(self) -> bool:
@@ -96,9 +108,19 @@ class Janitor:
         settings = services.settings
         pace = settings.janitor_seconds
         self._swept = self._patient_until = time.monotonic()
+        self.workers: dict[str, dict[str, int]] | None = None
+        """What each worker that answers says of itself; None while the broker is silent."""
+        self.lost_leases = 0
+        """Jobs that this janitor has taken from silent workers."""
+        self._full: set[Queue] = set()
+        """Queues of which the broker holds plenty."""
         self._relay = Loop(self.relay, pace)
+        self.courier = Courier(services, self._hurry)
+        self._deliver = Loop(self.courier.deliver, pace)
+        self._counting = Loop(self.count_workers, _COUNT_SECONDS)
         self._loops = [
             self._relay,
+            self._deliver,
             Loop(self.sweep, pace),
             Loop(self.recover, settings.republish_seconds / 2),
             Loop(self.keep_house, pace * _HOUSEKEEPING_ROUNDS / 2),
@@ -111,19 +133,22 @@ class Janitor:
 
     def start(self) -> None:
         """Begin."""
-        for loop in self._loops:
+        for loop in (*self._loops, self._counting):
             loop.start()
 
     def wake(self) -> None:
-        """Publish now instead of at the next round."""
-        self._relay.nudge()
+        """Send now, and publish unless workers have plenty, instead of at the next round."""
+        if not self._full:
+            self._relay.nudge()
+        self._deliver.nudge()
 
     def stop(self) -> None:
         """End after the current steps."""
-        for loop in self._loops:
+        for loop in (*self._loops, self._counting):
             loop.tell_to_stop()
         for loop in self._loops:
             loop.join()
+        self.courier.finish(_COURIER_SECONDS)
 
     def relay(self) -> bool:
         """Publish what is due, as far as the broker has room; return whether more may be due."""
@@ -132,7 +157,7 @@ class Janitor:
     def sweep(self) -> bool:
         """Expire queued jobs, take jobs from silent workers; return whether there may be more."""
         database = self._services.database
-        with database.read() as session:
+        with database.look() as session:
             overdue = recovery.is_overdue(session, database.now(session))
         patient = self._is_patient()
         if not overdue:
@@ -141,6 +166,7 @@ class Janitor:
             now = database.now(session)
             expired = recovery.expire_queued(session, now)
             lost = 0 if patient else recovery.reap(session, now, _BACKOFF)
+        self.lost_leases += lost
         if lost:
             logger.warning("%d jobs lost their worker", lost)
         return recovery.BATCH in (expired, lost)
@@ -156,19 +182,31 @@ class Janitor:
         """Publish again what the broker has lost; return whether there may be more."""
         return sum(map(self._recover_queue, Queue)) > 0
 
+    def count_workers(self) -> None:
+        """Ask the workers how they are."""
+        try:
+            self.workers = every_standing(self._services.settings, timeout=_ANSWER_SECONDS)
+        except Unreachable:
+            self.workers = None
+
     def keep_house(self) -> None:
         """Remove what has outlived its time; one server does it for all."""
         every = timedelta(seconds=self._services.settings.janitor_seconds * _HOUSEKEEPING_ROUNDS)
         if duties.take(self._services.database, "keep house", every):
             keep_house(self._services)
 
+    def _hurry(self) -> None:
+        self._deliver.nudge()
+
     def _relay_queue(self, queue: Queue) -> bool:
         database = self._services.database
-        with database.read() as session:
+        self._full.discard(queue)
+        with database.look() as session:
             if not outbox.has_due(session, queue, database.now(session)):
                 return False
         room = WINDOW - self._broker.count(queue)
         if room < WINDOW // 2:
+            self._full.add(queue)
             return False  # workers are busy for a while; each round is two commits
         with database.write() as session:
             messages = outbox.take(session, queue, room, database.now(session), _HOLD)

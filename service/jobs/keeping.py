@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from raiw.errors import NotFound
 from service.contract.errors import InUse
 from service.jobs.services import Services
-from service.store import blobs, jobs, masks, objects, units
+from service.store import blobs, masks, objects, recovery, units
 from service.store.artifacts import Artifacts
 from service.store.objects import KeptTable
 from service.store.tables import BlobRow, MasksRow
@@ -25,10 +25,10 @@ class Kind:
     name: str
     url: str
     table: KeptTable
-    find: Callable[[Session, Artifacts, str], BlobRow | MasksRow | None]
-    """Return one that is there."""
-    remove: Callable[[Session, str, datetime], str | None]
-    """Remove the rows of one; return the file to discard after the commit."""
+    find: Callable[[Session, Artifacts, str, str], BlobRow | MasksRow | None]
+    """Return one of an owner that is there."""
+    remove: Callable[[Session, str, str, datetime], str | None]
+    """Remove the rows of an owner's one; return the file to discard after the commit."""
 
 
 BLOBS = Kind("blob", "/v1/blobs", BlobRow, blobs.stored, blobs.remove)
@@ -39,11 +39,12 @@ def note_use(services: Services, kind: Kind, digest: str, used_at: datetime | No
     """Note that an object is read, unless that was noted within the last hour."""
     if used_at is None or used_at < datetime.now(UTC) - objects.SPARSE:
         with services.database.write() as session:
-            objects.use(session, kind.table, [digest], services.database.now(session))
+            now = services.database.now(session)
+            objects.use(session, kind.table, services.owner, [digest], now)
 
 
 def remove(services: Services, kind: Kind, digest: str) -> None:
-    """Remove an object; one that is not there is removed already.
+    """Remove an object of the owner; one that is not there is removed already.
 
     Raises
     ------
@@ -52,19 +53,19 @@ def remove(services: Services, kind: Kind, digest: str) -> None:
     """
     with services.database.write() as session:
         objects.seize(session, digest)
-        row = session.get(kind.table, digest)
+        row = session.get(kind.table, (services.owner, digest))
         if row is not None and row.pinned:
             raise InUse(
                 f"the {kind.name} {digest} is pinned and cannot be removed: "
                 f"DELETE {kind.url}/{digest}/pin first"
             )
-        if job_id := objects.needed_by(session, digest):
+        if job_id := objects.needed_by(session, services.owner, digest):
             raise InUse(
                 f"the {kind.name} {digest} cannot be removed: job {job_id} needs it; wait for "
                 f"its end, or cancel it",
                 job_id=job_id,
             )
-        file = kind.remove(session, digest, services.database.now(session))
+        file = kind.remove(session, services.owner, digest, services.database.now(session))
     _discard(services, file)
 
 
@@ -72,10 +73,10 @@ def remove_damaged_masks(services: Services, row: MasksRow) -> None:
     """Remove masks whose bytes were found damaged, unless they have been made again since."""
     with services.database.write() as session:
         objects.seize(session, row.digest)
-        now = masks.find(session, row.digest)
+        now = masks.find(session, row.owner_id, row.digest)
         if now is None or now.created_at != row.created_at:
             return
-        file = masks.remove(session, row.digest, services.database.now(session))
+        file = masks.remove(session, row.owner_id, row.digest, services.database.now(session))
     _discard(services, file)
 
 
@@ -89,9 +90,9 @@ def pin(services: Services, kind: Kind, digest: str, *, pinned: bool) -> None:
     """
     with services.database.write() as session:
         objects.hold(session, digest)
-        if kind.find(session, services.artifacts, digest) is None:
+        if kind.find(session, services.artifacts, services.owner, digest) is None:
             raise NotFound(f"no {kind.name} {digest} is stored")
-        objects.pin(session, kind.table, digest, pinned=pinned)
+        objects.pin(session, kind.table, services.owner, digest, pinned=pinned)
 
 
 def make_room(services: Services, size: int) -> None:
@@ -117,7 +118,7 @@ def remove_expired(services: Services) -> None:
         given_up = blobs.remove_untouched(session, now - _span(settings.keep_uploads_seconds))
         files = units.forget(session, now - _span(settings.keep_units_seconds))
         masks.forget_removed(session)
-        unfinished = jobs.unfinished_keys(session)
+        unfinished = recovery.unfinished_keys(session)
     for upload_id in given_up:
         artifacts.discard(upload_id)
     for file in files:
@@ -132,15 +133,15 @@ def _expire(services: Services, kind: Kind, seconds: float) -> None:
     with services.database.read() as session:
         before = services.database.now(session) - _span(seconds)
         expired = objects.expired(session, kind.table, before, _MOST_EXPIRED)
-    for digest in expired:
+    for owner, digest in expired:
         with services.database.write() as session:
             objects.seize(session, digest)
             now = services.database.now(session)
             file = None
-            if objects.needed_by(session, digest):
-                objects.use(session, kind.table, [digest], now)
-            elif objects.has_expired(session, kind.table, digest, before):  # still, now it is ours
-                file = kind.remove(session, digest, now)
+            if objects.needed_by(session, owner, digest):
+                objects.use(session, kind.table, owner, [digest], now)
+            elif objects.has_expired(session, kind.table, owner, digest, before):  # still, as ours
+                file = kind.remove(session, owner, digest, now)
         _discard(services, file)
 
 

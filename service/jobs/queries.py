@@ -36,13 +36,19 @@ def get_job(services: Services, job_id: str) -> JobSummary:
     InvalidInput
         Several ids begin so.
     """
-    with services.database.read() as session:
+    with services.database.look() as session:
         owner = services.owner
         found = describe(session, owner, job_id)
         found = found or describe(session, owner, full_id(session, owner, job_id))
     if found is None:
         raise _no_job(job_id)
     return found
+
+
+def get_job_and_request(services: Services, job_id: str) -> tuple[JobSummary, bytes]:
+    """Return what :func:`get_job` and :func:`open_request` do, and raise what they do."""
+    job = get_job(services, job_id)
+    return job, open_request(services, job.id)
 
 
 def describe(session: Session, owner: str, job_id: str) -> JobSummary | None:
@@ -74,7 +80,7 @@ def open_request(services: Services, job_id: str) -> bytes:
     NotFound
         There is no such job, or it has been removed.
     """
-    with services.database.read() as session:
+    with services.database.look() as session:
         packed = shown.packed_of(session, services.owner, job_id)
     if packed is None:
         raise _no_job(job_id)

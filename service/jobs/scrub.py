@@ -99,18 +99,19 @@ def _blobs(services: Services, *, dry_run: bool) -> Findings:
     for blob in objects.every(services.database, BlobRow, _AT_A_TIME):
         finding, state = None, _state(services, blob.digest, dry_run=dry_run)
         if state is not State.SOUND:
-            finding = _lost_blob(services, blob.digest, state, dry_run=dry_run)
+            finding = _lost_blob(services, blob, state, dry_run=dry_run)
         yield blob.digest, blob.size, finding
 
 
-def _lost_blob(services: Services, digest: str, state: State, *, dry_run: bool) -> Finding | None:
+def _lost_blob(services: Services, blob: BlobRow, state: State, *, dry_run: bool) -> Finding | None:
+    owner, digest = blob.owner_id, blob.digest
     with services.database.write() as session:
         objects.seize(session, digest)
         if not dry_run and services.artifacts.has(digest):
             return None  # sent again in the meantime
-        if blobs.is_result(session, digest):
+        if blobs.is_result(session, owner, digest):
             if not dry_run:
-                blobs.remove(session, digest, services.database.now(session))
+                blobs.remove(session, owner, digest, services.database.now(session))
             return Finding("blob", digest, state, _MADE_ANEW, healed=True)
     url = f"/v1/blobs/{digest}"
     return Finding("blob", digest, state, f"PUT {url} again, or DELETE it", healed=False)
@@ -145,12 +146,12 @@ def _units(services: Services, *, dry_run: bool) -> Findings:
 def _results(services: Services, *, dry_run: bool) -> Findings:
     """Look for results whose files have no row; those of lost files are already forgotten."""
     for outcome in objects.every(services.database, OutcomeRow, _AT_A_TIME):
-        finding, key = None, outcome.content_key
+        finding, key, owner = None, outcome.content_key, outcome.owner_id
         with services.database.write() as session:
             files = [file["digest"] for file in outcome.document["files"]]
-            if any(blobs.find(session, digest) is None for digest in files):
+            if any(blobs.find(session, owner, digest) is None for digest in files):
                 if not dry_run:
-                    blobs.forget_result(session, key)
+                    blobs.forget_result(session, owner, key)
                 finding = Finding("result", key, State.MISSING, _MADE_ANEW, healed=True)
         yield key, 0, finding
 
@@ -167,5 +168,5 @@ def _state(services: Services, digest: str, *, dry_run: bool) -> State:
     state = services.artifacts.inspect(digest)
     if state is State.DAMAGED and not dry_run:
         with contextlib.suppress(NotFound):
-            services.artifacts.verified(digest)
+            services.artifacts.set_aside(digest)
     return state

@@ -7,6 +7,7 @@ from service.contract.access import LOCAL
 from service.settings import Settings
 from service.store.artifacts import Artifacts
 from service.store.database import Database
+from service.store.remote import open_artifacts
 
 
 def _nobody() -> None:
@@ -15,7 +16,7 @@ def _nobody() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Settings, database and artifact folder of one process, and on whose behalf it acts."""
+    """Settings, database and artifacts of one process, and on whose behalf it acts."""
 
     settings: Settings
     database: Database
@@ -32,5 +33,4 @@ class Services:
     @classmethod
     def open(cls, settings: Settings, wake: Callable[[], None] = _nobody) -> "Services":
         """Connect to what the settings name."""
-        artifacts = Artifacts(settings.artifacts, settings.min_free_bytes)
-        return cls(settings, Database(settings), artifacts, wake)
+        return cls(settings, Database(settings), open_artifacts(settings), wake)

@@ -30,7 +30,7 @@ class StoredFile:
         return masks.stream(self.services.database, self.services.artifacts, self.row, start, stop)
 
     def verify(self) -> None:
-        """Make sure that the bytes are those of the file's digest, before they are read.
+        """Make sure that the file can be read, with the bytes of its digest.
 
         Raises
         ------
@@ -38,8 +38,8 @@ class StoredFile:
             They are not: the masks are removed, and crafted again when somebody asks for them.
         """
         services, row = self.services, self.row
-        if masks.inspect(services.database, services.artifacts, row) is State.SOUND:
-            note_use(services, MASKS, row.digest, row.used_at)
+        if masks.vet(services.database, services.artifacts, row) is State.SOUND:
+            note_use(services.of(row.owner_id), MASKS, row.digest, row.used_at)
             return
         remove_damaged_masks(services, row)
         raise Damaged(
@@ -63,7 +63,7 @@ def open_masks(services: Services, digest: str, *, described: bool = False) -> S
         No masks of this content digest are stored.
     """
     with services.database.read() as session:
-        row = masks.stored(session, services.artifacts, digest)
+        row = masks.stored(session, services.artifacts, services.owner, digest)
         if row is not None and described:
             masks.describe(session, row)
     if row is None:
@@ -96,7 +96,7 @@ def get_masks(services: Services, digest: str) -> MasksView:
 def list_masks(services: Services, wanted: MasksQuery) -> MasksPage:
     """Return a page of stored masks, newest first."""
     with services.database.read() as session:
-        rows = masks.page(session, wanted, page_start(wanted), wanted.most + 1)
+        rows = masks.page(session, services.owner, wanted, page_start(wanted), wanted.most + 1)
     found = (
         MasksSummary.model_validate({**row, "url": f"/v1/masks/{row['digest']}"}) for row in rows
     )
@@ -113,7 +113,7 @@ def get_statistics(services: Services, digest: str) -> StatisticsView:
     row = open_masks(services, digest, described=True).row
     if row.statistics is None:
         with services.database.write() as session:
-            if masks.ask_to_measure(session, digest):
+            if masks.ask_to_measure(session, services.owner, digest):
                 now = services.database.now(session)
                 outbox.add(session, Task.MEASURE_MASKS, Queue.CPU, [digest], now)
         services.wake()

@@ -23,12 +23,13 @@ from service.jobs.keeping import remove_expired
 from service.jobs.networks import with_revision
 from service.jobs.queries import describe
 from service.jobs.services import Services
-from service.jobs.views import plan_view
+from service.jobs.views import job_summary, plan_view
 from service.logs import request_id
-from service.store import blobs, jobs, masks, objects, requests, results
-from service.store.artifacts import Artifacts
+from service.store import blobs, jobs, masks, objects, requests, results, sharing
 from service.store.requests import Packed
+from service.store.shown import ShownJob
 from service.store.tables import BlobRow, JobRow, MasksRow
+from service.tracing import TRACING
 
 Outcome = Literal["hit", "joined", "created"]
 _RACES = 5
@@ -40,6 +41,8 @@ class Submission:
 
     job: JobSummary
     outcome: Outcome
+    packed: bytes | None
+    """What the job was asked for, where that is what was asked for now: JSON, compressed."""
 
 
 def plan(services: Services, request: CraftJob) -> PlanView:
@@ -47,9 +50,11 @@ def plan(services: Services, request: CraftJob) -> PlanView:
     planned = request.spec.plan(scored=request.importance is not None)
     key = request.content_key()
     with services.database.read() as session:
-        check_scores(session, services.artifacts, request.spec, request.importance)
-        stored = _find_masks(session, services.artifacts, key) is not None
-    return plan_view(planned, key, stored=stored)
+        check_scores(services, session, request.spec, request.importance)
+        stored = _find_masks(services, session, key)
+        if stored is None and services.settings.shares:
+            stored = sharing.masks_of_others(session, services.artifacts, services.owner, key)
+    return plan_view(planned, key, stored=stored is not None)
 
 
 def submit(services: Services, request: JobRequest) -> Submission:
@@ -75,9 +80,8 @@ def submit(services: Services, request: JobRequest) -> Submission:
     for _ in range(_RACES):
         try:
             with services.database.write() as session:
-                check_request(session, services.artifacts, document)
-                job_id, outcome = _get_or_create(services, session, request, key, packed)
-                job = describe(session, services.owner, job_id)
+                check_request(services, session, document)
+                job, outcome = _get_or_create(services, session, request, key, packed)
         except IntegrityError:
             continue  # another server inserted the same key first: look again and join it
         except DiskFull:
@@ -88,35 +92,39 @@ def submit(services: Services, request: JobRequest) -> Submission:
             continue
         if outcome == "created":
             services.wake()
-        assert job is not None  # noqa: S101 -- the transaction has just seen it
-        return Submission(job, outcome)
+        return Submission(job, outcome, None if outcome == "joined" else packed.data)
     raise Busy(f"the same job was created and ended {_RACES} times in the meantime; try again")
 
 
 def _get_or_create(
     services: Services, session: Session, request: JobRequest, key: str, packed: Packed
-) -> tuple[str, Outcome]:
+) -> tuple[JobSummary, Outcome]:
     now, document = services.database.now(session), request.document()
-    made = _made(session, services.artifacts, document, key)
-    _note_use(session, document, made, now)
-    if (
-        made
-        and (job := jobs.find_succeeded(session, services.owner, key, packed.digest)) is not None
-    ):
-        return job.id, "hit"
+    made = _made(services, session, document, key, now)
+    _note_use(services, session, document, made, now)
+    if made:
+        job = jobs.find_succeeded(session, services.owner, key, packed.digest)
+        if job is not None:
+            return _described(session, job), "hit"
     known = made and not _has_gates(document)
     if not known and (job := jobs.find_active(session, services.owner, key)) is not None:
         jobs.join(session, job.id, request_id.get(), request.metadata, request.deadline_at, now)
-        return job.id, "joined"
+        return _described(session, job), "joined"
     if not made:
         services.artifacts.require_space(_disk_bytes(services, document))
     if not known:
         _check_deadline(request.deadline_at, now)
     job = _new_job(services, request, key, requests.add(session, packed), now)
     if known:
-        return _succeeded(session, job, made, now).id, "hit"
+        return _described(session, _succeeded(session, job, made, now)), "hit"
     jobs.add(session, job, now)
-    return job.id, "created"
+    return job_summary(ShownJob(job)), "created"  # as it was just written
+
+
+def _described(session: Session, job: JobRow) -> JobSummary:
+    found = describe(session, job.owner_id, job.id)
+    assert found is not None  # noqa: S101 -- the transaction has just seen it
+    return found
 
 
 def _has_gates(document: JobDocument) -> bool:
@@ -141,36 +149,49 @@ def _check_deadline(deadline: datetime | None, now: datetime) -> None:
 
 
 def _made(
-    session: Session, artifacts: Artifacts, document: JobDocument, key: str
+    services: Services, session: Session, document: JobDocument, key: str, now: datetime
 ) -> dict[str, Any]:
     """Return the columns in which a job keeps what is stored under a key; empty if nothing is.
 
     What a row names but the store has lost counts as not stored: it is made again.
     """
+    artifacts, owner, shares = services.artifacts, services.owner, services.settings.shares
     if isinstance(document, CraftJob):
-        found = _find_masks(session, artifacts, key)
+        found = _find_masks(services, session, key)
+        if found is None and shares:
+            found = sharing.adopt_masks(session, artifacts, owner, key, now)
         return {"mask_digest": found.digest} if found else {}
-    outcome = results.find_outcome(session, key)
-    if outcome and all(blobs.stored(session, artifacts, digest) for digest in _files(outcome)):
+    outcome = results.find_outcome(session, owner, key)
+    if outcome and all(
+        blobs.stored(session, artifacts, owner, digest) for digest in _files(outcome)
+    ):
         return {"outcome": outcome}
-    return {}
+    adopted = sharing.adopt_outcome(session, artifacts, owner, key, now) if shares else None
+    return {"outcome": adopted} if adopted else {}
 
 
-def _find_masks(session: Session, artifacts: Artifacts, key: str) -> MasksRow | None:
-    digest = results.find_result(session, key)
-    return masks.stored(session, artifacts, digest) if digest else None
+def _find_masks(services: Services, session: Session, key: str) -> MasksRow | None:
+    digest = results.find_result(session, services.owner, key)
+    return masks.stored(session, services.artifacts, services.owner, digest) if digest else None
 
 
 def _files(outcome: dict[str, Any]) -> list[str]:
     return [file["digest"] for file in outcome["files"]]
 
 
-def _note_use(session: Session, document: JobDocument, made: dict[str, Any], now: datetime) -> None:
+def _note_use(
+    services: Services,
+    session: Session,
+    document: JobDocument,
+    made: dict[str, Any],
+    now: datetime,
+) -> None:
     """Note that what a document names, and what it gets, is used."""
     files = _files(made["outcome"]) if "outcome" in made else []
     crafted = [made["mask_digest"]] if "mask_digest" in made else []
-    objects.use(session, BlobRow, [*document.uploads.values(), *files], now)
-    objects.use(session, MasksRow, [*document.stored_masks.values(), *crafted], now)
+    owner = services.owner
+    objects.use(session, BlobRow, owner, [*document.uploads.values(), *files], now)
+    objects.use(session, MasksRow, owner, [*document.stored_masks.values(), *crafted], now)
 
 
 def _disk_bytes(services: Services, document: JobDocument) -> int:
@@ -232,5 +253,6 @@ def _new_job(
         published_at=None,
         deadline_at=request.deadline_at,
         request_id=request_id.get(),
+        traceparent=TRACING.traceparent(),
         joined=0,
     )

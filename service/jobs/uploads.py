@@ -16,12 +16,13 @@ from sqlalchemy.orm import Session
 
 from raiw.errors import InvalidInput, InvalidTensors, NotFound, TooLarge
 from raiw.tensors import header_end, read_header
-from service.contract.errors import Busy, Damaged, DigestMismatch, OffsetMismatch
+from service.contract.errors import Busy, Damaged, OffsetMismatch
 from service.contract.masks import BlobView, UploadRequest, UploadView
 from service.jobs.keeping import BLOBS, make_room, note_use
 from service.jobs.services import Services
 from service.store import blobs
-from service.store.artifacts import Staged
+from service.store.artifacts import State
+from service.store.staged import Staged
 from service.store.tables import BlobRow, UploadRow
 
 PART_BYTES = 64 << 20
@@ -36,7 +37,7 @@ it costs no thread, however slow the client is."""
 def find_blob(services: Services, digest: str) -> BlobView | None:
     """Return what is known about a blob, or None if it is not stored."""
     with services.database.read() as session:
-        blob = blobs.stored(session, services.artifacts, digest)
+        blob = blobs.stored(session, services.artifacts, services.owner, digest)
     return _blob_view(blob) if blob else None
 
 
@@ -56,7 +57,7 @@ def get_blob(services: Services, digest: str) -> BlobView:
 
 
 def open_blob(services: Services, digest: str) -> BlobView:
-    """Return what is known about a blob that is about to be read: its bytes have been checked.
+    """Return what is known about a blob that is about to be read, if nothing is wrong with it.
 
     Raises
     ------
@@ -66,10 +67,12 @@ def open_blob(services: Services, digest: str) -> BlobView:
         It was; its bytes no longer match its digest.
     """
     blob = get_blob(services, digest)
-    try:
-        services.artifacts.verified(digest)
-    except Damaged as error:
-        raise Damaged(f"{error.message}: PUT it to /v1/blobs/{digest} again") from None
+    if services.artifacts.vet(digest) is State.DAMAGED:
+        services.artifacts.set_aside(digest)
+        raise Damaged(
+            f"the stored file {digest} was damaged on the server's disk: PUT it to "
+            f"/v1/blobs/{digest} again"
+        )
     return blob
 
 
@@ -90,8 +93,8 @@ def verified_upload(services: Services, digest: str) -> Path:
         raise Damaged(f"{error.message}: {again}") from None
     except NotFound as error:
         raise NotFound(
-            f"{error.message} of this worker: {again}, or give every host the same folder "
-            f"(RAIW_ARTIFACT_DIR)"
+            f"{error.message} of this worker: {again}, or give every host the same folder or "
+            f"bucket (RAIW_ARTIFACT_DIR, RAIW_OBJECTS)"
         ) from None
 
 
@@ -149,7 +152,8 @@ def get_upload(services: Services, upload_id: str) -> UploadView:
     """
     with services.database.read() as session:
         upload = _find(services, session, upload_id)
-        complete = blobs.stored(session, services.artifacts, upload.digest) is not None
+        found = blobs.stored(session, services.artifacts, services.owner, upload.digest)
+        complete = found is not None
     return UploadView(
         id=upload.id,
         digest=upload.digest,
@@ -195,6 +199,7 @@ def receive_part(services: Services, upload_id: str, offset: int) -> Receiving[U
                 _store(services, receiver)
                 services.artifacts.discard(upload_id)
         except InvalidInput:
+            staged.truncate(0)
             with contextlib.suppress(NotFound):  # somebody else has abandoned it
                 abandon(services, upload_id)
             raise
@@ -299,17 +304,15 @@ def _store(services: Services, receiver: _Receiver) -> BlobView:
         raise InvalidTensors(
             f"the upload is truncated: {staged.size} of the {receiver.size} bytes announced arrived"
         )
-    received = staged.digest()
-    if received != digest:
-        raise DigestMismatch(
-            f"the bytes received have the digest {received}, but the announced one is {digest}: "
-            f"send the file again",
-            received=received,
-        )
     staged.keep(digest)
     with services.database.write() as session:
         now = services.database.now(session)
-        blob = BlobRow(digest=digest, size=receiver.size, header=receiver.header)
+        blob = BlobRow(
+            owner_id=services.owner,
+            digest=digest,
+            size=receiver.size,
+            header=receiver.header,
+        )
         blob.created_at = blob.used_at = now
         added = blobs.add(session, services.artifacts, blob, lambda: staged.keep(digest))
         return _blob_view(added)

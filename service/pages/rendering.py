@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from service.access.sessions import COOKIE
+from service.contract.access import Caller, Scope
 from service.pages.static import Static
 from service.pages.words import FILTERS, GLOBALS
 
@@ -51,11 +52,14 @@ class Renderer:
         """Return a page."""
         theme = request.cookies.get(THEME_COOKIE, "auto")
         path = request.url.path
+        caller: Caller | None = getattr(request.state, "caller", None)
         html = self._templates.get_template(template).render(
             theme=theme if theme in THEMES else "auto",
             place=_place(path),
             here=path + (f"?{request.url.query}" if request.url.query else ""),
             signed_in=COOKIE in request.cookies,
+            owner=caller.owner_name if caller else "",
+            sees_system=caller is None or Scope.SYSTEM_READ in caller.scopes,
             **values,
         )
         return HTMLResponse(html, status, {**HEADERS, **(headers or {})})

@@ -59,7 +59,7 @@ def _raiw(server: str, job: JobSummary, body: dict[str, Any]) -> list[Command]:
 
 def _curl(request: Request, server: str, job: JobSummary, body: dict[str, Any]) -> Command:
     settings: Settings = request.app.state.api.state.settings
-    token = ' -H "Authorization: Bearer $RAIW_TOKEN"' if settings.token is not None else ""
+    token = ' -H "Authorization: Bearer $RAIW_TOKEN"' if not settings.keyless else ""
     jobs = quote(f"{server}/v1/jobs")
     text = json.dumps(body, ensure_ascii=False)
     needs: tuple[tuple[str, str], ...] = ()

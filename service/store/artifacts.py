@@ -9,41 +9,36 @@
 
 A finished file gets its name after its bytes are flushed, so it is whole or absent, even after a
 power cut. Damage by the disk is found when the file is read: see :meth:`verified`. Every host that
-serves or works sees the same folder.
+serves or works sees the same folder; hosts that share none have a bucket
+(:mod:`service.store.remote`).
 """
 
 import contextlib
-import errno
-import fcntl
-import hashlib
 import logging
 import os
 import secrets
 import shutil
 import time
 from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from raiw.canonical import (
     CHUNK_BYTES,
     digest_of,
     digest_of_chunks,
     digest_of_file,
-    digest_of_hash,
     digest_of_hex,
     hex_digits,
 )
 from raiw.errors import DiskFull, NotFound
-from service.contract.errors import Busy, Damaged
+from service.contract.errors import Damaged
 from service.store.sound import Sound
+from service.store.staged import PRIVATE_FILE, PRIVATE_FOLDER, Staged
 
 logger = logging.getLogger(__name__)
 
-_PRIVATE_FILE = 0o600
-_PRIVATE_FOLDER = 0o700
 _HEX_DIGITS = 64
 
 Identity = tuple[int, int, int]
@@ -99,6 +94,14 @@ class Artifacts:
         """
         return self._inspect(digest)[0]
 
+    def vet(self, digest: str) -> State:
+        """Judge a file that is about to be served."""
+        return self.inspect(digest)
+
+    def using(self) -> AbstractContextManager[None]:
+        """Return a context in which files stay where :meth:`verified` has put them."""
+        return nullcontext()
+
     def verified(self, digest: str) -> Path:
         """Return the path of a file that holds the bytes of its digest.
 
@@ -111,11 +114,17 @@ class Artifacts:
         """
         state, identity = self._inspect(digest)
         if state is State.MISSING:
-            raise NotFound(f"the file {digest} is not in the artifact folder")
+            raise missing(digest)
         if state is State.DAMAGED:
             self._set_aside(digest, identity)
             raise Damaged(f"the stored file {digest} was damaged on the server's disk")
         return self.path(digest)
+
+    def set_aside(self, digest: str) -> None:
+        """Put a damaged file where it is in nobody's way."""
+        state, identity = self._inspect(digest)
+        if state is State.DAMAGED:
+            self._set_aside(digest, identity)
 
     def digests(self, folder: str = "*") -> Iterator[tuple[str, float]]:
         """Yield digest and age in seconds of every file, or of those in ``sha256/<folder>``.
@@ -139,7 +148,7 @@ class Artifacts:
         try:
             file = self.path(digest).open("rb")
         except FileNotFoundError:
-            raise NotFound(f"the file {digest} is not in the artifact folder") from None
+            raise missing(digest) from None
         with file:
             file.seek(start)
             while start < stop and (piece := file.read(min(CHUNK_BYTES, stop - start))):
@@ -157,7 +166,7 @@ class Artifacts:
 
     def take(self, path: Path) -> str:
         """Store a file from the folder ``runs``, already flushed to disk; return its digest."""
-        path.chmod(_PRIVATE_FILE)
+        path.chmod(PRIVATE_FILE)
         digest = digest_of_file(path)
         self.link(path, digest)
         return digest
@@ -170,7 +179,7 @@ class Artifacts:
         target = self.path(digest)
         name = self._partial(f"link-{secrets.token_hex(12)}")
         for folder in (target.parent, name.parent):
-            folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+            folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
         name.hardlink_to(path)
         try:
             name.replace(target)
@@ -181,10 +190,20 @@ class Artifacts:
             _flush_folder(folder)
 
     def run(self, content_key: str) -> Path:
-        """Make and return the folder in which the task of a content key works."""
+        """Make and return the folder in which the task of a content key works.
+
+        It holds what earlier attempts have left.
+        """
         folder = self._run(content_key)
-        folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+        folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
         return folder
+
+    def save_run(self, content_key: str) -> None:
+        """Make what a task has written to its folder so far outlive this host."""
+
+    def end_run(self, content_key: str) -> None:
+        """Remove the folder of a task."""
+        shutil.rmtree(self._run(content_key), ignore_errors=True)
 
     def sweep_runs(self, seconds: float, spared: Collection[str]) -> None:
         """Remove task folders that nothing has been written to for some time.
@@ -202,7 +221,7 @@ class Artifacts:
         """Remove a file, if it is there."""
         self.path(digest).unlink(missing_ok=True)
 
-    def stage(self, size: int) -> "Staged":
+    def stage(self, size: int) -> Staged:
         """Open a nameless file for ``size`` bytes; it vanishes unless it is kept.
 
         Raises
@@ -211,9 +230,9 @@ class Artifacts:
             The disk would fall below the space that must stay free.
         """
         self.require_space(size)
-        return Staged(self, self._partial(f"stage-{secrets.token_hex(12)}"))
+        return Staged(self._partial(f"stage-{secrets.token_hex(12)}"), self.link)
 
-    def resume(self, name: str) -> "Staged":
+    def resume(self, name: str) -> Staged:
         """Open the growing file of an upload, exclusively.
 
         Raises
@@ -221,7 +240,7 @@ class Artifacts:
         Busy
             Somebody else is writing it.
         """
-        return Staged(self, self._partial(name), lasting=True)
+        return Staged(self._partial(name), self.link, lasting=True)
 
     def received(self, name: str) -> int:
         """Return how many bytes of an upload have arrived."""
@@ -242,9 +261,14 @@ class Artifacts:
                 if file.stat().st_mtime < untouched:
                     file.unlink()
 
+    def probe(self) -> None:
+        """Make and remove a file, which fails where the folder is read-only or the disk full."""
+        with self.stage(0):
+            pass
+
     def free_bytes(self) -> int:
         """Return the free bytes beyond those that must stay free; negative if there are fewer."""
-        self._root.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+        self._root.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
         return shutil.disk_usage(self._root).free - self._min_free_bytes
 
     def require_space(self, size: int) -> None:
@@ -281,7 +305,7 @@ class Artifacts:
         """Rename a damaged file, unless another file has taken its name in the meantime."""
         path = self.path(digest)
         folder = self._root / "damaged"
-        folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+        folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
         with contextlib.suppress(FileNotFoundError):
             if _identity(path.stat()) == identity:
                 os.utime(path)  # its time of keeping starts now
@@ -295,95 +319,9 @@ class Artifacts:
         return self._root / "partial" / name
 
 
-class Staged:
-    """A file on its way into the folder, locked against other writers while it is open."""
-
-    def __init__(self, artifacts: Artifacts, path: Path, *, lasting: bool = False) -> None:
-        self._artifacts = artifacts
-        self.path = path
-        self._lasting = lasting
-        self._sha256 = hashlib.sha256()
-        self._hashed = 0
-        path.parent.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, _PRIVATE_FILE)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._file)
-            raise Busy("another request is writing this upload; ask for its offset") from None
-        self.size = os.fstat(self._file).st_size
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if not self._lasting:
-            self.path.unlink(missing_ok=True)
-        os.close(self._file)
-
-    def write(self, data: bytes) -> None:
-        """Append; hash along the way if the file is written in one go.
-
-        Raises
-        ------
-        DiskFull
-            The disk is full.
-        """
-        if self._hashed == self.size:
-            self._sha256.update(data)
-            self._hashed += len(data)
-        view = memoryview(data)
-        while view:
-            try:
-                written = os.pwrite(self._file, view, self.size)
-            except OSError as error:
-                if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    raise DiskFull("the artifact folder's disk is full") from None
-                raise
-            view = view[written:]
-            self.size += written
-
-    def head(self, count: int) -> bytes:
-        """Return the first bytes written."""
-        return os.pread(self._file, count, 0)
-
-    def truncate(self, size: int) -> None:
-        """Forget the bytes after ``size``."""
-        os.ftruncate(self._file, size)
-        self.size = size
-
-    def flush(self) -> None:
-        """Flush the bytes to disk."""
-        os.fsync(self._file)
-
-    def digest(self) -> str:
-        """Return the digest of all bytes; those of earlier requests are read again."""
-        if self._hashed == self.size:
-            return digest_of_hash(self._sha256)
-        starts = range(0, self.size, CHUNK_BYTES)
-        return digest_of_chunks(os.pread(self._file, CHUNK_BYTES, start) for start in starts)
-
-    def keep(self, digest: str) -> None:
-        """Give the file its final name, which the caller has verified.
-
-        The name it grew under stays until the caller drops it: a row must vouch for the file
-        before another request may find that name free.
-
-        Raises
-        ------
-        NotFound
-            Somebody has discarded it in the meantime.
-        """
-        self.flush()
-        try:
-            self._artifacts.link(self.path, digest)
-        except FileNotFoundError:
-            raise NotFound("the upload was abandoned in the meantime: begin again") from None
+def missing(digest: str) -> NotFound:
+    """Return what is raised where a file should be."""
+    return NotFound(f"the file {digest} is not in the artifact folder")
 
 
 def _identity(status: os.stat_result) -> Identity:

@@ -1,5 +1,6 @@
 """The engine and its kinds of transaction, the same on SQLite and PostgreSQL."""
 
+import math
 import sqlite3
 import time
 from collections.abc import Generator, Iterator
@@ -20,16 +21,23 @@ from sqlalchemy import (
     make_url,
     select,
 )
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import InstrumentedAttribute, Session, sessionmaker
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 
 from service.settings import Settings
 from service.store.sound import Sound
 
 AWAY = (OperationalError, InterfaceError, PoolTimeout)
 """What a locked, silent, restarting or lost database raises: the same call may succeed later."""
+
+
+BINARY = "raiw_binary"
+"""Execution option of a statement that yields many bytes: PostgreSQL sends them as they are, not as
+hexadecimal text."""
+_FRESH_SECONDS = 1.0
+_MOST_CONNECTIONS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +73,14 @@ class Database:
         self.is_sqlite = url.get_backend_name() == "sqlite"
         make = _sqlite_engine if self.is_sqlite else _postgres_engine
         patience = patience or Patience.of(settings)
-        self.engine = make(url, patience, pool_pre_ping=True, pool_timeout=patience.connect)
+        # None beyond the pool: connections that come and go cost more than what they are used for.
+        pool = {"pool_size": _MOST_CONNECTIONS, "max_overflow": 0, "pool_use_lifo": True}
+        self.engine = make(url, patience, pool_timeout=patience.connect, **pool)
+        _ping_the_rested(self.engine)
         self._glances = make(url, GLANCE, poolclass=NullPool)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        autocommit = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        self._lookers = sessionmaker(self.engine.execution_options(**autocommit))
         self.sound = Sound()
         """Files kept in rows."""
 
@@ -75,6 +88,15 @@ class Database:
     def read(self) -> Iterator[Session]:
         """Open a session for queries; nothing is committed."""
         with self._sessions() as session:
+            yield session
+
+    @contextmanager
+    def look(self) -> Iterator[Session]:
+        """Open a session for statements that each stand alone, which costs fewer round trips.
+
+        On PostgreSQL there is no transaction, so rows cannot be streamed (``yield_per``).
+        """
+        with self._lookers() as session:
             yield session
 
     @contextmanager
@@ -104,6 +126,13 @@ class Database:
         moment: datetime = session.scalars(select(func.clock_timestamp())).one()
         return moment.astimezone(UTC)
 
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many connections of the pool are in use, and how many may be."""
+        pool = self.engine.pool
+        assert isinstance(pool, QueuePool)  # noqa: S101 -- what both engines are made with
+        return pool.checkedout(), pool.size() + pool._max_overflow  # noqa: SLF001 -- no other name
+
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
@@ -118,6 +147,30 @@ def lock_rows(
     several tables are locked in the order objects, jobs, messages. On SQLite there is one writer.
     """
     session.execute(select(key).where(*where).order_by(key).with_for_update())
+
+
+def _ping_the_rested(engine: Engine) -> None:
+    """Try a connection that has rested before it is used, and replace it if it is dead.
+
+    One that was used a moment ago is not tried: a ping costs as much as a query.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def _rest(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info["rests_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _ping(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        rested = time.monotonic() - record.info.get("rests_since", math.inf)
+        if rested > _FRESH_SECONDS and not _answers(engine, connection):
+            raise InvalidatePoolError
+
+
+def _answers(engine: Engine, connection: Any) -> bool:
+    try:
+        return engine.dialect.do_ping(connection)
+    except engine.dialect.loaded_dbapi.Error:
+        return False
 
 
 def _sqlite_engine(url: URL, patience: Patience, **pool: Any) -> Engine:
@@ -166,6 +219,12 @@ def _postgres_engine(url: URL, patience: Patience, **pool: Any) -> Engine:
         connect_args=own,
         **pool,
     )
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def _binary(_connection: Any, cursor: Any, *others: Any) -> None:
+        context = others[2]
+        if context is not None and context.execution_options.get(BINARY):
+            cursor.format = psycopg.pq.Format.BINARY
 
     @event.listens_for(engine, "do_connect")
     def _connect(_dialect: Any, _record: Any, args: Any, parameters: Any) -> "_Connection":

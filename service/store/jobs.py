@@ -21,11 +21,11 @@ from sqlalchemy import case, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.contract.errors import WorkerLost
-from service.contract.jobs import ENDED, JobStatus, main_file
+from service.contract.jobs import JobStatus, main_file
 from service.contract.problems import problem_of
 from service.contract.tasks import Task
 from service.logs import about
-from service.store import notes, outbox, results
+from service.store import notes, outbox, results, webhooks
 from service.store.tables import JobEventRow, JobRow, OutcomeRow, ResultRow
 
 logger = logging.getLogger(__name__)
@@ -80,11 +80,6 @@ def find_active(session: Session, owner: str, content_key: str) -> JobRow | None
     )
 
 
-def unfinished_keys(session: Session) -> Sequence[str]:
-    """Return the content keys of the jobs that have not ended."""
-    return session.scalars(select(JobRow.content_key).where(JobRow.status.not_in(ENDED))).all()
-
-
 def find_succeeded(session: Session, owner: str, content_key: str, request: str) -> JobRow | None:
     """Return an owner's latest succeeded job of a key that was asked for in the same words.
 
@@ -106,7 +101,7 @@ def find_succeeded(session: Session, owner: str, content_key: str, request: str)
 def add_event(
     session: Session, job_id: str, event: str, data: dict[str, Any], now: datetime
 ) -> None:
-    """Append an event; the job's row counts them."""
+    """Append an event; the job's row counts them. Webhooks are told of states."""
     seq = session.scalar(
         update(JobRow)
         .where(JobRow.id == job_id)
@@ -114,13 +109,15 @@ def add_event(
         .returning(JobRow.events)
     )
     session.add(JobEventRow(job_id=job_id, seq=seq, event=event, data=data, created_at=now))
+    webhooks.announce(session, job_id, data.get("status"), now)
 
 
 def add(session: Session, job: JobRow, now: datetime) -> None:
     """Insert a queued job with its first event and its message."""
+    job.events = 1
     insert(session, job)
     data = {"status": JobStatus.QUEUED} | _asked_by(job.request_id)
-    add_event(session, job.id, "status", data, now)
+    session.add(JobEventRow(job_id=job.id, seq=1, event="status", data=data, created_at=now))
     outbox.add(session, Task.RUN_JOB, job.queue, [job.id], now)
 
 
@@ -230,8 +227,10 @@ def succeed(
     won = _succeed(session, attempt, now, mask_digest=digest, failed_gates=failed_gates)
     if won is None:
         return False
-    if results.find_result(session, won.content_key) is None:
-        session.add(ResultRow(content_key=won.content_key, mask_digest=digest, created_at=now))
+    owner, key = won.owner_id, won.content_key
+    if results.find_result(session, owner, key) is None:
+        result = ResultRow(owner_id=owner, content_key=key, mask_digest=digest, created_at=now)
+        session.add(result)
     data: dict[str, Any] = {"status": won.status, "digest": digest}
     if failed_gates:
         data |= {"failed_gates": [failed["gate"] for failed in failed_gates]}
@@ -245,7 +244,8 @@ def finish(session: Session, attempt: Attempt, outcome: dict[str, Any], now: dat
     if won is None:
         return False
     # There may be an earlier one whose files are gone.
-    session.merge(OutcomeRow(content_key=won.content_key, document=outcome, created_at=now))
+    owner, key = won.owner_id, won.content_key
+    session.merge(OutcomeRow(owner_id=owner, content_key=key, document=outcome, created_at=now))
     data = {"status": won.status, "digest": main_file(outcome)["digest"]}
     add_event(session, won.id, "status", data, now)
     return True
@@ -302,7 +302,7 @@ def lose(session: Session, attempt: Attempt, backoff: timedelta, now: datetime) 
     job = session.get(JobRow, attempt.job_id)
     if job is None or job.attempt != attempt.number:
         return
-    with about(job.request_id):
+    with about(job.request_id, job.id, job.owner_id):
         logger.warning("job %s lost its worker in attempt %d", job.id, job.attempt)
     if job.status == JobStatus.CANCELING:
         end(session, attempt, JobStatus.CANCELED, None, now)
@@ -313,13 +313,15 @@ def lose(session: Session, attempt: Attempt, backoff: timedelta, now: datetime) 
         _requeue(session, attempt, job.queue, now + backoff * job.attempt, now)
 
 
-def release(session: Session, attempt: Attempt, queue: str, now: datetime) -> None:
-    """Give a running job back at once, when its worker is told to stop.
+def release(
+    session: Session, attempt: Attempt, queue: str, now: datetime, pause: timedelta = timedelta()
+) -> None:
+    """Give a running job back, which did not fail: its worker ends, or what it needs is away.
 
     The attempt does not count. A job that is being canceled ends.
     """
     session.execute(_held(attempt).values(max_attempts=JobRow.max_attempts + 1))
-    _requeue(session, attempt, queue, now, now)
+    _requeue(session, attempt, queue, now + pause, now)
     end(session, attempt, JobStatus.CANCELED, None, now)
 
 

@@ -15,12 +15,12 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, delete, insert, inspect, select
-from sqlalchemy.exc import IntegrityError
 
 import migrations
-from raiw.errors import Unreachable
+from raiw.errors import InvalidInput, Unreachable
 from service.contract.errors import Busy, UnfitDatabase
 from service.settings import Settings
+from service.store import revisions
 from service.store.database import AWAY, Database, Patience
 from service.store.tables import CompatibilityRow
 
@@ -40,60 +40,112 @@ def migrate(settings: Settings) -> str:
     UnfitDatabase
         Its encoding is not UTF-8, or a newer version of raiw has changed it.
     """
-    ordinary = Patience.of(settings)
-    # A migration may take long, but must not block others on a lock.
-    database = Database(settings, Patience(ordinary.connect, ordinary.lock, statement=0))
-    try:
+    with _opened(settings) as database:
         with database.engine.connect() as connection:
             _require_utf8(connection)
             newer = _newer(connection)
         if newer is not None:
             return f"{newer}; this version can use it, and nothing was changed"
         upgrade(database)
+    return "the database is at the newest revision"
+
+
+def move(settings: Settings, to: str, *, force: bool, dry_run: bool) -> list[str]:
+    """Bring the database of a deployment to a revision, forward or back.
+
+    A step back that would lose something is not taken, unless ``force`` says so; with ``dry_run``
+    none is, and the statements are returned.
+
+    Returns
+    -------
+    list of str
+        What was done, as a sentence, or the statements of a rehearsal.
+
+    Raises
+    ------
+    Unreachable
+        The database does not answer.
+    UnfitDatabase
+        Its encoding is not UTF-8, or a newer version of raiw has changed it.
+    InvalidInput
+        There is no such revision, or a step back would lose something.
+    """
+    with _opened(settings) as database:
+        with database.engine.connect() as connection:
+            _require_utf8(connection)
+            if (newer := _newer(connection)) is not None:
+                raise UnfitDatabase(f"{newer}: move it with the version that knows its revision")
+            step = revisions.step(_config(), _current(connection), to)
+        if step.is_none:
+            return [] if dry_run else [f"the database is at revision {step.to}"]
+        if dry_run:
+            return revisions.rehearse(database, step)
+        if not force and (lost := revisions.losses(database, step)):
+            raise InvalidInput(
+                f"going back to revision {step.to} would lose {', '.join(lost)}: take a backup "
+                f"(raiw backup), then say --force"
+            )
+        revisions.take(database, step)
+    return [f"the database is at revision {step.to}"]
+
+
+def pending(settings: Settings) -> list[str]:
+    """Return the revisions that a database lacks, oldest first.
+
+    Raises
+    ------
+    Unreachable
+        The database does not answer.
+    UnfitDatabase
+        A newer version of raiw has changed it, and this one cannot use it.
+    """
+    with _opened(settings) as database, database.engine.connect() as connection:
+        if _newer(connection) is not None:
+            return []
+        scripts = ScriptDirectory.from_config(_config())
+        chain = scripts.iterate_revisions("head", _current(connection) or "base")
+        return [script.revision for script in chain][::-1]
+
+
+def upgrade_known(database: Database) -> None:
+    """Bring a database to the newest revision.
+
+    Raises
+    ------
+    UnfitDatabase
+        It is at a revision that this version does not know.
+    """
+    with database.engine.connect() as connection:
+        if (newer := _newer(connection)) is not None:
+            raise UnfitDatabase(f"{newer}: use the version that wrote it, or a later one")
+    upgrade(database)
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Database]:
+    """Open a database for migrations, which may take long but must not block others on a lock."""
+    ordinary = Patience.of(settings)
+    database = Database(settings, Patience(ordinary.connect, ordinary.lock, statement=0))
+    try:
+        yield database
     except AWAY as error:
         raise Unreachable(
             f"the database {database.engine.url!r} does not answer: {getattr(error, 'orig', error)}"
         ) from None
     finally:
         database.close()
-    return "the database is at the newest revision"
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
     """Run the missing revisions, all in one transaction; several hosts may do so at once."""
-    with _rebuilding(database) as connection:
+    with revisions.rebuilding(database) as connection:
         command.upgrade(_config(connection), revision)
 
 
 def downgrade(database: Database, revision: str) -> None:
     """Undo revisions down to the one given; ``base`` undoes all."""
-    with _rebuilding(database) as connection:
+    with revisions.rebuilding(database) as connection:
         command.downgrade(_config(connection), revision)
-
-
-@contextmanager
-def _rebuilding(database: Database) -> Iterator[Connection]:
-    """Open a transaction in which tables that others refer to may be made anew.
-
-    SQLite makes a table anew by dropping the old one, which must not remove the rows that refer to
-    it; whether all of them still refer to something is checked at the end.
-    """
-    with database.engine.connect().execution_options(raiw_write=True) as connection:
-        if not database.is_sqlite:
-            yield connection
-            connection.commit()
-            return
-        raw = connection.connection.dbapi_connection
-        assert raw is not None, "it has just been opened"  # noqa: S101
-        raw.execute("PRAGMA foreign_keys=OFF")  # which does nothing once a transaction has begun
-        try:
-            yield connection
-            if lost := connection.exec_driver_sql("PRAGMA foreign_key_check").all():
-                raise IntegrityError(f"{len(lost)} rows refer to nothing", None, LookupError(lost))
-            connection.commit()
-        finally:
-            connection.rollback()
-            raw.execute("PRAGMA foreign_keys=ON")
 
 
 def note_compatibility(connection: Connection) -> None:
@@ -126,6 +178,20 @@ def require_compatible(database: Database) -> None:
                 raise Busy("the database is not at the newest revision: run raiw migrate")
     except AWAY:
         raise Busy("the database does not answer") from None
+
+
+def require_newest(database: Database) -> str:
+    """Make sure that the tables are those of this version; return their revision.
+
+    Raises
+    ------
+    UnfitDatabase
+        A newer version has changed them, though in a way that this one can live with.
+    """
+    with database.engine.connect() as connection:
+        if (newer := _newer(connection)) is not None:
+            raise UnfitDatabase(f"{newer}: only that version knows all that is there")
+        return _current(connection) or ""
 
 
 def _newer(connection: Connection) -> str | None:

@@ -14,13 +14,14 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, exists, func, inspect, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, inspect, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from service.contract.jobs import ENDED
 from service.store.artifacts import Artifacts
 from service.store.database import Database, lock_rows
-from service.store.tables import BlobRow, JobRow, MasksRow, Record, UnitRow
+from service.store.records import Record
+from service.store.tables import BlobRow, JobRow, MasksRow, UnitRow
 
 SPARSE = timedelta(hours=1)
 """How precisely the last use is known: a row is not written at every read."""
@@ -71,35 +72,48 @@ def is_named(session: Session, digest: str) -> bool:
     return bool(session.scalar(select(names)))
 
 
-def needed_by(session: Session, digest: str) -> str | None:
-    """Return a job that has not ended and names an upload or masks."""
-    needing = JobRow.needs.contains(digest)
-    return session.scalar(select(JobRow.id).where(JobRow.status.not_in(ENDED), needing).limit(1))
+def needed_by(session: Session, owner: str, digest: str) -> str | None:
+    """Return a job of an owner that has not ended and names an upload or masks of his."""
+    needing = JobRow.owner_id == owner, JobRow.needs.contains(digest)
+    return session.scalar(select(JobRow.id).where(JobRow.status.not_in(ENDED), *needing).limit(1))
 
 
-def use(session: Session, table: KeptTable, digests: Collection[str], now: datetime) -> None:
-    """Note that objects are used, unless that was noted within the last hour."""
+def use(
+    session: Session, table: KeptTable, owner: str, digests: Collection[str], now: datetime
+) -> None:
+    """Note that an owner uses objects, unless that was noted within the last hour."""
+    if not digests:
+        return
     rested = or_(table.used_at.is_(None), table.used_at < now - SPARSE)
-    named = table.digest.in_(digests)
+    named = and_(table.owner_id == owner, table.digest.in_(digests))
     lock_rows(session, table.digest, named, rested)
     session.execute(update(table).where(named, rested).values(used_at=now))
 
 
-def pin(session: Session, table: KeptTable, digest: str, *, pinned: bool) -> None:
-    """Pin an object, to keep it however long it goes unused, or unpin it."""
-    session.execute(update(table).where(table.digest == digest).values(pinned=pinned))
+def pin(session: Session, table: KeptTable, owner: str, digest: str, *, pinned: bool) -> None:
+    """Pin an owner's object, to keep it however long it goes unused, or unpin it."""
+    named = table.owner_id == owner, table.digest == digest
+    session.execute(update(table).where(*named).values(pinned=pinned))
 
 
-def expired(session: Session, table: KeptTable, before: datetime, most: int) -> Sequence[str]:
-    """Return unpinned objects that nobody has used since ``before``, the longest unused first."""
-    query = select(table.digest).where(*_expired(table, before))
-    return session.scalars(query.order_by(table.used_at).limit(most)).all()
+def expired(
+    session: Session, table: KeptTable, before: datetime, most: int
+) -> Sequence[tuple[str, str]]:
+    """Return owners and digests of unpinned objects that the owner has not used since ``before``.
+
+    The longest unused come first.
+    """
+    query = select(table.owner_id, table.digest).where(*_expired(table, before))
+    rows = session.execute(query.order_by(table.used_at).limit(most))
+    return [(owner, digest) for owner, digest in rows]
 
 
-def has_expired(session: Session, table: KeptTable, digest: str, before: datetime) -> bool:
-    """Whether nobody has used or pinned an object since ``before``."""
-    query = exists().where(table.digest == digest, *_expired(table, before))
-    return bool(session.scalar(select(query)))
+def has_expired(
+    session: Session, table: KeptTable, owner: str, digest: str, before: datetime
+) -> bool:
+    """Whether an owner has not used or pinned an object since ``before``."""
+    named = table.owner_id == owner, table.digest == digest
+    return bool(session.scalar(select(exists().where(*named, *_expired(table, before)))))
 
 
 def count(session: Session, table: type[Record]) -> int:
@@ -109,16 +123,16 @@ def count(session: Session, table: type[Record]) -> int:
 
 def every(database: Database, table: type[Row], at_a_time: int) -> Iterator[Row]:
     """Yield the rows of a table in order of their key, read in several short transactions."""
-    key = inspect(table).primary_key[0]
-    last = ""
+    key = inspect(table).primary_key
+    last = tuple("" for _ in key)
     while True:
         with database.read() as session:
-            query = select(table).where(key > last).order_by(key).limit(at_a_time)
-            rows = session.scalars(query).all()
+            query = select(table).where(tuple_(*key) > tuple_(*last)).order_by(*key)
+            rows = session.scalars(query.limit(at_a_time)).all()
         yield from rows
         if len(rows) < at_a_time:
             return
-        last = getattr(rows[-1], key.name)
+        last = tuple(getattr(rows[-1], column.name) for column in key)
 
 
 def _expired(table: KeptTable, before: datetime) -> list[ColumnElement[bool]]:

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Select, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.contract.jobs import JobStatus
+from service.contract.access import own_key
+from service.contract.jobs import ENDED, JobStatus
 from service.contract.tasks import Queue, Task
 from service.store import outbox, requests
 from service.store.jobs import HELD, Attempt, end_queued, lose
@@ -66,6 +67,12 @@ def publish_again(
     return len(waiting)
 
 
+def unfinished_keys(session: Session) -> list[str]:
+    """Return the content keys of the jobs that have not ended, each as only its owner has it."""
+    query = select(JobRow.owner_id, JobRow.content_key).where(JobRow.status.not_in(ENDED))
+    return [own_key(owner, key) for owner, key in session.execute(query)]
+
+
 def remeasure(session: Session, now: datetime, patience: timedelta, most: int) -> int:
     """Ask again for statistics that were requested but never came; return how many."""
     told = exists().where(OutboxRow.argument == MasksRow.digest)
@@ -74,23 +81,23 @@ def remeasure(session: Session, now: datetime, patience: timedelta, most: int) -
             ASKED, MasksRow.measure_attempts < most, ~told
         )
     )
-    stale = [
+    stale = {
         digest
         for digest, created_at, attempts in candidates
         if created_at <= now - patience * (attempts + 1)
-    ]
-    again = update(MasksRow).where(MasksRow.digest.in_(stale))
+    }
+    again = update(MasksRow).where(MasksRow.digest.in_(stale), ASKED)
     session.execute(again.values(measure_attempts=MasksRow.measure_attempts + 1))
-    outbox.add(session, Task.MEASURE_MASKS, Queue.CPU, stale, now)
+    outbox.add(session, Task.MEASURE_MASKS, Queue.CPU, sorted(stale), now)
     return len(stale)
 
 
-def forget(session: Session, ended_before: datetime) -> int:
+def forget(session: Session, ended_before: datetime, most: int = BATCH) -> int:
     """Remove jobs that ended before a time, with requests of theirs alone; return how many.
 
     Their masks stay.
     """
-    old = select(JobRow.id).where(JobRow.finished_at < ended_before).limit(BATCH)
+    old = select(JobRow.id).where(JobRow.finished_at < ended_before).limit(most)
     removed = delete(JobRow).where(JobRow.id.in_(old)).returning(JobRow.request)
     asked = session.scalars(removed, execution_options={"synchronize_session": False}).all()
     requests.forget(session, list(set(asked)))

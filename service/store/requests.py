@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, exists, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from raiw.canonical import canonical_json, digest_of
@@ -34,12 +34,9 @@ class Packed:
 
 def add(session: Session, packed: Packed) -> str:
     """Store a document unless it is already stored; return its digest."""
-    if session.scalar(select(RequestRow.digest).where(RequestRow.digest == packed.digest)) is None:
-        try:
-            with session.begin_nested():
-                session.add(RequestRow(digest=packed.digest, packed=packed.data))
-        except IntegrityError:
-            pass  # another server stored it since we looked
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    row = insert(RequestRow).values(digest=packed.digest, packed=packed.data)
+    session.execute(row.on_conflict_do_nothing())
     return packed.digest
 
 

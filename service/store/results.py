@@ -8,11 +8,13 @@ from sqlalchemy.orm import Session
 from service.store.tables import OutcomeRow, ResultRow
 
 
-def find_result(session: Session, content_key: str) -> str | None:
-    """Return the digest of a key's masks, if they are stored."""
-    return session.scalar(select(ResultRow.mask_digest).where(ResultRow.content_key == content_key))
+def find_result(session: Session, owner: str, content_key: str) -> str | None:
+    """Return the digest of the masks of an owner's key, if they are stored."""
+    key = ResultRow.owner_id == owner, ResultRow.content_key == content_key
+    return session.scalar(select(ResultRow.mask_digest).where(*key))
 
 
-def find_outcome(session: Session, content_key: str) -> dict[str, Any] | None:
-    """Return the files and report of a key, if they are stored."""
-    return session.scalar(select(OutcomeRow.document).where(OutcomeRow.content_key == content_key))
+def find_outcome(session: Session, owner: str, content_key: str) -> dict[str, Any] | None:
+    """Return the files and report of an owner's key, if they are stored."""
+    key = OutcomeRow.owner_id == owner, OutcomeRow.content_key == content_key
+    return session.scalar(select(OutcomeRow.document).where(*key))

@@ -1,13 +1,14 @@
 """Jobs as clients are shown them: one with its result, a page of those that match, their events."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, cast, exists, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, String, and_, cast, exists, or_, select, tuple_
 from sqlalchemy.orm import Session, defer
 
+from service.contract.jobs import JobVersion
 from service.contract.queries import JobQuery, JobSearch
 from service.store.tables import JobEventRow, JobNoteRow, JobRow, MasksRow, RequestRow
 
@@ -20,10 +21,10 @@ class ShownJob:
     """A job with the parts of its result that clients are shown."""
 
     job: JobRow
-    file_sha256: str | None
-    bytes: int | None
+    file_sha256: str | None = None
+    bytes: int | None = None
     """Of the mask file, if the job made masks."""
-    outcome: dict[str, Any] | None
+    outcome: dict[str, Any] | None = None
     """Files and report, if it made something else."""
     dead_units: list[dict[str, Any]] | None = None
     """Those of its masks; None in lists."""
@@ -51,6 +52,38 @@ def show(session: Session, owner: str, job_id: str) -> ShownJob | None:
     query = _shown(owner).add_columns(MasksRow.dead_units).where(JobRow.id == job_id)
     row = session.execute(query).one_or_none()
     return None if row is None else ShownJob(row[0], row[1], row[2], row[0].outcome, row[3])
+
+
+def versions(
+    session: Session, owner: str, job_ids: Sequence[str]
+) -> dict[str, tuple[JobVersion, datetime]]:
+    """Return the versions of an owner's jobs by id, each with the job's creation.
+
+    Nothing else is read: an answer to a poll mostly says that nothing has changed.
+    """
+    query = (
+        owned(
+            owner,
+            JobRow.id,
+            JobRow.status,
+            JobRow.attempt,
+            JobRow.phase,
+            JobRow.completed,
+            JobRow.total,
+            JobRow.joined,
+            JobRow.started_at,
+            JobRow.finished_at,
+            JobRow.deadline_at,
+            MasksRow.file_sha256,
+            JobRow.created_at,
+        )
+        .outerjoin(
+            MasksRow,
+            and_(MasksRow.owner_id == JobRow.owner_id, MasksRow.digest == JobRow.mask_digest),
+        )
+        .where(JobRow.id.in_(job_ids))
+    )
+    return {row[0]: (JobVersion(*row[:-1]), row[-1]) for row in session.execute(query)}
 
 
 def page(
@@ -82,7 +115,8 @@ def events_after(session: Session, job_id: str, seq: int, size: int) -> Iterator
 def _shown(owner: str) -> Any:
     """Select jobs with their mask files, but without the files' contents."""
     return owned(owner, JobRow, MasksRow.file_sha256, MasksRow.size).outerjoin(
-        MasksRow, MasksRow.digest == JobRow.mask_digest
+        MasksRow,
+        and_(MasksRow.owner_id == JobRow.owner_id, MasksRow.digest == JobRow.mask_digest),
     )
 
 

@@ -1,71 +1,23 @@
-"""The tables. Times are UTC; JSON columns hold canonical documents; every constraint has a name."""
+"""The tables, and what they are to each other."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
-    BigInteger,
-    DateTime,
-    Dialect,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
-    Integer,
     LargeBinary,
-    MetaData,
     String,
     Text,
-    TypeDecorator,
     false,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from service.contract.access import LOCAL
-
-
-class Timestamp(TypeDecorator[datetime]):
-    """A moment in UTC, aware on both databases (SQLite itself forgets the zone)."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Store UTC."""
-        del dialect
-        return value.astimezone(UTC) if value else None
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give the zone back."""
-        del dialect
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class Record(DeclarativeBase):
-    """Base of all tables."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {  # noqa: RUF012 -- SQLAlchemy wants a plain class attribute
-        datetime: Timestamp,
-        dict[str, Any]: JSON(none_as_null=True),
-        list[int]: JSON(none_as_null=True),
-        list[str]: JSON(none_as_null=True),
-        list[dict[str, Any]]: JSON(none_as_null=True),
-    }
-
-
-Big = BigInteger().with_variant(Integer, "sqlite")
-"""64 bits on both; SQLite counts rows by itself only in a column it calls INTEGER."""
+from service.store.records import Big, Record
 
 ACTIVE = text("status IN ('queued', 'running')")
 DUE = text("deadline_at IS NOT NULL")
@@ -73,6 +25,11 @@ DUE = text("deadline_at IS NOT NULL")
 # separately from the statement does not see that the index applies.
 PUBLISHED = text("status = 'queued' AND published_at IS NOT NULL")
 ASKED = text("statistics IS NULL AND measure_attempts > 0")
+
+
+def _of_masks(column: str, **options: Any) -> ForeignKeyConstraint:
+    """Refer to the masks of the same owner."""
+    return ForeignKeyConstraint(["owner_id", column], ["masks.owner_id", "masks.digest"], **options)
 
 
 class OwnerRow(Record):
@@ -89,12 +46,15 @@ class KeyRow(Record):
     """A key of an owner; its secret is not kept, only what tells it from others."""
 
     __tablename__ = "keys"
+    __table_args__ = (Index("ix_keys_created_at_id", "created_at", "id"),)
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
     name: Mapped[str] = mapped_column(String(100))
     digest: Mapped[str] = mapped_column(String(64))
     """HMAC-SHA256 of the whole key under the server's secret, in hexadecimal."""
+    sealed_by: Mapped[str] = mapped_column(String(16))
+    """What tells that secret from others."""
     scopes: Mapped[list[str]]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
@@ -145,12 +105,11 @@ class JobRow(Record):
             postgresql_where=PUBLISHED,
         ),
         Index("ix_jobs_due", "status", "deadline_at", sqlite_where=DUE, postgresql_where=DUE),
+        _of_masks("mask_digest"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    owner_id: Mapped[str] = mapped_column(
-        String(40), ForeignKey("owners.id"), server_default=LOCAL, default=LOCAL
-    )
+    owner_id: Mapped[str] = mapped_column(String(40), ForeignKey("owners.id"), server_default=LOCAL)
     kind: Mapped[str] = mapped_column(String(20))
     status: Mapped[str] = mapped_column(String(20))
     content_key: Mapped[str] = mapped_column(String(71), index=True)
@@ -188,11 +147,13 @@ class JobRow(Record):
     lease_owner: Mapped[str | None] = mapped_column(String(200))
     lease_expires_at: Mapped[datetime | None]
     error: Mapped[dict[str, Any] | None]
-    mask_digest: Mapped[str | None] = mapped_column(ForeignKey("masks.digest"), index=True)
+    mask_digest: Mapped[str | None] = mapped_column(String(71), index=True)
     outcome: Mapped[dict[str, Any] | None]
     """What a job of another kind has made: ``files`` and ``report``."""
     request_id: Mapped[str | None] = mapped_column(String(64))
     """Id of the request that asked for the job."""
+    traceparent: Mapped[str | None] = mapped_column(String(55))
+    """Trace of that request, as W3C writes it."""
     joined: Mapped[int] = mapped_column(default=0, server_default="0")
     """Further requests for it while it waited or ran."""
     canceled_by: Mapped[dict[str, Any] | None]
@@ -250,10 +211,17 @@ class DutyRow(Record):
 
 
 class Kept(Record):
-    """What is kept for as long as it is used, or pinned."""
+    """What an owner keeps for as long as it is used, or pinned.
+
+    Equal objects of two owners are two rows: neither sees when the other used it, or that he has
+    it. Their files are one.
+    """
 
     __abstract__ = True
 
+    owner_id: Mapped[str] = mapped_column(
+        String(40), ForeignKey("owners.id"), primary_key=True, server_default=LOCAL
+    )
     digest: Mapped[str] = mapped_column(String(71), primary_key=True)
     used_at: Mapped[datetime | None] = mapped_column(index=True)
     """Hour in which it was last stored, asked for or read; null is older and never expires."""
@@ -261,7 +229,7 @@ class Kept(Record):
 
 
 class MasksRow(Kept):
-    """A stored set of masks. Equal bits are stored once, with the file that came first.
+    """A stored set of masks. An owner's equal bits are stored once, with the file that came first.
 
     The row outlives its bytes as long as a job names it, and alone is no guarantee: see
     :func:`service.store.masks.stored`.
@@ -269,7 +237,7 @@ class MasksRow(Kept):
 
     __tablename__ = "masks"
     __table_args__ = (
-        Index("ix_masks_created_at_digest", "created_at", "digest"),
+        Index("ix_masks_owner_id_created_at_digest", "owner_id", "created_at", "digest"),
         Index("ix_masks_asked", "created_at", sqlite_where=ASKED, postgresql_where=ASKED),
     )
 
@@ -293,31 +261,38 @@ class MaskChunkRow(Record):
     """One mebibyte of a mask file."""
 
     __tablename__ = "mask_chunks"
+    __table_args__ = (_of_masks("digest", ondelete="CASCADE"),)
 
-    digest: Mapped[str] = mapped_column(
-        ForeignKey("masks.digest", ondelete="CASCADE"), primary_key=True
+    owner_id: Mapped[str] = mapped_column(
+        String(40), ForeignKey("owners.id"), primary_key=True, server_default=LOCAL
     )
+    digest: Mapped[str] = mapped_column(String(71), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     data: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class ResultRow(Record):
-    """The masks that a content key leads to: the cache that outlives jobs."""
+    """The masks that an owner's content key leads to: the cache that outlives jobs."""
 
     __tablename__ = "results"
+    __table_args__ = (_of_masks("mask_digest", ondelete="CASCADE"),)
 
-    content_key: Mapped[str] = mapped_column(String(71), primary_key=True)
-    mask_digest: Mapped[str] = mapped_column(
-        ForeignKey("masks.digest", ondelete="CASCADE"), index=True
+    owner_id: Mapped[str] = mapped_column(
+        String(40), ForeignKey("owners.id"), primary_key=True, server_default=LOCAL
     )
+    content_key: Mapped[str] = mapped_column(String(71), primary_key=True)
+    mask_digest: Mapped[str] = mapped_column(String(71), index=True)
     created_at: Mapped[datetime]
 
 
 class OutcomeRow(Record):
-    """The files and report that a content key leads to, if it is not for masks."""
+    """The files and report that an owner's content key leads to, if it is not for masks."""
 
     __tablename__ = "outcomes"
 
+    owner_id: Mapped[str] = mapped_column(
+        String(40), ForeignKey("owners.id"), primary_key=True, server_default=LOCAL
+    )
     content_key: Mapped[str] = mapped_column(String(71), primary_key=True)
     document: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
@@ -359,7 +334,7 @@ class UploadRow(Record):
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     owner_id: Mapped[str] = mapped_column(
-        String(40), ForeignKey("owners.id"), index=True, server_default=LOCAL, default=LOCAL
+        String(40), ForeignKey("owners.id"), index=True, server_default=LOCAL
     )
     digest: Mapped[str] = mapped_column(String(71))
     size: Mapped[int] = mapped_column(Big)

@@ -1,7 +1,7 @@
 """What crafting costs, as ratios to peers measured in the same run.
 
-``python -m tests.bench.craft`` prints, for every shape and score family, the median times of one
-thread; peers and engine take turns, so that a busy machine slows all of them alike. NetworKit and
+``python -m tests.bench.craft`` prints, for every shape and score family, the median processor times
+of one thread; peers and engine take turns, so that a busy machine slows all of them alike. NetworKit and
 torch are compared where they are installed. ``--networkit`` adds NetworKit at 4096² (minutes).
 ``--end-to-end`` prints what ``raiw.craft`` costs with scores in memory, without a certificate, with
 the default one and a tight one, as ratios to ``torch.topk`` and to the kernel alone.
@@ -58,13 +58,13 @@ def empty(out: int, n_in: int) -> np.ndarray:
 
 
 def timed(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     function()
-    return (time.perf_counter() - start) * 1e3
+    return (time.process_time() - start) * 1e3
 
 
 def taking_turns(rounds: int, **functions: Callable[[], object]) -> dict[str, list[float]]:
-    """Milliseconds of each function, which take turns."""
+    """Milliseconds of processor time of each function, which take turns."""
     taken: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(rounds):
         for name, function in functions.items():

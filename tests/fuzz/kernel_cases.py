@@ -183,7 +183,7 @@ def rank_columns(case: Case) -> Args:
 def descend(case: Case) -> Args:
     scores = case.scores()
     return [scores, case.edges(scores.size), *(case.doubles(n) for n in case.shape), case.below(5),
-            case.one(0.0, 2e-5), case.one(0.0, 0.05), float(case.doubles(1)[0])]  # fmt: skip
+            case.one(0.0, 2e-5), float(case.doubles(1)[0]), case.chance(0.5)]  # fmt: skip
 
 
 def settle(case: Case) -> Args:

@@ -21,7 +21,7 @@ SMALL = {"model": "digits-cnn", "craft": {"density": 0.1, "seed": 3}}
         (
             "raiw/resnet50-imagenet",
             SCORES,
-            "sha256:23a66c74806a67aadb15cd73b5865acdea1eb7219681426faae1f13abbb672f6",
+            "sha256:1c23de5296eca1120284ba1c572fb82a785e29c9961d68c3cb5525c78e141cde",
         ),
     ],
 )

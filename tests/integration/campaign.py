@@ -10,23 +10,32 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import numpy as np
 from safetensors.numpy import save_file
 
 import raiw
-from tests.integration.stack import Postgres, Stack, children, eventually
+from tests.integration.stack import Postgres, Stack, children
 
 SIDE = 96
 CLIENTS = 4
 WORKERS = 2
 _OUTAGE_SECONDS = 0.5
-_CALM_SECONDS = 120.0
+_PATIENCE_SECONDS = 600.0
+
+
+class ObjectStore(Protocol):
+    """A server of objects that can be killed and started again."""
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
 
 
 @dataclass(slots=True)
@@ -46,6 +55,11 @@ class Account:
     seconds: list[float] = field(default_factory=list)
     """From creation to success, of each job."""
     attempts: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def clean(self) -> bool:
+        """Whether every job has ended once, with the right bytes."""
+        return not (self.lost or self.stuck or self.doubled or self.wrong)
 
     def share(self, part: float) -> float:
         """Return the latency that ``part`` of the jobs stay below."""
@@ -70,9 +84,19 @@ class Campaign:
     """
 
     def __init__(
-        self, stack: Stack, *, jobs: int, kills: int, per_second: float, seed: int
+        self,
+        stack: Stack,
+        *,
+        jobs: int,
+        kills: int,
+        per_second: float,
+        seed: int,
+        clients: int = CLIENTS,
+        objects: ObjectStore | None = None,
     ) -> None:
         self._stack = stack
+        self._clients = clients
+        self._objects = objects
         self._jobs = jobs
         self._kills = kills
         self._seconds = jobs / per_second
@@ -92,7 +116,7 @@ class Campaign:
         digest = self._upload()
         began = time.monotonic()
         clients = [
-            threading.Thread(target=self._send, args=(began, digest)) for _ in range(CLIENTS)
+            threading.Thread(target=self._send, args=(began, digest)) for _ in range(self._clients)
         ]
         for client in clients:
             client.start()
@@ -132,7 +156,7 @@ class Campaign:
 
     def _submit(self, body: dict[str, Any]) -> str:
         """Ask until the service has acknowledged the job, as a client in a pipeline does."""
-        deadline = time.monotonic() + _CALM_SECONDS
+        deadline = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
                 answer = httpx.post(f"{self._stack.url}/v1/jobs", json=body, timeout=240)
@@ -153,6 +177,8 @@ class Campaign:
         }
         if isinstance(self._stack.database, Postgres):
             victims["database"] = self._kill_database
+        if self._objects is not None:
+            victims["object store"] = self._kill_objects
         times = sorted(self._random.uniform(0.02, 0.98) for _ in range(self._kills))
         for share, victim in zip(times, itertools.cycle(victims), strict=False):
             time.sleep(max(0.0, began + share * self._seconds - time.monotonic()))
@@ -178,21 +204,26 @@ class Campaign:
         assert isinstance(self._stack.database, Postgres)
         self._stack.database.crash()
 
+    def _kill_objects(self) -> None:
+        assert self._objects is not None
+        self._objects.kill()
+        time.sleep(_OUTAGE_SECONDS)
+        self._objects.start()
+
     def _wait(self) -> None:
-        """Wait until every job has ended; those that have not by then are stuck."""
-        left = set(self._accepted.values())
-
-        def all_ended() -> bool:
-            ended = {job_id for job_id in left if self._has_ended(job_id)}
-            left.difference_update(ended)
-            return not left
-
-        with suppress(AssertionError):
-            eventually(all_ended, _CALM_SECONDS)
+        """Wait for each job in turn; after one that does not end, the others get a look only."""
+        patience = _PATIENCE_SECONDS
+        for job_id in self._accepted.values():
+            ends = time.monotonic() + patience
+            while not self._has_ended(job_id):
+                if time.monotonic() > ends:
+                    patience = 0
+                    break
 
     def _has_ended(self, job_id: str) -> bool:
-        answer = httpx.get(f"{self._stack.url}/v1/jobs/{job_id}", timeout=240)
-        return not answer.is_success or answer.json()["done"]
+        url = f"{self._stack.url}/v1/jobs/{job_id}"
+        answer = httpx.get(url, headers={"Prefer": "wait=10"}, timeout=240)
+        return answer.status_code == httpx.codes.NOT_FOUND or answer.json().get("done", False)
 
     def _count(self) -> None:
         account = self._account

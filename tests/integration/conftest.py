@@ -1,11 +1,15 @@
 """One deployment a kind for the whole run: the same tests on SQLite and on PostgreSQL."""
 
+import os
 import signal
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.integration.pools import FORKS
+from tests.integration.s3 import S3
 from tests.integration.stack import Stack
 
 
@@ -31,6 +35,18 @@ def idle_stack(deployment: Stack) -> Iterator[Stack]:
     deployment.stop_workers()
     yield deployment
     deployment.stop_workers()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """An object store that speaks S3, to which this process has the key."""
+    with tempfile.TemporaryDirectory(prefix="raiw-", dir="/tmp") as folder:
+        server, before = S3(Path(folder)), dict(os.environ)
+        os.environ.update(server.environment())
+        yield server
+        os.environ.clear()
+        os.environ.update(before)
+        server.stop()
 
 
 @pytest.fixture(scope="session")

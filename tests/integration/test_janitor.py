@@ -17,6 +17,7 @@ from sqlalchemy import func, select, update
 
 import raiw
 from raiw.errors import Unreachable
+from service.contract.access import LOCAL
 from service.contract.jobs import JobStatus
 from service.contract.tasks import Queue, Task
 from service.jobs import janitor
@@ -300,13 +301,14 @@ def test_statistics_whose_message_still_waits_are_not_asked_for_again(bench: Ben
         masks.add(
             session,
             bench.services.artifacts,
+            owner=LOCAL,
             digest=crafted.digest,
             file=crafted.to_bytes(),
             document=crafted.to_json(),
             in_database_bytes=1 << 30,
             now=now,
         )
-        assert masks.ask_to_measure(session, crafted.digest)
+        assert masks.ask_to_measure(session, LOCAL, crafted.digest)
         outbox.add(session, Task.MEASURE_MASKS, Queue.CPU, [crafted.digest], now)
     later = now + timedelta(hours=1)
     asked = []

@@ -18,7 +18,8 @@ from service.settings import Settings
 from service.store import requests
 from service.store.database import Database
 from service.store.migrate import downgrade, upgrade
-from service.store.tables import JobRow, MasksRow, Record
+from service.store.records import Record
+from service.store.tables import JobRow, MasksRow
 from tests.integration.stack import Postgres, Sqlite
 
 

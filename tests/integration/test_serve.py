@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import httpx
 import pytest
@@ -24,12 +25,14 @@ PLAIN = {name: value for name, value in os.environ.items() if not name.startswit
 class Service:
     """A running ``raiw serve``."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(
+        self, folder: Path, *, log: int | IO[str] = subprocess.PIPE, **environment: str
+    ) -> None:
         self.process = subprocess.Popen(
             [*SERVE, "--state-dir", str(folder)],
             env=PLAIN | {"RAIW_MIN_FREE_BYTES": "0"} | environment,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=log,
             text=True,
         )
         assert self.process.stdout is not None

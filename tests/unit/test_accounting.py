@@ -3,6 +3,7 @@
 import csv
 import json
 import struct
+import sys
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -44,25 +45,50 @@ def written(masks: raiw.MaskSet, file: str, path: Path) -> Path:
 
 def layers_of(masks: raiw.MaskSet, path: Path) -> Counter[str]:
     """Return the bytes of each layer, found by reading the file."""
+    data = path.read_bytes()
+    if data[8:10] == b'{"':
+        return of_safetensors(data)
+    if zipfile.is_zipfile(path):
+        return of_archive(masks, path)
+    if data.startswith(b"PAR1"):
+        return of_parquet(path)
+    if data.startswith(b"{"):
+        layers = json.loads(data)["layers"]
+        sizes = {layer["name"]: len(json.dumps(layer, separators=(",", ":"))) for layer in layers}
+        return Counter(sizes)
+    found = Counter[str]()
+    for line in data.splitlines(keepends=True):
+        if line.startswith((b"<node", b"<edge")):
+            found[line.split(b'"')[1].split(b"/")[0].decode()] += len(line)
+    return found
+
+
+def of_safetensors(data: bytes) -> Counter[str]:
+    found = Counter[str]()
+    header = json.loads(data[8 : 8 + struct.unpack("<Q", data[:8])[0]])
+    for tensor, entry in header.items():
+        if tensor != "__metadata__":
+            start, end = entry["data_offsets"]
+            found[tensor.rpartition(".")[0]] += end - start
+    return found
+
+
+def of_archive(masks: raiw.MaskSet, path: Path) -> Counter[str]:
     data, found = path.read_bytes(), Counter[str]()
-    if data[8:10] == b'{"':  # safetensors
-        header = json.loads(data[8 : 8 + struct.unpack("<Q", data[:8])[0]])
-        for tensor, entry in header.items():
-            if tensor != "__metadata__":
-                start, end = entry["data_offsets"]
-                found[tensor.rpartition(".")[0]] += end - start
-    elif zipfile.is_zipfile(path):
-        for entry in zipfile.ZipFile(path).infolist():
-            layer = next(name for name in masks if f"{entry.filename}.".startswith(f"{name}."))
-            name_length, extra_length = struct.unpack_from("<HH", data, entry.header_offset + 26)
-            found[layer] += 30 + name_length + extra_length + entry.compress_size
-    elif data.startswith(b"{"):
-        for layer in json.loads(data)["layers"]:
-            found[layer["name"]] = len(json.dumps(layer, separators=(",", ":")))
-    else:
-        for line in data.splitlines(keepends=True):
-            if line.startswith((b"<node", b"<edge")):
-                found[line.split(b'"')[1].split(b"/")[0].decode()] += len(line)
+    for entry in zipfile.ZipFile(path).infolist():
+        layer = next(name for name in masks if f"{entry.filename}.".startswith(f"{name}."))
+        name_length, extra_length = struct.unpack_from("<HH", data, entry.header_offset + 26)
+        found[layer] += 30 + name_length + extra_length + entry.compress_size
+    return found
+
+
+def of_parquet(path: Path) -> Counter[str]:
+    found = Counter[str]()
+    metadata = pytest.importorskip("pyarrow.parquet").ParquetFile(path).metadata
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        layer, *_ = columns = [group.column(place) for place in range(group.num_columns)]
+        found[layer.statistics.min] += sum(column.total_compressed_size for column in columns)
     return found
 
 
@@ -115,6 +141,11 @@ def test_operations_are_unknown_where_positions_are() -> None:
 def test_a_form_that_refuses_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_LISTED_EDGES", MASKS.edges - 1)
     assert [*account(MASKS).bytes] == [file for file in FILES if file not in ("json", "graphml")]
+
+
+def test_a_form_whose_package_is_missing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert [*account(MASKS).bytes] == [file for file in FILES if file != "parquet"]
 
 
 def test_an_unknown_file_is_told_the_nearest() -> None:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from raiw.crafting.bounds.descent import WORTH, descend, likely
+from raiw.crafting.bounds.descent import descend, likely
 from raiw.crafting.bounds.potentials import settle
 from raiw.crafting.bounds.prices import arcs_of, largest_magnitude, underpriced, upper_bound
 from raiw.crafting.groups import group_graphs, group_scores
@@ -100,7 +100,7 @@ def _bound(
     edges = graph.edges
     if edges in (0, scores.size):
         return kept  # there is no other graph
-    prices, settled = descend(scores, edges, levels, kept, 0.0 if tight else WORTH)
+    prices, settled = descend(scores, edges, levels, kept, quick=not tight)
     bound = upper_bound(scores, edges, prices)
     if not tight or (settled and edges > _LARGE and bound - kept > _NEAR * abs(bound)):
         return bound

@@ -20,17 +20,23 @@ from raiw.kernels.cells import Scores, cells
 
 SWEEPS = 64
 _ENOUGH = 2e-5
-WORTH = 0.05
-"""A sweep that closes less of the gap to the score kept is the last of a quick descent."""
+"""A sweep that lowers the bound by less than this share of it is the last."""
+_QUICK_ENOUGH = 1e-4
 _SPARE_EDGES = 8
 _SAMPLE = 256
 
 
 def descend(
-    scores: Scores, edges: int, levels: tuple[Floats, Floats], kept: float, worth: float = 0.0
+    scores: Scores,
+    edges: int,
+    levels: tuple[Floats, Floats],
+    kept: float,
+    *,
+    quick: bool = False,
 ) -> tuple[Prices, bool]:
     """Return prices whose bound is within about a thousandth of the optimum.
 
+    A quick descent ends after one sweep, unless that promises much of others.
     Also return whether the bound had stopped falling. Costs up to ``SWEEPS`` times two passes
     over the ``(out, in)`` scores, of which no copy is made.
 
@@ -41,11 +47,12 @@ def descend(
         ``(in,)``, as :meth:`raiw.kernels.exact.ExactSum.add_kept` tells.
     kept
         The score that the graph keeps.
-    worth
-        The descent ends when a sweep closes less than this share of the gap between them.
+    quick
+        Stop where another sweep is not worth its time.
     """
     prices = Prices(*(_start(side) for side in levels))
-    settled = kernels.descend(cells(scores), edges, *prices, SWEEPS, _ENOUGH, worth, kept)
+    enough = _QUICK_ENOUGH if quick else _ENOUGH
+    settled = kernels.descend(cells(scores), edges, *prices, SWEEPS, enough, kept, quick)
     return prices, settled
 
 

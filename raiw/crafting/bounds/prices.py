@@ -36,11 +36,11 @@ def upper_bound(scores: Scores, edges: int, prices: Prices) -> float:
     """Return the bound that ``prices`` prove, with a margin for rounding.
 
     The terms are rounded differences, summed exactly; the margin covers what rounding can take
-    from the ``edges`` edges that a graph keeps. Infinite if a term is not finite.
+    from the ``edges`` edges that a graph keeps. An edge that counts scores no more than the highest
+    term's, or its prices together. Infinite if a term is not finite.
     """
     sums = ExactSum()
-    extremes = sums.add_reduced(scores, *prices)
-    largest = max(map(abs, extremes)) + _largest_price(prices)
+    largest = sums.add_reduced(scores, *prices) + _largest_price(prices)
     if not edges * largest < math.inf:
         return math.inf
     sums.add([edges * largest * _ROUNDING])

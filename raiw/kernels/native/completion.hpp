@@ -3,8 +3,9 @@
 //
 // No swap ever makes another one better. Eligible vertices only become fewer, an input y is only
 // ever joined to outputs that were eligible, and edges a swap adds have an end that was eligible at
-// the start, which rules them out for later swaps. So gains only fall: a stored gain is an upper
-// bound, and the first of a heap whose gain is still true is the best of all.
+// the start, which rules them out for later swaps. So gains only fall: the gain once found for an
+// output x, and the score once found for the best partner of an input y, are upper bounds, and the
+// first output of a heap whose gain is still true has the best swap of all.
 //
 // Whatever the scores and the graph hold, the search ends: a swap whose gain is not a number is
 // none, a gain that is put back is smaller, and every gathering makes a swap or is the last.
@@ -82,30 +83,38 @@ public:
           columns_(scores.columns, edges),
           missing_(edges - count_degrees()),
           outs_(rows_.eligible(), scores.columns),
-          ins_(columns_.eligible(), scores.rows) {}
+          ins_(columns_.eligible(), scores.rows),
+          out_scores_(scores.columns),
+          noted_(scores.rows) {}
 
     // Swaps until no edge is missing or no swap is left; returns the number of swaps.
     std::int64_t run() {
         const std::int64_t missing = missing_;
-        for (std::int64_t before = missing_ + 1; missing_ > 0 && missing_ < before && gather();) {
+        for (std::int64_t before = missing_ + 1; missing_ > 0 && missing_ < before;) {
             before = missing_;
-            std::make_heap(heap_.begin(), heap_.end(), worse);
+            gather();
             while (missing_ > 0 && !heap_.empty()) try_best();
         }
         return missing - missing_;
     }
 
 private:
-    // Remove (x, y), add (u, y) and (x, v) with the best partners u of y and v of x.
+    // Remove (x, y), add (u, y) and (x, v) with the best partners u of y and v of x: of the swaps of
+    // an output x the best.
     struct Swap {
         double gain;
         Vertex x, y;
+        bool operator<(const Swap& other) const {
+            return gain != other.gain ? gain < other.gain : x > other.x;
+        }
     };
-    static bool worse(const Swap& a, const Swap& b) {
-        if (a.gain != b.gain) return a.gain < b.gain;
-        return a.x != b.x ? a.x > b.x : a.y > b.y;
-    }
-    static bool better(const Swap& a, const Swap& b) { return worse(b, a); }
+    struct Kept {
+        Vertex y;
+        T score;
+    };
+    struct Noted {
+        std::size_t start = 0, count = 0;
+    };
 
     std::int64_t count_degrees() {
         std::vector<std::int64_t> outs(graph_.rows), ins(graph_.columns);
@@ -129,80 +138,105 @@ private:
                 return columns_.may_take(v) && !graph_.has(x, v) && scores_(x, v) >= kLowest<T>;
             });
     }
-    double gain(Vertex x, Vertex y, Vertex u, Vertex v) const {
-        return (static_cast<double>(scores_(u, y)) + static_cast<double>(scores_(x, v))) -
-               static_cast<double>(scores_(x, y));
-    }
 
-    // Puts the best swaps on the heap, as many as will likely be needed; false if there are none.
-    bool gather() {
-        const std::size_t most =
-            static_cast<std::size_t>(std::clamp<std::int64_t>(64 * missing_, 1 << 7, 1 << 20));
-        const auto trim = [&] {
-            const auto last = heap_.begin() + static_cast<std::ptrdiff_t>(most - 1);
-            std::nth_element(heap_.begin(), last, heap_.end(), better);
-            heap_.resize(most);
-            cutoff_ = heap_.back();
-        };
+    // Puts the best swap of every output on the heap, for no less than its gain. The kept scores of
+    // an output are fetched while the one before it is worked on.
+    void gather() {
+        for (Vertex y = 0; y < scores_.columns; ++y) out_scores_[y] = out_score(y);
         heap_.clear();
-        cutoff_ = kWorst;
-        std::vector<bool> has_out(scores_.columns);
-        std::vector<double> out_score(scores_.columns);
-        for (Vertex y = 0; y < scores_.columns; ++y)
-            if (const Vertex u = best_out(y); u != kNone) {
-                has_out[y] = true;
-                out_score[y] = scores_(u, y);
-            }
-        // The kept scores of a row are fetched while the row before it is worked on.
-        std::vector<Vertex> row, next;
-        if (scores_.rows) list_row(0, next);
+        std::vector<Kept> row, next;
         for (Vertex x = 0; x < scores_.rows; ++x) {
             row.swap(next);
-            if (x + 1 < scores_.rows) list_row(x + 1, next);
+            next.clear();
+            if (!x) list(x, row);
+            if (x + 1 < scores_.rows) list(x + 1, next);
             const Vertex v = best_in(x);
             if (v == kNone) continue;
-            const double in_score = scores_(x, v);
-            for (const Vertex y : row) {
-                const double gain = (out_score[y] + in_score) - static_cast<double>(scores_(x, y));
-                if (!has_out[y] || !(gain >= cutoff_.gain)) continue;
-                heap_.push_back({gain, x, y});
-                if (heap_.size() == 2 * most) trim();
-            }
+            read(x, row.data(), row.size());
+            offer(best_of(x, v, row.data(), row.size()));
         }
-        if (heap_.size() > most) trim();
-        return !heap_.empty();
     }
 
-    // Lists the inputs of output x.
-    void list_row(Vertex x, std::vector<Vertex>& columns) {
-        columns.clear();
+    // The score of the best edge that may be added to an input; NaN if there is none.
+    double out_score(Vertex y) {
+        const Vertex u = best_out(y);
+        return u == kNone ? kNoNumber : static_cast<double>(scores_(u, y));
+    }
+
+    // The best swap of output x by the scores known of its inputs' partners; of equal ones that of
+    // the first input.
+    Swap best_of(Vertex x, Vertex v, const Kept* kept, std::size_t count) const {
+        const double in_score = scores_(x, v);
+        Swap best{kNoNumber, x, kNone};
+        for (std::size_t i = 0; i < count; ++i) {
+            const double gain =
+                (out_scores_[kept[i].y] + in_score) - static_cast<double>(kept[i].score);
+            if (gain > best.gain || (best.y == kNone && gain == gain)) best = {gain, x, kept[i].y};
+        }
+        return best;
+    }
+
+    // Lists the inputs of output x, and starts to fetch the scores of their edges.
+    void list(Vertex x, std::vector<Kept>& kept) const {
         for (std::size_t w = 0; 8 * w < graph_.stride; ++w)
             each_bit(load_word(graph_.row(x), graph_.stride, w), static_cast<Vertex>(64 * w),
                      [&](Vertex y) {
                          scores_.prefetch(x, y);
-                         columns.push_back(y);
+                         kept.push_back({y, T{0}});
                      });
+    }
+    void read(Vertex x, Kept* kept, std::size_t count) const {
+        for (std::size_t i = 0; i < count; ++i) kept[i].score = scores_(x, kept[i].y);
+    }
+
+    // Notes the edges of output x, unless they are.
+    void note(Vertex x) {
+        if (noted_[x].count) return;
+        if (kept_.size() > kMostNoted) {
+            kept_.clear();
+            std::fill(noted_.begin(), noted_.end(), Noted{});
+        }
+        const std::size_t start = kept_.size();
+        list(x, kept_);
+        noted_[x] = {start, kept_.size() - start};
+        read(x, kept_.data() + start, noted_[x].count);
+    }
+
+    void offer(const Swap& swap) {
+        if (swap.y == kNone) return;
+        heap_.push_back(swap);
+        std::push_heap(heap_.begin(), heap_.end());
     }
 
     // Makes the first swap of the heap if its gain is still true, else puts it where it belongs.
     void try_best() {
-        std::pop_heap(heap_.begin(), heap_.end(), worse);
-        Swap swap = heap_.back();
+        std::pop_heap(heap_.begin(), heap_.end());
+        const Swap known = heap_.back();
         heap_.pop_back();
-        const Vertex u = best_out(swap.y), v = best_in(swap.x);
-        if (u == kNone || v == kNone) return;
-        const double now = gain(swap.x, swap.y, u, v);
-        if (now >= swap.gain) return make(swap, u, v);
-        swap.gain = now;
-        if (!(now >= cutoff_.gain) || better(cutoff_, swap)) return;  // the next gathering finds it
-        heap_.push_back(swap);
-        std::push_heap(heap_.begin(), heap_.end(), worse);
+        const Vertex v = best_in(known.x);
+        if (v == kNone) return;
+        note(known.x);
+        const Noted noted = noted_[known.x];
+        Swap swap;
+        do
+            swap = best_of(known.x, v, kept_.data() + noted.start, noted.count);
+        while (swap.y != kNone && !up_to_date(swap.y));
+        if (swap.gain >= known.gain) make(swap, best_out(swap.y), v);
+        offer(swap);
+    }
+
+    // Whether the partner known of an input is still its best; knows it afterwards.
+    bool up_to_date(Vertex y) {
+        const double known = out_scores_[y];
+        out_scores_[y] = out_score(y);
+        return out_scores_[y] == known;
     }
 
     void make(const Swap& swap, Vertex u, Vertex v) {
         graph_.remove(swap.x, swap.y);
         graph_.add(u, swap.y);
         graph_.add(swap.x, v);
+        noted_[swap.x] = {};
         rows_.take(u);
         columns_.take(v);
         --missing_;
@@ -213,9 +247,12 @@ private:
     Side rows_, columns_;
     std::int64_t missing_;
     Partners outs_, ins_;
+    std::vector<double> out_scores_;
+    std::vector<Kept> kept_;  // the edges of some outputs,
+    std::vector<Noted> noted_;  // and where those of each stand
     std::vector<Swap> heap_;
-    static constexpr Swap kWorst{-std::numeric_limits<double>::infinity(), kNone, kNone};
-    Swap cutoff_ = kWorst;  // the worst that was kept, where not all were
+    static constexpr std::size_t kMostNoted = 1 << 20;
+    static constexpr double kNoNumber = std::numeric_limits<double>::quiet_NaN();
 };
 
 }  // namespace raiw

@@ -32,8 +32,9 @@ void survey_kept(Scores<T> scores, Bits graph, std::int64_t* sums, double* out_l
 struct Stopping {
     std::int64_t sweeps;  // at most so many
     double settled;       // where a sweep lowers the bound by less than this share of it
-    double worth;         // where it closes less than this share of the gap to what is kept
     double kept;
+    bool quick;           // after the first sweep, unless others promise to close much of the gap to
+                          // what is kept
 };
 
 // The prices of one side, and the window in which the next will likely lie.
@@ -41,7 +42,6 @@ struct PricedSide {
     std::int64_t floor, spare;
     std::vector<double> prices, lows, highs, ranked, steps;
     std::vector<Vertex> order;
-    std::size_t missed = 0;  // windows that do not hold what was looked for
 
     PricedSide(std::size_t vertices, std::int64_t edges, const double* start)
         : floor(edges / static_cast<std::int64_t>(vertices)),
@@ -113,9 +113,7 @@ struct PricedSide {
     // Moves every price to the middle of the interval that is best for the ranked cells; returns by
     // how much all moved, of all.
     double move() {
-        constexpr double kNear = 1e-6;  // the rounding of scores
         double moved = 0, all = 0;
-        missed = 0;
         const double line = spare ? middle(at()[order[static_cast<std::size_t>(spare)]], least_up())
                                   : 0;
         const std::vector<bool> up = raised();
@@ -129,8 +127,6 @@ struct PricedSide {
                 price = middle(at()[v], std::min(above()[v], line));
             steps[v] = std::fabs(price - prices[v]);
             moved += steps[v];
-            missed += at()[v] <= lows[v] + kNear * std::fabs(lows[v]) ||
-                      above()[v] >= highs[v] - kNear * std::fabs(highs[v]);
             all += std::fabs(price);
             prices[v] = price;
         }
@@ -181,8 +177,8 @@ public:
             const double earned_out = rank(outs_, [&](Ranking ranking) {
                 return rank_rows(scores_, start.data(), ranking);
             });
+            const double half = ins_.spent() + earned_out;
             ins_.expect(outs_.move());
-            if (sweep == 1 && hardly_falls(ins_.spent() + earned_out)) return false;
             const double earned_in = rank(ins_, [&](Ranking ranking) {
                 return rank_columns(scores_, outs_.prices.data(), ranking);
             });
@@ -191,8 +187,7 @@ public:
             outs_.expect(ins_.move());
             const double gain = lower(bound);
             if (std::fabs(gain) <= stopping_.settled * std::fabs(bound)) return true;
-            if (gain <= stopping_.worth * (best_ - stopping_.kept)) return false;
-            missed_ = outs_.missed + ins_.missed;
+            if (gain <= 0 || (stopping_.quick && !sweep && !promises(half, bound))) return false;
             steps = bound < last_bound ? steps + 1 : 0;
             go_ahead(last, start, steps);
             last_bound = bound;
@@ -230,13 +225,12 @@ private:
         return gain;
     }
 
-    // Whether half a sweep has shown that others are not worth it: most scores settle at once.
-    bool hardly_falls(double bound) {
-        constexpr double kHardly = 0.1;
-        constexpr std::size_t kFew = 4;
-        const double before = best_, gain = lower(bound);
-        return stopping_.worth > 0 && gain <= kHardly * (before - stopping_.kept) &&
-               kFew * missed_ <= ins_.size() + outs_.size();
+    // Whether sweeps after the first are worth it: where its second half left most of the gap, the
+    // graph is not better than that, and a small gap is good enough.
+    bool promises(double half, double bound) const {
+        constexpr double kMuch = 0.45, kSmall = 5e-3;
+        return half - bound >= kMuch * (half - stopping_.kept) &&
+               bound - stopping_.kept > kSmall * std::fabs(bound);
     }
 
     // Ranks a side; returns what it keeps at most, net of the prices of the other.
@@ -260,7 +254,6 @@ private:
     double *out_prices_, *in_prices_;
     Stopping stopping_;
     double best_ = kInf;
-    std::size_t missed_ = 0;
 };
 
 }  // namespace raiw

@@ -96,14 +96,11 @@ struct Priced {
 PyObject* add_reduced(Arguments& given) {
     const Priced priced(given);
     std::int64_t* sums = given.written<Whole>("sums", {2, kExponents});
-    double lowest = 0, highest = 0;
+    double highest = 0;
     given.run([&] {
-        priced.visit([&](auto cells) {
-            const auto range = raiw::add_reduced(cells, sums);
-            lowest = range.lowest(), highest = range.highest();
-        });
+        priced.visit([&](auto cells) { highest = raiw::add_reduced(cells, sums); });
     });
-    return Py_BuildValue("dd", lowest, highest);
+    return PyFloat_FromDouble(highest);
 }
 
 PyObject* mark_above(Arguments& given) {
@@ -164,8 +161,9 @@ PyObject* join_first(Arguments& given) {
     const Bits graph = given.graph("bits");
     std::uint8_t* outputs = given.written<Flag>("outputs", {graph.rows});
     std::uint8_t* inputs = given.written<Byte>("inputs", {graph.stride});
-    given.run([&] { raiw::join_first(graph, outputs, inputs); });
-    return none();
+    bool whole = false;
+    given.run([&] { whole = raiw::join_first(graph, outputs, inputs); });
+    return PyBool_FromLong(whole);
 }
 
 // Ranks the cells of every line of `lines`, which has `others` of them.
@@ -205,8 +203,8 @@ PyObject* descend(Arguments& given) {
     Stopping stopping{};
     stopping.sweeps = given.whole("sweeps", 0, 1 << 20);
     stopping.settled = given.number("settled");
-    stopping.worth = given.number("worth");
     stopping.kept = given.number("kept");
+    stopping.quick = given.truth("quick");
     bool settled = false;
     given.run([&] {
         scores.visit([&](auto cells) {

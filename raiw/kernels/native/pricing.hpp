@@ -13,20 +13,18 @@ struct PricedScores {
     Scores<T> scores;
     const double *out, *ins;
 
-    // Calls visit(u, v, value) for the cells worth more than `line`, row by row.
-    // Every row is shown to look(row) first.
-    template <class Visit, class Look>
-    void each_above(double line, Visit visit, Look look) const {
+    // Calls visit(u, v, value, score) for the cells worth more than `line`, row by row.
+    template <class Visit>
+    void each_above(double line, Visit visit) const {
         const std::size_t columns = scores.columns;
         std::vector<Word> above((columns + 63) / 64);
         for (Vertex u = 0; u < scores.rows; ++u) {
             const T* row = scores.row(u);
             const double price = out[u];
-            look(row);
             find_above(row, columns, price, ins, line, above.data());
             for (std::size_t w = 0; w < above.size(); ++w)
                 each_bit(above[w], static_cast<Vertex>(64 * w),
-                         [&](Vertex v) { visit(u, v, row[v] - price - ins[v]); });
+                         [&](Vertex v) { visit(u, v, row[v] - price - ins[v], row[v]); });
         }
     }
 };
@@ -60,24 +58,25 @@ FiniteRange<T> finite_range(Scores<T> scores) {
     return range;
 }
 
-// Adds what is above zero to exact sums; returns the range of the scores.
+// Adds what is above zero to exact sums; returns the highest score of those cells, 0 if none is.
 template <class T>
-FiniteRange<T> add_reduced(PricedScores<T> priced, std::int64_t* sums) {
-    FiniteRange<T> range;
-    const auto look = [&](const T* row) { range.widen(row, priced.scores.columns); };
-    const auto add = [&](Vertex, Vertex, double value) { add_exactly(value, sums); };
-    priced.each_above(0, add, look);
-    return range;
+double add_reduced(PricedScores<T> priced, std::int64_t* sums) {
+    double highest = 0;
+    priced.each_above(0, [&](Vertex, Vertex, double value, double score) {
+        add_exactly(value, sums);
+        highest = std::max(highest, score);
+    });
+    return highest;
 }
 
 // Adds the edges above `line` to the graph; returns how many it did not have.
 template <class T>
 std::int64_t mark_above(PricedScores<T> priced, double line, Bits graph) {
     std::int64_t found = 0;
-    priced.each_above(line, [&](Vertex u, Vertex v, double) {
+    priced.each_above(line, [&](Vertex u, Vertex v, double, double) {
         found += !graph.has(u, v);
         graph.add(u, v);
-    }, [](const T*) {});
+    });
     return found;
 }
 

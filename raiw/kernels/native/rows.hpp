@@ -231,8 +231,10 @@ private:
     unsigned rows_ = 0;
 };
 
-// Marks the outputs joined to the first one, by however many edges, and their inputs.
-inline void join_first(Bits graph, std::uint8_t* outputs, std::uint8_t* inputs) {
+// Marks the outputs joined to the first one, by however many edges, and their inputs. Gives up, and
+// returns false, where paths are so long that a search by edges is faster.
+inline bool join_first(Bits graph, std::uint8_t* outputs, std::uint8_t* inputs) {
+    constexpr unsigned kMostReads = 32;
     std::fill(outputs, outputs + graph.rows, 0);
     std::copy(graph.row(0), graph.row(0) + graph.stride, inputs);
     outputs[0] = 1;
@@ -242,7 +244,8 @@ inline void join_first(Bits graph, std::uint8_t* outputs, std::uint8_t* inputs) 
             common = load_word(graph.row(u), graph.stride, w) & load_word(inputs, graph.stride, w);
         return common != 0;
     };
-    for (bool grows = true; grows;) {
+    bool grows = true;
+    for (unsigned reads = 0; grows && reads < kMostReads; ++reads) {
         grows = false;
         for (Vertex u = 0; u < graph.rows; ++u) {
             if (outputs[u] || !meets(u)) continue;
@@ -250,6 +253,7 @@ inline void join_first(Bits graph, std::uint8_t* outputs, std::uint8_t* inputs) 
             for (std::size_t i = 0; i < graph.stride; ++i) inputs[i] |= graph.row(u)[i];
         }
     }
+    return !grows;
 }
 
 // Counts the edges of every vertex. Bits past the last column are not looked at.

@@ -38,13 +38,18 @@ COLUMNS = (
     *("method", "degrees, in and out", "entropy, nats", "gap to dense", "components", "λ₂"),
     *("kept score", "score gap", "overlap"),
 )
-"""Titles of what :func:`comparison` returns."""
+"""Titles of what a study may have to tell."""
 
 
-def comparison(study: Study) -> list[list[str]]:
-    """Return a row per method: means over layers and seeds ± deviation."""
+def comparison(study: Study) -> tuple[list[str], list[list[str]]]:
+    """Return titles and a row per method: means over layers and seeds ± deviation.
+
+    Columns that no method fills, as those of scores where there are none, are left out.
+    """
     rows = {name: [row for row in study.rows if row.method == name] for name in study.methods}
-    return [[name, *_cells(found)] for name, found in rows.items()]
+    table = [[name, *_cells(found)] for name, found in rows.items()]
+    filled = [place for place in range(len(COLUMNS)) if any(row[place] for row in table)]
+    return [COLUMNS[place] for place in filled], [[row[place] for place in filled] for row in table]
 
 
 def title(study: Study) -> str:
@@ -65,8 +70,9 @@ def notes(study: Study) -> list[str]:
 def markdown(study: Study) -> str:
     """Return the comparison as a report."""
     picture = "![entropy gap against edges](entropy.svg)"
-    rows = [[f"`{name}`", *cells] for name, *cells in comparison(study)]
-    return markdown_text(title(study), COLUMNS, rows, [*notes(study), picture])
+    columns, table = comparison(study)
+    rows = [[f"`{name}`", *cells] for name, *cells in table]
+    return markdown_text(title(study), columns, rows, [*notes(study), picture])
 
 
 def markdown_text(

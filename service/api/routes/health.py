@@ -1,4 +1,4 @@
-"""``/livez``, ``/readyz`` and ``/metrics``: for the operator."""
+"""``/livez``, ``/readyz`` and ``/metrics`` for the operator, and the document of the API."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,18 +9,18 @@ import anyio
 import anyio.to_thread
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 
 from service.access.scopes import needs
 from service.api.dependencies import ServicesDep
 from service.api.metrics import Metrics
-from service.contract.access import Scope
+from service.contract.access import Open
 from service.contract.health import Checks, Liveness, Readiness
 from service.jobs import health
 
 Look = TypeVar("Look")
 
-router = APIRouter(tags=["operation"], dependencies=[needs(Scope.PUBLIC)])
+router = APIRouter(tags=["operation"], dependencies=[needs(Open.PUBLIC)])
 
 
 @router.get("/livez")
@@ -45,6 +45,12 @@ async def readyz(services: ServicesDep, request: Request, response: Response) ->
         status="ok" if ready else "unavailable",
         checks=Checks(database=database, artifacts=artifacts, broker=broker),
     )
+
+
+@router.get("/openapi.json", include_in_schema=False)
+async def openapi(request: Request) -> JSONResponse:
+    """Read the document of this API."""
+    return JSONResponse(request.app.openapi())
 
 
 @router.get("/metrics", response_class=PlainTextResponse)

@@ -10,11 +10,12 @@ from starlette.responses import Response
 
 from raiw.names import clipped
 from service.access.scopes import needs
-from service.api.answers import JobAnswer
+from service.api.answers import JobAnswer, not_modified
 from service.api.bodies import BodyRoute
 from service.api.dependencies import Id, JobBody, NotesQuery, PageSize, ServicesDep
 from service.api.document import headers, parameters
-from service.api.streams import event_stream
+from service.api.polls import Polls
+from service.api.streams import event_stream, preferred_wait
 from service.contract.access import Scope
 from service.contract.jobs import EventPage, JobPage, JobView
 from service.contract.queries import MAX_PAGE, JobQuery, noted
@@ -45,7 +46,7 @@ _WAITED = ("Preference-Applied",)
     },
     openapi_extra=parameters("Prefer"),
 )
-async def create_job(services: ServicesDep, body: JobBody) -> Response:
+async def create_job(services: ServicesDep, request: Request, body: JobBody) -> Response:
     """Ask for masks or, by `kind`, for importance scores, a pruned network or a trained one.
 
     The same request always means the same result, so it can be repeated freely: `X-Raiw-Cache` says
@@ -53,8 +54,15 @@ async def create_job(services: ServicesDep, body: JobBody) -> Response:
     answer for up to 30 seconds until the job has ended.
     """
     submission = await run_in_threadpool(submit, services, body)
+    request.app.state.metrics.submitted(body.kind, submission.outcome)
     headers = {"Location": submission.job.urls.self, "X-Raiw-Cache": submission.outcome}
-    return JobAnswer(services, submission.job, unfinished=HTTPStatus.ACCEPTED, headers=headers)
+    return JobAnswer(
+        services,
+        submission.job,
+        unfinished=HTTPStatus.ACCEPTED,
+        packed=submission.packed,
+        headers=headers,
+    )
 
 
 @router.get("", dependencies=[needs(Scope.JOBS_READ)])
@@ -76,9 +84,15 @@ def list_jobs(services: ServicesDep, wanted: Annotated[JobQuery, Query()]) -> Jo
     },
     openapi_extra=parameters("Prefer", "If-None-Match"),
 )
-def get_job(services: ServicesDep, job_id: Id) -> Response:
+async def get_job(services: ServicesDep, request: Request, job_id: Id) -> Response:
     """Show a job, whatever its outcome; `Prefer: wait=N` waits up to 30 seconds for its end."""
-    return JobAnswer(services, queries.get_job(services, job_id), tagged=True)
+    if "if-none-match" in request.headers and not preferred_wait(request):
+        polls: Polls = request.app.state.polls
+        unchanged = not_modified(request, await polls.look(services.owner, job_id))
+        if unchanged is not None:
+            return unchanged
+    job, packed = await run_in_threadpool(queries.get_job_and_request, services, job_id)
+    return JobAnswer(services, job, tagged=True, packed=packed)
 
 
 @router.post(

@@ -9,12 +9,14 @@ from raiw.importance.methods import SCORES
 from raiw.nets.registry import NETS
 from raiw.pruning.methods import METHODS
 from raiw.training.data.registry import DATASETS
+from service.access.scopes import needs
+from service.contract.access import Scope
 from service.contract.queries import TokenOfPage
 from service.jobs import networks
 from service.pages.asking import PageServices
 from service.pages.rendering import render
 
-router = APIRouter()
+router = APIRouter(dependencies=[needs(Scope.JOBS_READ)])
 
 _ON_A_PAGE = 200
 

@@ -9,6 +9,8 @@ from raiw.canonical import SHA256, is_digest
 from raiw.errors import InvalidInput, TooLarge
 from raiw.masks import MaskSet, load
 from raiw.masks.compare import Difference
+from service.access.scopes import needs
+from service.contract.access import Scope
 from service.contract.queries import MasksQuery
 from service.jobs import stored
 from service.jobs.services import Services
@@ -17,7 +19,7 @@ from service.pages.rendering import render, see
 from service.pages.routes.layers import graphs
 from service.pages.windows import WIDTH, MapView, height
 
-router = APIRouter()
+router = APIRouter(dependencies=[needs(Scope.MASKS_READ)])
 
 _MOST_BYTES = 256 << 20
 _CHOICES = 100

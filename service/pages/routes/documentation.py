@@ -3,9 +3,11 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from service.access.scopes import needs
+from service.contract.access import Open
 from service.pages.rendering import render
 
-router = APIRouter()
+router = APIRouter(dependencies=[needs(Open.ANY)])
 
 
 @router.get("/docs")

@@ -13,6 +13,8 @@ from raiw.canonical import SHA256, digest_of_chunks
 from raiw.errors import InvalidInput, InvalidSpec, NotFound, RaiwError, TooLarge
 from raiw.jobs.craft import CraftJob
 from raiw.readers.documents import decode_document
+from service.access.scopes import CallerDep, needs
+from service.contract.access import Scope
 from service.contract.jobs import PlanView
 from service.contract.masks import BlobView
 from service.contract.requests import REQUESTS
@@ -59,22 +61,26 @@ _Text = Annotated[str, Form(max_length=1 << 20)]
 _Digest = Annotated[str, Form(max_length=100)]
 
 
-@router.get(EDITOR)
+@router.get(EDITOR, dependencies=[needs(Scope.JOBS_READ)])
 def show_editor(
     services: PageServices,
+    caller: CallerDep,
     request: Request,
     model: Annotated[str, Query(max_length=200)] = "",
     job: Annotated[str, Query(max_length=40)] = "",
     masks: Annotated[str, Query(pattern=f"^({SHA256})?$")] = "",
 ) -> Response:
     """Show the editor, with a preset, the spec of a job or of masks, or an example in it."""
+    if masks:
+        caller.require(Scope.MASKS_READ)
     text, scores = _start(services, model, job, masks)
     return _editor(services, request, text, scores, _check(services, text, scores))
 
 
-@router.post(EDITOR)
-def craft(
+@router.post(EDITOR, dependencies=[needs(Scope.JOBS_READ)])
+def craft(  # noqa: PLR0913, PLR0917 -- the fields of the form, and who sends it
     services: PageServices,
+    caller: CallerDep,
     request: Request,
     spec: _Text = "",
     importance: _Digest = "",
@@ -85,6 +91,7 @@ def craft(
     """Plan or craft what the form holds; scores that come with it are stored first."""
     problem = ""
     if scores is not None and scores.filename:
+        caller.require(Scope.UPLOADS_WRITE)
         try:
             importance = _store(services, scores).digest
         except RaiwError as error:
@@ -93,12 +100,13 @@ def craft(
     if problem:
         checked.faults.append(SpecFault(f"the scores: {problem}"))
     if do == "craft" and checked.job is not None and not checked.faults:
+        caller.require(Scope.JOBS_WRITE)
         body = checked.job.model_dump(mode="json") | {"metadata": {_NOTE: note} if note else {}}
         return see(f"/jobs/{submit.submit(services, REQUESTS['craft'].parse(body)).job.id}")
     return _editor(services, request, spec, importance, checked, note=note)
 
 
-@router.post("/pages/plan")
+@router.post("/pages/plan", dependencies=[needs(Scope.JOBS_READ)])
 def plan(
     services: PageServices, request: Request, spec: _Text = "", importance: _Digest = ""
 ) -> Response:
@@ -107,7 +115,7 @@ def plan(
     return render(request, "plan.html", checked=checked)
 
 
-@router.post(SCORES)
+@router.post(SCORES, dependencies=[needs(Scope.UPLOADS_WRITE)])
 def store_scores(services: PageServices, scores: UploadFile) -> Response:
     """Store a file of scores; the editor names it by its digest."""
     try:

@@ -10,6 +10,8 @@ from starlette.responses import Response
 
 from raiw.jobs.registry import KINDS
 from raiw.specs.dead import told
+from service.access.scopes import needs
+from service.contract.access import Scope
 from service.contract.jobs import ENDED, EventView, JobStatus, JobSummary
 from service.contract.queries import JobSearch, TokenOfPage
 from service.jobs import again, cancel, queries
@@ -30,7 +32,7 @@ _SHOWN_REQUEST = 20_000
 """Characters of what a job was asked for that its page repeats."""
 
 
-@router.get("/")
+@router.get("/", dependencies=[needs(Scope.JOBS_READ)])
 def list_jobs(
     services: PageServices,
     request: Request,
@@ -61,7 +63,7 @@ def list_jobs(
     )
 
 
-@router.get("/jobs/{job_id}")
+@router.get("/jobs/{job_id}", dependencies=[needs(Scope.JOBS_READ)])
 def show_job(services: PageServices, request: Request, job_id: JobId) -> Response:
     """Show a job: how far it is, what it has made, and what it was asked for."""
     job = queries.get_job(services, job_id)
@@ -90,21 +92,21 @@ def show_job(services: PageServices, request: Request, job_id: JobId) -> Respons
     )
 
 
-@router.get("/jobs/{job_id}/request.json")
+@router.get("/jobs/{job_id}/request.json", dependencies=[needs(Scope.JOBS_READ)])
 def download_request(services: PageServices, job_id: JobId) -> Response:
     """Download the body of a request that asks for the same."""
     body = json.dumps(again.request_again(services, job_id), indent=1, ensure_ascii=False)
     return _attached(f"{body}\n", "request.json", "application/json")
 
 
-@router.get("/jobs/{job_id}/spec.yaml")
+@router.get("/jobs/{job_id}/spec.yaml", dependencies=[needs(Scope.JOBS_READ)])
 def download_spec(services: PageServices, job_id: JobId) -> Response:
     """Download the spec of a job that has one, as commands take it."""
     spec = again.request_again(services, job_id).get("spec") or {}
     return _attached(_written(spec), "spec.yaml", "application/yaml")
 
 
-@router.post("/jobs/{job_id}/cancel")
+@router.post("/jobs/{job_id}/cancel", dependencies=[needs(Scope.JOBS_WRITE)])
 def cancel_job(services: PageServices, request: Request, job_id: JobId) -> Response:
     """Cancel a job; one that has ended in the meantime stays as it is."""
     if not queries.get_job(services, job_id).done:
@@ -112,7 +114,7 @@ def cancel_job(services: PageServices, request: Request, job_id: JobId) -> Respo
     return see(f"/jobs/{job_id}")
 
 
-@router.post("/jobs/{job_id}/retry")
+@router.post("/jobs/{job_id}/retry", dependencies=[needs(Scope.JOBS_WRITE)])
 def retry_job(services: PageServices, job_id: JobId) -> Response:
     """Ask for the same once more; a stored result or a running job is found, not made anew."""
     submission = submit(services, again.parse(again.request_again(services, job_id)))

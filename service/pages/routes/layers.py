@@ -14,12 +14,14 @@ from raiw.pictures.drawing import Drawing
 from raiw.pictures.gaps import entropy_gap, share_of_random
 from raiw.pictures.maps import mask_map, thumbnail
 from raiw.pictures.spectra import affordable, spectrum
+from service.access.scopes import needs
+from service.contract.access import Scope
 from service.jobs.layers import LayerGraphs, StoredLayer
 from service.pages.asking import DigestInPath, LayerPath, PageServices
 from service.pages.rendering import HEADERS, render
 from service.pages.windows import WIDTH, MapView, furthest_blocks, height
 
-router = APIRouter()
+router = APIRouter(dependencies=[needs(Scope.MASKS_READ)])
 
 _NEVER_CHANGES = "private, max-age=31536000, immutable"
 

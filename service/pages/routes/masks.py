@@ -10,6 +10,9 @@ from raiw.algorithms import ALGORITHMS
 from raiw.pictures.gaps import share_of_random
 from raiw.specs.dead import recorded_dead_units, told
 from raiw.specs.layers import packed_bytes
+from service.access.scopes import CallerDep, needs
+from service.contract.access import Scope
+from service.contract.jobs import JobPage
 from service.contract.masks import MasksView
 from service.contract.queries import JobSearch, MasksQuery, TokenOfPage
 from service.jobs import keeping, queries, stored
@@ -24,7 +27,7 @@ _LAYERS = 200
 _MOST_JOBS = 20
 
 
-@router.get("/masks")
+@router.get("/masks", dependencies=[needs(Scope.MASKS_READ)])
 def list_masks(services: PageServices, request: Request, page_token: TokenOfPage = "") -> Response:
     """Show the newest masks, or older ones."""
     page = stored.list_masks(services, MasksQuery(page_token=page_token))
@@ -37,9 +40,10 @@ def list_masks(services: PageServices, request: Request, page_token: TokenOfPage
     )
 
 
-@router.get("/masks/{digest}")
+@router.get("/masks/{digest}", dependencies=[needs(Scope.MASKS_READ)])
 def show_masks(
     services: PageServices,
+    caller: CallerDep,
     request: Request,
     digest: DigestInPath,
     sort: str = "place",
@@ -50,7 +54,9 @@ def show_masks(
     rows = _rows(view)
     order = _ORDERS.get(sort, _ORDERS["place"])
     dead = recorded_dead_units(view.document["layers"])
-    jobs = queries.list_jobs(services, JobSearch(text=digest, page_size=_MOST_JOBS))
+    jobs = JobPage(items=[], next_page_token="")
+    if Scope.JOBS_READ in caller.scopes:
+        jobs = queries.list_jobs(services, JobSearch(text=digest, page_size=_MOST_JOBS))
     first = min(max(first, 0), max(len(rows) - 1, 0))
     document = view.document
     return render(
@@ -72,14 +78,14 @@ def show_masks(
     )
 
 
-@router.post("/masks/{digest}/measure")
+@router.post("/masks/{digest}/measure", dependencies=[needs(Scope.MASKS_READ)])
 def measure(services: PageServices, digest: DigestInPath) -> Response:
     """Ask a worker for the entropies."""
     stored.get_statistics(services, digest)
     return see(f"/masks/{digest}?asked=1#layers")
 
 
-@router.post("/masks/{digest}/pin")
+@router.post("/masks/{digest}/pin", dependencies=[needs(Scope.MASKS_WRITE)])
 def pin(services: PageServices, digest: DigestInPath) -> Response:
     """Keep masks for good, or not any more."""
     pinned = stored.get_masks(services, digest).pinned
@@ -87,7 +93,7 @@ def pin(services: PageServices, digest: DigestInPath) -> Response:
     return see(f"/masks/{digest}")
 
 
-@router.post("/masks/{digest}/remove")
+@router.post("/masks/{digest}/remove", dependencies=[needs(Scope.MASKS_WRITE)])
 def remove(services: PageServices, digest: DigestInPath) -> Response:
     """Remove masks; an equal request crafts them again."""
     keeping.remove(services, keeping.MASKS, digest)

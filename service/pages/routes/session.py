@@ -6,40 +6,47 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import Response
 
-from service.access.sessions import keep, knows, sign_in, sign_out
+from raiw.errors import Unauthorized
+from service.access.authentication import sign_in_with
+from service.access.scopes import needs
+from service.access.sessions import keep, sign_in, sign_out
+from service.contract.access import Open
 from service.pages.rendering import THEME_COOKIE, THEMES, render, see
 from service.pages.static import PREFIX, Static
+from service.settings import Settings
 
 LOGIN = "/login"
 
-router = APIRouter()
+router = APIRouter(dependencies=[needs(Open.PUBLIC)])
 
 
 @router.get(LOGIN)
 def show_login(
     request: Request, next_: Annotated[str, Query(alias="next", max_length=4000)] = "/"
 ) -> Response:
-    """Ask for the token, where this server has one."""
-    if request.app.state.api.state.settings.token is None:
+    """Ask for a key, where this server needs one."""
+    if _settings(request).keyless:
         return see("/")
-    return render(request, "login.html", next=_here(next_), refused=False)
+    return render(request, "login.html", next=_here(next_), refused="")
 
 
 @router.post(LOGIN)
-def login(
+async def login(
     request: Request,
     token: Annotated[str, Form(max_length=4000)] = "",
     next_: Annotated[str, Form(alias="next", max_length=4000)] = "/",
 ) -> Response:
-    """Keep the proof of the token in a cookie, and go where the visitor wanted to go."""
-    known = request.app.state.api.state.settings.token
-    if known is None:
+    """Keep a proof of the key in a cookie, and go where the visitor wanted to go."""
+    settings = _settings(request)
+    if settings.keyless:
         return see("/")
-    if not knows(token, known.get_secret_value()):
-        status = HTTPStatus.FORBIDDEN
-        return render(request, "login.html", next=_here(next_), refused=True, status=status)
+    try:
+        value = await sign_in_with(token, settings, request.app.state.api.state.keys)
+    except Unauthorized as error:
+        status, why = HTTPStatus.FORBIDDEN, error.message
+        return render(request, "login.html", next=_here(next_), refused=why, status=status)
     response = see(_here(next_))
-    sign_in(response, request, known.get_secret_value())
+    sign_in(response, request, value)
     return response
 
 
@@ -68,6 +75,11 @@ def static_file(request: Request, path: str) -> Response:
     """Return a style sheet, a script or a picture."""
     static: Static = request.app.state.static
     return static.answer(path)
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.api.state.settings
+    return settings
 
 
 def _here(path: str) -> str:

@@ -7,6 +7,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from raiw.errors import Unreachable
+from service.access.scopes import needs
+from service.contract.access import Scope
 from service.contract.jobs import ENDED
 from service.jobs import health
 from service.jobs.services import Services
@@ -16,7 +18,7 @@ from service.pages.rendering import render
 from service.store import load
 from service.store.database import AWAY
 
-router = APIRouter()
+router = APIRouter(dependencies=[needs(Scope.SYSTEM_READ)])
 
 _ANSWER_SECONDS = 0.5
 """How long workers may take to answer."""

@@ -15,6 +15,7 @@ from raiw.canonical import digest_of
 from raiw.masks import MaskSet
 from service.api.app import create_app
 from service.api.server import server_config
+from service.contract.access import LOCAL
 from service.jobs.services import Services
 from service.jobs.uploads import put_blob
 from service.settings import Settings
@@ -42,7 +43,8 @@ class Server:
 
     @property
     def services(self) -> Services:
-        return self.app.state.services
+        services: Services = self.app.state.services
+        return services.of(LOCAL)
 
     def connect(self) -> socket.socket:
         return socket.create_connection(self.listener.getsockname(), timeout=240)
@@ -87,6 +89,7 @@ def store(services: Services) -> tuple[MaskSet, bytes]:
         masks.add(
             session,
             services.artifacts,
+            owner=LOCAL,
             digest=crafted.digest,
             file=file,
             document=crafted.to_json(),

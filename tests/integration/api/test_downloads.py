@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 import raiw
 from service.api.downloads import parse_range
+from service.contract.access import LOCAL
 from service.store import masks as stored_masks
 from tests.integration.api.servers import assert_problem
 
@@ -37,6 +38,7 @@ def stored(request, start):
             stored_masks.add(
                 session,
                 services.artifacts,
+                owner=LOCAL,
                 digest=CRAFTED.digest,
                 file=FILE,
                 document=CRAFTED.to_json(),

@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 import raiw
 from raiw.canonical import digest_of
+from service.contract.access import LOCAL
 from service.jobs.services import Services
 from service.store import masks as stored_masks
 from service.store.tables import MaskChunkRow, MasksRow
@@ -110,6 +111,7 @@ def made(server: Server, http: httpx.Client) -> str:
             stored_masks.add(
                 session,
                 services.artifacts,
+                owner=LOCAL,
                 digest=CRAFTED.digest,
                 file=CRAFTED.to_bytes(),
                 document=CRAFTED.to_json(),
@@ -122,7 +124,7 @@ def made(server: Server, http: httpx.Client) -> str:
 
 def row(server: Server) -> MasksRow:
     with server.services.database.read() as session:
-        return session.get_one(MasksRow, CRAFTED.digest)
+        return session.get_one(MasksRow, (LOCAL, CRAFTED.digest))
 
 
 def spoil(server: Server, *, lose: bool) -> None:
@@ -132,7 +134,7 @@ def spoil(server: Server, *, lose: bool) -> None:
         services.artifacts.delete(found.file_sha256) if lose else flip(services, found.file_sha256)
         return
     with services.database.write() as session:
-        chunk = session.get_one(MaskChunkRow, (CRAFTED.digest, 0))
+        chunk = session.get_one(MaskChunkRow, (LOCAL, CRAFTED.digest, 0))
         if lose:
             session.delete(chunk)
         else:

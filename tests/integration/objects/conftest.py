@@ -11,6 +11,7 @@ from service.jobs.services import Services
 from service.settings import Settings
 from service.store import migrate
 from tests.integration.objects.deeds import HOUR, SIDE, Open
+from tests.integration.s3 import S3
 from tests.integration.stack import Postgres, Sqlite
 
 
@@ -24,7 +25,16 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-def start(url: str, tmp_path: Path, forks: None) -> Iterator[Open]:
+def objects(request: pytest.FixtureRequest) -> str:
+    """The bucket of the services; without the mark ``EVERYWHERE`` they have a folder."""
+    if getattr(request, "param", "folder") == "folder":
+        return ""
+    server: S3 = request.getfixturevalue("s3")
+    return server.url()
+
+
+@pytest.fixture
+def start(url: str, objects: str, tmp_path: Path, forks: None) -> Iterator[Open]:
     """Open services with given settings on an empty database; masks and units are files."""
     running: list[Services] = []
 
@@ -32,6 +42,7 @@ def start(url: str, tmp_path: Path, forks: None) -> Iterator[Open]:
         values = {
             "state_dir": tmp_path,
             "database_url": url,
+            "objects": objects,
             "min_free_bytes": 0,
             "masks_in_database_bytes": 0,
             "unit_cells": SIDE**2,

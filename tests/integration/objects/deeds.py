@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import pytest
 from safetensors.numpy import save
 from sqlalchemy import select, update
 
@@ -18,6 +19,7 @@ from service.jobs.scrub import ScrubReport, scrub
 from service.jobs.services import Services
 from service.jobs.submit import submit
 from service.jobs.uploads import put_blob
+from service.store.bucket import Bucket
 from service.store.tables import UnitRow
 from tests.integration.pools import pool
 from worker.runner import run_job
@@ -34,6 +36,8 @@ CRAFTED = raiw.craft(SPEC)
 HOUR = 3600.0
 
 Open = Callable[..., Services]
+EVERYWHERE = pytest.mark.parametrize("objects", ["folder", "s3"], indirect=True)
+"""For what does not depend on where objects lie."""
 
 
 def data(number: int) -> bytes:
@@ -68,11 +72,19 @@ def unused(services: Services, kind: Kind, digest: str, seconds: float = 2 * HOU
 
 def is_there(services: Services, kind: Kind, digest: str) -> bool:
     with services.database.read() as session:
-        return kind.find(session, services.artifacts, digest) is not None
+        return kind.find(session, services.artifacts, services.owner, digest) is not None
 
 
 def spoil(services: Services, digest: str) -> None:
+    """Change the last byte of a stored file, behind the back of whoever keeps it."""
     path = services.artifacts.path(digest)
+    if services.settings.objects:
+        key = path.relative_to(services.settings.artifacts).as_posix()
+        bucket = Bucket(services.settings.objects)
+        data = bucket.get(key, 0, bucket.head(key).size)[:-1] + b"!"
+        bucket.put(key, len(data), [data])
+        path.unlink(missing_ok=True)  # what this host still has would do
+        return
     path.write_bytes(path.read_bytes()[:-1] + b"!")
 
 

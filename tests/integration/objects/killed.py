@@ -2,7 +2,8 @@
 
 ``python -m tests.integration.objects.killed ACTION...`` prints how many steps each action has.
 Before each step one process is ended by SIGKILL; what it leaves must keep the laws, and the same
-action must then come to its end.
+action must then come to its end. With RAIW_OBJECTS objects lie in a bucket, and what is written
+there are further steps.
 """
 
 import os
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import save
@@ -32,6 +34,7 @@ from service.jobs.submit import submit
 from service.jobs.uploads import append, begin, get_upload, open_blob, put_blob
 from service.settings import Settings
 from service.store import objects, recovery
+from service.store.bucket import Bucket
 from service.store.migrate import migrate
 from service.store.tables import BlobRow, JobRow, MasksRow, UnitRow, UploadRow
 from tests.integration.pools import run_alone
@@ -39,6 +42,10 @@ from tests.integration.pools import run_alone
 IN_MEMORY = next((str(path) for path in [Path("/dev", "shm")] if path.is_dir()), None)
 """Where a kill is as good as anywhere; it is no power cut."""
 STEPS = {"os.link", "os.rename", "os.remove"}
+REMOTE_STEPS = ("put", "copy", "delete")
+OBJECTS = os.environ.pop("RAIW_OBJECTS", "")
+if OBJECTS:
+    housekeeping._GRACE_SECONDS = -3600.0  # nobody can set the times of a bucket back
 DATA = save({"fc": np.arange(4096, dtype=np.float32)})
 DIGEST = digest_of(DATA)
 SIDE = 64
@@ -53,9 +60,10 @@ CRAFTED = raiw.craft(SPEC)
 
 
 def opened(folder: Path) -> Services:
-    """Masks and units lie in the artifact folder; what is unused for an hour has expired."""
+    """Masks and units are artifacts; what is unused for an hour has expired."""
     settings = Settings(
         state_dir=folder,
+        objects=OBJECTS and f"{OBJECTS}/{folder.name}",
         min_free_bytes=0,
         masks_in_database_bytes=0,
         unit_cells=SIDE**2,
@@ -157,7 +165,7 @@ def laws(services: Services, *, damaged: bool) -> None:
         )
     there = {digest for digest, _ in services.artifacts.digests()}
     assert damaged or named <= there, named - there
-    for digest in there:
+    for digest in there if not OBJECTS else ():
         os.utime(services.artifacts.path(digest), (0, 0))
     for digest in list(housekeeping.orphans(services)):
         objects.discard(services.database, services.artifacts, digest)
@@ -183,12 +191,31 @@ def killed_before(step: int, act: Callable[[], None]) -> bool:
 
     sys.addaudithook(lambda name, _: count() if name in STEPS else None)
     event.listen(Engine, "commit", count)
+    for name in REMOTE_STEPS:
+        setattr(Bucket, name, counted(getattr(Bucket, name), count))
     try:
         act()
     except BaseException:  # noqa: BLE001 -- nothing of the parent's may run here
         sys.excepthook(*sys.exc_info())
         os._exit(1)
     os._exit(0)
+
+
+def counted(act: Callable[..., None], count: Callable[[], None]) -> Callable[..., None]:
+    def counting(*arguments: Any) -> None:
+        count()
+        act(*arguments)
+
+    return counting
+
+
+def copy(template: Path, place: Path) -> None:
+    """Copy what is stored; files keep their times."""
+    shutil.copytree(template, place)
+    if OBJECTS:
+        bucket = Bucket(OBJECTS)
+        for entry in list(bucket.list(f"{template.name}/")):
+            bucket.copy(entry.key, f"{place.name}/{entry.key.partition('/')[2]}")
 
 
 def main(name: str) -> int:
@@ -199,20 +226,31 @@ def main(name: str) -> int:
         action(services)
         services.database.close()
 
+    def alone(do: Callable[[], None]) -> None:
+        """Act in this process, or in one of its own where connections would not survive a fork."""
+        if OBJECTS:
+            assert not killed_before(-1, do)
+        else:
+            do()
+
     with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
         template = Path(folder) / "template"
         template.mkdir()
         migrate(Settings(state_dir=template))
-        run(template, prepare)
+        alone(lambda: run(template, prepare))
         step = 0
         while True:
             place = Path(folder) / str(step)
-            shutil.copytree(template, place)  # it keeps the times of files
+            alone(partial(copy, template, place))
             if not killed_before(step, partial(run, place, act)):
                 return step
-            run(place, lambda services: laws(services, damaged=prepare is spoil))
-            run(place, act)
-            run(place, lambda services: laws(services, damaged=False))
+
+            def look_again(place: Path = place) -> None:
+                run(place, lambda services: laws(services, damaged=prepare is spoil))
+                run(place, act)
+                run(place, lambda services: laws(services, damaged=False))
+
+            alone(look_again)
             shutil.rmtree(place)
             step += 1
 

@@ -20,10 +20,11 @@ from service.jobs.services import Services
 from service.jobs.stored import open_masks
 from service.settings import Settings
 from service.store import migrate
-from service.store.artifacts import Artifacts, State
+from service.store.artifacts import Artifacts
 from service.store.tables import OutcomeRow, UnitRow
 from tests.integration.objects.deeds import (
     CRAFTED,
+    EVERYWHERE,
     SPEC,
     Open,
     ask,
@@ -43,6 +44,7 @@ def lose(services: Services, digest: str) -> None:
 
 
 @pytest.mark.parametrize("hurt", [spoil, lose])
+@EVERYWHERE
 def test_lost_units_are_crafted_anew_and_others_not(start: Open, hurt: Any) -> None:
     services = start()
     assert crafted(services).status == "succeeded"
@@ -60,8 +62,8 @@ def test_lost_units_are_crafted_anew_and_others_not(start: Open, hurt: Any) -> N
 
 def test_a_folder_that_keeps_nothing_fails_the_job(start: Open) -> None:
     class Leaking(Artifacts):
-        def inspect(self, digest: str) -> State:
-            return State.MISSING
+        def verified(self, digest: str) -> Path:
+            raise NotFound(digest)
 
     services = start()
     job_id, _ = ask(services)
@@ -72,6 +74,7 @@ def test_a_folder_that_keeps_nothing_fails_the_job(start: Open) -> None:
     assert error["code"] == "damaged"
 
 
+@EVERYWHERE
 def test_a_damaged_upload_fails_the_job_that_reads_it_with_the_remedy(start: Open) -> None:
     services = start()
     scores = put(services, 1)
@@ -90,6 +93,7 @@ def test_a_damaged_upload_fails_the_job_that_reads_it_with_the_remedy(start: Ope
     assert crafted(services, importance=scores).status == "succeeded"
 
 
+@EVERYWHERE
 def test_scrubbing_heals_what_can_be_made_anew_and_names_the_rest(start: Open) -> None:
     services = start()
     sound, spoiled, lost, made = (put(services, number) for number in range(4))
@@ -162,12 +166,20 @@ ACTIONS = {"put": 4, "upload": 6, "heal": 4, "craft": 15, "remove blob": 2, "rem
 """How many steps each has at least: fewer would mean that steps go by unseen."""
 
 
-def test_a_kill_at_any_step_leaves_no_row_without_its_file() -> None:
-    command = [sys.executable, "-m", "tests.integration.objects.killed", *ACTIONS]
+def killed_at_every_step(actions: dict[str, int], **variables: str) -> None:
+    command = [sys.executable, "-m", "tests.integration.objects.killed", *actions]
     one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(
-        command, env=os.environ | one_thread, capture_output=True, text=True, check=False
+        command,
+        env=os.environ | one_thread | variables,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     steps = dict(line.split(":") for line in done.stdout.splitlines())
-    assert all(int(steps[action]) >= fewest for action, fewest in ACTIONS.items()), steps
+    assert all(int(steps[action]) >= fewest for action, fewest in actions.items()), steps
+
+
+def test_a_kill_at_any_step_leaves_no_row_without_its_file() -> None:
+    killed_at_every_step(ACTIONS)

@@ -25,6 +25,7 @@ from service.store.artifacts import Artifacts
 from service.store.tables import BlobRow, UnitRow
 from tests.integration.objects.deeds import (
     CRAFTED,
+    EVERYWHERE,
     SPEC,
     Open,
     ask,
@@ -40,6 +41,7 @@ from tests.integration.pools import pool
 from worker.runner import run_job
 
 
+@EVERYWHERE
 def test_what_nobody_uses_goes_after_its_time_with_its_file(start: Open) -> None:
     services = start()
     blob, other = put(services, 1), put(services, 2)
@@ -102,6 +104,7 @@ def test_what_a_job_needs_stays_however_long_it_waits(start: Open) -> None:
     assert not services.artifacts.has(scores)
 
 
+@EVERYWHERE
 def test_a_file_that_another_row_names_stays(start: Open) -> None:
     """A unit's mask file may be uploaded as well: neither takes it from the other."""
     services = start()
@@ -161,6 +164,7 @@ def test_a_file_removed_before_a_row_names_it_is_stored_again(start: Open) -> No
     assert all(map(services.artifacts.has, unit_files(services)))
 
 
+@EVERYWHERE
 def test_storing_and_removing_at_once_leave_rows_and_files_in_pairs(start: Open) -> None:
     services = start()
     digests = [digest_of(data(number)) for number in range(3)]

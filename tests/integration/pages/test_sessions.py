@@ -31,7 +31,7 @@ def test_pages_ask_for_the_token_and_go_on_where_the_visitor_was(guarded, browse
     page(form)
     for given in ("", "wrong", TOKEN[:-1], "\ud7ff" * 50):
         refused = browser.post("/login", data={"token": given, "next": "/masks"})
-        assert "This is not the token" in words(page(refused, 403))
+        assert "This is neither a key of this server nor its" in words(page(refused, 403))
         assert "set-cookie" not in refused.headers
     signed = browser.post("/login", data={"token": f" {TOKEN}\n", "next": "/masks?sort=name"})
     assert signed.headers["location"] == "/masks?sort=name"

@@ -186,6 +186,28 @@ def test_one_weight_cannot_have_two_masks(model):
         raiw.apply(model, craft(linear("fc"), linear("twin")))
 
 
+@pytest.mark.parametrize("view", [lambda data: data, lambda data: data.T, lambda data: data[1:3]])
+@pytest.mark.parametrize("masked", ["fc", "twin"])
+def test_two_parameters_in_one_memory_are_refused_by_name(view, masked):
+    net = nn.ModuleDict({"fc": nn.Linear(4, 4), "twin": nn.Linear(4, 4), "free": nn.Linear(4, 4)})
+    net["twin"].weight = nn.Parameter(view(net["fc"].weight.data))
+    kept = torch.zeros(net[masked].weight.shape).bool()
+    before = net["fc"].weight.clone()
+    with pytest.raises(InvalidInput, match=r"'fc.weight' and 'twin.weight' are two parameters"):
+        raiw.apply(net, {masked: kept})
+    assert torch.equal(net["fc"].weight, before)
+    raiw.apply(net, {"free": torch.zeros(4, 4).bool()})
+
+
+def test_parts_of_one_buffer_side_by_side_hold_masks():
+    flat = torch.rand(2, 4, 4)
+    net = nn.ModuleDict({"a": nn.Linear(4, 4), "b": nn.Linear(4, 4)})
+    net["a"].weight, net["b"].weight = (nn.Parameter(part) for part in flat)
+    raiw.apply(net, {"a": torch.zeros(4, 4).bool(), "b": torch.ones(4, 4).bool()})
+    assert not net["a"].weight.any()
+    assert net["b"].weight.all()
+
+
 def test_an_unknown_mode_is_told_the_nearest(model):
     with pytest.raises(InvalidInput, match="did you mean 'torch-prune'"):
         raiw.apply(model, MASKS, mode="torch_prune")

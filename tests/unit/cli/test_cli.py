@@ -14,16 +14,18 @@ import subprocess
 import sys
 import termios
 from contextlib import chdir, redirect_stderr, redirect_stdout
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from typer.main import get_command
+from typer.main import get_command, get_group
 
 import raiw
 from raiw.cli.app import app
 from raiw.cli.app import run as command
+from raiw.cli.commands import MODULES
 from raiw.nets.registry import build
 
 LAYERS = [
@@ -108,6 +110,32 @@ def test_json_is_one_document_with_the_facts(folder: Path) -> None:
     assert crafted["content_key"] == plan["content_key"]
     shown = json.loads(run(folder, "show", "masks.safetensors", "--json").stdout)
     assert shown["statistics"]["layers"]["fc2"]["entropy"] > 3
+
+
+def test_an_option_for_another_place_is_not_passed_over_in_silence(folder: Path) -> None:
+    nowhere = ["--server", "http://127.0.0.1:1"]
+    done = run(folder, "craft", "spec.json", "--threads", "2", *nowhere)
+    assert (done.returncode, "--threads is for this machine" in done.stderr) == (2, True)
+    done = run(folder, "craft", "spec.json", "--metadata", "commit=1")
+    assert (done.returncode, "--metadata is kept with a server's job" in done.stderr) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["networks", "resnet50"], "did you mean 'resnet50-imagenet'"),
+        (["networks", "zzz*"], "no network 'zzz*'; there are"),
+        (["presets", "raiw/vgg16"], "did you mean 'raiw/vgg16-d"),
+        (["methods", "regularr"], "did you mean 'regular'"),
+        (["show", "sha256:123"], "a digest is sha256: and 64 digits of 0-9 and a-f"),
+    ],
+)
+def test_what_there_is_not_is_told_with_what_there_is(
+    folder: Path, arguments: list[str], words: str
+) -> None:
+    done = run(folder, *arguments)
+    assert (done.returncode, done.stdout) == (5, "")
+    assert words in done.stderr
 
 
 def test_the_key_is_that_of_the_service(folder: Path) -> None:
@@ -241,6 +269,35 @@ def test_an_interrupt_ends_with_130_and_leaves_no_file(folder: Path) -> None:
     assert process.returncode == 130
     assert "Traceback" not in rest
     assert not (folder / "big.safetensors").exists()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_command_is_found_by_its_module(module: str) -> None:
+    commands = import_module(f"raiw.cli.{module}").commands
+    assert {*get_group(commands).commands} == {*MODULES[module]}
+
+
+def test_an_interrupt_at_a_question_ends_with_130(folder: Path) -> None:
+    terminal, line = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "raiw", "login", "--server", "http://127.0.0.1:1"],
+        cwd=folder,
+        env=ENVIRONMENT,
+        stdin=line,
+        stdout=line,
+        stderr=line,
+        start_new_session=True,
+    )
+    os.close(line)
+    shown = b""
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while piece := os.read(terminal, 4096):
+            shown += piece
+            if b"Token for" in shown:
+                process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=300) == 130
+    assert b"Traceback" not in shown
+    os.close(terminal)
 
 
 def commands() -> list[str]:

@@ -69,6 +69,13 @@ def dripping(link: socket.socket, _request: bytes) -> None:
         time.sleep(0.2)
 
 
+def dripping_head(link: socket.socket, _request: bytes) -> None:
+    link.sendall(b"HTTP/1.1 200 OK\r\n")
+    for number in range(1000):
+        link.sendall(f"X-{number}: x\r\n".encode())
+        time.sleep(0.2)
+
+
 def test_a_server_that_says_nothing_is_left_at_the_deadline() -> None:
     with server(silent) as url, Client(url, deadline=0.5) as client:
         began = time.monotonic()
@@ -79,7 +86,7 @@ def test_a_server_that_says_nothing_is_left_at_the_deadline() -> None:
         assert time.monotonic() - began < GENEROUS
 
 
-@pytest.mark.parametrize("answer", [stalled, dripping])
+@pytest.mark.parametrize("answer", [stalled, dripping, dripping_head])
 def test_a_download_that_does_not_get_on_is_left_at_the_deadline(answer) -> None:
     with server(answer) as url:
         transport = Transport(url, None, 300, deadline=0.5)
@@ -90,7 +97,35 @@ def test_a_download_that_does_not_get_on_is_left_at_the_deadline(answer) -> None
         transport.close()
 
 
-@pytest.mark.parametrize("answer", [silent, stalled, dripping])
+def test_the_head_of_an_answer_is_waited_for_until_the_deadline_too() -> None:
+    with server(dripping_head) as url, Client(url, timeout=300, deadline=0.5) as client:
+        began = time.monotonic()
+        with pytest.raises((StillRunning, Unreachable)):
+            client.job("job_1")
+        assert time.monotonic() - began < GENEROUS
+
+
+def test_the_deadline_of_a_request_is_no_other_ones() -> None:
+    """Two downloads in turns, of which one has all the time it needs."""
+
+    def slow(link: socket.socket, _request: bytes) -> None:
+        link.sendall(head(3))
+        for byte in b"abc":
+            time.sleep(0.4)
+            link.sendall(bytes([byte]))
+
+    with server(slow) as url:
+        hurried, patient = (Transport(url, None, 300, deadline=end) for end in (0.5, None))
+        chunks = file_chunks(patient, "/file", 3, digest_of(b"abc"))
+        first = next(chunks)
+        with pytest.raises((StillRunning, Unreachable)):
+            b"".join(file_chunks(hurried, "/file", 3, digest_of(b"abc")))
+        assert first + b"".join(chunks) == b"abc"
+        hurried.close()
+        patient.close()
+
+
+@pytest.mark.parametrize("answer", [silent, stalled, dripping, dripping_head])
 @pytest.mark.parametrize("ask", ["masks", "job"])
 def test_with_asyncio_a_server_is_left_at_the_deadline_too(answer, ask: str) -> None:
     async def main(url: str) -> None:

@@ -7,7 +7,9 @@ import pytest
 from pydantic import TypeAdapter
 
 from raiw.algorithms import ALGORITHMS
+from raiw.errors import InvalidInput
 from raiw.importance.methods import SCORES
+from raiw.jobs.registry import KINDS
 from raiw.pruning.methods import METHODS
 from service.contract.requests import JobRequest
 
@@ -54,3 +56,17 @@ def test_the_key_is_that_of_the_task_and_nothing_else() -> None:
     }
     assert len(keys) == 12
     assert key(**train, recipe={"epochs": 300}, metadata={"a": "b"}) == key(**train)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"kind": "train", "network": "digits-cnn", "data": "digits"},
+        {"kind": "speed", "network": "digits-cnn"},
+    ],
+)
+def test_gates_are_refused_where_nobody_would_check_them(body: dict[str, Any]) -> None:
+    spec = {"model": "digits-cnn", "craft": {"degree": 4}, "gates": {"components": 1}}
+    with pytest.raises(InvalidInput, match="job: craft the spec first") as caught:
+        KINDS[body["kind"]].document.parse({**body, "spec": spec})
+    assert caught.value.pointer == "/spec/gates"

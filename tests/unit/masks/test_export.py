@@ -1,6 +1,7 @@
 """Every form of export gives back the edges."""
 
 import json
+import sys
 import xml.etree.ElementTree as ET
 import zipfile
 
@@ -10,7 +11,7 @@ from safetensors.numpy import load_file
 from scipy.sparse import csr_array
 
 from raiw.canonical import digest_of
-from raiw.errors import InvalidInput, TooLarge
+from raiw.errors import InvalidInput, MissingExtra, TooLarge
 from raiw.masks import MaskSet, maskset
 from raiw.masks import export as module
 from raiw.masks.export import FORMS, export
@@ -76,6 +77,22 @@ def test_a_transposed_convolution_connects_the_channels_of_its_edges(tmp_path):
     assert found == channel_edges(MASKS["up"])
 
 
+def test_torch_loads_the_masks_into_pruned_layers(tmp_path):
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file as load_torch
+    from torch.nn.utils import prune
+
+    export(MASKS, tmp_path / "x", "torch-prune")
+    net = torch.nn.Module()
+    net.file = prune.identity(torch.nn.Linear(10, 6), "weight")
+    net.conv = prune.identity(torch.nn.Conv2d(8, 12, 3, groups=2), "weight")
+    net.up = prune.identity(torch.nn.ConvTranspose2d(8, 12, 3, groups=2), "weight")
+    found = net.load_state_dict(load_torch(tmp_path / "x"), strict=False)
+    assert found.unexpected_keys == []
+    for name, mask in MASKS.items():
+        assert int(net.get_submodule(name).weight_mask.sum()) == mask.weights
+
+
 def test_npz_and_csr_are_numpy_archives(tmp_path):
     export(MASKS, tmp_path / "x.npz", "npz")
     export(MASKS, tmp_path / "y.npz", "csr")
@@ -110,6 +127,39 @@ def test_graphml_is_one_graph_of_channels(tmp_path):
         for o, i in channel_edges(mask)
     }
     assert {end for edge in edges for end in edge} <= nodes
+
+
+def test_networkx_opens_graphml(tmp_path):
+    networkx = pytest.importorskip("networkx")
+    export(MASKS, tmp_path / "x", "graphml")
+    graph = networkx.read_graphml(tmp_path / "x")
+    assert graph.number_of_edges() == MASKS.edges
+    for name, mask in MASKS.items():
+        part = graph.subgraph(v for v, data in graph.nodes(data=True) if data["layer"] == name)
+        inputs = [v for v, data in part.nodes(data=True) if data["side"] == "in"]
+        assert networkx.is_bipartite(part)
+        assert networkx.number_connected_components(part) == mask.facts.components
+        assert sum(degree for _, degree in part.degree(inputs)) == mask.edges
+
+
+def test_pyarrow_opens_parquet(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    export(MASKS, tmp_path / "x", "parquet")
+    file = parquet.ParquetFile(tmp_path / "x")
+    assert file.schema_arrow.metadata == {b"raiw": MASKS.digest.encode()}
+    assert file.num_row_groups == len(MASKS)
+    rows = file.read().to_pylist()
+    for name, mask in MASKS.items():
+        found = [(row["output"], row["input"]) for row in rows if row["layer"] == name]
+        assert set(found) == channel_edges(mask)
+        assert len(found) == mask.edges
+
+
+def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtra, match=r"raiw\[parquet\]"):
+        export(MASKS, tmp_path / "x", "parquet")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_text_forms_refuse_too_many_edges(tmp_path, monkeypatch):

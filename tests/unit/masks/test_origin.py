@@ -1,5 +1,7 @@
 """What a mask file says of the scores it was crafted from, and of its bounds."""
 
+from dataclasses import replace
+
 import pytest
 
 import raiw
@@ -20,6 +22,17 @@ def test_a_file_states_the_kind_of_its_bounds_and_is_held_to_it():
     other = quick.origin.model_copy(update={"certificate": "tight"})
     report = raiw.verify(raiw.MaskSet(quick.values(), other).to_bytes(), importance=scores())
     assert "claims a tight bound, its spec asks for a quick one" in report.faults[0]
+
+
+def test_an_older_quick_bound_that_is_lower_is_verified_by_a_tight_one():
+    masks = craft(DOCUMENT, scores())
+    tight = craft(DOCUMENT | {"craft": DOCUMENT["craft"] | {"certify": "tight"}}, scores())
+    assert tight["fc"].upper_bound < masks["fc"].upper_bound
+    for share, proven in ((0.5, True), (-0.5, False)):
+        bound = (1 - share) * tight["fc"].upper_bound + share * masks["fc"].upper_bound
+        fc = replace(masks["fc"], upper_bound=max(bound, masks["fc"].kept_score))
+        file = raiw.MaskSet([fc, *(m for m in masks.values() if m.name != "fc")], masks.origin)
+        assert raiw.verify(file.to_bytes(), importance=scores()).ok is proven
 
 
 def test_a_file_of_before_bounds_had_kinds_is_read_and_written_as_it_was():

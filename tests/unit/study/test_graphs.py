@@ -100,6 +100,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     head, *rows = [line.split("\t") for line in shown.out.splitlines()]
     assert [row[0] for row in rows] == ["regular", "random"]
     assert {len(row) for row in rows} == {len(head)}
+    assert {"kept score", "score gap"}.isdisjoint(head)  # there are no scores
+    assert all(cell for row in rows for cell in row)
     assert "| `regular` |" in (tmp_path / "out" / "study.md").read_text()
     assert "study.md" in shown.err
     assert (tmp_path / "out" / "entropy.svg").is_file()
