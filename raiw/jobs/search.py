@@ -84,6 +84,7 @@ class SearchJob(NetworkJob):
     """A data set that the workers have, or the digest of an uploaded one."""
     budget: Budget
     trials: _Count = 60
+    """Configurations to try."""
     recipe: Recipe = Recipe()
     craft: Craft = Craft()
     """Rules and other fields that hold for every trial, without a target or an algorithm."""
