@@ -79,7 +79,7 @@ def of_parameters(request: Request, error: Exception) -> Response:
 
 
 def _is_long_field(fault: dict[str, Any]) -> bool:
-    return fault["loc"][0] == "body" and fault["type"] == "string_too_long"
+    return bool(fault["loc"][0] == "body" and fault["type"] == "string_too_long")
 
 
 def _fault(fault: dict[str, Any]) -> str:
