@@ -38,19 +38,19 @@ def _layer(
     return graphs(request).layer(services, digest, name)
 
 
-Layer = Annotated[StoredLayer, Depends(_layer)]
+ShownLayer = Annotated[StoredLayer, Depends(_layer)]
 
 
-def _view(layer: Layer, mode: str = "density", rows: str = "", columns: str = "") -> MapView:
+def _view(layer: ShownLayer, mode: str = "density", rows: str = "", columns: str = "") -> MapView:
     return MapView.of(layer.graph, mode, rows, columns)
 
 
-View = Annotated[MapView, Depends(_view)]
+ShownMap = Annotated[MapView, Depends(_view)]
 
 
 @router.get("/masks/{digest}/layers/{name}")
 def show_layer(
-    request: Request, digest: DigestInPath, name: LayerPath, layer: Layer, view: View
+    request: Request, digest: DigestInPath, name: LayerPath, layer: ShownLayer, view: ShownMap
 ) -> Response:
     """Show a layer: its map, degrees, spectrum and entropy, and all of it in words."""
     graph, groups = layer.graph, layer.groups
@@ -86,14 +86,14 @@ def show_layer(
 
 
 @router.get("/pages/tiles/{digest}/{name}")
-def tiles(layer: Layer, view: View) -> Response:
+def tiles(layer: ShownLayer, view: ShownMap) -> Response:
     """Return the tiles of a window; they never change."""
     headers = HEADERS | {"Cache-Control": _NEVER_CHANGES}
     return JSONResponse(view.to_json(layer.graph, layer.groups), headers=headers)
 
 
 @router.get("/pages/bits/{digest}/{name}")
-def packed_rows(layer: Layer) -> Response:
+def packed_rows(layer: ShownLayer) -> Response:
     """Download the packed rows of a layer, as the API returns them to programs."""
     bits = layer.graph.bits
     headers = HEADERS | {"Cache-Control": _NEVER_CHANGES}
@@ -101,7 +101,9 @@ def packed_rows(layer: Layer) -> Response:
 
 
 @router.get("/pages/pictures/{digest}/{name}/{what}.svg")
-def picture(layer: Layer, name: LayerPath, what: Annotated[str, Path(max_length=40)]) -> Response:
+def picture(
+    layer: ShownLayer, name: LayerPath, what: Annotated[str, Path(max_length=40)]
+) -> Response:
     """Return a picture of a layer as a file."""
     draw = _PICTURES.get(what)
     if (
