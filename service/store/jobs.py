@@ -25,7 +25,7 @@ from service.contract.jobs import HELD, JobStatus, main_file
 from service.contract.problems import problem_of
 from service.logs import about
 from service.store import notes, outbox, results, webhooks
-from service.store.tables import JobEventRow, JobRow, OutcomeRow, ResultRow
+from service.store.tables import JobEventRow, JobRow
 
 logger = logging.getLogger(__name__)
 
@@ -197,10 +197,7 @@ def succeed(
     won = _succeed(session, attempt, now, mask_digest=digest, failed_gates=failed_gates)
     if won is None:
         return False
-    owner, key = won.owner_id, won.content_key
-    if results.find_result(session, owner, key) is None:
-        result = ResultRow(owner_id=owner, content_key=key, mask_digest=digest, created_at=now)
-        session.add(result)
+    results.keep_result(session, won.owner_id, won.content_key, digest, now)
     data: dict[str, Any] = {"status": won.status, "digest": digest}
     if failed_gates:
         data |= {"failed_gates": [failed["gate"] for failed in failed_gates]}
@@ -214,8 +211,7 @@ def finish(session: Session, attempt: Attempt, outcome: dict[str, Any], now: dat
     if won is None:
         return False
     # There may be an earlier one whose files are gone.
-    owner, key = won.owner_id, won.content_key
-    session.merge(OutcomeRow(owner_id=owner, content_key=key, document=outcome, created_at=now))
+    results.keep_outcome(session, won.owner_id, won.content_key, outcome, now)
     data = {"status": won.status, "digest": main_file(outcome)["digest"]}
     add_event(session, won.id, "status", data, now)
     return True

@@ -1,8 +1,11 @@
 """What content keys lead to: the cache that outlives jobs."""
 
+from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.store.tables import OutcomeRow, ResultRow
@@ -18,3 +21,23 @@ def find_outcome(session: Session, owner: str, content_key: str) -> dict[str, An
     """Return the files and report of an owner's key, if they are stored."""
     key = OutcomeRow.owner_id == owner, OutcomeRow.content_key == content_key
     return session.scalar(select(OutcomeRow.document).where(*key))
+
+
+def keep_result(session: Session, owner: str, content_key: str, digest: str, now: datetime) -> None:
+    """Record the masks that an owner's key leads to, unless that is recorded."""
+    row = ResultRow(owner_id=owner, content_key=content_key, mask_digest=digest, created_at=now)
+    if find_result(session, owner, content_key) is None:
+        with suppress(IntegrityError), session.begin_nested():  # somebody may be quicker
+            session.add(row)
+
+
+def keep_outcome(
+    session: Session, owner: str, content_key: str, document: dict[str, Any], now: datetime
+) -> None:
+    """Record the files and report that an owner's key leads to, in place of earlier ones."""
+    values = {"document": document, "created_at": now}
+    key = OutcomeRow.owner_id == owner, OutcomeRow.content_key == content_key
+    earlier = update(OutcomeRow).where(*key).values(**values)
+    if session.scalar(earlier.returning(OutcomeRow.content_key)) is None:
+        with suppress(IntegrityError), session.begin_nested():
+            session.add(OutcomeRow(owner_id=owner, content_key=content_key, **values))

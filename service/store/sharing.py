@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.store import blobs, masks, objects
+from service.store import blobs, masks, objects, results
 from service.store.artifacts import Artifacts
 from service.store.tables import BlobRow, MasksRow, OutcomeRow, ResultRow
 
@@ -37,10 +37,7 @@ def adopt_masks(
     if row is None:
         return None
     masks.copy(session, artifacts, row, owner, now)
-    result = ResultRow(
-        owner_id=owner, content_key=content_key, mask_digest=row.digest, created_at=now
-    )
-    session.merge(result)
+    results.keep_result(session, owner, content_key, row.digest, now)
     return masks.stored(session, artifacts, owner, row.digest)
 
 
@@ -68,9 +65,7 @@ def adopt_outcome(
             )
             blobs.add(session, artifacts, copied, lambda: None)  # held, and seen to be there
         document = outcome.document
-        session.merge(
-            OutcomeRow(owner_id=owner, content_key=content_key, document=document, created_at=now)
-        )
+        results.keep_outcome(session, owner, content_key, document, now)
         return document
     return None
 

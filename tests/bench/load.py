@@ -92,6 +92,10 @@ class Load:
         etag = self._stack.http.get(path).headers["etag"]
         unchanged = request("GET", path, If_None_Match=etag)
         self._row("poll, 304", itertools.repeat(unchanged), 6000, 304)
+        asked = {"owner": "local", "scopes": ["jobs:read"]}
+        key = self._stack.http.post("/v1/keys", json=asked).json()["key"]
+        keyed = request("GET", path, If_None_Match=etag, Authorization=f"Bearer {key}")
+        self._row("poll, 304, with a key", itertools.repeat(keyed), 6000, 304)
         self._row("poll, 200", itertools.repeat(request("GET", path)), 3000, 200)
         self._row("submit, new", map(submit, iter(small, None)), 2000, 202)
         self._row("submit, stored", itertools.repeat(submit(self._stored)), 2000, 200)
@@ -225,7 +229,8 @@ def main() -> None:
     asked = parser.parse_args()
     for kind in asked.deployments:
         print(f"{kind}, one API process, {CONNECTIONS} connections:", flush=True)
-        stack = Stack(kind, settings={"RAIW_MIN_FREE_BYTES": "0"}, durable=True)
+        settings = {"RAIW_MIN_FREE_BYTES": "0", "RAIW_KEY_SECRET": "k" * 32}
+        stack = Stack(kind, settings=settings, durable=True)
         try:
             Load(stack, asked.scale).measure()
         finally:

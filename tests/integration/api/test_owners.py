@@ -127,6 +127,21 @@ def test_the_document_says_what_every_route_needs():
             assert said == ([] if needed is Unscoped.PUBLIC else [{"HTTPBearer": scopes}])
 
 
+NOUNS = {"plan": "jobs", "models": "jobs", "networks": "jobs", "schema": "jobs", "blobs": "uploads"}
+"""Whose scopes a path of the API needs, where they are not its own."""
+
+
+def test_a_scope_fits_what_its_route_is_about_and_does():
+    for is_page, route in routes(create_app(Settings())):
+        needed = declared(route)
+        if is_page or not isinstance(needed, Scope) or needed is Scope.KEYS_ADMIN:
+            assert is_page or needed is not Scope.KEYS_ADMIN or route.path.startswith("/v1/keys")
+            continue
+        first = route.path.split("/")[2]
+        reads = route.methods <= {"GET", "HEAD"} or first == "plan"
+        assert needed == f"{NOUNS.get(first, first)}:{'read' if reads else 'write'}", route.path
+
+
 def filled(path: str, names: dict[str, str]) -> str:
     """Return a path with names for its parameters; an unknown parameter has to be taught above."""
 

@@ -1,6 +1,9 @@
 """What owners share where the operator lets them: results of equal requests, and nothing else."""
 
+import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +13,7 @@ from service.contract.requests import REQUESTS
 from service.store.tables import BlobRow, MaskChunkRow, MasksRow, OutcomeRow, ResultRow
 from tests.integration.api.owners import SCORES, SPEC, Belongings, calling, make_key
 from tests.integration.api.servers import Server
+from tests.integration.stack import Postgres
 
 TRAIN = {"kind": "train", "network": "digits-cnn", "data": "digits"}
 CRAFTED = raiw.craft(SPEC)
@@ -46,9 +50,20 @@ def one_who_has_crafted(server: Server) -> Belongings:
     return alice
 
 
-@pytest.fixture(scope="module", params=[1 << 30, 0], ids=["in rows", "in a file"])
-def sharing(request, start) -> Server:
-    return start(require_keys=True, sharing="digest", masks_in_database_bytes=request.param)
+@pytest.fixture(scope="module", params=["files beside sqlite", "rows of postgres"])
+def sharing(request, start) -> Iterator[Server]:
+    """A server whose masks are files, and one whose masks are rows, each on another database."""
+    settings = {"require_keys": True, "sharing": "digest", "key_secret": "k" * 32}
+    if request.param == "files beside sqlite":
+        yield start(masks_in_database_bytes=0, **settings)
+        return
+    with tempfile.TemporaryDirectory(prefix="raiw-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        database = Postgres(Path(folder))
+        server = start(database_url=database.url, **settings)
+        yield server
+        server.stop()
+        database.stop()
 
 
 @pytest.fixture(scope="module")
