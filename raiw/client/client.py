@@ -272,7 +272,7 @@ class Client:
         """
         noted = [f"{name}={value}" for name, value in (metadata or {}).items()]
         query = {"page_size": _PAGE_SIZE, "status": status, "metadata": noted, **wanted}
-        for view in self._items("/v1/jobs", query):
+        for view in self._transport.items("/v1/jobs", query):
             yield Job(self._transport, self.masks, view)
 
     def stored_masks(self, /, **wanted: Any) -> Iterator[dict[str, Any]]:
@@ -280,20 +280,11 @@ class Client:
 
         ``wanted`` are parameters of that request: ``name``, ``algorithm``, ``pinned`` …
         """
-        return self._items("/v1/masks", {"page_size": _PAGE_SIZE, **wanted})
+        return self._transport.items("/v1/masks", {"page_size": _PAGE_SIZE, **wanted})
 
     def networks(self) -> Iterator[dict[str, Any]]:
         """Yield the networks that jobs may be on, by name, as ``GET /v1/networks`` has them."""
-        return self._items("/v1/networks", {})
-
-    def _items(self, url: str, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield the items of a list, page after page."""
-        page: dict[str, Any] = {"next_page_token": None}
-        while page["next_page_token"] != "":
-            asked = {name: value for name, value in query.items() if value is not None}
-            page, _ = self._transport.json("GET", url, params=asked)
-            yield from page["items"]
-            query = query | {"page_token": page["next_page_token"]}
+        return self._transport.items("/v1/networks", {})
 
     def masks(self, digest: str, until: Deadline = NEVER) -> "MaskSet":
         """Fetch stored masks into memory, until a deadline.

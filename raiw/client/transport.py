@@ -3,7 +3,7 @@
 import math
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from typing import Any
@@ -89,6 +89,17 @@ class Transport:
                 f"raiw server?"
             )
         return body, response.headers
+
+    def items(self, path: str, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the items of a list, page after page; None among the parameters is left out."""
+        asked = {name: value for name, value in query.items() if value is not None}
+        token: str | None = None
+        while token != "":
+            page, _ = self.json(
+                "GET", path, params=asked | ({"page_token": token} if token else {})
+            )
+            yield from page["items"]
+            token = page["next_page_token"]
 
     def send(
         self,

@@ -49,13 +49,8 @@ class Webhooks:
 
     def deliveries(self, webhook_id: str, status: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield what was, is or will be sent, newest first."""
-        query = {"status": status} if status else {}
-        token: str | None = None
-        while token != "":
-            asked = query | ({"page_token": token} if token else {})
-            page = self._answer("GET", webhook_id, "/deliveries", params=asked)
-            yield from page["items"]
-            token = page["next_page_token"]
+        url = f"{_URL}/{segment(webhook_id)}/deliveries"
+        return self._transport.items(url, {"status": status})
 
     def redeliver(self, webhook_id: str, delivery_id: str) -> dict[str, Any]:
         """Send a message again now, under the same ``webhook-id``."""

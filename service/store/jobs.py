@@ -58,9 +58,8 @@ def find(session: Session, job_id: str) -> JobRow | None:
 
 def standings(session: Session, job_ids: Sequence[str]) -> dict[str, Standing]:
     """Return the states of jobs by id; jobs that are gone are left out."""
-    rows = session.execute(
-        select(JobRow.id, JobRow.status, JobRow.events).where(JobRow.id.in_(job_ids))
-    )
+    query = select(JobRow.id, JobRow.status, JobRow.events).where(JobRow.id.in_(job_ids))
+    rows = session.execute(query)
     return {job_id: Standing(JobStatus(status), events) for job_id, status, events in rows}
 
 

@@ -43,6 +43,7 @@ def test_every_route_asks_for_the_token(start):
                 name="a",
                 webhook_id="x",
                 delivery_id="x",
+                key_id="x",
             )
             for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic eDp5"}):
                 answer = http.request(method, concrete, headers=headers, content=b"")
@@ -68,13 +69,13 @@ def test_no_route_hides_from_the_schema(server, http):
 def test_operation_ids_are_stable(http):
     assert sorted(name for _, _, name in operations(http)) == [
         "abandon_upload", "append_to_upload", "begin_upload", "cancel_job", "create_job",
-        "create_webhook", "delete_blob", "delete_masks", "delete_webhook", "enable_webhook",
-        "get_blob", "get_job", "get_layer", "get_mask_file", "get_masks", "get_model",
-        "get_schema", "get_statistics", "get_upload", "get_webhook", "head_blob",
-        "head_mask_file", "list_deliveries", "list_events", "list_jobs", "list_masks",
-        "list_models", "list_networks", "list_webhooks", "livez", "metrics", "pin_blob",
-        "pin_masks", "plan", "put_blob", "readyz", "redeliver", "rotate_webhook", "unpin_blob",
-        "unpin_masks",
+        "create_key", "create_webhook", "delete_blob", "delete_masks", "delete_webhook",
+        "enable_webhook", "get_blob", "get_caller", "get_job", "get_key", "get_layer",
+        "get_mask_file", "get_masks", "get_model", "get_schema", "get_statistics", "get_upload",
+        "get_webhook", "head_blob", "head_mask_file", "list_deliveries", "list_events",
+        "list_jobs", "list_keys", "list_masks", "list_models", "list_networks", "list_webhooks",
+        "livez", "metrics", "pin_blob", "pin_masks", "plan", "put_blob", "readyz", "redeliver",
+        "revoke_key", "rotate_key", "rotate_webhook", "unpin_blob", "unpin_masks",
     ]  # fmt: skip
 
 
