@@ -5,36 +5,24 @@ lacks it, and says so; whoever asks for it after a restore gets it made again, a
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from sqlalchemy import Connection, func, select
-
 from raiw.errors import InvalidInput, NotFound
 from service.contract.errors import DigestMismatch
 from service.jobs.services import Services
 from service.settings import Settings
-from service.store import migrate, rows
+from service.store import migrate, named, rows
 from service.store.artifacts import Artifacts
 from service.store.backups import Backup, Backups
 from service.store.database import Database, Patience
-from service.store.tables import BlobRow, JobRow, MaskChunkRow, MasksRow
+from service.store.named import Named, Rows
 
 OnCopied = Callable[[int, str], None]
 """Told how many objects have been copied or found there, and which was the last."""
 ROWS = "rows.sqlite"
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file that rows name, and how to read it."""
-
-    digest: str
-    size: int
-    read: Callable[[], Iterator[bytes]]
 
 
 def take(
@@ -59,14 +47,18 @@ def take(
         with rows.snapshot(database) as connection:
             began = datetime.now(UTC)
             taken = _rows(connection, folder / ROWS)
-            for file in _files(services, connection):
+            for file in named.files(connection):
+                if file.chunks:
+                    read = partial(named.read, connection, file)
+                else:
+                    read = partial(services.artifacts.read, file.digest, 0, file.size)
                 try:
-                    put(backups.artifacts, file)
+                    put(backups.artifacts, file, read)
                     copied[file.digest] = file.size
                 except (NotFound, DigestMismatch):
                     lost.append(file.digest)
                 on_progress(len(copied) + len(lost), file.digest)
-            jobs = connection.scalar(select(func.count()).select_from(JobRow)) or 0
+            jobs = named.count_jobs(connection)
     finally:
         database.close()
     backup = Backup(
@@ -86,9 +78,7 @@ def take(
 def count(services: Services) -> int:
     """Return about how many files a backup holds."""
     with services.database.read() as session:
-        there = select(func.count()).where(MasksRow.removed_at.is_(None))
-        blobs = select(func.count()).select_from(BlobRow)
-        return (session.scalar(there) or 0) + (session.scalar(blobs) or 0)
+        return named.count_files(session)
 
 
 def patient(settings: Settings) -> Database:
@@ -102,8 +92,8 @@ def row_file(path: Path) -> Database:
     return Database(Settings(database_url=f"sqlite:///{path}", state_dir=path.parent))
 
 
-def put(artifacts: Artifacts, file: File) -> None:
-    """Store a file unless it is there.
+def put(artifacts: Artifacts, file: Named, read: Callable[[], Iterator[bytes]]) -> None:
+    """Store a file unless it is there; ``read`` yields its bytes.
 
     Raises
     ------
@@ -113,12 +103,12 @@ def put(artifacts: Artifacts, file: File) -> None:
     if artifacts.has(file.digest, file.size):
         return
     with artifacts.stage(file.size) as staged:
-        for piece in file.read():
+        for piece in read():
             staged.write(piece)
         staged.keep(file.digest)
 
 
-def _rows(source: Connection, path: Path) -> Path:
+def _rows(source: Rows, path: Path) -> Path:
     """Write the rows of a snapshot into one file."""
     target = row_file(path)
     migrate.upgrade(target)
@@ -129,36 +119,6 @@ def _rows(source: Connection, path: Path) -> Path:
         connection.connection.execute("PRAGMA journal_mode=DELETE")  # one file, not three
     target.close()
     return path
-
-
-def _files(services: Services, connection: Connection) -> Iterator[File]:
-    """Yield the files that rows name, whether they lie in the store or in rows themselves."""
-    artifacts = services.artifacts
-    blobs = connection.execute(select(BlobRow.digest, BlobRow.size).distinct()).all()
-    masks = connection.execute(
-        select(
-            *(MasksRow.owner_id, MasksRow.digest, MasksRow.chunks),
-            *(MasksRow.file_sha256, MasksRow.size),
-        ).where(MasksRow.removed_at.is_(None))
-    ).all()
-    for file, size in blobs:
-        yield File(file, size, partial(artifacts.read, file, 0, size))
-    for owner, digest, chunks, file, size in masks:
-        if chunks:
-            yield File(file, size, partial(_chunks, connection, owner, digest, chunks))
-        else:
-            yield File(file, size, partial(artifacts.read, file, 0, size))
-
-
-def _chunks(connection: Connection, owner: str, digest: str, chunks: int) -> Iterator[bytes]:
-    of_masks = select(MaskChunkRow.data).where(
-        MaskChunkRow.owner_id == owner, MaskChunkRow.digest == digest
-    )
-    for number in range(chunks):
-        data = connection.scalar(of_masks.where(MaskChunkRow.number == number))
-        if data is None:
-            raise NotFound(f"the masks {digest} lack a part")
-        yield data
 
 
 def _store(artifacts: Artifacts, path: Path) -> str:

@@ -9,22 +9,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-from sqlalchemy import Connection, insert, select
-from sqlalchemy.orm import Session
 
 from raiw.canonical import CHUNK_BYTES
 from raiw.errors import InvalidInput, NotFound
 from service.contract.errors import DigestMismatch
-from service.contract.jobs import HELD
-from service.jobs.backup import ROWS, File, OnCopied, patient, put, row_file
+from service.jobs.backup import ROWS, OnCopied, patient, put, row_file
 from service.jobs.services import Services
-from service.store import jobs, migrate, rows
+from service.store import migrate, named, rows
 from service.store.artifacts import Artifacts
 from service.store.backups import Backup, Backups
 from service.store.database import Database
-from service.store.tables import BlobRow, JobRow, MaskChunkRow, MasksRow
+from service.store.named import Named, Rows
 
 
 @dataclass(slots=True)
@@ -95,18 +90,29 @@ def _restore(
     on_progress: OnCopied,
 ) -> Restored:
     done = Restored(backup.jobs, lost=list(backup.lost))
-    with source.engine.connect() as rows_there:
-        for file in _files(rows_there, backups.artifacts, backup):
-            _attempt(partial(put, services.artifacts, file), file.digest, done)
-            on_progress(done.objects + len(done.lost), file.digest)
+
+    def attempt(act: Callable[[], None], digest: str) -> None:
+        try:
+            act()
+            done.objects += 1
+        except (NotFound, DigestMismatch):
+            done.lost.append(digest)
+        on_progress(done.objects + len(done.lost), digest)
+
+    with source.engine.connect() as there:
+        files = [file for file in named.files(there) if file.digest in backup.objects]
+        for file in files:
+            if not file.chunks:
+                read = partial(backups.artifacts.read, file.digest, 0, file.size)
+                attempt(partial(put, services.artifacts, file, read), file.digest)
         with target.engine.connect().execution_options(raiw_write=True) as here:
-            rows.copy(rows_there, here)
-            for row in rows_there.execute(_in_rows()).mappings().all():
-                if row["file_sha256"] in backup.objects:
-                    write = partial(_write_chunks, here, backups.artifacts, row)
-                    _attempt(write, row["file_sha256"], done)
-                    on_progress(done.objects + len(done.lost), row["file_sha256"])
-            done.requeued = _requeue(here, target)
+            rows.copy(there, here)
+            for file in files:
+                if file.chunks:
+                    attempt(partial(_write, here, backups.artifacts, file), file.digest)
+            with target.read() as session:
+                now = target.now(session)
+            done.requeued = named.give_back_all(here, now)
             here.commit()
     done.lost.sort()
     return done
@@ -130,53 +136,7 @@ def _opened_rows(backups: Backups, backup: Backup, path: Path) -> Database:
     return source
 
 
-def _files(source: Connection, artifacts: Artifacts, backup: Backup) -> list[File]:
-    """Return the files that lie in the store, not in rows."""
-    stored = select(MasksRow.file_sha256).where(MasksRow.chunks == 0, MasksRow.removed_at.is_(None))
-    digests = {*source.scalars(select(BlobRow.digest)), *source.scalars(stored)}
-    return [
-        File(digest, size, partial(artifacts.read, digest, 0, size))
-        for digest, size in backup.objects.items()
-        if digest in digests
-    ]
-
-
-def _in_rows() -> Any:
-    return select(MasksRow.owner_id, MasksRow.digest, MasksRow.file_sha256).where(
-        MasksRow.chunks > 0, MasksRow.removed_at.is_(None)
-    )
-
-
-def _write_chunks(here: Connection, artifacts: Artifacts, row: Any) -> None:
-    """Write a mask file into rows.
-
-    Raises
-    ------
-    Damaged
-        Its bytes are not those of its digest; nothing is written.
-    """
-    with artifacts.verified(row["file_sha256"]).open("rb") as file:
-        for number, data in enumerate(iter(lambda: file.read(CHUNK_BYTES), b"")):
-            chunk = {"owner_id": row["owner_id"], "digest": row["digest"], "number": number}
-            here.execute(insert(MaskChunkRow), chunk | {"data": data})
-
-
-def _attempt(act: Callable[[], None], digest: str, done: Restored) -> None:
-    try:
-        act()
-        done.objects += 1
-    except (NotFound, DigestMismatch):
-        done.lost.append(digest)
-
-
-def _requeue(here: Connection, target: Database) -> int:
-    """Give back the jobs whose workers are not here; the attempt does not count."""
-    with Session(here) as session:
-        now = target.now(session)
-        held = session.execute(
-            select(JobRow.id, JobRow.attempt).where(JobRow.status.in_(HELD))
-        ).all()
-        for job_id, attempt in held:
-            jobs.release(session, jobs.Attempt(job_id, attempt), now)
-        session.flush()
-    return len(held)
+def _write(here: Rows, artifacts: Artifacts, file: Named) -> None:
+    """Write a mask file into rows, unless the backup's is damaged."""
+    with artifacts.verified(file.digest).open("rb") as content:
+        named.write(here, file, iter(lambda: content.read(CHUNK_BYTES), b""))

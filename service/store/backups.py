@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from raiw.errors import InvalidInput, NotFound
 from raiw.files import write_atomically
+from raiw.names import unknown
 from service.settings import BUCKETS
 from service.store.artifacts import Artifacts
 from service.store.bucket import Bucket
@@ -86,8 +87,9 @@ class Backups:
         """
         names = self.names()
         if not names or (name and name not in names):
-            there = f"; there are {', '.join(names)}" if names else ""
-            raise NotFound(f"no backup {name}{' ' * bool(name)}in {self._place}{there}")
+            if names:
+                raise unknown(name, names, "backup", NotFound)
+            raise NotFound(f"no backup in {self._place}")
         name = name or names[-1]
         try:
             return Backup.model_validate_json(self._content(name))

@@ -22,14 +22,14 @@ PARTS = "partial/"
 Publish = Callable[[str, int, Iterator[bytes]], None]
 """Stores so many bytes under their digest, unless it is another one."""
 
-Part = tuple[int, int, str]
+_Span = tuple[int, int, str]
 """First byte, last byte + 1, and key."""
 
 
-def found(bucket: Bucket, name: str) -> list[Part]:
+def found(bucket: Bucket, name: str) -> list[_Span]:
     """Return the parts that lead from the first byte of an upload as far as possible."""
     parts = sorted(_part(entry.key) for entry in bucket.list(f"{PARTS}{name}/"))
-    chain: list[Part] = []
+    chain: list[_Span] = []
     while reaching := [part for part in parts if part[0] <= _end(chain) < part[1]]:
         chain.append(max(reaching, key=lambda part: part[1]))
     return chain
@@ -111,10 +111,10 @@ class StagedPart(Staged):
         yield from super()._chunks()
 
 
-def _end(chain: list[Part]) -> int:
+def _end(chain: list[_Span]) -> int:
     return chain[-1][1] if chain else 0
 
 
-def _part(key: str) -> Part:
+def _part(key: str) -> _Span:
     start, stop = key.rpartition("/")[2].split("-")
     return int(start), int(stop), key

@@ -16,8 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, String, cast, column, event, func, inspect, select, table
 from sqlalchemy.exc import IntegrityError
 
-from raiw.errors import InvalidInput
-from raiw.names import nearest
+from raiw.names import unknown
 from service.store.database import Database
 from service.store.tables import CompatibilityRow, DutyRow, NetworkRow, UnitRow
 
@@ -83,9 +82,7 @@ def step(config: Config, current: str | None, to: str) -> Step:
     if to == "head":
         to = known[-1]
     if to not in (*known, BASE):
-        raise InvalidInput(
-            f"no revision {to!r}{nearest(to, known)}; there are {BASE}, {', '.join(known)}"
-        )
+        raise unknown(to, [BASE, *known], "revision")
     return Step(config, current, to)
 
 

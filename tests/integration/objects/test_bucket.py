@@ -33,7 +33,7 @@ from tests.integration.objects.deeds import (
     put,
     spoil,
 )
-from tests.integration.objects.test_healing import killed_at_every_step
+from tests.integration.objects.test_healing import steps_killed
 from tests.integration.pools import pool
 from tests.integration.s3 import S3
 from tests.integration.stack import Sqlite
@@ -265,4 +265,6 @@ def test_a_job_waits_for_a_store_that_is_away(start: Open, away: Services) -> No
 
 
 def test_a_kill_at_any_step_loses_no_object(s3: S3) -> None:
-    killed_at_every_step({"put": 3, "upload": 8, "clean": 8}, RAIW_OBJECTS=s3.url())
+    steps = steps_killed("put", "upload", "clean", RAIW_OBJECTS=s3.url())
+    assert steps["put"] >= 3
+    assert min(steps["upload"], steps["clean"]) >= 8
