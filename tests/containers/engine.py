@@ -95,7 +95,7 @@ class Project:
     def replace(self, service: str) -> None:
         """Stop a service's container, in its time of grace, and start a new one in its place."""
         container = self.container(service)
-        self._run([*self._engine, "stop", container])
+        self.compose("stop", service)
         self._run([*self._engine, "rm", container])
         self.start(service)
 
