@@ -28,6 +28,8 @@ PREFIX = "RAIW_"
 CLIENT_VARIABLES = frozenset({"URL", "OFFLINE", "CACHE"})
 """Variables of the command and the client, which are not settings of a server."""
 
+STUDIES = "optuna"
+"""Schema, or name of the file, of the trials of searches."""
 BUCKETS = ("s3", "gs", "az")
 """Kinds of object stores, as the beginning of a URL."""
 _CREDENTIALS = ("AWS_", "GOOGLE_", "AZURE_")
@@ -314,6 +316,18 @@ class Settings(BaseSettings):
             return f"sqlite:///{self.state_dir / 'raiw.sqlite'}"
         plain, psycopg = "postgresql://", "postgresql+psycopg://"
         return self.database_url.replace(plain, psycopg, 1).replace("postgres://", psycopg, 1)
+
+    @property
+    def studies(self) -> tuple[str, str | None]:
+        """URL and schema where the trials of searches are kept as Optuna keeps them.
+
+        Its tables include one that Alembic would take for ours: PostgreSQL has a schema for them,
+        SQLite a file of their own beside the database.
+        """
+        scheme, _, file = self.database.partition(":///")
+        if scheme != "sqlite":
+            return self.database, STUDIES
+        return f"sqlite:///{Path(file.partition('?')[0]).with_name(f'{STUDIES}.sqlite')}", None
 
     @property
     def broker(self) -> str:

@@ -7,7 +7,6 @@ revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
-carried_down = ("units",)  # they are crafted again
 
 
 def upgrade() -> None:

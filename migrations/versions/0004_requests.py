@@ -12,7 +12,6 @@ revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
-carried_down = ("requests", "jobs.request", "jobs.name", "duties")
 older_code_works = False
 
 DOCUMENT = sa.JSON(none_as_null=True)

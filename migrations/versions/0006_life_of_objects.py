@@ -11,7 +11,6 @@ revision = "0006"
 down_revision = "0005"
 branch_labels = None
 depends_on = None
-carried_down = ("jobs.needs",)  # the request says it too
 older_code_works = False
 
 DIGEST = re.compile("sha256:[0-9a-f]{64}")

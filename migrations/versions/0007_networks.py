@@ -7,7 +7,6 @@ revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None
-carried_down = ("networks",)  # workers announce them again
 older_code_works = False  # its workers would not know what jobs on networks say now
 
 NAME = sa.String(length=200).with_variant(sa.String(length=200, collation="C"), "postgresql")

@@ -9,7 +9,6 @@ revision = "0008"
 down_revision = "0007"
 branch_labels = None
 depends_on = None
-carried_down = ("masks.dead_units",)  # the document says it too
 older_code_works = False  # its workers would store masks without them
 
 JSON = sa.JSON(none_as_null=True)

@@ -7,6 +7,7 @@ lacks it, and says so; whoever asks for it after a restore gets it made again, a
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -133,25 +134,28 @@ def _rows(source: Connection, path: Path) -> Path:
 def _files(services: Services, connection: Connection) -> Iterator[File]:
     """Yield the files that rows name, whether they lie in the store or in rows themselves."""
     artifacts = services.artifacts
-    blobs = connection.execute(select(BlobRow.digest, BlobRow.size)).all()
+    blobs = connection.execute(select(BlobRow.digest, BlobRow.size).distinct()).all()
     masks = connection.execute(
-        select(MasksRow.digest, MasksRow.file_sha256, MasksRow.size, MasksRow.chunks).where(
-            MasksRow.removed_at.is_(None)
-        )
+        select(
+            *(MasksRow.owner_id, MasksRow.digest, MasksRow.chunks),
+            *(MasksRow.file_sha256, MasksRow.size),
+        ).where(MasksRow.removed_at.is_(None))
     ).all()
-    for digest, size in blobs:
-        yield File(digest, size, lambda d=digest, n=size: artifacts.read(d, 0, n))  # type: ignore[misc]
-    for digest, file, size, chunks in masks:
+    for file, size in blobs:
+        yield File(file, size, partial(artifacts.read, file, 0, size))
+    for owner, digest, chunks, file, size in masks:
         if chunks:
-            yield File(file, size, lambda d=digest, n=chunks: _chunks(connection, d, n))  # type: ignore[misc]
+            yield File(file, size, partial(_chunks, connection, owner, digest, chunks))
         else:
-            yield File(file, size, lambda f=file, n=size: artifacts.read(f, 0, n))  # type: ignore[misc]
+            yield File(file, size, partial(artifacts.read, file, 0, size))
 
 
-def _chunks(connection: Connection, digest: str, chunks: int) -> Iterator[bytes]:
+def _chunks(connection: Connection, owner: str, digest: str, chunks: int) -> Iterator[bytes]:
+    of_masks = select(MaskChunkRow.data).where(
+        MaskChunkRow.owner_id == owner, MaskChunkRow.digest == digest
+    )
     for number in range(chunks):
-        row = (MaskChunkRow.digest == digest, MaskChunkRow.number == number)
-        data = connection.scalar(select(MaskChunkRow.data).where(*row))
+        data = connection.scalar(of_masks.where(MaskChunkRow.number == number))
         if data is None:
             raise NotFound(f"the masks {digest} lack a part")
         yield data

@@ -7,6 +7,7 @@ is killed leaves files that nothing names, and may be repeated.
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,17 +97,14 @@ def _restore(
     done = Restored(backup.jobs, lost=list(backup.lost))
     with source.engine.connect() as rows_there:
         for file in _files(rows_there, backups.artifacts, backup):
-            _attempt(lambda file=file: put(services.artifacts, file), file.digest, done)  # type: ignore[misc]
+            _attempt(partial(put, services.artifacts, file), file.digest, done)
             on_progress(done.objects + len(done.lost), file.digest)
         with target.engine.connect().execution_options(raiw_write=True) as here:
             rows.copy(rows_there, here)
             for row in rows_there.execute(_in_rows()).mappings().all():
                 if row["file_sha256"] in backup.objects:
-                    _attempt(
-                        lambda row=row: _write_chunks(here, backups.artifacts, row),  # type: ignore[misc]
-                        row["file_sha256"],
-                        done,
-                    )
+                    write = partial(_write_chunks, here, backups.artifacts, row)
+                    _attempt(write, row["file_sha256"], done)
                     on_progress(done.objects + len(done.lost), row["file_sha256"])
             done.requeued = _requeue(here, target)
             here.commit()
@@ -137,14 +135,14 @@ def _files(source: Connection, artifacts: Artifacts, backup: Backup) -> list[Fil
     stored = select(MasksRow.file_sha256).where(MasksRow.chunks == 0, MasksRow.removed_at.is_(None))
     digests = {*source.scalars(select(BlobRow.digest)), *source.scalars(stored)}
     return [
-        File(digest, size, lambda d=digest, n=size: artifacts.read(d, 0, n))  # type: ignore[misc]
+        File(digest, size, partial(artifacts.read, digest, 0, size))
         for digest, size in backup.objects.items()
         if digest in digests
     ]
 
 
 def _in_rows() -> Any:
-    return select(MasksRow.digest, MasksRow.file_sha256, MasksRow.size).where(
+    return select(MasksRow.owner_id, MasksRow.digest, MasksRow.file_sha256).where(
         MasksRow.chunks > 0, MasksRow.removed_at.is_(None)
     )
 
@@ -159,8 +157,8 @@ def _write_chunks(here: Connection, artifacts: Artifacts, row: Any) -> None:
     """
     with artifacts.verified(row["file_sha256"]).open("rb") as file:
         for number, data in enumerate(iter(lambda: file.read(CHUNK_BYTES), b"")):
-            values = {"digest": row["digest"], "number": number, "data": data}
-            here.execute(insert(MaskChunkRow), values)
+            chunk = {"owner_id": row["owner_id"], "digest": row["digest"], "number": number}
+            here.execute(insert(MaskChunkRow), chunk | {"data": data})
 
 
 def _attempt(act: Callable[[], None], digest: str, done: Restored) -> None:

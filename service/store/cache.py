@@ -59,21 +59,21 @@ class Cache:
         finally:
             os.close(file)
 
-    def add(self, size: int) -> None:
-        """Note that a file of this size has been added; make room where the bound is reached."""
-        self._added += size
+    def add(self, path: Path) -> None:
+        """Note that a file has been added; make room for it where the bound is reached."""
+        self._added += path.stat().st_size
         if self._added * _SLACK >= self._most_bytes:
             self._added = 0
-            self.shrink()
+            self._shrink(path)
 
-    def shrink(self) -> None:
+    def _shrink(self, spared: Path) -> None:
         """Remove files that nobody uses, the longest unused first, down to the bound."""
         found = []
-        for path in self._folder.glob("*/*/*"):
+        for path in set(self._folder.glob("*/*/*")) - {spared}:
             with contextlib.suppress(FileNotFoundError):
                 status = path.stat()
                 found.append((status.st_atime_ns, status.st_size, path))
-        excess = sum(size for _, size, _ in found) - self._most_bytes
+        excess = sum(size for _, size, _ in found) + spared.stat().st_size - self._most_bytes
         for _, size, path in sorted(found):
             if excess <= 0:
                 return

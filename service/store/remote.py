@@ -317,7 +317,7 @@ class BucketArtifacts(Artifacts):
             if staged.digest() != digest:
                 raise self._damaged(digest, entry)
             super().link(staged.path, digest)
-        self._cache.add(entry.size)
+        self._cache.add(self.path(digest))
 
     def _pieces(self, entry: Entry, start: int, stop: int, ahead: int = 1) -> Iterator[bytes]:
         """Yield bytes of one version of an object; ``ahead`` pieces are fetched at a time."""

@@ -1,8 +1,7 @@
 """Moving a database to a chosen revision: a look before the step, and no loss by accident.
 
-A migration names in ``carried_down`` the tables and columns (``table.column``) that its downgrade
-loses though they can be had again: it puts their content elsewhere, or the next upgrade or job
-makes it anew. Whatever else a downgrade would drop counts as lost if it holds anything.
+What a way back would lose is found by going it, and forth again, in a transaction that is rolled
+back: whatever is not there afterwards would be lost, apart from what a running service makes anew.
 """
 
 import re
@@ -20,11 +19,15 @@ from sqlalchemy.exc import IntegrityError
 from raiw.errors import InvalidInput
 from raiw.names import nearest
 from service.store.database import Database
-from service.store.tables import CompatibilityRow
+from service.store.tables import CompatibilityRow, DutyRow, NetworkRow, UnitRow
 
 BASE = "base"
 """The revision of an empty database."""
-_OURS = {CompatibilityRow.__tablename__, "alembic_version"}
+_NOT_ASKED_FOR = {
+    "alembic_version",
+    *(row.__tablename__ for row in (CompatibilityRow, DutyRow, NetworkRow, UnitRow)),
+}
+"""Tables that a running service fills by itself."""
 _LOOKS = re.compile(r"\s*(SELECT|PRAGMA|SHOW|SET|EXPLAIN|BEGIN|SAVEPOINT|RELEASE)\b", re.IGNORECASE)
 _QUOTED = re.compile(r"'(.*)'(::.*)?", re.DOTALL)
 
@@ -51,9 +54,9 @@ class Step:
         return self.to == (self.current or BASE)
 
     @property
-    def undone(self) -> list[str]:
-        """The revisions that a downgrade undoes, newest first."""
-        return self._chain(self.current or BASE, self.to)
+    def back(self) -> "Step":
+        """The way back again."""
+        return Step(self.config, self.to, self.current or BASE)
 
     def run(self, connection: Connection) -> None:
         """Take the step, and leave it to the caller to commit it."""
@@ -105,19 +108,20 @@ def losses(database: Database, step: Step) -> list[str]:
     """Return what a downgrade would lose, as ``table.column of 3 rows``."""
     if not step.is_down:
         return []
-    scripts = ScriptDirectory.from_config(step.config)
-    carried = {
-        name
-        for revision in step.undone
-        for name in getattr(scripts.get_revision(revision).module, "carried_down", ())
-    }
     with rebuilding(database) as connection:
-        before = _schema(connection)
+        schema = _schema(connection)
         step.run(connection)
-        after = _schema(connection)
+        gone = list(_gone(schema, _schema(connection)))
+        step.back.run(connection)
+        left = [_count(connection, *one) for one in gone]
         connection.rollback()
     with database.engine.connect() as connection:
-        return list(_lost(connection, before, after, carried))
+        there = [_count(connection, *one) for one in gone]
+    return [
+        f"{table}{'.' * bool(column)}{column} of {before - after} rows"
+        for (table, column, _), before, after in zip(gone, there, left, strict=True)
+        if before > after
+    ]
 
 
 def take(database: Database, step: Step) -> None:
@@ -156,32 +160,26 @@ def _schema(connection: Connection) -> Schema:
     return {
         name: {column["name"]: column["default"] for column in inspector.get_columns(name)}
         for name in inspector.get_table_names()
-        if name not in _OURS
+        if name not in _NOT_ASKED_FOR
     }
 
 
-def _lost(
-    connection: Connection, before: Schema, after: Schema, carried: set[str]
-) -> Iterator[str]:
+def _gone(before: Schema, after: Schema) -> Iterator[tuple[str, str, str | None]]:
+    """Yield the tables that are gone, and the columns of others with their defaults."""
     for name, columns in before.items():
         if name not in after:
-            if name not in carried and (rows := _count(connection, name)):
-                yield f"{name} of {rows} rows"
-            continue
-        for gone in columns.keys() - after[name].keys():
-            full = f"{name}.{gone}"
-            if full not in carried and (rows := _count(connection, name, gone, columns[gone])):
-                yield f"{full} of {rows} rows"
+            yield name, "", None
+        else:
+            for column in sorted(columns.keys() - after[name].keys()):
+                yield name, column, columns[column]
 
 
-def _count(
-    connection: Connection, name: str, gone: str | None = None, default: str | None = None
-) -> int:
+def _count(connection: Connection, name: str, gone: str, default: str | None) -> int:
     """Count the rows of a table, or those where a column says anything but its default."""
     query = select(func.count()).select_from(table(name))
-    if gone is not None:
+    if gone:
         query = query.where(column(gone).is_not(None))
-        if default is not None:
-            found = _QUOTED.fullmatch(default)
-            query = query.where(cast(column(gone), String) != (found[1] if found else default))
+    if default is not None:
+        found = _QUOTED.fullmatch(default)
+        query = query.where(cast(column(gone), String) != (found[1] if found else default))
     return connection.scalar(query) or 0

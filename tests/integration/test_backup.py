@@ -6,23 +6,26 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import update
 
 import raiw
 from raiw.canonical import digest_of
+from service.embedded.state import StateFolder
 from service.jobs.keeping import BLOBS, MASKS
 from service.jobs.queries import get_job
 from service.jobs.services import Services
 from service.jobs.stored import open_masks
 from service.settings import Settings
 from service.store import jobs, migrate
-from service.store.tables import JobRow, OutboxRow
+from service.store.tables import JobRow
 from tests.integration.objects.deeds import (
     CRAFTED,
     SPEC,
@@ -38,6 +41,7 @@ from tests.integration.s3 import S3
 from tests.integration.stack import Postgres, Sqlite, Stack
 from worker.runner import run_job
 
+Acted = TypeVar("Acted")
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("RAIW_")}
 
 
@@ -48,6 +52,7 @@ def command(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
 
 
@@ -55,17 +60,12 @@ def spec(number: int) -> dict[str, Any]:
     return {"layers": SPEC["layers"], "craft": {"degree": 4, "seed": number}}
 
 
-def test_every_job_acknowledged_before_a_backup_under_load_is_in_it(
-    stack: Stack, tmp_path: Path, forks: None
-) -> None:
-    scores = tmp_path / "scores.safetensors"
-    scores.write_bytes(data(1))
-    done = stack.client.craft(SPEC, scores).wait(300)
+def under_load(stack: Stack, act: Callable[[], Acted]) -> tuple[list[tuple[int, str]], Acted]:
+    """Act while two clients submit jobs; return those acknowledged before, and what came of it."""
     acknowledged: list[tuple[int, str]] = []
     ended = threading.Event()
 
-    def submit(first: int) -> None:
-        number = first
+    def submit(number: int) -> None:
         while not ended.is_set():
             answer = stack.submit(spec(number))
             if answer.status_code == 202:
@@ -78,41 +78,52 @@ def test_every_job_acknowledged_before_a_backup_under_load_is_in_it(
     while len(acknowledged) < 30:
         ended.wait(0.02)
     before = list(acknowledged)
-    place = str(tmp_path / "backups")
-    taken = command("backup", place, "--json", **stack.environment)
-    ended.set()
-    for client in clients:
-        client.join()
-    assert taken.returncode == 0, taken.stderr
-    report = json.loads(taken.stdout)
-    assert report["jobs"] >= len(before)
-    elsewhere = {"RAIW_STATE_DIR": str(tmp_path / "elsewhere")}
-    restored = command("restore", place, **elsewhere)
-    assert restored.returncode == 0, restored.stderr
-    services = Services.open(Settings(state_dir=tmp_path / "elsewhere", min_free_bytes=0))
+    try:
+        return before, act()
+    finally:
+        ended.set()
+        for client in clients:
+            client.join()
+
+
+def let_all_start(services: Services) -> None:
     with services.database.write() as session:
         session.execute(update(JobRow).values(run_after=JobRow.created_at))
-    try:
-        for number, job_id in before[-6:]:
-            run_job(pool(services), job_id)  # those that had not ended go on
-            job = get_job(services, job_id)
-            assert (job.status, job.error) == ("succeeded", None)
-            assert job.result is not None
-            assert job.result.digest == raiw.craft(spec(number)).digest
-        for _, job_id in before:
-            assert get_job(services, job_id).status in ("queued", "running", "succeeded")
-        assert is_there(services, BLOBS, digest_of(data(1)))
-        assert is_there(services, MASKS, done.digest)
-        assert scrubbed(services).sound
-    finally:
-        services.database.close()
+
+
+def test_every_job_acknowledged_before_a_backup_under_load_is_in_it(
+    stack: Stack, tmp_path: Path, forks: None
+) -> None:
+    scores = tmp_path / "scores.safetensors"
+    scores.write_bytes(data(1))
+    done = stack.client.craft(SPEC, scores).wait(300)
+    place, elsewhere = str(tmp_path / "backups"), tmp_path / "elsewhere"
+    before, taken = under_load(
+        stack, lambda: command("backup", place, "--json", **stack.environment)
+    )
+    assert taken.returncode == 0, taken.stderr
+    assert json.loads(taken.stdout)["jobs"] >= len(before)
+    restored = command("restore", place, RAIW_STATE_DIR=str(elsewhere))
+    assert restored.returncode == 0, restored.stderr
+    services = Services.open(Settings(state_dir=elsewhere, min_free_bytes=0))
+    let_all_start(services)
+    for number, job_id in before[-3:]:
+        run_job(pool(services), job_id)  # those that had not ended go on
+        job = get_job(services, job_id)
+        assert (job.status, job.error) == ("succeeded", None)
+        assert job.result is not None
+        assert job.result.digest == raiw.craft(spec(number)).digest
+    for _, job_id in before:
+        assert get_job(services, job_id).status in ("queued", "succeeded")
+    assert is_there(services, BLOBS, digest_of(data(1)))
+    assert is_there(services, MASKS, done.digest)
+    assert scrubbed(services).sound
+    services.database.close()
 
 
 @pytest.fixture(scope="module")
-def ends() -> Iterator[dict[str, str]]:
-    """Two databases of either kind."""
-    import tempfile
-
+def databases() -> Iterator[dict[str, str]]:
+    """One of either kind."""
     with tempfile.TemporaryDirectory(prefix="raiw-", dir="/tmp") as folder:
         Path(folder).chmod(0o755)
         server, file = Postgres(Path(folder)), Sqlite(Path(folder))
@@ -120,75 +131,72 @@ def ends() -> Iterator[dict[str, str]]:
         server.stop()
 
 
+End = Callable[[str], tuple[dict[str, str], Services]]
+
+
+@pytest.fixture
+def end(databases: dict[str, str], s3: S3, tmp_path: Path, forks: None) -> End:
+    """Open an empty deployment: PostgreSQL with a bucket, or SQLite with a folder."""
+
+    def opened(kind: str) -> tuple[dict[str, str], Services]:
+        variables = {
+            "RAIW_STATE_DIR": str(tmp_path / kind),
+            "RAIW_DATABASE_URL": databases[kind],
+            "RAIW_OBJECTS": s3.url() if kind == "postgres" else "",
+            "RAIW_MIN_FREE_BYTES": "0",
+        }
+        values = {name.removeprefix("RAIW_").lower(): value for name, value in variables.items()}
+        services = Services.open(Settings(**values))
+        migrate.upgrade(services.database)
+        migrate.downgrade(services.database, "base")
+        migrate.upgrade(services.database)
+        return s3.environment() | variables, services
+
+    return opened
+
+
+def claimed(services: Services, **body: Any) -> str:
+    """Ask for a job that a worker takes, who is never seen again."""
+    job_id, _ = ask(services, **body)
+    with services.database.write() as session:
+        now = services.database.now(session)
+        assert jobs.claim(session, job_id, "nobody", timedelta(0), now)
+    return job_id
+
+
 @pytest.mark.parametrize(("here", "there"), [("sqlite", "postgres"), ("postgres", "sqlite")])
 def test_a_backup_goes_from_one_kind_of_database_and_store_to_the_other(
-    ends: dict[str, str], here: str, there: str, s3: S3, tmp_path: Path, forks: None
+    end: End, here: str, there: str, s3: S3
 ) -> None:
-    """Masks in rows and in files, results, uploads and jobs in every state, by way of a bucket."""
-    place, folders = s3.url(), {name: tmp_path / name for name in (here, there)}
-    stores = {"sqlite": "", "postgres": s3.url()}
-
-    def opened(end: str) -> tuple[dict[str, str], Services]:
-        variables = {
-            "RAIW_STATE_DIR": str(folders[end]),
-            "RAIW_DATABASE_URL": ends[end],
-            "RAIW_MIN_FREE_BYTES": "0",
-            "RAIW_OBJECTS": stores[end],
-        }
-        settings = Settings(
-            state_dir=folders[end], database_url=ends[end], objects=stores[end], min_free_bytes=0
-        )
-        return s3.environment() | variables, Services.open(settings)
-
-    variables, services = opened(here)
-    wipe(services)
-    number = put(services, 1)
-    lasting = crafted(services)
+    variables, services = end(here)
+    scores, made, place = put(services, 1), crafted(services), s3.url()
+    running, canceling = claimed(services, importance=scores), claimed(services, spec=spec(5))
     with services.database.write() as session:
-        asked, _ = ask(services, importance=number)
-        now = services.database.now(session)
-        jobs.claim(session, asked, "a worker that is not there", now - now, now)
-    canceling = ask(services, spec=spec(5))[0]
-    with services.database.write() as session:
-        now = services.database.now(session)
-        jobs.claim(session, canceling, "nobody", now - now, now)
-        jobs.cancel(session, canceling, now)
-        sent = session.scalar(select(func.max(OutboxRow.id)))
-    first = command("backup", place, **variables)
-    assert first.returncode == 0, first.stderr
-    second = command("backup", place, "--keep", "1", "--json", **variables)
-    assert json.loads(second.stdout)["removed"] == 1
+        jobs.cancel(session, canceling, services.database.now(session))
+    assert command("backup", place, **variables).returncode == 0
+    taken = command("backup", place, "--keep", "1", "--json", **variables)
+    assert json.loads(taken.stdout)["removed"] == 1, taken.stderr
     services.database.close()
 
-    variables, services = opened(there)
-    wipe(services)
+    variables, services = end(there)
     restored = command("restore", place, **variables)
     assert restored.returncode == 0, restored.stderr
-    assert get_job(services, lasting.id).result == lasting.result
-    assert b"".join(open_masks(services, CRAFTED.digest).read(0, 1 << 30)) == CRAFTED.to_bytes()
-    assert b"".join(services.artifacts.read(number, 0, len(data(1)))) == data(1)
-    assert get_job(services, canceling).status == "canceled"
-    waiting = get_job(services, asked)
-    assert (waiting.status, waiting.attempt) == ("queued", 1)
-    with services.database.write() as session:
-        session.execute(update(JobRow).values(run_after=JobRow.created_at))
-        assert (session.scalar(select(func.max(OutboxRow.id))) or 0) > (sent or 0)
-    run_job(pool(services), asked)
-    assert get_job(services, asked).status == "succeeded"
+    assert get_job(services, made.id).result == made.result
+    masks = open_masks(services, CRAFTED.digest)
+    assert b"".join(masks.read(0, masks.row.size)) == CRAFTED.to_bytes()
+    assert b"".join(services.artifacts.read(scores, 0, len(data(1)))) == data(1)
     assert ask(services)[1] == "hit"
+    assert get_job(services, canceling).status == "canceled"
+    assert (get_job(services, running).status, get_job(services, running).attempt) == ("queued", 1)
+    assert ask(services, spec=spec(6))[1] == "created"  # numbers of rows go on
+    let_all_start(services)
+    run_job(pool(services), running)
+    assert get_job(services, running).status == "succeeded"
     refused = command("restore", place, **variables)
-    assert refused.returncode == 2
-    assert "--force" in refused.stderr
-    again = command("restore", place, "--force", **variables)
-    assert again.returncode == 0, again.stderr
-    assert get_job(services, asked).status == "queued"
+    assert (refused.returncode, "--force" in refused.stderr) == (2, True)
+    assert command("restore", place, "--force", **variables).returncode == 0
+    assert get_job(services, running).status == "queued"
     services.database.close()
-
-
-def wipe(services: Services) -> None:
-    migrate.upgrade(services.database)
-    migrate.downgrade(services.database, "base")
-    migrate.upgrade(services.database)
 
 
 @pytest.fixture
@@ -257,7 +265,6 @@ def test_an_older_backup_is_brought_forward(place: Path, tmp_path: Path) -> None
     with sqlite3.connect(tmp_path / "old.sqlite") as connection:
         connection.execute("PRAGMA journal_mode=DELETE")
     old = (tmp_path / "old.sqlite").read_bytes()
-    (place / "sha256" / "aa" / "bb").mkdir(parents=True)
     digest = digest_of(old)
     target = place / "sha256" / digest[7:9] / digest[9:11] / digest[7:]
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -271,8 +278,6 @@ def test_an_older_backup_is_brought_forward(place: Path, tmp_path: Path) -> None
 
 
 def test_a_folder_that_is_served_is_not_restored_into(place: Path, tmp_path: Path) -> None:
-    from service.embedded.state import StateFolder
-
     with StateFolder(tmp_path / "here"):
         done = restored_into(tmp_path / "here", place, "--force")
     assert done.returncode == 2

@@ -1,7 +1,11 @@
 """The chain of migrations: it keeps what is stored, and can be walked both ways."""
 
 import json
+import os
+import subprocess
+import sys
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,16 +15,27 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, inspect, select, text
+from sqlalchemy import (
+    JSON,
+    Connection,
+    DateTime,
+    Engine,
+    Table,
+    TypeDecorator,
+    create_engine,
+    inspect,
+    select,
+    text,
+)
 
 import migrations
 import raiw
 from service.settings import Settings
-from service.store import requests
+from service.store import migrate, requests, revisions
 from service.store.database import Database
 from service.store.migrate import downgrade, upgrade
 from service.store.records import Record
-from service.store.tables import JobRow, MasksRow
+from service.store.tables import JobRow, MasksRow, NetworkRow
 from tests.integration.stack import Postgres, Sqlite
 
 
@@ -194,6 +209,116 @@ def _schema(engine: Engine) -> tuple[set[str], set[Any]]:
             for key in connection.execute(text(f"PRAGMA foreign_key_list({table})"))
         }
         return indexes, keys
+
+
+VALUES: dict[str, Any] = {
+    "requests.packed": zlib.compress(b'{"name": "n", "network": "digits-cnn"}'),
+    "masks.document": {"layers": [], "spec": {"name": "n"}},
+    "jobs.kind": "craft",
+}
+"""What migrations read; any other column holds what its type allows."""
+
+
+def row_of(table: Table, number: int, made: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Make up a row, with everything in it that there can be."""
+    row: dict[str, Any] = {}
+    for column in table.columns:
+        name = f"{table.name}.{column.name}"
+        kind = column.type.impl if isinstance(column.type, TypeDecorator) else column.type
+        if column.foreign_keys:
+            key = min(column.foreign_keys, key=lambda key: key.column.table.name)
+            row[column.name] = made[key.column.table.name][number][key.column.name]
+        elif name in VALUES:
+            row[column.name] = VALUES[name]
+        elif isinstance(kind, DateTime):
+            row[column.name] = datetime.now(UTC)
+        elif isinstance(kind, JSON):
+            row[column.name] = [{"n": number}] if column.name.endswith("s") else {"n": number}
+        else:
+            types = {bool: True, bytes: b"bytes", str: f"t{number}", float: 1.0}
+            row[column.name] = types.get(kind.python_type, number + 1)
+    return row
+
+
+def test_every_revision_goes_down_and_up_with_rows_in_every_table(database: Database) -> None:
+    upgrade(database)
+    made: dict[str, list[dict[str, Any]]] = {}
+    with database.engine.begin() as connection:
+        for table in Record.metadata.sorted_tables:
+            if table.name == "compatibility":
+                continue
+            connection.execute(table.delete())
+            made[table.name] = [row_of(table, number, made) for number in range(2)]
+            connection.execute(table.insert(), made[table.name])
+    scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
+    chain = [script.revision for script in scripts.walk_revisions()]  # newest first
+    there = set(made)
+    for revision in (*chain[1:], *chain[-2::-1]):  # down to the first, and up again
+        before = rows_of(database, there)
+        with database.engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+        revisions.take(database, revisions.step(migrate._config(), current, revision))
+        there &= set(inspect(database.engine).get_table_names())
+        assert rows_of(database, there) == {name: before[name] for name in there}
+    assert there >= {"jobs", "masks", "blobs", "uploads"}
+
+
+def current(database: Database) -> str | None:
+    with database.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def rows_of(database: Database, tables: set[str]) -> dict[str, int]:
+    with database.engine.connect() as connection:
+        counted = (
+            (name, connection.scalar(text(f"SELECT count(*) FROM {name}")))  # noqa: S608
+            for name in sorted(tables)
+        )
+        return {name: number or 0 for name, number in counted}
+
+
+def operate(database: Database, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run ``raiw migrate``."""
+    url = database.engine.url.render_as_string(hide_password=False)
+    return subprocess.run(
+        [sys.executable, "-m", "raiw", "migrate", *words],
+        env=os.environ | {"RAIW_DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_step_back_is_looked_at_and_loses_nothing_unsaid(database: Database) -> None:
+    assert operate(database, "--check").returncode == 6
+    assert operate(database).returncode == 0
+    assert operate(database, "--check").returncode == 0
+    with database.write() as session:
+        session.add(NetworkRow(host="h", name="n", revision="r", announced_at=datetime.now(UTC)))
+        facts = {"unreached_outputs": 1, "unreached_inputs": 0, "shape": [2, 2], "groups": 1}
+        document = {"layers": [{"name": "fc", "facts": facts}], "spec": {}}
+        masks = MasksRow(digest="d", file_sha256="f", size=1, chunks=0, document=document)
+        masks.created_at = masks.removed_at = datetime.now(UTC)
+        masks.dead_units = [{"layer": "fc"}]
+        session.add(masks)
+    told = operate(database, "--to", "0005", "--dry-run")
+    assert told.returncode == 0, told.stderr
+    assert "DROP TABLE networks;" in told.stdout
+    assert not any(line.startswith("SELECT") for line in told.stdout.splitlines())
+    head = current(database)
+    refused = operate(database, "--to", "0005")
+    assert refused.returncode == 2
+    assert "masks.removed_at of 1 rows" in refused.stderr
+    assert "networks" not in refused.stderr  # workers announce them again
+    assert "dead_units" not in refused.stderr  # the way forth finds them again
+    assert "owners" not in refused.stderr  # the way forth makes the only one
+    assert current(database) == head
+    forced = operate(database, "--to", "0005", "--force")
+    assert (forced.returncode, current(database)) == (0, "0005"), forced.stderr
+    unknown = operate(database, "--to", "0055")
+    assert (unknown.returncode, "0005" in unknown.stderr) == (2, True)
+    assert operate(database, "--to", "head").returncode == 0
+    assert current(database) == head
 
 
 def test_a_migration_says_whether_older_code_works() -> None:

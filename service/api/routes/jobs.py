@@ -25,6 +25,7 @@ from service.api.polls import Polls
 from service.api.streams import event_stream, preferred_wait
 from service.contract.access import Scope
 from service.contract.jobs import EventPage, JobPage, JobView
+from service.contract.preferences import takes
 from service.contract.queries import MAX_PAGE, JobQuery, noted
 from service.jobs import cancel as canceling
 from service.jobs import queries
@@ -156,7 +157,7 @@ async def list_events(
     resumes exactly. A stream lasts ten minutes at most: connect again.
     """
     seen = int(last_event_id) if _is_seq(last_event_id) else after
-    streamed = "text/event-stream" in request.headers.get("accept", "")
+    streamed = takes(request.headers.get("accept", ""), "text/event-stream")
     limit = 1 if streamed else min(page_size, MAX_PAGE)
     page = await run_in_threadpool(queries.list_events, services, job_id, after=seen, limit=limit)
     headers = {"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization"}

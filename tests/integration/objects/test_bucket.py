@@ -181,6 +181,8 @@ def test_a_cache_is_bounded_and_keeps_what_is_in_use(start: Open) -> None:
     for digest in digests[1:4]:
         services.artifacts.verified(digest)
     assert kept() == digests[1:4]
+    start(objects_cache_bytes=1).artifacts.verified(digests[0])
+    assert kept() == digests[:1]
 
 
 def test_a_process_killed_amid_a_large_object_leaves_nothing_that_is_named(
