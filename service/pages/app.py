@@ -59,6 +59,7 @@ def _build(api: FastAPI, status_of: StatusOf) -> FastAPI:
     pages = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     pages.state.api = api
     pages.state.status_of = status_of
+    pages.state.rates = api.state.rates
     pages.state.static = Static()
     pages.state.renderer = Renderer(pages.state.static)
     pages.state.graphs = LayerGraphs()

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from raiw.errors import RaiwError
 from raiw.names import clipped
-from service.contract.errors import Busy
+from service.contract.errors import Busy, TooManyRequests
 from service.pages.rendering import render
 from service.store.database import AWAY
 
@@ -38,6 +38,8 @@ def answer(request: Request, error: Exception) -> Response:
 
 def _headers(status: HTTPStatus, error: Exception) -> Mapping[str, str]:
     """Return what a status asks for: when to come back, or which methods there are."""
+    if isinstance(error, TooManyRequests):
+        return {"Retry-After": str(error.details["retry_after"])}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         return {"Retry-After": "1"}
     return (error.headers if isinstance(error, HTTPException) else None) or {}

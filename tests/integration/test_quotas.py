@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import socket
 import tempfile
 from collections import Counter
@@ -16,6 +17,7 @@ import pytest
 from safetensors.numpy import save
 from sqlalchemy import select, update
 
+import raiw
 from raiw.canonical import digest_of
 from raiw.cli.app import run as command
 from raiw.errors import NotFound, RaiwError
@@ -26,8 +28,9 @@ from service.jobs import quotas, uploads
 from service.jobs.cancel import cancel
 from service.jobs.housekeeping import keep_house
 from service.jobs.submit import submit
-from service.store import repeats
+from service.store import masks, repeats
 from service.store.repeats import RepeatRow
+from service.store.tables import ResultRow
 from tests.integration.stack import Postgres, Sqlite, Stack, eventually
 from tests.integration.workbench import Bench
 
@@ -63,6 +66,26 @@ def job(side: int = 8, **more: Any) -> Any:
     return REQUESTS["craft"].parse({"kind": "craft", "spec": spec, **more})
 
 
+def store_result(bench: Bench, owner: str, request: Any) -> None:
+    """Store what a worker would have made of a request."""
+    crafted = raiw.craft(request.spec)
+    with bench.services.database.write() as session:
+        now = bench.services.database.now(session)
+        masks.add(
+            session,
+            bench.services.artifacts,
+            owner=owner,
+            digest=crafted.digest,
+            file=crafted.to_bytes(),
+            document=crafted.to_json(),
+            in_database_bytes=1 << 30,
+            now=now,
+        )
+        key = request.document().content_key()
+        made = {"content_key": key, "mask_digest": crafted.digest, "created_at": now}
+        session.add(ResultRow(owner_id=owner, **made))
+
+
 def outcomes(ask: Callable[[int], object]) -> Counter[str]:
     """Ask from many threads at once; return how often each answer, or error, came."""
 
@@ -90,6 +113,9 @@ def test_what_is_under_way_counts_and_what_adds_nothing_does_not(bench: Bench) -
     wanted = [job() for _ in range(5)]
     mine = [submit(ada, one) for one in wanted]
     assert submit(ada, wanted[0]).outcome == "joined"
+    done = job()
+    store_result(bench, "ada", done)
+    assert submit(ada, done).outcome == "hit"
     with pytest.raises(QuotaReached, match="5 jobs are queued or running and 5 may be"):
         submit(ada, job())
     cancel(ada, mine[0].job.id, "", {})
@@ -125,8 +151,7 @@ def test_parallel_uploads_do_not_pass_the_quota_together(bench: Bench) -> None:
     for upload in announced:
         (file,) = [file for file in FILES if digest_of(file) == upload.digest]
         assert uploads.append(ada, upload.id, 0, [file]).complete  # what is begun may end
-        uploads.abandon(ada, upload.id)  # a file counts once, and for as long as it is stored
-    quotas.change(bench.services, "ada", {"bytes": 5 * SIZE})
+    quotas.change(bench.services, "ada", {"bytes": 5 * SIZE})  # a file counts once
 
     def put(number: int) -> None:
         uploads.put_blob(ada, digest_of(FILES[number]), SIZE, [FILES[number]])
@@ -148,9 +173,10 @@ def test_the_command_lists_and_sets_quotas(
     assert [*items] == ["ada", "ben", "local"]
     assert items["ada"]["jobs"] == 1
     assert items["ada"]["allowed"] == {"jobs": 7, "bytes": 0, "cells": 0}
+    monkeypatch.setenv("RAIW_QUOTA_JOBS", "9")
     assert command(["owners", "set", "ada", "--jobs", "default"]) == 0
     assert command(["owners", "ls"]) == 0
-    assert "ada" in capsys.readouterr().out
+    assert re.search(r"^ada\s+1\s+9\s", capsys.readouterr().out, re.MULTILINE)
     assert command(["owners", "set", "nobody", "--jobs", "1"]) == 5
     assert command(["owners", "set", "ada", "--jobs", "-1"]) == 2
     assert command(["owners", "set", "ada"]) == 2

@@ -47,9 +47,12 @@ def test_reads_and_writes_are_counted_apart_and_by_key(limited) -> None:
             assert 1 <= int(refused.headers["retry-after"]) <= 3600
             assert problem["details"]["retry_after"] == int(refused.headers["retry-after"])
         assert http.post("/v1/plan", json={"spec": SPEC}).status_code == 429  # it changes nothing
+        page = http.get("/", headers={"Accept": "text/html"})
+        assert (page.status_code, "retry-after" in page.headers) == (429, True)
         assert http.get("/livez").status_code == 200
     with calling(limited, other.key) as http:
         assert http.get("/v1/jobs").status_code == 200
+        assert left(http.get("/", headers={"Accept": "text/html"})) == ("reads", "r=2")
 
 
 def test_what_a_key_may_not_do_is_not_counted(limited) -> None:
