@@ -15,7 +15,7 @@ from raiw.files import write_atomically
 from raiw.jobs.document import JobDocument
 from raiw.jobs.pool import Pool, open_pool
 from raiw.jobs.registry import find_kind
-from raiw.jobs.workspace import Answer, Made, Needed, Workspace
+from raiw.jobs.workspace import JobAnswer, Made, Needed, Workspace
 
 FILE = "answer.json"
 _KEY_DIGITS = 16
@@ -62,12 +62,12 @@ def complete(
 @contextmanager
 def _answering(
     space: Workspace, folder: Path, jobs: int, on_answer: Callable[[int], None]
-) -> Iterator[Callable[[Needed], dict[str, Answer]]]:
+) -> Iterator[Callable[[Needed], dict[str, JobAnswer]]]:
     """Keep processes for all that is needed, so that each imports PyTorch once."""
     done = 0
     with open_pool(jobs) as pool:
 
-        def answer(needed: Needed) -> dict[str, Answer]:
+        def answer(needed: Needed) -> dict[str, JobAnswer]:
             nonlocal done
             files = {**space.files, **needed.files}
             site = Site(folder, space.data_dir, files, space.device)
@@ -81,8 +81,10 @@ def _answering(
         yield answer
 
 
-def _answers(pool: Pool, site: Site, jobs: Sequence[JobDocument]) -> Iterator[tuple[str, Answer]]:
-    running: dict[Future[Answer], str] = {}
+def _answers(
+    pool: Pool, site: Site, jobs: Sequence[JobDocument]
+) -> Iterator[tuple[str, JobAnswer]]:
+    running: dict[Future[JobAnswer], str] = {}
     for key, job in {job.content_key(): job for job in jobs}.items():
         folder = site.folder / hex_digits(key)[:_KEY_DIGITS]
         if (folder / FILE).is_file():
@@ -95,7 +97,7 @@ def _answers(pool: Pool, site: Site, jobs: Sequence[JobDocument]) -> Iterator[tu
             yield running.pop(future), _outcome(future)
 
 
-def _outcome(future: Future[Answer]) -> Answer:
+def _outcome(future: Future[JobAnswer]) -> JobAnswer:
     try:
         return future.result()
     except BrokenProcessPool:
@@ -106,10 +108,10 @@ def _outcome(future: Future[Answer]) -> Answer:
     except _HOPELESS:
         raise
     except RaiwError as error:
-        return Answer(None, problem={"code": error.code, "detail": error.message})
+        return JobAnswer(None, problem={"code": error.code, "detail": error.message})
 
 
-def _work(document: dict[str, Any], folder: Path, site: Site) -> Answer:
+def _work(document: dict[str, Any], folder: Path, site: Site) -> JobAnswer:
     """Do one job in a process of the pool."""
     import torch
 
@@ -131,14 +133,14 @@ def _work(document: dict[str, Any], folder: Path, site: Site) -> Answer:
     names = {name: path.relative_to(folder).as_posix() for name, path in made.files.items()}
     text = canonical_json({"report": made.report, "files": names})
     write_atomically(folder / FILE, [text.encode()])
-    return Answer(made.report, made.files)
+    return JobAnswer(made.report, made.files)
 
 
-def _read(folder: Path) -> Answer:
+def _read(folder: Path) -> JobAnswer:
     try:
         found = json.loads((folder / FILE).read_bytes())
         files = {name: folder / path for name, path in found["files"].items()}
-        return Answer(found["report"], files)
+        return JobAnswer(found["report"], files)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InvalidInput(
             f"{str(folder / FILE)!r} is damaged, or of another version of raiw: remove it, and it "

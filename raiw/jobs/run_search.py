@@ -17,7 +17,7 @@ from raiw.jobs.document import JobDocument
 from raiw.jobs.search import BASELINES, SearchJob
 from raiw.jobs.search_networks import WIDTH, networks_of
 from raiw.jobs.search_trials import Configuration, Trials
-from raiw.jobs.workspace import Answer, Made, Needed, Workspace, write_report
+from raiw.jobs.workspace import JobAnswer, Made, Needed, Workspace, write_report
 from raiw.searching.agreement import agreement
 from raiw.searching.comparing import FOUND, compare
 from raiw.searching.memory import Memory
@@ -144,7 +144,7 @@ class _Search:
     def _is_complete(self, trial: FrozenTrial) -> bool:
         return bool(self._told[trial.number]["state"] == "complete")
 
-    def _answers(self, jobs: Sequence[JobDocument]) -> list[Answer]:
+    def _answers(self, jobs: Sequence[JobDocument]) -> list[JobAnswer]:
         """Return the answers of jobs.
 
         Raises
@@ -229,7 +229,7 @@ class _Search:
         )
         return list(found)
 
-    def _outcome(self, one: Configuration, answer: Answer) -> dict[str, Any]:
+    def _outcome(self, one: Configuration, answer: JobAnswer) -> dict[str, Any]:
         """Return what is known of a trial, with its objectives and its accuracy by epoch."""
         facts = self.trials.cost(one) | {
             "edges": {layer.name: layer.edges for layer in one.plan.layers},
@@ -322,5 +322,5 @@ class _Search:
         return Made(files, report)
 
 
-def _reason(answer: Answer) -> str:
+def _reason(answer: JobAnswer) -> str:
     return str((answer.problem or {}).get("detail", "it failed"))

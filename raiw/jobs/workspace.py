@@ -56,7 +56,7 @@ class Needed:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class JobAnswer:
     """How a job ended that another one needed."""
 
     report: dict[str, Any] | None
@@ -88,7 +88,7 @@ class Workspace:
     """Left out, a GPU if there is one, else the CPU."""
     modules: Sequence[str] | None = None
     """Modules whose networks may be built; None allows any."""
-    answers: Mapping[str, Answer] = field(default_factory=dict)
+    answers: Mapping[str, JobAnswer] = field(default_factory=dict)
     """How the jobs ended that earlier runs needed, by content key."""
     on_study: Callable[[dict[str, Any]], None] = lambda _: None
     """Called with all trials of a search, as :mod:`raiw.searching.kept` stores them."""

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from raiw.jobs.document import JobDocument
 from raiw.jobs.registry import find_kind
-from raiw.jobs.workspace import Answer
+from raiw.jobs.workspace import JobAnswer
 
 FILE = "task.json"
 
@@ -74,10 +74,10 @@ class ChildTask:
         """Report all trials of a search."""
         self._tell("study", study)
 
-    def answers(self) -> dict[str, Answer]:
+    def answers(self) -> dict[str, JobAnswer]:
         """Return how the jobs ended that the task needed, by content key."""
         return {
-            key: Answer(
+            key: JobAnswer(
                 found["report"],
                 {name: Path(path) for name, path in found.get("files", {}).items()},
                 found.get("problem"),
