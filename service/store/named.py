@@ -78,9 +78,9 @@ def give_back_all(rows: Rows, now: datetime) -> int:
     """Give back the jobs whose workers are elsewhere; the attempt does not count."""
     with Session(rows) as session:
         held = session.execute(
-            select(JobRow.id, JobRow.attempt, JobRow.queue).where(JobRow.status.in_(jobs.HELD))
+            select(JobRow.id, JobRow.attempt).where(JobRow.status.in_(jobs.HELD))
         ).all()
-        for job_id, attempt, queue in held:
-            jobs.release(session, jobs.Attempt(job_id, attempt), queue, now, now)
+        for job_id, attempt in held:
+            jobs.release(session, jobs.Attempt(job_id, attempt), now)
         session.flush()
     return len(held)
