@@ -12,6 +12,7 @@ EXTRAS = {
     "onnx": "onnx",
     "onnxscript": "onnx",
     "opentelemetry": "otel",
+    "optuna": "search",
     "ortools": "optimal",
     "pyarrow": "parquet",
     "sklearn": "data",

@@ -7,21 +7,20 @@ done over HTTP by ``/v1/keys``.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from raiw.cli.examples import examples
 from raiw.cli.options import JsonOption, QuietOption
 from raiw.cli.output import Output
-from raiw.errors import InvalidInput
-from raiw.names import nearest
+from raiw.names import check_name
 from service.contract.access import SCOPES
-from service.contract.keys import KeyRequest, KeyView, NewKey, RotationRequest
-from service.contract.queries import KeyQuery
-from service.jobs import keys as use_cases
-from service.jobs.sealing import Seal
-from service.jobs.services import Services
+
+if TYPE_CHECKING:
+    from service.contract.keys import KeyView, NewKey
+    from service.jobs.sealing import Seal
+    from service.jobs.services import Services
 
 keys = typer.Typer(
     help="Make, list, rotate and revoke the keys of a deployment, in its database.",
@@ -55,11 +54,14 @@ def create(
 
     With --scope all it may do everything, also to what is not its owner's: make and end keys.
     """
+    from service.contract.keys import KeyRequest
+    from service.jobs.keys import create as run
+
     request = KeyRequest.parse(
         {"owner": owner, "name": name, "scopes": _scopes(scope), "expires_at": _after(days)}
     )
     with _opened() as (services, seal):
-        _print(use_cases.create(services, seal, request), json=json, quiet=quiet)
+        _print(run(services, seal, request), json=json, quiet=quiet)
 
 
 @keys.command("ls", epilog=examples("raiw keys ls"))
@@ -95,28 +97,36 @@ def rotate(
     quiet: QuietOption = False,
 ) -> None:
     """Make a key that replaces another, and print it, this once."""
+    from service.contract.keys import RotationRequest
+    from service.jobs.keys import rotate as run
+
     request = RotationRequest.parse(
         {"overlap_seconds": 3600 * overlap_hours, "expires_at": _after(days)}
     )
     with _opened() as (services, seal):
-        _print(use_cases.rotate(services, seal, key_id, request), json=json, quiet=quiet)
+        _print(run(services, seal, key_id, request), json=json, quiet=quiet)
 
 
 @keys.command()
 def revoke(key_id: KeyArgument, *, json: JsonOption = False, quiet: QuietOption = False) -> None:
     """End a key; servers refuse it within RAIW_KEY_CACHE_SECONDS."""
+    from service.jobs.keys import get_key
+    from service.jobs.keys import revoke as run
+
     out = Output(json=json, quiet=quiet)
     with _opened() as (services, _):
-        use_cases.revoke(services, key_id)
-        view = use_cases.get_key(services, key_id)
+        run(services, key_id)
+        view = get_key(services, key_id)
     out.note(f"the key {key_id} of {view.owner} is revoked")
     if out.json:
         out.document(view.model_dump(mode="json"))
 
 
 @contextmanager
-def _opened() -> Iterator[tuple[Services, Seal]]:
+def _opened() -> "Iterator[tuple[Services, Seal]]":
     from service.embedded.state import make_folder
+    from service.jobs.sealing import Seal
+    from service.jobs.services import Services
     from service.logs import configure_logs
     from service.settings import load_settings
     from service.store.migrate import migrate
@@ -133,17 +143,20 @@ def _opened() -> Iterator[tuple[Services, Seal]]:
         services.database.close()
 
 
-def _every(services: Services) -> Iterator[KeyView]:
+def _every(services: "Services") -> "Iterator[KeyView]":
+    from service.contract.queries import KeyQuery
+    from service.jobs.keys import list_keys
+
     token = ""
     while True:
-        page = use_cases.list_keys(services, KeyQuery(page_size=200, page_token=token))
+        page = list_keys(services, KeyQuery(page_size=200, page_token=token))
         yield from page.items
         token = page.next_page_token
         if not token:
             return
 
 
-def _print(made: NewKey, *, json: bool, quiet: bool) -> None:
+def _print(made: "NewKey", *, json: bool, quiet: bool) -> None:
     out = Output(json=json, quiet=quiet)
     until = f", until {made.expires_at:%Y-%m-%d %H:%M} UTC" if made.expires_at else ""
     out.note(
@@ -160,11 +173,7 @@ def _scopes(given: list[str]) -> list[str]:
     if ALL in given:
         return sorted(SCOPES)
     for scope in given:
-        if scope not in SCOPES:
-            raise InvalidInput(
-                f"no scope {scope!r}{nearest(scope, sorted(SCOPES))}; there are {ALL}, "
-                f"{', '.join(sorted(SCOPES))}"
-            )
+        check_name(scope, [ALL, *sorted(SCOPES)], "scope")
     return given
 
 
@@ -172,7 +181,7 @@ def _after(days: float | None) -> str | None:
     return None if days is None else (datetime.now(UTC) + timedelta(days=days)).isoformat()
 
 
-def _state(key: KeyView) -> str:
+def _state(key: "KeyView") -> str:
     if key.revoked_at is not None:
         return "revoked"
     if key.expires_at is None:

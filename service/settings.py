@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from raiw.errors import InvalidInput
@@ -21,17 +28,30 @@ PREFIX = "RAIW_"
 CLIENT_VARIABLES = frozenset({"URL", "OFFLINE", "CACHE"})
 """Variables of the command and the client, which are not settings of a server."""
 
+STUDIES = "optuna"
+"""Schema, or name of the file, of the trials of searches."""
 BUCKETS = ("s3", "gs", "az")
 """Kinds of object stores, as the beginning of a URL."""
 _CREDENTIALS = ("AWS_", "GOOGLE_", "AZURE_")
 """How variables begin that hold the passwords of object stores."""
 
-_SECRETS = frozenset({"TOKEN", "KEY_SECRET", "DATABASE_URL", "BROKER_URL"})
+_SECRETS = frozenset({"TOKEN", "KEY_SECRET", "RATE_URL", "DATABASE_URL", "BROKER_URL"})
 """Settings that hold a password."""
+
+
+def _check_rate(text: str) -> str:
+    import limits
+
+    try:
+        return text and str(limits.parse(text)) and text
+    except ValueError:
+        raise ValueError(f"{text!r} is not a rate such as 1000 per 10 seconds") from None
+
 
 Seconds = Annotated[float, Field(gt=0, le=30 * 86400)]
 Bytes = Annotated[int, Field(gt=0)]
 Keep = Annotated[float, Field(gt=0)]
+RequestRate = Annotated[str, AfterValidator(_check_rate), Field(max_length=100)]
 Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
 _LONGEST_SOCKET_PATH = 100
@@ -60,6 +80,10 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def _none_if_empty(value: Any) -> Any:
+    return value or None
 
 
 def _listed(text: str) -> list[str]:
@@ -122,10 +146,10 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8321
     token: SecretStr | None = None
     """A token that allows everything, as owner ``local``; at least 16 characters."""
-    key_secret: SecretStr | None = None
+    key_secret: Annotated[SecretStr | None, BeforeValidator(_none_if_empty)] = None
     """What keys are sealed with and the secrets of webhooks derived from, at least 32 characters,
-    the same for all servers of a deployment and for ``raiw keys``; by default a file in the state
-    folder."""
+    the same for all servers of a deployment and for ``raiw keys``; beside SQLite in the state
+    folder, a file there does as well."""
     key_cache_seconds: Annotated[float, Field(gt=0, le=300)] = 5
     """How long a key that was revoked elsewhere may still be taken by this process."""
     require_keys: bool = False
@@ -155,6 +179,19 @@ class Settings(BaseSettings):
     """Time for a client to send the header of a request."""
     min_body_rate: Bytes = 1024
     """Slowest body, in bytes per second on average; a pause may last 30 seconds."""
+
+    rate_reads: RequestRate = "30000 per 10 seconds"
+    """Most reading requests that a key may send, or an owner without one; empty sets no limit."""
+    rate_writes: RequestRate = "5000 per 10 seconds"
+    """The same for requests that change something."""
+    rate_url: str = ""
+    """Redis or Valkey URL where all API servers count requests together; empty: each for itself."""
+    quota_jobs: Annotated[int, Field(ge=0)] = 0
+    """Most queued and running jobs of an owner; 0 sets no limit, here and for the other quotas."""
+    quota_bytes: Annotated[int, Field(ge=0)] = 0
+    """Most bytes of an owner's files and uploads."""
+    quota_cells: Annotated[int, Field(ge=0)] = 0
+    """Most possible edges of a job's layers."""
 
     max_json_bytes: Bytes = 4 << 20
     max_upload_bytes: Bytes = 64 << 30
@@ -279,6 +316,18 @@ class Settings(BaseSettings):
             return f"sqlite:///{self.state_dir / 'raiw.sqlite'}"
         plain, psycopg = "postgresql://", "postgresql+psycopg://"
         return self.database_url.replace(plain, psycopg, 1).replace("postgres://", psycopg, 1)
+
+    @property
+    def studies(self) -> tuple[str, str | None]:
+        """URL and schema where the trials of searches are kept as Optuna keeps them.
+
+        Its tables include one that Alembic would take for ours: PostgreSQL has a schema for them,
+        SQLite a file of their own beside the database.
+        """
+        scheme, _, file = self.database.partition(":///")
+        if scheme != "sqlite":
+            return self.database, STUDIES
+        return f"sqlite:///{Path(file.partition('?')[0]).with_name(f'{STUDIES}.sqlite')}", None
 
     @property
     def broker(self) -> str:

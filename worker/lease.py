@@ -55,9 +55,16 @@ class Watch:
 class Lease(Watch):
     """A context in which claimed work is kept alive and watched."""
 
-    def __init__(self, process: PoolProcess, renew: Renew, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        process: PoolProcess,
+        renew: Renew,
+        timeout_seconds: float,
+        guard: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(process, timeout_seconds)
         self._renew = renew
+        self._guard = guard
         self._stop: Canceled | Lost | None = None
         self._left = threading.Event()
         beat = partial(copy_context().run, self._beat)  # its log lines are about the same request
@@ -86,6 +93,7 @@ class Lease(Watch):
         if self._stop is not None:
             raise self._stop
         super().check()
+        self._guard()
 
     def observe(self, status: str | None) -> None:
         """Take note of the job's status that a write returned."""

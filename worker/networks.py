@@ -1,9 +1,10 @@
 """Jobs on networks: scored, pruned, trained, in a process that resumes where the last one was."""
 
 import sys
+from collections.abc import Mapping
 from datetime import datetime
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -12,17 +13,19 @@ from raiw.errors import InvalidInput, InvalidTensors
 from raiw.files import write_atomically
 from raiw.jobs.document import JobDocument
 from raiw.jobs.registry import JobKind, find_kind
-from raiw.tensors import MAX_HEADER_BYTES, header_end
 from service.contract.access import own_key
 from service.jobs.services import Services
 from service.jobs.stored import open_masks
 from service.jobs.uploads import verified_upload
-from service.store import blobs, jobs
-from service.store.tables import BlobRow, JobRow
+from service.store import jobs
+from service.store.tables import JobRow
 from worker.lease import Lease
+from worker.needing import Needs, RunJob
 from worker.pool import PoolProcess
 from worker.saving import Saving
 from worker.stops import Canceled, Failed
+from worker.storing import record
+from worker.studies import heard
 from worker.supervising import Done, Order, Recorder, supervise
 from worker.tasks.task import FILE
 
@@ -31,11 +34,17 @@ _HOPELESS = frozenset({InvalidInput.code, InvalidTensors.code})
 
 
 def run_task(
-    process: PoolProcess, job: JobRow, document: JobDocument, attempt: jobs.Attempt, lease: Lease
+    process: PoolProcess,
+    job: JobRow,
+    document: JobDocument,
+    attempt: jobs.Attempt,
+    lease: Lease,
+    run_job: RunJob,
 ) -> None:
     """Run a task until it has ended, store its files and close the job.
 
-    An attempt finds what earlier ones have left in the task's folder.
+    An attempt finds what earlier ones have left in the task's folder. A task that needs other jobs
+    is run again once they have ended.
 
     Raises
     ------
@@ -48,22 +57,35 @@ def run_task(
     """
     services = process.services
     services.artifacts.require_space(0)
-    folder = services.artifacts.run(own_key(services.owner, job.content_key))
+    folder_key = own_key(services.owner, job.content_key)
+    folder = services.artifacts.run(folder_key)
     recorder = Recorder(services, attempt, lease)
     kind = find_kind(job.kind)
-    order = _lay_out(services, kind, document, folder)
+    needs = Needs(process, job, lease, recorder, run_job)
     try:
-        with Saving(services.artifacts, job.content_key, recorder) as saving:
-            done = supervise(process, order, lease.check, saving)
+        with Saving(services.artifacts, folder_key, recorder) as saving:
+            on_event = heard(services, job.id, saving)
+            while True:
+                order = _lay_out(services, kind, document, folder, needs.answers)
+                done = supervise(process, order, lease.check, on_event)
+                if not done.needs:
+                    break
+                needs.answer(done.needs, done.paths)
     except Failed as failed:
         if failed.problem["code"] in _HOPELESS:
-            services.artifacts.end_run(job.content_key)
+            services.artifacts.end_run(folder_key)
         raise
     _finish(services, attempt, recorder, done, kind.main_file(document))
-    services.artifacts.end_run(job.content_key)
+    services.artifacts.end_run(folder_key)
 
 
-def _lay_out(services: Services, kind: JobKind, document: JobDocument, folder: Path) -> Order:
+def _lay_out(
+    services: Services,
+    kind: JobKind,
+    document: JobDocument,
+    folder: Path,
+    answers: Mapping[str, Any],
+) -> Order:
     """Put what the task needs into its folder.
 
     Raises
@@ -79,6 +101,7 @@ def _lay_out(services: Services, kind: JobKind, document: JobDocument, folder: P
         "job",
         {digest: str(path) for digest, path in files.items()},
         job=document,
+        share={"answers": answers},
         memory_setting="task_memory_bytes",
         folder=str(folder),
         environment={"OMP_NUM_THREADS": str(services.settings.threads)},
@@ -115,8 +138,8 @@ def _finish(
         The job is no longer this attempt's to close.
     """
     artifacts = services.artifacts
-    paths = {name: Path(path) for name, path in done.files.items()}
-    files = [
+    paths = done.paths
+    files: list[dict[str, Any]] = [
         {"name": name, "digest": artifacts.take(path), "bytes": path.stat().st_size}
         for name, path in paths.items()
     ]
@@ -124,22 +147,9 @@ def _finish(
 
     def write(session: Session, now: datetime) -> None:
         for file, path in zip(files, paths.values(), strict=True):
-            blob = BlobRow(
-                owner_id=services.owner,
-                digest=file["digest"],
-                size=file["bytes"],
-                header=_header(path),
-            )
-            blob.created_at = blob.used_at = now
-            blobs.add(session, artifacts, blob, partial(artifacts.link, path, blob.digest))
+            record(services, session, file["digest"], path, now)
         if not jobs.finish(session, attempt, outcome, now):
             # Taken away, or canceled at the last moment; an end that is not won changes nothing.
             raise Canceled("canceled at the last moment")
 
     recorder.write(write)
-
-
-def _header(path: Path) -> bytes:
-    with path.open("rb") as file:
-        start = file.read(MAX_HEADER_BYTES + 8)
-    return start[: header_end(start)]

@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,10 +37,15 @@ _PAUSE, _LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=5)
 """Pause after an attempt that found the object store away, for each attempt so far, and at most."""
 
 
-def run_job(process: PoolProcess, job_id: str) -> None:
+def _unguarded() -> None:
+    return
+
+
+def run_job(process: PoolProcess, job_id: str, guard: Callable[[], None] = _unguarded) -> None:
     """Run a queued job; do nothing when another worker has it or it is over.
 
-    Once the worker is asked to end, the job is given back.
+    Once the worker is asked to end, the job is given back. ``guard`` is called several times a
+    second, and raises when the job must stop for a reason outside of it.
     """
     services = process.services
     owner = f"{socket.gethostname()}:{os.getpid()}"
@@ -56,17 +62,17 @@ def run_job(process: PoolProcess, job_id: str) -> None:
             f"run {job.kind}", job.traceparent, job_id=job.id, attempt=job.attempt, queue=job.queue
         ),
     ):
-        _run_claimed(process.on_behalf_of(job.owner_id), job)
+        _run_claimed(process.on_behalf_of(job.owner_id), job, guard)
 
 
-def _run_claimed(process: PoolProcess, job: JobRow) -> None:
+def _run_claimed(process: PoolProcess, job: JobRow, guard: Callable[[], None]) -> None:
     attempt = jobs.Attempt(job.id, job.attempt)
     logger.info("job %s, attempt %d: %d layers", job.id, job.attempt, job.total)
 
     def renew(session: Session, extension: timedelta, now: datetime) -> str | None:
         return jobs.renew(session, attempt, extension, now)
 
-    with Lease(process, renew, job.timeout_seconds) as lease:
+    with Lease(process, renew, job.timeout_seconds, guard) as lease:
         _run_attempt(process, job, attempt, lease)
 
 
@@ -96,7 +102,7 @@ def _run_attempt(process: PoolProcess, job: JobRow, attempt: jobs.Attempt, lease
         if find_kind(job.kind).module is None:
             run_craft(process, job, document, attempt, lease)
         else:
-            run_task(process, job, document, attempt, lease)
+            run_task(process, job, document, attempt, lease, run_job)
         TRACING.note(status=JobStatus.SUCCEEDED)
     except (Lost, *AWAY) as reason:
         # Without a database nothing can be written: the reaper takes the job once its lease ends.
@@ -104,8 +110,7 @@ def _run_attempt(process: PoolProcess, job: JobRow, attempt: jobs.Attempt, lease
     except ShuttingDown:
         logger.info("job %s goes back to the queue: this worker ends", job.id)
         with services.database.write() as session:
-            now = services.database.now(session)
-            jobs.release(session, attempt, job.queue, now, now)
+            jobs.release(session, attempt, services.database.now(session))
     except Killed:
         logger.warning("the process of job %s was killed", job.id)
         with services.database.write() as session:
@@ -116,7 +121,7 @@ def _run_attempt(process: PoolProcess, job: JobRow, attempt: jobs.Attempt, lease
         with services.database.write() as session:
             now = services.database.now(session)
             jobs.log(session, attempt, {"message": f"{reason}; the job waits"}, now)
-            jobs.release(session, attempt, job.queue, now, now + pause)
+            jobs.release(session, attempt, now, pause)
     except Canceled:
         _end(services, attempt, JobStatus.CANCELED, None)
     except Failed as failed:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -79,6 +80,13 @@ class Done:
     """The bytes of the file that it has handed over, if any."""
     progress: dict[str, Any] | None
     """Progress to be recorded with the result."""
+    needs: list[dict[str, Any]]
+    """Documents of the jobs without which there is no result yet; they name the files."""
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """The files by name."""
+        return {name: Path(path) for name, path in self.files.items()}
 
 
 def supervise(
@@ -116,7 +124,8 @@ def supervise(
                 raise Failed(message["error"]["detail"], problem=message["error"])
             if event == "done":
                 files, progress = message.get("files", {}), message.get("progress")
-                return Done(message["report"], files, content, progress)
+                needs = message.get("needs", [])
+                return Done(message["report"], files, content, progress, needs)
             on_event(event, message)
     raise Killed("its process ended without an error")
 

@@ -26,7 +26,6 @@ from raiw.scores.importance import Importance, open_importance
 from raiw.specs.plan import Plan, PlannedLayer
 from service.contract.access import own_key
 from service.contract.errors import Damaged
-from service.contract.tasks import Task
 from service.jobs.services import Services
 from service.jobs.uploads import verified_upload
 from service.store import jobs, objects, outbox, units
@@ -54,7 +53,6 @@ class SharedJob:
 
     process: PoolProcess
     job_id: str
-    queue: str
     timeout_seconds: float
     document: CraftJob
     importance: Importance | None
@@ -74,7 +72,7 @@ class SharedJob:
         if document.importance is not None:
             path = verified_upload(process.services, document.importance)
             importance = open_importance(path, spec, digest=document.importance)
-        return cls(process, job.id, job.queue, job.timeout_seconds, document, importance)
+        return cls(process, job.id, job.timeout_seconds, document, importance)
 
     @property
     def services(self) -> Services:
@@ -138,13 +136,13 @@ class SharedJob:
                     return self._join(done, check)
                 rounds += 1
                 self._reopen(lost, rounds)
-            elif not self._craft_next(done, check):
+            elif not self._craft_next(done, check, helps=None):
                 time.sleep(_WAIT_SECONDS)
 
     def assist(self) -> None:
         """Craft units until none is free."""
         try:
-            while self._craft_next(self._finished(), lambda: None):
+            while self._craft_next(self._finished(), lambda: None, helps=self.services.owner):
                 pass
         except Stopped as stopped:
             logger.info("no more help for job %s: %s", self.job_id, stopped)
@@ -166,20 +164,22 @@ class SharedJob:
             now = self.services.database.now(session)
             units.touch(session, keys, now)
             missing = len(keys) - len(units.finished(session, keys))
-            invited = [self.job_id] * min(missing - 1, _MOST_INVITED)
-            outbox.add(session, Task.ASSIST_JOB, self.queue, invited, now)
+            invited = min(missing - 1, _MOST_INVITED)
+            outbox.invite(session, self.job_id, invited, now)
 
     def _finished(self) -> dict[str, str]:
         with self.services.database.read() as session:
             return units.finished(session, list(self.units))
 
-    def _craft_next(self, done: dict[str, str], check: Callable[[], None]) -> bool:
+    def _craft_next(
+        self, done: dict[str, str], check: Callable[[], None], *, helps: str | None
+    ) -> bool:
         """Claim and craft the next unit that is free; False when there is none."""
         lease = timedelta(seconds=self.services.settings.lease_seconds)
         for key in self.units.keys() - done.keys():
             with self.services.database.write() as session:
                 now = self.services.database.now(session)
-                attempt = units.claim(session, key, lease, now)
+                attempt = units.claim(session, key, lease, now, helps)
             if attempt is not None:
                 self._craft_claimed(key, attempt, check)
                 return True

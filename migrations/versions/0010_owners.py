@@ -112,13 +112,13 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Give everything to everybody; of what several owners have, one remains."""
+    _free_masks(AFTER)
     for statement in EQUAL:
         op.execute(statement)
     op.drop_index("ix_masks_owner_id_created_at_digest", table_name="masks")
     op.drop_index("uq_jobs_owner_id_content_key_active", table_name="jobs")
     op.drop_index("ix_jobs_owner_id_created_at_id", table_name="jobs")
     op.drop_index(op.f("ix_uploads_owner_id"), table_name="uploads")
-    _free_masks(AFTER)
     for table in OWNED:
         with op.batch_alter_table(table.name) as batch:
             _change_key(batch, table, table.key)

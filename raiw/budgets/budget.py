@@ -100,30 +100,78 @@ def budget(
     check_name(method, METHODS, "method")
     if method != "afie" and not only_convolutions(layers):
         raise InvalidInput(f"layers={layers!r} is for 'afie': {method!r} shares among all layers")
-    craft = spec.craft
-    if craft.density is None and craft.parameters is None and craft.flops is None:
-        raise InvalidSpec(
-            "there is no total to share: give craft density, parameters or flops", pointer="/craft"
-        )
+    _require_total(spec.craft)
     if method == "afie" and only_convolutions(layers):
         spec = _with_dense_linear(spec)
+
+    def sharing(layers: Layers, opened: Sequence[Open], total: int, empty: Spec) -> list[int]:
+        channels = method == "channels"
+        source = _channels(importance) if channels else open_importance(importance, empty)
+        return METHODS[method](layers, opened, source, total)
+
+    return _shared(spec, sharing)
+
+
+def by_slopes(spec: Spec, slopes: Mapping[str, float]) -> Spec:
+    """Return the spec with the density of every layer in proportion to its slope, dense at most.
+
+    The target is as for :func:`budget`, and met as exactly: of all numbers of edges that it
+    allows, those nearest to the proportion, as :func:`raiw.specs.budget.share_budget` rounds.
+
+    Raises
+    ------
+    InvalidSpec, ImpossibleTarget
+        As :func:`budget`.
+
+    Examples
+    --------
+    >>> layers = [{"name": n, "kind": "linear", "in_features": 4, "out_features": 4} for n in "ab"]
+    >>> spec = Spec.parse({"layers": layers, "craft": {"parameters": 12}})
+    >>> [rule.edges for rule in by_slopes(spec, {"a": 2.0, "b": 1.0}).craft.rules]
+    [8, 4]
+    """
+    _require_total(spec.craft)
+
+    def sharing(layers: Layers, opened: Sequence[Open], total: int, _empty: Spec) -> list[int]:
+        return share_budget(opened, [slopes[layer.name] for layer in layers], total)
+
+    return _shared(spec, sharing)
+
+
+def open_layers(spec: Spec) -> list[str]:
+    """Return the names of the layers that share the total: those that no rule decides."""
+    return [layer.name for layer in _empty(spec).plan(scored=True).layers if _is_open(layer)]
+
+
+def _shared(spec: Spec, share: Callable[[Layers, Sequence[Open], int, Spec], list[int]]) -> Spec:
+    """Return the spec with the edges that ``share`` gives the layers that no rule decides."""
+    craft = spec.craft
     empty = _empty(spec)
     plan = empty.plan(scored=True)
     every = [_open(planned, craft, spec.algorithm(scored=True)) for planned in plan.layers]
-    is_open = [planned.pointer == _SHARED for planned in plan.layers]
+    is_open = [_is_open(planned) for planned in plan.layers]
     sharing, opened = list(compress(plan.layers, is_open)), list(compress(every, is_open))
     fixed = sum(
         max(planned.edges, one.least_edges) * one.edge_cost
         for planned, one, free in zip(plan.layers, every, is_open, strict=True)
         if not free
     )
-    total = open_budget(craft, opened, fixed)
-    source = _channels(importance) if method == "channels" else open_importance(importance, empty)
-    edges = METHODS[method](sharing, opened, source, total)
+    edges = share(sharing, opened, open_budget(craft, opened, fixed), empty)
     rules = [
         {"match": planned.name, "edges": kept} for planned, kept in zip(sharing, edges, strict=True)
     ]
     return _with_rules(spec, rules, without=("density", "parameters", "flops", "allocation"))
+
+
+def _require_total(craft: Craft) -> None:
+    if craft.density is None and craft.parameters is None and craft.flops is None:
+        raise InvalidSpec(
+            "there is no total to share: give craft density, parameters or flops", pointer="/craft"
+        )
+
+
+def _is_open(planned: PlannedLayer) -> bool:
+    return planned.pointer == _SHARED
 
 
 def _empty(spec: Spec) -> Spec:
@@ -143,7 +191,7 @@ def _with_dense_linear(spec: Spec) -> Spec:
     ImpossibleTarget
         They take more than the total.
     """
-    free = [one.layer for one in _empty(spec).plan(scored=True).layers if one.pointer == _SHARED]
+    free = [one.layer for one in _empty(spec).plan(scored=True).layers if _is_open(one)]
     linear = [layer.name for layer in free if isinstance(layer, Linear)]
     if linear and len(linear) == len(free):
         raise InvalidInput(f"no convolution shares the budget; {EVERY_LAYER}")

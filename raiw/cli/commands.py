@@ -31,6 +31,7 @@ MODULES = {
     "measuring": ("speed", "compact"),
     "reproducing": ("reproduce",),
     "studying": ("study",),
+    "searching": ("search",),
     "jobs": ("jobs", "pull"),
     "webhooks": ("webhooks",),
     "login": ("login", "logout"),

@@ -15,6 +15,7 @@ from raiw.cli.options import (
     JsonOption,
     LocalOption,
     MetadataOption,
+    PriorityOption,
     QuietOption,
     ServerOption,
     SetOption,
@@ -156,6 +157,7 @@ def craft(  # noqa: PLR0913 -- each argument is an option of the command
     locked: LockedOption = None,
     report: ReportOption = None,
     metadata: MetadataOption = None,
+    priority: PriorityOption = None,
     local: LocalOption = False,
     strict: StrictOption = False,
     wait: Annotated[
@@ -187,7 +189,7 @@ def craft(  # noqa: PLR0913 -- each argument is an option of the command
         result = _craft_here(judge, parsed, importance, file, limit, threads=threads, strict=strict)
     else:
         with connect(url, limit) as client:
-            work = _Order(client, noted, wait=wait)
+            work = _Order(client, noted, priority, wait=wait)
             result = _craft_there(judge, work, parsed, importance, file, strict=strict)
     if out.json:
         out.document(result | {"verdict": judge.verdict if wait else None})
@@ -304,6 +306,7 @@ class _Order:
 
     client: "Client"
     metadata: dict[str, str]
+    priority: str | None
     wait: bool
     """Whether its masks are waited for; else the job is only started."""
 
@@ -321,7 +324,8 @@ def _craft_there(
     planned = spec.plan(scored=importance is not None)
     out.dead_units(planned.dead_units if strict else [], strict=True)
     quick = min(_QUICK_JOB_SECONDS, client.left / 4) if work.wait else 0
-    job = client.craft(spec, importance, wait=quick, metadata=work.metadata)
+    asked: Any = {"metadata": work.metadata, "priority": work.priority}
+    job = client.craft(spec, importance, wait=quick, **asked)
     if not work.wait:
         then = f"raiw pull {job.id} -o FILE" if job.done else f"raiw jobs wait {job.id}"
         out.note(f"{_CACHE_NOTES[str(job.cache)]}, {job.status}; then: {then}")

@@ -75,7 +75,7 @@ def _here(
     out: Output, job: "JobDocument", site: JobSite, wanted: dict[str, Path]
 ) -> dict[str, Any]:
     from raiw.jobs.registry import KINDS
-    from raiw.jobs.workspace import Workspace
+    from raiw.jobs.workspace import Made, Workspace
 
     kind = KINDS[job.kind]
     run = kind.load()
@@ -98,7 +98,9 @@ def _here(
             on_progress=show,
             log=out.note,
         )
-        return run(job, space).report
+        made = run(job, space)
+        assert isinstance(made, Made)  # noqa: S101 -- raiw search answers what its job needs itself
+        return made.report
 
 
 def _there(

@@ -86,7 +86,7 @@ def score(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     site = JobSite(chosen_server(server, local=local), data_dir, device, timeout)
     job = ScoreJob.parse(
         {
-            **_asked(site, network, argument, pruned),
+            **asked(site, network, argument, pruned),
             "weights": site.take(weights),
             "data": data and site.take_data(data),
             "method": method,
@@ -148,7 +148,7 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     site = JobSite(chosen_server(server, local=local), data_dir, timeout=timeout)
     job = PruneJob.parse(
         {
-            **_asked(site, network, argument, pruned),
+            **asked(site, network, argument, pruned),
             "weights": site.take(weights),
             "data": data and site.take_data(data),
             "method": method,
@@ -228,7 +228,7 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     held = None if masks is None or is_digest(masks) else load(masks)
     job = TrainJob.parse(
         {
-            **_asked(site, network, argument, pruned),
+            **asked(site, network, argument, pruned),
             "weights": None if weights is None else site.take(weights),
             "masks": masks if held is None else held.digest,
             "data": site.take_data(data),
@@ -301,7 +301,7 @@ def _train_there(out: Output, job: "TrainJob", site: JobSite, folder: Path) -> d
     return dict(report)
 
 
-def _asked(
+def asked(
     site: JobSite, network: str, arguments: list[str] | None, pruned: Path | None
 ) -> dict[str, Any]:
     """Return the fields of a document that say which network is meant."""

@@ -117,6 +117,12 @@ MetadataOption = Annotated[
         "--metadata", metavar="NAME=TEXT", help="A note for the server's job; repeatable."
     ),
 ]
+PriorityOption = Annotated[
+    str | None,
+    typer.Option(
+        "--priority", metavar="LEVEL", help="Which of your server's jobs first: high, normal, low."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, errors too.")]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print only the digest, key or id.")

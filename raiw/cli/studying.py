@@ -160,7 +160,7 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     if url is not None and (device is not None or jobs is not None):
         raise InvalidInput("--device and --jobs are for this machine: a server has its workers")
     network = None
-    if _is_spec(spec) and not argument and pruned is None:
+    if is_spec(spec) and not argument and pruned is None:
         parsed = read_spec(spec, set_)
     else:
         network = StudiedNetwork.named(spec, assigned("--argument", argument), pruned)
@@ -255,7 +255,7 @@ def _compare_masks(
         out.tables(text_table(title(found), *comparison(found), notes(found)))
 
 
-def _is_spec(source: str) -> bool:
+def is_spec(source: str) -> bool:
     """Whether a spec is named, not a network that has none."""
     from raiw import catalogue
 

@@ -101,15 +101,8 @@ class Client:
         return body
 
     def whoami(self) -> dict[str, Any]:
-        """Return whose requests these are: ``owner``, ``key_id`` and ``scopes``.
-
-        Raises
-        ------
-        Unauthorized
-            The server refuses the key or token, or asks for one.
-        """
-        body, _ = self._transport.json("GET", "/v1/whoami")
-        return body
+        """Return whose requests these are: ``owner``, ``key_id`` and ``scopes``."""
+        return self._transport.json("GET", "/v1/whoami")[0]
 
     def plan(self, spec: SpecLike, importance: ScoresLike | None = None) -> dict[str, Any]:
         """Return what a job would build, as in ``POST /v1/plan``; nothing is crafted.
@@ -129,6 +122,7 @@ class Client:
         timeout_seconds: float | None = None,
         deadline_at: datetime | None = None,
         metadata: Mapping[str, str] | None = None,
+        priority: str | None = None,
     ) -> Job:
         """Ask for masks and return the job that makes or has made them.
 
@@ -146,6 +140,8 @@ class Client:
             A job nobody has started by then expires; needs a time zone.
         metadata
             Free notes, such as the commit a pipeline builds.
+        priority
+            Of your own jobs: ``high`` before ``normal``, the default, before ``low``.
 
         Raises
         ------
@@ -156,7 +152,7 @@ class Client:
         Unreachable
             The server does not answer.
         """
-        options = JobOptions(wait, timeout_seconds, deadline_at, metadata)
+        options = JobOptions(wait, timeout_seconds, deadline_at, metadata, priority)
         return self._submit(self._request(Spec.of(spec), importance), options)
 
     def score(
@@ -389,11 +385,10 @@ class Client:
         return digest
 
     def _submit(self, body: dict[str, Any], options: JobOptions) -> Job:
-        wait = options.wait
-        headers = {"Prefer": f"wait={int(wait)}"} if wait and wait >= 1 else {}
         # Jobs are named by their content, so asking twice makes one job: repeating is safe.
+        body |= options.to_json()
         view, answered = self._transport.json(
-            "POST", "/v1/jobs", json=body | options.to_json(), headers=headers, wait=wait or 0
+            "POST", "/v1/jobs", json=body, headers=options.headers, wait=options.wait or 0
         )
         return Job(self._transport, self.masks, view, answered.get("x-raiw-cache"))
 

@@ -26,6 +26,10 @@ class JobOptions:
     """A job nobody has started by then expires; needs a time zone."""
     metadata: Mapping[str, str] | None = None
     """Free notes, such as the commit a pipeline builds."""
+    priority: str | None = None
+    """Which of your own jobs start first: ``high``, ``normal`` or ``low``."""
+    idempotency_key: str | None = None
+    """The same request under the same key gets the same job for a day, even one that has failed."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields of the request."""
@@ -33,7 +37,16 @@ class JobOptions:
             "timeout_seconds": self.timeout_seconds,
             "deadline_at": self.deadline_at.isoformat() if self.deadline_at else None,
             "metadata": dict(self.metadata or {}),
+            # A server of an older version does not know it.
+            **({"priority": self.priority} if self.priority else {}),
         }
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of the request."""
+        wait = {"Prefer": f"wait={int(self.wait)}"} if self.wait and self.wait >= 1 else {}
+        key = self.idempotency_key
+        return wait | ({} if key is None else {"Idempotency-Key": f'"{key}"'})
 
 
 DEFAULT_OPTIONS = JobOptions()

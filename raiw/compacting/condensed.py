@@ -10,6 +10,7 @@ from raiw.compacting.after import After
 from raiw.compacting.fans import Fans
 from raiw.compacting.geometry import Geometry
 from raiw.compacting.operator import dense_weight, multiply, sparse_layer
+from raiw.compacting.views import Views
 
 
 class Condensed(nn.Module):
@@ -38,6 +39,7 @@ class Condensed(nn.Module):
         self.register_buffer("channels", torch.from_numpy(fans.channels))
         self.values = nn.Parameter(_values(geometry, fans, weight), weight.requires_grad)
         self.bias = bias
+        self._views = Views()
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the outputs of the masked layer and of what follows it."""
@@ -59,7 +61,7 @@ class Condensed(nn.Module):
 
     def _multiply(self, batch: Tensor, after: After | None) -> Tensor:
         operands = self.values, self.bias, self.starts, self.channels
-        return multiply(self.geometry, batch, *operands, after)
+        return multiply(self.geometry, batch, *operands, after, self._views)
 
     def _multiply_watched(self, batch: Tensor) -> Tensor:
         geometry = self.geometry

@@ -78,6 +78,8 @@ class Geometry:
         InvalidInput
             The layer does not read inputs of that shape.
         """
+        if inputs.dim() == len(self.kernel) + 2 and inputs.shape[1] == self.inputs:
+            return inputs
         if not self.axes:
             flat = inputs.reshape(-1, inputs.shape[-1]) if inputs.dim() else inputs
         else:
@@ -91,6 +93,8 @@ class Geometry:
 
     def unbatched(self, outputs: Tensor, inputs: Tensor) -> Tensor:
         """Return outputs in the shape that belongs to such inputs."""
+        if inputs.dim() == len(self.kernel) + 2:
+            return outputs
         if not self.axes:
             return outputs.reshape(*inputs.shape[:-1], outputs.shape[1])
         return outputs if inputs.dim() > self.axes + 1 else outputs.squeeze(0)

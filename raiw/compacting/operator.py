@@ -16,6 +16,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from raiw.compacting import kernels
 from raiw.compacting.after import After
 from raiw.compacting.geometry import Geometry
+from raiw.compacting.views import Views, as_floats
 
 _NONE = np.zeros(0, np.float32)
 _patterns: WeakIdKeyDictionary = WeakIdKeyDictionary()
@@ -144,7 +145,7 @@ def _places(
     return rows, channels.long() % geometry.weight_shape[1]
 
 
-def multiply(
+def multiply(  # noqa: PLR0913, PLR0917 -- the layer, flat, and what the call needs
     geometry: Geometry,
     inputs: Tensor,
     weights: Tensor,
@@ -152,8 +153,13 @@ def multiply(
     starts: Tensor,
     channels: Tensor,
     after: After | None = None,
+    views: Views | None = None,
 ) -> Tensor:
-    """Return the outputs, with ``after`` applied to them, without a record for autograd."""
+    """Return the outputs, with ``after`` applied to them, without a record for autograd.
+
+    The ``views`` of a layer make the next call faster.
+    """
+    views = Views() if views is None else views
     kinds = {inputs.dtype, weights.dtype}
     places = geometry.places(inputs.shape[2:])
     foreign = inputs.device.type != "cpu" or torch.float64 in kinds or not inputs.numel()
@@ -170,28 +176,21 @@ def multiply(
         (inputs.shape[0], geometry.outputs, *(n // pool for n in places)), dtype=torch.float32
     )
     kernels.run(
-        _pattern(geometry, starts, channels),
-        _floats(weights),
-        _NONE if scale is None else _floats(scale),
-        _NONE if shift is None else _floats(shift),
+        views.pattern(channels, lambda: _pattern(geometry, starts, channels)),
+        views.floats("weights", weights),
+        _NONE if scale is None else views.floats("scale", scale),
+        _NONE if shift is None else views.floats("shift", shift),
         after is not None and after.relu,
         pool,
-        _floats(inputs),
+        as_floats(inputs),
         inputs.shape[0],
-        _axes(geometry, inputs.shape[2:], places),
+        views.axes(inputs.shape[2:], lambda: _axes(geometry, inputs.shape[2:], places)),
         weights.shape[2],
         torch.get_num_threads(),
         kernels.WIDEST,
-        outputs.reshape(-1).numpy(),
+        as_floats(outputs),
     )
-    return outputs.to(inputs.dtype)
-
-
-def _floats(tensor: Tensor) -> Any:
-    own = tensor.detach()
-    if own.dtype is not torch.float32:
-        own = own.to(torch.float32)
-    return own.reshape(-1).numpy()
+    return outputs if inputs.dtype is torch.float32 else outputs.to(inputs.dtype)
 
 
 def _pattern(geometry: Geometry, starts: Tensor, channels: Tensor) -> Any:

@@ -9,15 +9,16 @@ from raiw.jobs.craft import CraftJob
 from raiw.jobs.document import JobDocument
 from raiw.jobs.prune import PruneJob
 from raiw.jobs.score import ScoreJob
+from raiw.jobs.search import SearchJob
 from raiw.jobs.speed import SpeedJob
 from raiw.jobs.train import TrainJob
 from raiw.names import find
 
 if TYPE_CHECKING:
-    from raiw.jobs.workspace import Made, Workspace
+    from raiw.jobs.workspace import Made, Needed, Workspace
 
-JobRun = Callable[[Any, "Workspace"], "Made"]
-"""``run(document, workspace) -> Made``."""
+JobRun = Callable[[Any, "Workspace"], "Made | Needed"]
+"""``run(document, workspace) -> Made``; or what it needs first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,14 @@ KINDS: dict[str, JobKind] = {
             phase="measuring",
             steps="runs",
             module="raiw.jobs.run_speed",
+        ),
+        JobKind(
+            SearchJob,
+            queue="gpu",
+            main="search",
+            phase="searching",
+            steps="trainings",
+            module="raiw.jobs.run_search",
         ),
     )
 }

@@ -3,20 +3,15 @@
 import itertools
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors.torch import save
 
-from raiw.canonical import canonical_json
 from raiw.compacting.machine import machine
 from raiw.compacting.speed import measure_speed
-from raiw.files import write_atomically
 from raiw.jobs.crafted import masks_of
 from raiw.jobs.network import NamedNetwork
 from raiw.jobs.speed import SpeedJob
-from raiw.jobs.workspace import Made, OnStep, Workspace
+from raiw.jobs.workspace import Made, OnStep, Workspace, write_report
 
 
 def run(job: SpeedJob, space: Workspace) -> Made:
@@ -43,7 +38,7 @@ def run(job: SpeedJob, space: Workspace) -> Made:
         runs.append(found.to_json())
     report = {"masks": masks.digest, "machine": machine(), "runs": runs}
     files = {"speed": space.output("speed")}
-    _write(files["speed"], report)
+    write_report(files["speed"], report)
     if job.spec is not None:
         files["masks"] = space.output("masks")
     return Made(files, report)
@@ -51,8 +46,3 @@ def run(job: SpeedJob, space: Workspace) -> Made:
 
 def _tell(step: OnStep, layers: int, where: str, done: int, name: str) -> None:
     step(done, layers, f"{where}: {name}")
-
-
-def _write(path: Path, report: dict[str, Any]) -> None:
-    text = bytearray(canonical_json(report).encode())
-    write_atomically(path, [save({"report": torch.frombuffer(text, dtype=torch.uint8)})])

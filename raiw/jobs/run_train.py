@@ -1,6 +1,8 @@
 """Training a network, once for each seed."""
 
 import statistics
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,10 @@ from torch import nn
 from raiw.canonical import hex_digits
 from raiw.jobs.crafted import masks_of
 from raiw.jobs.network import NamedNetwork
-from raiw.jobs.train import TrainJob
+from raiw.jobs.train import Floor, TrainJob
 from raiw.jobs.workspace import Made, Workspace
 from raiw.masks import MaskSet
+from raiw.training.data.validation import held_back
 from raiw.training.processes import joined
 from raiw.training.recipe import Recipe
 from raiw.training.report import Epoch, Report
@@ -22,6 +25,8 @@ from raiw.training.train import MASKS, WEIGHTS, train
 def run(job: TrainJob, space: Workspace) -> Made:
     """Train a network once for each seed, and write the weights and changed masks of each."""
     dataset = space.dataset(job.data)
+    if job.validation is not None:
+        dataset = held_back(dataset, job.validation)
     files = {}
     masks = masks_of(job, space)
     network = NamedNetwork.of(job, space.file, dataset, space.modules)
@@ -50,6 +55,7 @@ def run(job: TrainJob, space: Workspace) -> Made:
                 device=space.device,
                 on_epoch=tell,
                 name=job.network,
+                ends=partial(fails, job.floors),
             )
             trained.save(folder)
             reports.append(trained.report)
@@ -59,6 +65,12 @@ def run(job: TrainJob, space: Workspace) -> Made:
     if job.spec is not None:
         files["masks"] = space.output("masks")
     return Made(files, summary(reports))
+
+
+def fails(floors: Sequence[Floor], history: Sequence[Epoch]) -> bool:
+    """Return whether the best accuracy so far is below the floor of the last epoch."""
+    best = max(epoch.test_accuracy for epoch in history)
+    return any(floor.epoch == len(history) and best < floor.accuracy for floor in floors)
 
 
 def first_weights(
@@ -71,7 +83,10 @@ def first_weights(
 
 
 def summary(reports: list[Report]) -> dict[str, Any]:
-    """Return the report of a job: mean and deviation over its seeds, and each one's own."""
+    """Return the report of a job: mean and deviation over its seeds, and each one's own.
+
+    ``accuracies`` are those of every epoch, a list for each seed.
+    """
     accuracies = [report.accuracy for report in reports]
     runs = [report.to_json() for report in reports]
     for run_ in runs:
@@ -84,5 +99,6 @@ def summary(reports: list[Report]) -> dict[str, Any]:
         "flops": reports[0].flops,
         "dense_flops": reports[0].dense_flops,
         "mask_violations": sum(report.mask_violations for report in reports),
+        "accuracies": [[epoch.test_accuracy for epoch in report.history] for report in reports],
         "runs": runs,
     }

@@ -1,14 +1,23 @@
 """What a run gets in addition to its document, and what it returns."""
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+from safetensors.numpy import load_file, save
+
+from raiw.canonical import canonical_json
+from raiw.files import write_atomically
 from raiw.training.data.arrays import read_arrays
 from raiw.training.data.dataset import Dataset
 from raiw.training.data.registry import open_dataset
+
+if TYPE_CHECKING:
+    from raiw.jobs.document import JobDocument
 
 OnStep = Callable[[int, int, str], None]
 """Called with the number of images or layers done, of how many, and what they are."""
@@ -32,6 +41,32 @@ class Made:
     """What it has measured, JSON-serialisable."""
 
 
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """Returned by a run that cannot go on without the results of other jobs.
+
+    Whoever called it has these jobs done, in any order and by anybody, and runs it again with their
+    answers. So a run that needs others is a function of its document and these answers: ended at
+    any moment, it comes to the same result.
+    """
+
+    jobs: "tuple[JobDocument, ...]"
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """What they name that this run has made, by digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a job ended that another one needed."""
+
+    report: dict[str, Any] | None
+    """None where it failed."""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """By name."""
+    problem: dict[str, Any] | None = None
+    """Why it failed: ``code`` and ``detail``."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
     """Where a run works: its files, its data sets, and where it reports."""
@@ -53,6 +88,10 @@ class Workspace:
     """Left out, a GPU if there is one, else the CPU."""
     modules: Sequence[str] | None = None
     """Modules whose networks may be built; None allows any."""
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    """How the jobs ended that earlier runs needed, by content key."""
+    on_study: Callable[[dict[str, Any]], None] = lambda _: None
+    """Called with all trials of a search, as :mod:`raiw.searching.kept` stores them."""
 
     def file(self, digest: str) -> Path:
         """Return the path of an upload, or of stored masks."""
@@ -89,3 +128,15 @@ class Workspace:
                 self.progress(completed, total, step=f"{done} of {of} {what}")
 
         return step
+
+
+def write_report(path: Path, report: dict[str, Any]) -> None:
+    """Write a report as the file that stands for a result: safetensors, the bytes of its JSON."""
+    text = np.frombuffer(canonical_json(report).encode(), np.uint8)
+    write_atomically(path, [save({"report": text})])
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """Return the report that :func:`write_report` wrote."""
+    report: dict[str, Any] = json.loads(load_file(path)["report"].tobytes())
+    return report

@@ -59,6 +59,11 @@ _LOOKS = {
     "nm": Look("series-5", "square"),
     "transposable_nm": Look("series-6", "square"),
     "dense": Look("ink", "circle"),
+    # Of a search: what proposed a trial, and what it found.
+    "usual": Look("series-3", "square"),
+    "drawn": Look("series-2", "circle"),
+    "proposed": Look("series-5", "circle"),
+    "found": Look("ink", "diamond"),
 }
 _SERIES = 7
 _OTHER = Look("muted", "square")

@@ -1,6 +1,6 @@
 """Series of points, as studies draw them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from raiw.pictures.axes import Axis, frame
@@ -36,7 +36,7 @@ def scatter(
     y: str,
     title: str,
     note: str,
-    joined: bool = False,
+    joined: bool | Collection[str] = False,
     logarithmic: bool = False,
 ) -> Drawing:
     """Draw points over x on a logarithmic axis, each series a little beside the others.
@@ -48,7 +48,8 @@ def scatter(
     title, note
         Heading, and what points, lines and bars are.
     joined
-        Whether a line goes through each series, dashed where the method has a score of its own.
+        Whether a line goes through each series, dashed where the method has a score of its own; or
+        through which ones.
     logarithmic
         Whether the other axis is logarithmic too; points at 0 are left out.
     """
@@ -62,7 +63,8 @@ def scatter(
     for place, name in enumerate(series):
         shift = _APART * (place - (len(series) - 1) / 2)
         own = [point for point in points if point.series == name]
-        shapes += _series(own, across, up, shift, joined=joined)
+        through = joined if isinstance(joined, bool) else name in joined
+        shapes += _series(own, across, up, shift, joined=through)
         shapes += _legend(name, right + 22, _TOP + 8 + 20 * place)
     drawing = Drawing(
         width=_WIDTH,

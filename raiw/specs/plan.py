@@ -1,5 +1,6 @@
 """The plan: every layer's exact number of edges and degrees, before any graph is built."""
 
+import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -202,12 +203,17 @@ class Plan:
 
     @property
     def memory_bytes(self) -> int:
-        """Memory that crafting takes at least: all masks, and what the largest layer needs besides.
+        """Memory that crafting takes at least, a layer at a time: see :meth:`memory_on`."""
+        return self.memory_on(1)
 
-        Certificates may take several times as much, up to 80 bytes per edge.
+    def memory_on(self, threads: int) -> int:
+        """Return the bytes that crafting takes at least with so many layers at a time.
+
+        They are all masks, and what that many of the largest layers need besides. Certificates may
+        take several times as much, up to 80 bytes per edge.
         """
-        largest = max((layer.cells for layer in self.layers), default=0)
-        return self.mask_bytes + largest * ALGORITHMS[self.algorithm].cell_bytes
+        largest = heapq.nlargest(threads, (layer.cells for layer in self.layers))
+        return self.mask_bytes + sum(largest) * ALGORITHMS[self.algorithm].cell_bytes
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON-serialisable values, layer by layer and in total."""

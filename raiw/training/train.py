@@ -41,6 +41,8 @@ MASKS = "masks.safetensors"
 
 OnEpoch = Callable[[Epoch, int], None]
 """Called after every epoch with what it measured and the number of all; in the first process."""
+Ends = Callable[[tuple[Epoch, ...]], bool]
+"""Whether a run of so many epochs ends early; decided by what they measured alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ def train(  # noqa: PLR0913 -- what decides a run
     device: str | None = None,
     on_epoch: OnEpoch | None = None,
     name: str | None = None,
+    ends: Ends | None = None,
 ) -> Trained:
     """Train a network from scratch by a recipe, with masks held all along.
 
@@ -118,6 +121,8 @@ def train(  # noqa: PLR0913 -- what decides a run
         Left out, a GPU if there is one, else the CPU.
     name
         What the report calls the network; left out, its name, or a module's class.
+    ends
+        Asked after every epoch whether the run ends there.
 
     Raises
     ------
@@ -163,7 +168,7 @@ def train(  # noqa: PLR0913 -- what decides a run
         loop = TrainingLoop(model, dataset, recipe, seed, processes, updates)
         run = _described(loop, chosen, dataset, recipe, seed)
         place = None if folder is None else Path(folder)
-        history = _run(loop, recipe, run, place, processes, on_epoch)
+        history = _run(loop, recipe, run, place, processes, on_epoch, ends)
         if updates is not None:
             chosen = updates.masks
         facts = _facts(handle, dataset, processes)
@@ -209,10 +214,11 @@ def _run(
     folder: Path | None,
     processes: Processes,
     on_epoch: OnEpoch | None,
+    ends: Ends | None,
 ) -> tuple[Epoch, ...]:
     history = _resume(loop, run, folder, processes)
     updates = loop.updates
-    while len(history) < recipe.epochs:
+    while len(history) < recipe.epochs and not (history and ends and ends(history)):
         history = (*history, loop.run(len(history)))
         if not processes.first:
             continue

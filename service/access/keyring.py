@@ -28,7 +28,7 @@ _REFUSED = "the server refused the key: it is unknown, or was copied wrongly"
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownKey:
     """What is remembered of a key."""
 
     caller: Caller
@@ -38,9 +38,9 @@ class Known:
     last_used_at: datetime | None
 
 
-_NONE = Known(Caller(NOBODY, NOBODY, frozenset()), "", None, revoked=True, last_used_at=None)
+_NONE = KnownKey(Caller(NOBODY, NOBODY, frozenset()), "", None, revoked=True, last_used_at=None)
 
-Expected = Callable[[Known], str]
+Expected = Callable[[KnownKey], str]
 """What somebody shows who has a key."""
 
 
@@ -55,7 +55,7 @@ class KeyRing:
         self.seal = Seal(services.settings)
         self._services = services
         self._lasts = services.settings.key_cache_seconds
-        self._known: OrderedDict[str, tuple[float, Known | None]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[float, KnownKey | None]] = OrderedDict()
 
     async def caller_of_key(self, key: str) -> Caller:
         """Return the caller who shows a key.
@@ -71,6 +71,8 @@ class KeyRing:
                 "this is no key of a raiw server: it begins with raiw_ and ends with a checksum, "
                 "and one letter of it is wrong or missing"
             )
+        if not self.seal.is_there:
+            raise Unauthorized("this server has no RAIW_KEY_SECRET, so it takes no keys")
         digest = self.seal.digest(key)
         return await self._caller(key_id, lambda known: known.digest, digest)
 
@@ -83,7 +85,7 @@ class KeyRing:
             The cookie proves no knowledge of a key that is valid.
         """
         key_id, _, proof = cookie.partition(".")
-        if not KEY_ID.fullmatch(key_id):
+        if not KEY_ID.fullmatch(key_id) or not self.seal.is_there:
             raise Unauthorized(_REFUSED)
         return await self._caller(key_id, lambda known: self.seal.proof(known.digest), proof)
 
@@ -113,7 +115,7 @@ class KeyRing:
             await run_in_threadpool(self._note_use, key_id)
         return known.caller
 
-    def _recalled(self, key_id: str) -> tuple[bool, Known | None]:
+    def _recalled(self, key_id: str) -> tuple[bool, KnownKey | None]:
         """Return whether what is remembered of a key still counts, and what that is."""
         at, known = self._known.get(key_id, (0.0, None))
         now = time.monotonic()
@@ -123,7 +125,7 @@ class KeyRing:
             return False, None
         return True, known
 
-    def _look(self, key_id: str) -> Known | None:
+    def _look(self, key_id: str) -> KnownKey | None:
         asked = time.monotonic()
         try:
             with self._services.database.read() as session:
@@ -143,7 +145,7 @@ class KeyRing:
             scopes = frozenset(map(Scope, row.scopes))
             caller = Caller(row.owner_id, found.owner, scopes, key_id)
             revoked = row.revoked_at is not None
-            known = Known(caller, row.digest, row.expires_at, revoked, row.last_used_at)
+            known = KnownKey(caller, row.digest, row.expires_at, revoked, row.last_used_at)
         self._known[key_id] = asked, known
         while len(self._known) > _MOST:
             self._known.popitem(last=False)

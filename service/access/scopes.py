@@ -19,28 +19,34 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 
 from raiw.errors import Unauthorized
 from service.access.authentication import caller_of
-from service.contract.access import Caller, Open, Scope
+from service.access.rates import Rates
+from service.contract.access import Caller, Scope, Unscoped
 from service.logs import owner
 
 _bearer = HTTPBearer(auto_error=False, description="A key, or the token of RAIW_TOKEN.")
 
 
-async def allow(request: Request, needed: Scope | Open) -> Caller | None:
-    """Let a request through if its caller has what is needed; remember the caller.
+async def allow(request: Request, needed: Scope | Unscoped) -> Caller | None:
+    """Let a request through if its caller has what is needed; remember him, and count it once.
 
     Raises
     ------
+    TooManyRequests
+        The caller has sent too many.
     Unauthorized
         It carries no key that is valid.
     Forbidden
         Its key lacks the scope.
     """
-    if needed is Open.PUBLIC:
+    if needed is Unscoped.PUBLIC:
         return None
     caller = await caller_of(request)
     owner.set(caller.owner_id)
     if isinstance(needed, Scope):
         caller.require(needed)
+    if not hasattr(request.state, "rate"):
+        rates: Rates = request.app.state.rates
+        request.state.rate = await rates.charge(caller, needed)
     return caller
 
 
@@ -56,25 +62,25 @@ async def _public() -> None:
     """Ask for nothing."""
 
 
-def needs(needed: Scope | Open) -> Any:
+def needs(needed: Scope | Unscoped) -> Any:
     """Return the dependency that declares what a route needs."""
-    if needed is Open.PUBLIC:
+    if needed is Unscoped.PUBLIC:
         return Depends(_public)
     return Security(_allow, scopes=[needed.value] if isinstance(needed, Scope) else [])
 
 
-def declared(route: APIRoute) -> Scope | Open | None:
+def declared(route: APIRoute) -> Scope | Unscoped | None:
     """Return what a route declares that it needs; None if it has forgotten to."""
     for one in route.dependencies:
         if isinstance(one, Security) and one.dependency is _allow:
             return _needed(one.scopes or ())
         if one.dependency is _public:
-            return Open.PUBLIC
+            return Unscoped.PUBLIC
     return None
 
 
-def _needed(scopes: Sequence[str]) -> Scope | Open:
-    return Scope(scopes[0]) if scopes else Open.ANY
+def _needed(scopes: Sequence[str]) -> Scope | Unscoped:
+    return Scope(scopes[0]) if scopes else Unscoped.ANY
 
 
 async def _caller(request: Request) -> Caller:

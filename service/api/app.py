@@ -13,6 +13,7 @@ from fastapi.telemetry import TelemetryConfig
 
 from service import pages
 from service.access.keyring import KeyRing
+from service.access.rates import Rates
 from service.api import document, problems
 from service.api.bodies import Bodies
 from service.api.compression import Compression
@@ -58,6 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.metrics = metrics
+    app.state.rates = Rates(settings)
     app.state.closing = threading.Event()
     problems.install(app)
     document.install(app)
@@ -98,6 +100,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         app.state.closing.set()
         watching.cancel()
+        await app.state.rates.close()
         await anyio.to_thread.run_sync(janitor.stop)
         broker.close()
         services.database.close()

@@ -11,6 +11,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.contract.preferences import weights
+
 MIN_BYTES = 1024
 """A smaller answer fits a packet as it is."""
 _SLOW_BYTES = 128 << 10
@@ -94,15 +96,8 @@ def accepted(header: str) -> str | None:
     >>> accepted("gzip, deflate, br, zstd"), accepted("gzip, zstd;q=0.1"), accepted("*;q=0, br")
     ('zstd', 'gzip', None)
     """
-    weights: dict[str, float] = {}
-    for part in header.lower().split(","):
-        name, _, parameter = part.partition(";")
-        _, _, weight = parameter.partition("q=")
-        try:
-            weights[name.strip()] = float(weight or 1)
-        except ValueError:
-            weights[name.strip()] = 0.0
-    ours = {name: weights.get(name, weights.get("*", 0.0)) for name in ("zstd", "gzip")}
+    known = weights(header)
+    ours = {name: known.get(name, known.get("*", 0.0)) for name in ("zstd", "gzip")}
     best = max(ours, key=lambda name: ours[name])
     return best if ours[best] > 0 else None
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Body, Depends, Path, Query, Request
+from fastapi import Body, Depends, Header, Path, Query, Request
 
 from raiw.canonical import SHA256
 from raiw.errors import InvalidInput
@@ -37,6 +37,15 @@ PageToken = Annotated[
 
 NotesQuery = Annotated[
     queries.Notes, Query(default_factory=list, description="``name=value``, repeatable.")
+]
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r'^("[\x20-\x21\x23-\x7e]{1,255}"|[\x21\x23-\x7e]{1,255})$',
+        description="The same request under the same key gets the same answer for 24 hours.",
+    ),
 ]
 
 PlanBody = Annotated[CraftJob, Body(openapi_examples=PLANS)]

@@ -48,8 +48,11 @@ _HEADERS = {
     "Content-Length": "Bytes of the body, or of what GET would send.",
     "Content-Range": "Which bytes, out of how many.",
     "ETag": "Validator for `If-None-Match` and `If-Range`.",
+    "Idempotent-Replayed": "`true` where the same request came before under the same key.",
     "Location": "Where the resource is.",
     "Preference-Applied": "The part of `Prefer` that was followed.",
+    "RateLimit": "What is left of the limit on requests, and in how many seconds there is more.",
+    "RateLimit-Policy": "The limit on requests, and its seconds.",
     "Repr-Digest": "SHA-256 of the whole file (RFC 9530).",
     "Retry-After": "Seconds after which to ask again.",
     "Upload-Offset": "The next byte to send.",
@@ -142,7 +145,7 @@ FAULTS: dict[int | str, dict[str, Any]] = {
     "4XX": {
         "description": "The request cannot be served as it is; `code` says why.",
         "content": _PROBLEM,
-        "headers": headers(perhaps=("Allow", "Upload-Offset", "WWW-Authenticate")),
+        "headers": headers(perhaps=("Allow", "Retry-After", "Upload-Offset", "WWW-Authenticate")),
     },
     "5XX": {
         "description": "The server cannot serve this now; `retryable` says whether it may later.",
@@ -181,7 +184,7 @@ def _finish(document: Described) -> Described:
     for path in document["paths"].values():
         for operation in path.values():
             for status, response in operation["responses"].items():
-                marks = headers("X-Request-ID")
+                marks = headers("X-Request-ID", perhaps=("RateLimit", "RateLimit-Policy"))
                 response["headers"] = response.get("headers", {}) | marks
                 if status == "416":
                     response["content"] = _PROBLEM

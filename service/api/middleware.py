@@ -60,6 +60,7 @@ class RequestContext:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = identity
+                headers.update(scope["state"].get("rate", {}))
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)

@@ -34,6 +34,8 @@ STATUS: dict[type[errors.RaiwError], HTTPStatus] = {
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
     service_errors.Forbidden: HTTPStatus.FORBIDDEN,
+    service_errors.OverQuota: HTTPStatus.FORBIDDEN,
+    service_errors.TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
     service_errors.AlreadyEnded: HTTPStatus.CONFLICT,
     service_errors.OffsetMismatch: HTTPStatus.CONFLICT,
     errors.DiskFull: HTTPStatus.INSUFFICIENT_STORAGE,
@@ -61,12 +63,14 @@ HTTP_CODES = {
 
 _RETRYABLE = {
     HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.INSUFFICIENT_STORAGE,
 }
 _SPEC_ERRORS = (errors.InvalidSpec, errors.TooLarge)
 """Their pointers start at the spec, which a request carries in its field ``spec``."""
-_RETRY_SECONDS = "1"
+_PASSING = service_errors.Busy | service_errors.ObjectsAway | service_errors.TooManyRequests
+_RETRY_SECONDS = 1
 _LONGEST_DETAIL = 2000
 _LONGEST_POINTER = 500
 """Most characters of a problem's text: no client gets back a megabyte that it sent."""
@@ -125,12 +129,12 @@ def _raiw_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.RaiwError)  # noqa: S101 -- registered for this class
     details = {key: value for key, value in error.details.items() if key != "problems"}
     headers = {}
-    if isinstance(error, errors.Unauthorized):
+    if isinstance(error, errors.Unauthorized) and not isinstance(error, service_errors.OverQuota):
         headers["WWW-Authenticate"] = 'Bearer realm="raiw"'
     if isinstance(error, service_errors.Forbidden):
         headers["WWW-Authenticate"] += ', error="insufficient_scope"'
-    if isinstance(error, service_errors.Busy | service_errors.ObjectsAway):
-        headers["Retry-After"] = _RETRY_SECONDS
+    if isinstance(error, _PASSING):
+        headers["Retry-After"] = str(error.details.get("retry_after", _RETRY_SECONDS))
     if isinstance(error, service_errors.OffsetMismatch):
         headers["Upload-Offset"] = str(error.details["offset"])
     return problem(

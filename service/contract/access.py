@@ -45,7 +45,7 @@ class Scope(StrEnum):
     """Create, list, rotate and revoke the keys of all owners."""
 
 
-class Open(StrEnum):
+class Unscoped(StrEnum):
     """What a route declares that needs no scope."""
 
     PUBLIC = "public"

@@ -6,13 +6,17 @@
     ├── InvalidInput
     │   ├── InvalidPageToken  a page token of another list, or a made-up one
     │   ├── DigestMismatch    other bytes than were announced
+    │   ├── IdempotencyKeyReused  the key came with another request before
     │   ├── ForbiddenAddress  an address that the server may not send anything to
     │   ├── UnfitDatabase     the database's encoding, or a revision of a newer version
     │   └── InvalidSettings   a setting is wrong (:mod:`service.settings`)
     ├── NotFound
     │   └── Damaged           stored bytes that are not those of their digest any more
     ├── Unauthorized
-    │   └── Forbidden         the key lacks the scope that the route needs
+    │   ├── Forbidden         the key lacks the scope that the route needs
+    │   └── OverQuota         more than the owner may have
+    ├── TooManyRequests       more requests than an owner or key may send in a time
+    │   └── QuotaReached      as many jobs under way as the owner may have
     ├── AlreadyEnded          there is nothing left to cancel
     ├── InUse                 a job needs it, or it is pinned
     ├── Disabled              a webhook to which nothing is sent
@@ -32,6 +36,34 @@ class Forbidden(Unauthorized):
 
     code = "missing-scope"
     title = "The key does not allow this"
+
+
+class OverQuota(Unauthorized):
+    """The owner may not have that much; ``value`` and ``limit`` are among its details."""
+
+    code = "over-quota"
+    title = "The quota does not allow this"
+
+
+class TooManyRequests(RaiwError):
+    """The owner, or his key, has sent too many requests; ``retry_after`` tells for how long."""
+
+    code = "rate-limited"
+    title = "Too many requests"
+
+
+class QuotaReached(TooManyRequests):
+    """The owner has as many jobs under way as he may have; some will end."""
+
+    code = "quota-reached"
+    title = "The quota is reached"
+
+
+class IdempotencyKeyReused(InvalidInput):
+    """Another request carried the same ``Idempotency-Key``."""
+
+    code = "idempotency-key-reused"
+    title = "The Idempotency-Key belongs to another request"
 
 
 class AlreadyEnded(RaiwError):

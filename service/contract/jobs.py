@@ -23,7 +23,30 @@ class JobStatus(StrEnum):
     EXPIRED = "expired"
 
 
+HELD = (JobStatus.RUNNING, JobStatus.CANCELING)
+"""The states in which a worker has a job."""
 ENDED = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED, JobStatus.EXPIRED})
+
+
+class Priority(StrEnum):
+    """Which of an owner's own jobs start first."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+    @property
+    def rank(self) -> int:
+        """Its place: the lowest is first."""
+        return _RANKS.index(self)
+
+    @classmethod
+    def of(cls, rank: int) -> "Priority":
+        """Return the one in a place."""
+        return _RANKS[rank]
+
+
+_RANKS = tuple(Priority)
 
 
 class View(BaseModel):
@@ -155,6 +178,8 @@ class JobSummary(View):
     importance: Digest | None
     algorithm: str
     """Algorithm or method that the job is about."""
+    priority: Priority
+    """Which of the owner's jobs start first; the highest that was asked for."""
     metadata: dict[str, str]
     request_id: str | None
     """Id of the request that asked for it."""

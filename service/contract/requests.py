@@ -21,6 +21,7 @@ from raiw.jobs.document import JobDocument
 from raiw.jobs.registry import KINDS, JobKind
 from raiw.specs.document import Document
 from raiw.specs.limits import AtMost
+from service.contract.jobs import Priority
 
 _NO_NUL = r"^[^\x00]*$"
 """Which PostgreSQL cannot store."""
@@ -34,7 +35,7 @@ Metadata = Annotated[
 DEFAULT_KIND = "craft"
 UNKNOWN_KIND = "unknown_kind"
 """Type of the error for a ``kind`` that is not a kind of job."""
-UNKEYED = frozenset({"timeout_seconds", "deadline_at", "metadata"})
+UNKEYED = frozenset({"timeout_seconds", "deadline_at", "priority", "metadata"})
 """Fields of a request that do not change any bit of the result."""
 
 
@@ -63,6 +64,8 @@ class Request(Document):
     """Longest run time of an attempt."""
     deadline_at: Moment | None = None
     """A job that has not started by then expires; a time in the past is refused."""
+    priority: Priority = Priority.NORMAL
+    """Which of your own jobs start first; it changes nothing for other owners."""
     metadata: Metadata = Field(default_factory=dict)
     """Free notes, such as the commit a pipeline builds."""
 

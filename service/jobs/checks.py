@@ -43,15 +43,18 @@ def check_memory(settings: Settings, request: JobDocument) -> None:
     if spec is None or not most:
         return
     plan = spec.plan(scored=getattr(request, "importance", None) is not None)
-    if plan.memory_bytes > most:
+    threads = settings.task_threads or 1  # of other workers nobody knows more here
+    needed = plan.memory_on(threads)
+    if needed > most:
+        at_once = f" with {threads} layers at a time (RAIW_TASK_THREADS)" if threads > 1 else ""
         largest = max(plan.layers, key=lambda layer: layer.cells)
         raise TooLarge(
-            f"crafting takes at least {plan.memory_bytes} bytes of memory, {plan.mask_bytes} of "
-            f"them for the masks, and a worker may use {most} (RAIW_CRAFT_MEMORY_BYTES); the "
+            f"crafting takes at least {needed} bytes of memory{at_once}, {plan.mask_bytes} of them "
+            f"for the masks, and a worker may use {most} (RAIW_CRAFT_MEMORY_BYTES); the "
             f"largest layer is {largest.name!r} with {largest.cells} possible edges: ask for fewer "
             f"or smaller layers in one job",
             limit=most,
-            memory_bytes=plan.memory_bytes,
+            memory_bytes=needed,
             mask_bytes=plan.mask_bytes,
         )
 

@@ -6,8 +6,10 @@ from datetime import timedelta
 
 from service.jobs.keeping import remove_expired
 from service.jobs.services import Services
-from service.store import deliveries, objects, recovery
+from service.store import deliveries, objects, recovery, repeats
 
+_REPEATED = timedelta(hours=24)
+"""How long the same request under the same ``Idempotency-Key`` has the same answer."""
 _MEASURING = timedelta(seconds=30)
 _MOST_MEASUREMENTS = 3
 _GRACE_SECONDS = 86400.0
@@ -18,11 +20,15 @@ def keep_house(services: Services) -> None:
     """Remove what has outlived its time, and what crashes have left in one of 256 folders."""
     database = services.database
     kept = timedelta(seconds=services.settings.keep_jobs_seconds)
-    for forget in (recovery.forget, deliveries.forget):
+    for forget, after in (
+        (recovery.forget, kept),
+        (deliveries.forget, kept),
+        (repeats.forget, _REPEATED),
+    ):
         forgotten = recovery.BATCH
         while forgotten == recovery.BATCH:
             with database.write() as session:
-                forgotten = forget(session, database.now(session) - kept, recovery.BATCH)
+                forgotten = forget(session, database.now(session) - after, recovery.BATCH)
     with database.write() as session:
         recovery.remeasure(session, database.now(session), _MEASURING, _MOST_MEASUREMENTS)
     remove_expired(services)

@@ -4,8 +4,9 @@ Each of its duties has a thread and a pace of its own, so that none waits for an
 flood of messages nor a broker that hangs keeps lost jobs from being found. Any number may run, in
 any process: each step is a guarded statement, so doing it twice is safe.
 
-The broker gets few messages at a time, since workers need no more. A message that was published a
-while ago and is neither claimed nor held by the broker has been lost.
+The broker gets few messages at a time, as workers need no more (:mod:`service.jobs.allotment`), and
+owners take turns (:mod:`service.store.turns`). A message that was published a while ago and is
+neither claimed nor held by the broker has been lost.
 """
 
 import logging
@@ -18,18 +19,17 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from raiw.errors import Unreachable
 from service.contract.tasks import Queue
+from service.jobs.allotment import Allotment
 from service.jobs.courier import Courier
 from service.jobs.housekeeping import keep_house
 from service.jobs.queue import Broker
 from service.jobs.services import Services
 from service.jobs.workers import every_standing
-from service.store import duties, outbox, recovery
+from service.store import duties, outbox, recovery, turns
 from service.store.tables import OutboxRow
 
 logger = logging.getLogger(__name__)
 
-WINDOW = 100
-"""Most messages of a queue that the broker holds before workers have fetched some."""
 _HOLD = timedelta(seconds=15)
 _BACKOFF = timedelta(seconds=1)
 _ABSENCE_SECONDS = 5.0
@@ -107,6 +107,9 @@ class Janitor:
         self._broker = broker
         settings = services.settings
         pace = settings.janitor_seconds
+        self._allotments = {queue: Allotment() for queue in Queue}
+        self._served = dict.fromkeys(Queue, "")
+        """The owner of the last message that was published."""
         self._swept = self._patient_until = time.monotonic()
         self.workers: dict[str, dict[str, int]] | None = None
         """What each worker that answers says of itself; None while the broker is silent."""
@@ -202,14 +205,20 @@ class Janitor:
         database = self._services.database
         self._full.discard(queue)
         with database.look() as session:
-            if not outbox.has_due(session, queue, database.now(session)):
+            now = database.now(session)
+            if not outbox.has_due(session, queue, now):
                 return False
-        room = WINDOW - self._broker.count(queue)
-        if room < WINDOW // 2:
+            busy = turns.running(session, queue, now).total()
+        room = self._allotments[queue].room(self._broker.count(queue), busy)
+        if not room:
             self._full.add(queue)
             return False  # workers are busy for a while; each round is two commits
         with database.write() as session:
-            messages = outbox.take(session, queue, room, database.now(session), _HOLD)
+            now, last = database.now(session), self._served[queue]
+            messages = outbox.take(session, queue, room, now, _HOLD, last)
+        self._allotments[queue].sent(len(messages))
+        if messages:
+            self._served[queue] = messages[-1].owner_id
         published = 0
         try:
             for message in messages:
@@ -240,7 +249,7 @@ class Janitor:
             return False
         with database.write() as session:
             now = database.now(session)
-            again = recovery.publish_again(session, queue, lost, before, now)
+            again = recovery.publish_again(session, lost, before, now)
         if again:
             logger.info("the broker has lost %d messages; they will be published again", again)
             self.wake()

@@ -21,8 +21,8 @@ _BYTES = 32
 class Seal:
     """Computes what is stored instead of a key, and what a signed-in browser keeps instead of it.
 
-    The secret is ``RAIW_KEY_SECRET``, which all servers of a deployment must share, or else a file
-    in the state folder, made when it is first needed.
+    The secret is ``RAIW_KEY_SECRET``, which all servers of a deployment must share. Where the
+    database is in the state folder too, a file beside it does as well, made when it is needed.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -35,6 +35,11 @@ class Seal:
     def proof(self, digest: str) -> str:
         """Return what a browser keeps of a key whose digest is stored."""
         return self._mac("session", digest)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether this server can tell keys from what is none."""
+        return self._settings.key_secret is not None or not self._settings.database_url
 
     def secret_of(self, webhook: str, generation: int) -> bytes:
         """Return one of the secrets of a webhook, which nobody stores."""
@@ -50,6 +55,12 @@ class Seal:
         given = self._settings.key_secret
         if given is not None:
             return given.get_secret_value().encode()
+        if self._settings.database_url:
+            raise InvalidSettings(
+                "keys and webhooks need RAIW_KEY_SECRET, the same for all servers of "
+                "this database and for raiw keys: at least 32 characters, such as openssl rand "
+                "-hex 32 prints"
+            )
         path = self._settings.state_dir / _FILE
         try:
             return _kept(path)

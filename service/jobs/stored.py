@@ -9,7 +9,6 @@ from raiw.tensors import MAX_HEADER_BYTES, Header, header_end, read_header
 from service.contract.errors import Damaged
 from service.contract.masks import MasksPage, MasksSummary, MasksView, StatisticsView
 from service.contract.queries import MasksQuery
-from service.contract.tasks import Queue, Task
 from service.jobs.keeping import MASKS, note_use, remove_damaged_masks
 from service.jobs.queries import page_of, page_start, token_of
 from service.jobs.services import Services
@@ -115,7 +114,7 @@ def get_statistics(services: Services, digest: str) -> StatisticsView:
         with services.database.write() as session:
             if masks.ask_to_measure(session, services.owner, digest):
                 now = services.database.now(session)
-                outbox.add(session, Task.MEASURE_MASKS, Queue.CPU, [digest], now)
+                outbox.measure(session, services.owner, digest, now)
         services.wake()
     return StatisticsView(digest=digest, statistics=row.statistics)
 

@@ -1,6 +1,5 @@
 """Get or create: a job is named by what it makes, so equal requests meet in one result."""
 
-import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -22,10 +21,12 @@ from service.jobs.checks import check_memory, check_request, check_scores
 from service.jobs.keeping import remove_expired
 from service.jobs.networks import with_revision
 from service.jobs.queries import describe
+from service.jobs.quotas import cells_of, check_job
 from service.jobs.services import Services
 from service.jobs.views import job_summary, plan_view
 from service.logs import request_id
-from service.store import blobs, jobs, masks, objects, requests, results, sharing
+from service.store import blobs, jobs, joining, masks, objects, repeats, requests, results, sharing
+from service.store.repeats import Repeat
 from service.store.requests import Packed
 from service.store.shown import ShownJob
 from service.store.tables import BlobRow, JobRow, MasksRow
@@ -43,6 +44,8 @@ class Submission:
     outcome: Outcome
     packed: bytes | None
     """What the job was asked for, where that is what was asked for now: JSON, compressed."""
+    replayed: bool = False
+    """Whether the same request came before, under the same key, and had this job for an answer."""
 
 
 def plan(services: Services, request: CraftJob) -> PlanView:
@@ -57,10 +60,11 @@ def plan(services: Services, request: CraftJob) -> PlanView:
     return plan_view(planned, key, stored=stored is not None)
 
 
-def submit(services: Services, request: JobRequest) -> Submission:
+def submit(services: Services, request: JobRequest, key: str | None = None) -> Submission:
     """Return the stored result, the job that is already making it, or a new job.
 
-    The job, its first event and its message are one transaction; the broker is not asked.
+    The job, its first event and its message are one transaction; the broker is not asked. The same
+    request under the same ``Idempotency-Key`` gets the same job, even when it has ended.
 
     Raises
     ------
@@ -70,18 +74,28 @@ def submit(services: Services, request: JobRequest) -> Submission:
         What it refers to is not stored.
     DiskFull
         Its result would not fit on the disk.
+    OverQuota, QuotaReached
+        The owner may not have it, or not yet.
+    IdempotencyKeyReused
+        The key came with another request.
     """
+    repeat = Repeat.of(key, "POST /v1/jobs", request)
     request = with_revision(services, request)
     document = request.document()
     check_memory(services.settings, document)
-    key = document.content_key()
+    named = document.content_key()
     packed = Packed.of(stored_form(document))  # slow, so done before others wait for us
     expired_removed = False
     for _ in range(_RACES):
         try:
             with services.database.write() as session:
+                if repeat and (job := _made_before(services, session, repeat)):
+                    return Submission(job, "hit" if job.done else "joined", None, replayed=True)
                 check_request(services, session, document)
-                job, outcome = _get_or_create(services, session, request, key, packed)
+                job, outcome = _get_or_create(services, session, request, named, packed)
+                if repeat:
+                    now = services.database.now(session)
+                    repeats.note(session, services.owner, repeat, job.id, now)
         except IntegrityError:
             continue  # another server inserted the same key first: look again and join it
         except DiskFull:
@@ -108,8 +122,12 @@ def _get_or_create(
             return _described(session, job), "hit"
     known = made and not _has_gates(document)
     if not known and (job := jobs.find_active(session, services.owner, key)) is not None:
-        jobs.join(session, job.id, request_id.get(), request.metadata, request.deadline_at, now)
+        rank = request.priority.rank
+        metadata, deadline = request.metadata, request.deadline_at
+        joining.join(session, job.id, request_id.get(), metadata, deadline, rank, now)
         return _described(session, job), "joined"
+    if not known:
+        check_job(services, session, document)
     if not made:
         services.artifacts.require_space(_disk_bytes(services, document))
     if not known:
@@ -125,6 +143,15 @@ def _described(session: Session, job: JobRow) -> JobSummary:
     found = describe(session, job.owner_id, job.id)
     assert found is not None  # noqa: S101 -- the transaction has just seen it
     return found
+
+
+def _made_before(services: Services, session: Session, repeat: Repeat) -> JobSummary | None:
+    """Return the job that a request has led to, unless it has been removed since."""
+    known = repeats.find(session, services.owner, repeat)
+    job = describe(session, services.owner, known.made) if known else None
+    if known and not job:
+        repeats.free(session, known)
+    return job
 
 
 def _has_gates(document: JobDocument) -> bool:
@@ -202,7 +229,7 @@ def _disk_bytes(services: Services, document: JobDocument) -> int:
     if not isinstance(document, CraftJob):
         return 0
     shapes = [layer.graph_shape for layer in document.spec.layers]
-    shared = sum(map(math.prod, shapes)) > services.settings.unit_cells
+    shared = cells_of(document) > services.settings.unit_cells
     return (1 + shared) * sum(map(packed_bytes, shapes))
 
 
@@ -241,6 +268,7 @@ def _new_job(
         algorithm=document.algorithm,
         note=request.metadata,
         queue=queue_of(KINDS[request.kind]),
+        rank=request.priority.rank,
         timeout_seconds=request.timeout_seconds or services.settings.job_timeout_seconds,
         max_attempts=services.settings.max_attempts,
         attempt=0,

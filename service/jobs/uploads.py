@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from raiw.errors import InvalidInput, InvalidTensors, NotFound, TooLarge
@@ -19,9 +20,11 @@ from raiw.tensors import header_end, read_header
 from service.contract.errors import Busy, Damaged, OffsetMismatch
 from service.contract.masks import BlobView, UploadRequest, UploadView
 from service.jobs.keeping import BLOBS, make_room, note_use
+from service.jobs.quotas import check_bytes
 from service.jobs.services import Services
-from service.store import blobs
+from service.store import blobs, repeats
 from service.store.artifacts import State
+from service.store.repeats import Repeat
 from service.store.staged import Staged
 from service.store.tables import BlobRow, UploadRow
 
@@ -109,6 +112,8 @@ def receive_blob(services: Services, digest: str, size: int) -> Receiving[BlobVi
         They do not fit on the disk.
     """
     _check_size(services, size)
+    with services.database.read() as session:
+        check_bytes(services, session, digest, size)
     make_room(services, size)
     with services.artifacts.stage(size) as staged:
         receiver = _Receiver(staged, digest, size)
@@ -117,17 +122,36 @@ def receive_blob(services: Services, digest: str, size: int) -> Receiving[BlobVi
         return _store(services, receiver)
 
 
-def begin(services: Services, request: UploadRequest) -> UploadView:
+def begin(services: Services, request: UploadRequest, key: str | None = None) -> UploadView:
     """Begin an upload in parts; for a stored blob it is complete at once.
+
+    The same request under the same ``Idempotency-Key`` gets the same upload.
 
     Raises
     ------
     TooLarge, DiskFull
         That many bytes are not accepted.
+    OverQuota
+        The owner may not store so many.
+    IdempotencyKeyReused
+        The key came with another request.
     """
     _check_size(services, request.bytes)
     make_room(services, request.bytes)
+    repeat = Repeat.of(key, "POST /v1/uploads", request)
+    try:
+        return get_upload(services, _begin(services, request, repeat))
+    except IntegrityError:  # another server began it under the same key just now
+        return get_upload(services, _begin(services, request, repeat))
+
+
+def _begin(services: Services, request: UploadRequest, repeat: Repeat | None) -> str:
     with services.database.write() as session:
+        if repeat and (known := repeats.find(session, services.owner, repeat)):
+            if blobs.find_upload(session, services.owner, known.made):
+                return known.made
+            repeats.free(session, known)
+        check_bytes(services, session, request.digest, request.bytes)
         now = services.database.now(session)
         upload = UploadRow(
             id=f"upload_{secrets.token_hex(12)}",
@@ -139,7 +163,9 @@ def begin(services: Services, request: UploadRequest) -> UploadView:
             touched_at=now,
         )
         session.add(upload)
-    return get_upload(services, upload.id)
+        if repeat:
+            repeats.note(session, services.owner, repeat, upload.id, now)
+    return upload.id
 
 
 def get_upload(services: Services, upload_id: str) -> UploadView:
@@ -315,6 +341,7 @@ def _store(services: Services, receiver: _Receiver) -> BlobView:
         )
         blob.created_at = blob.used_at = now
         added = blobs.add(session, services.artifacts, blob, lambda: staged.keep(digest))
+        check_bytes(services, session, digest, receiver.size)
         return _blob_view(added)
 
 

@@ -15,6 +15,7 @@ from service.contract.jobs import (
     JobSummary,
     JobUrls,
     PlanView,
+    Priority,
     Progress,
     main_file,
 )
@@ -37,6 +38,7 @@ def job_summary(shown: ShownJob, joined: list[dict[str, str]] | None = None) -> 
         content_key=job.content_key,
         importance=job.importance,
         algorithm=job.algorithm,
+        priority=Priority.of(job.rank),
         metadata=job.note,
         request_id=job.request_id,
         joined_metadata=joined if job.joined else [],

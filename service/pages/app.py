@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from raiw.errors import RaiwError, Unauthorized
 from service.access.authentication import caller_of
+from service.contract.preferences import takes
 from service.pages.forms import WITH_FILES, most_bytes
 from service.pages.rendering import see
 from service.pages.static import PREFIX
@@ -82,7 +83,7 @@ class _Browsers(BaseRoute):
             return Match.NONE, {}
         request = Request(scope)
         path = request.url.path
-        wants_page = "text/html" in request.headers.get("accept", "")
+        wants_page = takes(request.headers.get("accept", ""), "text/html")
         of_api = any(path == start or path.startswith(f"{start}/") for start in _API)
         served = path.startswith(_OWN) or (wants_page and not of_api)
         return (Match.FULL if served else Match.NONE), {}

@@ -52,6 +52,8 @@ def _told(request: Request, error: Exception) -> tuple[HTTPStatus, str, str]:
     if isinstance(error, HTTPException):
         status = HTTPStatus(error.status_code)
         detail = error.detail
+        if status == HTTPStatus.BAD_REQUEST and "exceeded maximum size" in detail:
+            status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE  # so it is called by the reader of forms
         if detail == status.phrase:
             detail = f"There is no page {clipped(request.url.path)} on this server."
             if status == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -68,9 +70,16 @@ def of_parameters(request: Request, error: Exception) -> Response:
     """Return the page of parameters that a page does not take."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered for this class
     faults = [_fault(one) for one in error.errors()]
-    of_path = all(one["loc"][0] == "path" for one in error.errors())
-    status = HTTPStatus.NOT_FOUND if of_path else HTTPStatus.UNPROCESSABLE_ENTITY
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    if all(one["loc"][0] == "path" for one in error.errors()):
+        status = HTTPStatus.NOT_FOUND
+    elif all(_is_long_field(one) for one in error.errors()):
+        status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     return answer(request, HTTPException(status, "; ".join(faults)))
+
+
+def _is_long_field(fault: dict[str, Any]) -> bool:
+    return (fault["loc"][0], fault["type"]) == ("body", "string_too_long")
 
 
 def _fault(fault: dict[str, Any]) -> str:

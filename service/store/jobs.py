@@ -17,22 +17,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import case, or_, select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from service.contract.errors import WorkerLost
-from service.contract.jobs import JobStatus, main_file
+from service.contract.jobs import HELD, JobStatus, main_file
 from service.contract.problems import problem_of
-from service.contract.tasks import Task
 from service.logs import about
 from service.store import notes, outbox, results, webhooks
 from service.store.tables import JobEventRow, JobRow, OutcomeRow, ResultRow
 
 logger = logging.getLogger(__name__)
-
-HELD = (JobStatus.RUNNING, JobStatus.CANCELING)
-_MOST_NAMED = 20
-"""A popular job must not grow with every request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +111,9 @@ def add(session: Session, job: JobRow, now: datetime) -> None:
     """Insert a queued job with its first event and its message."""
     job.events = 1
     insert(session, job)
-    data = {"status": JobStatus.QUEUED} | _asked_by(job.request_id)
+    data = {"status": JobStatus.QUEUED} | asked_by(job.request_id)
     session.add(JobEventRow(job_id=job.id, seq=1, event="status", data=data, created_at=now))
-    outbox.add(session, Task.RUN_JOB, job.queue, [job.id], now)
+    outbox.announce(session, [job.id], now)
 
 
 def insert(session: Session, job: JobRow) -> None:
@@ -126,31 +121,6 @@ def insert(session: Session, job: JobRow) -> None:
     session.add(job)
     session.flush()
     notes.add(session, job.id, 0, job.note)
-
-
-def join(
-    session: Session,
-    job_id: str,
-    request_id: str | None,
-    metadata: dict[str, str],
-    deadline_at: datetime | None,
-    now: datetime,
-) -> None:
-    """Count a further request for a job, which now has the later deadline of both.
-
-    The first ones are named in its events, and what they noted is kept.
-    """
-    caller = session.scalar(
-        update(JobRow)
-        .where(JobRow.id == job_id)
-        .values(joined=JobRow.joined + 1, deadline_at=_later(deadline_at))
-        .returning(JobRow.joined)
-    )
-    if (caller or 0) <= _MOST_NAMED:
-        noted = {"metadata": metadata} if metadata else {}
-        data = {"message": "another request joined this job"} | _asked_by(request_id) | noted
-        add_event(session, job_id, "log", data, now)
-        notes.add(session, job_id, caller or 0, metadata)
 
 
 def claim(
@@ -310,16 +280,18 @@ def lose(session: Session, attempt: Attempt, backoff: timedelta, now: datetime) 
         detail = f"{job.attempt} workers in a row died without an error while running this job"
         end(session, attempt, JobStatus.FAILED, problem_of(WorkerLost(detail)), now)
     else:
-        _requeue(session, attempt, job.queue, now + backoff * job.attempt, now)
+        _requeue(session, attempt, now + backoff * job.attempt, now)
 
 
-def release(session: Session, attempt: Attempt, queue: str, now: datetime, due: datetime) -> None:
+def release(
+    session: Session, attempt: Attempt, now: datetime, pause: timedelta = timedelta()
+) -> None:
     """Give a running job back, which did not fail: its worker ends, or what it needs is away.
 
     The attempt does not count. A job that is being canceled ends.
     """
     session.execute(_held(attempt).values(max_attempts=JobRow.max_attempts + 1))
-    _requeue(session, attempt, queue, due, now)
+    _requeue(session, attempt, now + pause, now)
     end(session, attempt, JobStatus.CANCELED, None, now)
 
 
@@ -342,20 +314,14 @@ def _succeed(session: Session, attempt: Attempt, now: datetime, **made: Any) -> 
     return won
 
 
-def _later(deadline: datetime | None) -> Any:
-    """Return the later of a job's deadline and another one; none is the latest."""
-    if deadline is None:
-        return None
-    return case((JobRow.deadline_at < deadline, deadline), else_=JobRow.deadline_at)
-
-
 def _held(attempt: Attempt) -> Any:
     return update(JobRow).where(
         JobRow.id == attempt.job_id, JobRow.attempt == attempt.number, JobRow.status.in_(HELD)
     )
 
 
-def _asked_by(request_id: str | None) -> dict[str, Any]:
+def asked_by(request_id: str | None) -> dict[str, Any]:
+    """Return what an event says of the request that has caused it."""
     return {"request_id": request_id} if request_id else {}
 
 
@@ -379,7 +345,7 @@ def _close(
     return True
 
 
-def _requeue(session: Session, attempt: Attempt, queue: str, due: datetime, now: datetime) -> None:
+def _requeue(session: Session, attempt: Attempt, due: datetime, now: datetime) -> None:
     requeued = session.scalar(
         _held(attempt)
         .where(JobRow.status == JobStatus.RUNNING)
@@ -396,4 +362,4 @@ def _requeue(session: Session, attempt: Attempt, queue: str, due: datetime, now:
     if requeued is not None:
         data = {"status": JobStatus.QUEUED, "after_attempt": attempt.number}
         add_event(session, attempt.job_id, "status", data, now)
-        outbox.add(session, Task.RUN_JOB, queue, [attempt.job_id], due)
+        outbox.announce(session, [attempt.job_id], due)

@@ -6,9 +6,8 @@ from datetime import datetime
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from service.contract.jobs import JobStatus
+from service.contract.jobs import HELD, JobStatus
 from service.contract.tasks import Queue
-from service.store.jobs import HELD
 from service.store.tables import BlobRow, JobRow, MasksRow, OutboxRow
 from service.store.webhook_tables import WAITING, DeliveryRow, WebhookRow
 

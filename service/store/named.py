@@ -8,6 +8,7 @@ from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.orm import Session
 
 from raiw.errors import NotFound
+from service.contract.jobs import HELD
 from service.store import jobs
 from service.store.tables import BlobRow, JobRow, MaskChunkRow, MasksRow
 
@@ -78,9 +79,9 @@ def give_back_all(rows: Rows, now: datetime) -> int:
     """Give back the jobs whose workers are elsewhere; the attempt does not count."""
     with Session(rows) as session:
         held = session.execute(
-            select(JobRow.id, JobRow.attempt, JobRow.queue).where(JobRow.status.in_(jobs.HELD))
+            select(JobRow.id, JobRow.attempt).where(JobRow.status.in_(HELD))
         ).all()
-        for job_id, attempt, queue in held:
-            jobs.release(session, jobs.Attempt(job_id, attempt), queue, now, now)
+        for job_id, attempt in held:
+            jobs.release(session, jobs.Attempt(job_id, attempt), now)
         session.flush()
     return len(held)

@@ -11,10 +11,10 @@ from sqlalchemy import Select, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.contract.access import own_key
-from service.contract.jobs import ENDED, JobStatus
-from service.contract.tasks import Queue, Task
+from service.contract.jobs import ENDED, HELD, JobStatus
+from service.contract.tasks import Queue
 from service.store import outbox, requests
-from service.store.jobs import HELD, Attempt, end_queued, lose
+from service.store.jobs import Attempt, end_queued, lose
 from service.store.tables import ASKED, PUBLISHED, JobRow, MasksRow, OutboxRow
 
 BATCH = 500
@@ -53,7 +53,7 @@ def published(session: Session, queue: Queue, before: datetime) -> Sequence[str]
 
 
 def publish_again(
-    session: Session, queue: Queue, job_ids: Collection[str], before: datetime, now: datetime
+    session: Session, job_ids: Collection[str], before: datetime, now: datetime
 ) -> int:
     """Write new messages for those of the jobs that still wait; return how many."""
     waiting = session.scalars(
@@ -63,7 +63,7 @@ def publish_again(
         .with_for_update(skip_locked=True)
     ).all()
     session.execute(update(JobRow).where(JobRow.id.in_(waiting)).values(published_at=None))
-    outbox.add(session, Task.RUN_JOB, queue, waiting, now)
+    outbox.announce(session, waiting, now)
     return len(waiting)
 
 
@@ -77,18 +77,19 @@ def remeasure(session: Session, now: datetime, patience: timedelta, most: int) -
     """Ask again for statistics that were requested but never came; return how many."""
     told = exists().where(OutboxRow.argument == MasksRow.digest)
     candidates = session.execute(
-        select(MasksRow.digest, MasksRow.created_at, MasksRow.measure_attempts).where(
-            ASKED, MasksRow.measure_attempts < most, ~told
-        )
+        select(
+            MasksRow.digest, MasksRow.owner_id, MasksRow.created_at, MasksRow.measure_attempts
+        ).where(ASKED, MasksRow.measure_attempts < most, ~told)
     )
     stale = {
-        digest
-        for digest, created_at, attempts in candidates
+        digest: owner
+        for digest, owner, created_at, attempts in candidates
         if created_at <= now - patience * (attempts + 1)
     }
     again = update(MasksRow).where(MasksRow.digest.in_(stale), ASKED)
     session.execute(again.values(measure_attempts=MasksRow.measure_attempts + 1))
-    outbox.add(session, Task.MEASURE_MASKS, Queue.CPU, sorted(stale), now)
+    for digest, owner in sorted(stale.items()):
+        outbox.measure(session, owner, digest, now)
     return len(stale)
 
 

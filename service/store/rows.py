@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, Table, delete, exists, func, insert, select
 
+import service.store.repeats
 import service.store.webhook_tables  # noqa: F401 -- tables of the same metadata
 from service.store.database import Database
 from service.store.records import Record

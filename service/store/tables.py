@@ -25,6 +25,7 @@ DUE = text("deadline_at IS NOT NULL")
 # separately from the statement does not see that the index applies.
 PUBLISHED = text("status = 'queued' AND published_at IS NOT NULL")
 ASKED = text("statistics IS NULL AND measure_attempts > 0")
+HELPED = text("helps IS NOT NULL AND artifact IS NULL")
 
 
 def _of_masks(column: str, **options: Any) -> ForeignKeyConstraint:
@@ -33,13 +34,19 @@ def _of_masks(column: str, **options: Any) -> ForeignKeyConstraint:
 
 
 class OwnerRow(Record):
-    """Somebody that rows belong to: a person, a team, a pipeline."""
+    """Somebody that rows belong to: a person, a team, a pipeline.
+
+    His own quotas replace those of the settings: null is not his own, 0 sets no limit.
+    """
 
     __tablename__ = "owners"
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     name: Mapped[str] = mapped_column(String(100), unique=True)
     created_at: Mapped[datetime]
+    quota_jobs: Mapped[int | None] = mapped_column(Big)
+    quota_bytes: Mapped[int | None] = mapped_column(Big)
+    quota_cells: Mapped[int | None] = mapped_column(Big)
 
 
 class KeyRow(Record):
@@ -128,6 +135,8 @@ class JobRow(Record):
     note: Mapped[dict[str, Any]]
     """The client's ``metadata`` (a name SQLAlchemy keeps for itself)."""
     queue: Mapped[str] = mapped_column(String(40))
+    rank: Mapped[int] = mapped_column(default=1, server_default="1")
+    """Place of its priority: see :class:`service.contract.jobs.Priority`."""
     timeout_seconds: Mapped[float] = mapped_column(Float)
     max_attempts: Mapped[int]
     attempt: Mapped[int] = mapped_column(default=0)
@@ -191,12 +200,16 @@ class OutboxRow(Record):
     """A message for the broker, written with the change it announces."""
 
     __tablename__ = "outbox"
-    __table_args__ = (Index("ix_outbox_queue_id", "queue", "id"),)
+    __table_args__ = (Index("ix_outbox_queue_owner_id_rank_id", "queue", "owner_id", "rank", "id"),)
 
     id: Mapped[int] = mapped_column(Big, primary_key=True, autoincrement=True)
     task: Mapped[str] = mapped_column(String(60))
     queue: Mapped[str] = mapped_column(String(40))
     argument: Mapped[str] = mapped_column(String(100), index=True)
+    owner_id: Mapped[str] = mapped_column(String(40), default=LOCAL, server_default=LOCAL)
+    """Whose message it is: owners take turns."""
+    rank: Mapped[int] = mapped_column(default=1, server_default="1")
+    """Its place among the owner's messages, as that of the job."""
     created_at: Mapped[datetime]
     next_attempt_at: Mapped[datetime]
 
@@ -306,6 +319,9 @@ class UnitRow(Record):
     """
 
     __tablename__ = "units"
+    __table_args__ = (
+        Index("ix_units_helped", "helps", sqlite_where=HELPED, postgresql_where=HELPED),
+    )
 
     key: Mapped[str] = mapped_column(String(71), primary_key=True)
     artifact: Mapped[str | None] = mapped_column(String(71), index=True)
@@ -313,6 +329,8 @@ class UnitRow(Record):
     attempt: Mapped[int]
     lease_expires_at: Mapped[datetime]
     touched_at: Mapped[datetime] = mapped_column(index=True)
+    helps: Mapped[str | None] = mapped_column(String(40))
+    """Owner of the job that a helper crafts it for; None where the job's own worker does."""
 
 
 class BlobRow(Kept):

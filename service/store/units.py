@@ -15,19 +15,25 @@ from service.store.database import lock_rows
 from service.store.tables import UnitRow
 
 
-def claim(session: Session, key: str, lease: timedelta, now: datetime) -> int | None:
-    """Claim a unit that nobody holds; return the attempt, or None if it is held or finished."""
+def claim(
+    session: Session, key: str, lease: timedelta, now: datetime, helps: str | None = None
+) -> int | None:
+    """Claim a unit that nobody holds; return the attempt, or None if it is held or finished.
+
+    ``helps`` is the owner of the job, unless the job's own worker claims it.
+    """
+    held = {"lease_expires_at": now + lease, "touched_at": now, "helps": helps}
     taken = session.scalar(
         update(UnitRow)
         .where(UnitRow.key == key, UnitRow.artifact.is_(None), UnitRow.lease_expires_at <= now)
-        .values(attempt=UnitRow.attempt + 1, lease_expires_at=now + lease, touched_at=now)
+        .values(attempt=UnitRow.attempt + 1, **held)
         .returning(UnitRow.attempt)
     )
     if taken is not None or session.get(UnitRow, key) is not None:
         return taken
     try:
         with session.begin_nested():
-            session.add(UnitRow(key=key, attempt=1, lease_expires_at=now + lease, touched_at=now))
+            session.add(UnitRow(key=key, attempt=1, **held))
     except IntegrityError:
         return None  # another worker was first
     return 1

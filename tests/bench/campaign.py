@@ -17,20 +17,18 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from tests.integration.campaign import Campaign
+from tests.integration.s3 import S3
 from tests.integration.stack import Stack
 
 
 @contextmanager
-def object_store(*, wanted: bool) -> Iterator[Any]:
+def object_store(*, wanted: bool) -> Iterator[S3 | None]:
     """Run an S3 server until the end of the block."""
     if not wanted:
         yield None
         return
-    from tests.integration.s3 import S3
-
     with tempfile.TemporaryDirectory(prefix="raiw-s3-", dir="/tmp") as folder:
         server = S3(Path(folder))
         yield server

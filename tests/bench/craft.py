@@ -1,8 +1,9 @@
 """What crafting costs, as ratios to peers measured in the same run.
 
 ``python -m tests.bench.craft`` prints, for every shape and score family, the median processor times
-of one thread; peers and engine take turns, so that a busy machine slows all of them alike. NetworKit and
-torch are compared where they are installed. ``--networkit`` adds NetworKit at 4096² (minutes).
+of one thread; peers and engine take turns, so that a busy machine slows all of them alike.
+NetworKit and torch are compared where they are installed. ``--networkit`` adds NetworKit at 4096²
+(minutes).
 ``--end-to-end`` prints what ``raiw.craft`` costs with scores in memory, without a certificate, with
 the default one and a tight one, as ratios to ``torch.topk`` and to the kernel alone.
 """

@@ -19,8 +19,8 @@ MS = 1e-3
 COSTS = {
     "submit": (4.6 * MS, 1.0 * MS),
     "poll": (0.39 * MS, 0.03 * MS),
-    "download of 1 MiB": (2.0 * MS, 0.0),
-    "work": (0.5 * MS, 5.0 * MS),
+    "download of 1 MiB": (1.2 * MS, 0.5 * MS),
+    "work": (2.0 * MS, 5.0 * MS),
     "heartbeat": (0.0, 0.5 * MS),
 }
 """Seconds of the API's and the database's processor."""
@@ -164,7 +164,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=60.0, help="simulated time")
+    parser.add_argument("--seconds", type=float, default=20.0, help="simulated time")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     print("workers   job s   MiB  API  DB |  jobs/s | busy: API    DB  objects  workers | "

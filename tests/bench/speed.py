@@ -8,15 +8,19 @@ the same ones. ``--costs`` prints what an edge of the own kernel takes, in edges
 choice is from the best one; ``--busy 2`` does so beside two processes that never rest.
 ``--predictions`` prints what ``raiw plan --speed`` says of VGG-16 over what is measured, and
 ``--memory`` what whole VGG-16s need at batch 1, on disk and at the peak of a process of their own.
+``--onnx`` times whole VGG-16s in ONNX Runtime and, where it is installed, OpenVINO, on one thread.
 """
 
 import argparse
+import importlib.util
 import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,8 +33,9 @@ from raiw.compacting.calibrating import calibrate
 from raiw.compacting.choosing import measure, state_bytes
 from raiw.compacting.compact import forms_of
 from raiw.compacting.geometry import Geometry
-from raiw.compacting.layers import MaskedLayer
+from raiw.compacting.layers import STANDARD_FORMS, MaskedLayer
 from raiw.compacting.machine import machine
+from raiw.compacting.onnx_file import export_onnx
 from raiw.compacting.predicting import Predictor
 from raiw.compacting.speed import measure_speed
 from raiw.compacting.table import load_table
@@ -207,6 +212,53 @@ def peak(network: nn.Module) -> int:
     return most + state_bytes(network)
 
 
+def onnx(seconds: float) -> None:
+    """Print what whole VGG-16s take in other runtimes, from ONNX files dense and compact."""
+    torch.set_num_threads(1)
+    network = without_norms(build("vgg16-cifar10")).eval()
+    for name, layout in LAYOUTS.items():
+        masks = raiw.craft(layout(8))
+        with tempfile.TemporaryDirectory() as folder:
+            files = [Path(folder) / "dense.onnx", Path(folder) / "small.onnx"]
+            for file, forms in zip(files, (["dense"], STANDARD_FORMS), strict=True):
+                export_onnx(network, masks, torch.randn(2, 3, 32, 32), file, forms=forms)
+            sizes = [file.stat().st_size for file in files]
+            for runtime, load in RUNTIMES.items():
+                if importlib.util.find_spec(runtime) is None:
+                    continue
+                for batch in (1, 64):
+                    inputs = np.random.default_rng(0).standard_normal(
+                        (batch, 3, 32, 32), np.float32
+                    )
+                    runs = [load(file, inputs) for file in files]
+                    dense, own = shortest_times(runs, seconds)
+                    print(f"{name} g=8, {runtime} T1 batch {batch:2}: dense {1e3 * dense:8.3f} ms, "
+                          f"compact {1e3 * own:8.3f} ms: {dense / own:5.2f}×  bytes 1/"
+                          f"{sizes[0] / sizes[1]:.1f}  load {os.getloadavg()[0]:.1f}",
+                          flush=True)  # fmt: skip
+
+
+def in_onnxruntime(file: Path, inputs: np.ndarray) -> Callable[[], object]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(file, options)
+    fed = {session.get_inputs()[0].name: inputs}
+    return lambda: session.run(None, fed)
+
+
+def in_openvino(file: Path, inputs: np.ndarray) -> Callable[[], object]:
+    import openvino
+
+    hints = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+    run = openvino.compile_model(file, "CPU", hints)
+    return lambda: run(inputs)
+
+
+RUNTIMES = {"onnxruntime": in_onnxruntime, "openvino": in_openvino}
+
+
 @contextmanager
 def busy(processes: int) -> Iterator[None]:
     """Keep so many processors busy, and let the first measurement meet them at work."""
@@ -229,6 +281,7 @@ def main() -> None:
     parser.add_argument("--verdicts", action="store_true")
     parser.add_argument("--predictions", action="store_true")
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--onnx", action="store_true")
     parser.add_argument("--threads", type=int, nargs="*", default=[1, 2], help="for networks")
     parser.add_argument("--busy", type=int, default=0, help="processes at work beside --verdicts")
     arguments = parser.parse_args()
@@ -242,6 +295,8 @@ def main() -> None:
         predictions(arguments.seconds)
     elif arguments.memory:
         memory()
+    elif arguments.onnx:
+        onnx(arguments.seconds)
     else:
         networks(arguments)
 

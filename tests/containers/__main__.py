@@ -194,7 +194,8 @@ def main() -> int:
     engine = asked.engine or found_engine()
     port, token = free_port(), secrets.token_hex(24)
     environment = {"TAG": OLD, "RAIW_PORT": str(port), "RAIW_TOKEN": token}
-    environment["POSTGRES_PASSWORD"] = secrets.token_hex(16)
+    for name in ("POSTGRES_PASSWORD", "RAIW_KEY_SECRET"):
+        environment[name] = secrets.token_hex(32)
     project = Project(
         "raiw-check",
         engine=engine,

@@ -34,6 +34,7 @@ SETTINGS = {
     "RAIW_WEBHOOK_NETWORKS": "127.0.0.0/8",
     "RAIW_WEBHOOK_TIMEOUT_SECONDS": "1",
     "RAIW_MIN_FREE_BYTES": "0",
+    "RAIW_KEY_SECRET": "k" * 32,
     "RAIW_NETWORK_MODULES": "",  # workers announce nothing, whatever is installed here
 }
 

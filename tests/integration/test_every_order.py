@@ -176,7 +176,7 @@ class JobLife(RuleBasedStateMachine):
             before = self.now - timedelta(seconds=30)
             published = recovery.published(session, Queue.CPU, before)
             lost = [job_id for job_id in published if job_id not in self.messages]
-            recovery.publish_again(session, Queue.CPU, lost, before, self.now)
+            recovery.publish_again(session, lost, before, self.now)
 
     @rule(target=claimed, attempt=claimed)
     def the_worker_falls_silent(self, attempt: jobs.Attempt) -> Any:

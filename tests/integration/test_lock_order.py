@@ -121,7 +121,7 @@ def test_all_that_writes_many_rows_at_once(services: Services) -> None:
                     record(session, services, taken)
                 elif step == 1:
                     shuffled = permuted(number, jobs_)
-                    recovery.publish_again(session, Queue.CPU, shuffled, now, now)
+                    recovery.publish_again(session, shuffled, now, now)
                 elif step == 2:
                     recovery.expire_queued(session, now)
                 else:

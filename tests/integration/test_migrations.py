@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,18 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import JSON, DateTime, Table, TypeDecorator, inspect, select, text
+from sqlalchemy import (
+    JSON,
+    Connection,
+    DateTime,
+    Engine,
+    Table,
+    TypeDecorator,
+    create_engine,
+    inspect,
+    select,
+    text,
+)
 
 import migrations
 import raiw
@@ -115,6 +126,89 @@ def test_masks_of_before_are_told_their_dead_units(database: Database) -> None:
     assert stored == told
     move(database, "0007")
     move(database, "head")
+
+
+def test_what_was_there_is_local_and_what_owners_have_becomes_one_again(
+    database: Database,
+) -> None:
+    upgrade(database, "0009")
+    now = datetime.now(UTC)
+    digest = f"sha256:{'a' * 64}"
+    masks = {
+        "digest": digest, "file_sha256": digest, "size": 3, "chunks": 1, "document": "{}",
+        "measure_attempts": 0, "pinned": True, "created_at": now, "used_at": now,
+    }  # fmt: skip
+    job = {
+        "id": "job_1", "kind": "craft", "status": "queued", "content_key": "k", "algorithm": "raiw",
+        "note": "{}", "queue": "raiw.cpu", "timeout_seconds": 1.0, "max_attempts": 3, "attempt": 0,
+        "phase": "queued", "completed": 0, "total": 1, "events": 1, "created_at": now,
+        "run_after": now, "mask_digest": digest,
+    }  # fmt: skip
+    rows = {
+        "masks": masks,
+        "mask_chunks": {"digest": digest, "number": 0, "data": b"abc"},
+        "results": {"content_key": "k", "mask_digest": digest, "created_at": now},
+        "outcomes": {"content_key": "t", "document": "{}", "created_at": now},
+        "blobs": {"digest": digest, "size": 3, "header": b"", "created_at": now, "pinned": False},
+        "jobs": job,
+        "job_events": {"job_id": "job_1", "seq": 1, "event": "status", "data": "{}",
+                       "created_at": now},
+    }  # fmt: skip
+    with database.engine.begin() as connection:
+        for table, row in rows.items():
+            _insert(connection, table, row)
+    before = _contents(database, rows)
+    move(database, "head")
+    with database.engine.begin() as connection:
+        for table in rows.keys() - {"job_events"}:
+            owners = connection.scalars(text(f"SELECT owner_id FROM {table}")).all()  # noqa: S608
+            assert owners == ["local"]
+        _insert(connection, "owners", {"id": "owner_2", "name": "two", "created_at": now})
+        for table, row in rows.items():
+            if table != "job_events":
+                mine = {"id": "job_2"} if table == "jobs" else {}
+                _insert(connection, table, row | mine | {"owner_id": "owner_2"})
+    move(database, "0009")
+    with database.engine.begin() as connection:
+        ended = text("SELECT status FROM jobs WHERE id = 'job_2'")
+        assert connection.scalar(ended) == "canceled"  # two cannot do the same at a time
+        connection.execute(text("DELETE FROM jobs WHERE id = 'job_2'"))
+    assert _contents(database, rows) == before
+    move(database, "head")
+
+
+def _insert(connection: Connection, table: str, row: dict[str, Any]) -> None:
+    names, values = ", ".join(row), ", ".join(f":{name}" for name in row)
+    connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), row)  # noqa: S608
+
+
+def _contents(database: Database, tables: Iterable[str]) -> dict[str, list[Any]]:
+    with database.engine.connect() as connection:
+        found = {table: connection.execute(text(f"SELECT * FROM {table}")) for table in tables}  # noqa: S608
+        return {table: [dict(row) for row in rows.mappings()] for table, rows in found.items()}
+
+
+def test_sqlite_tables_made_anew_keep_their_indexes_and_what_they_refer_to() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        one = Database(Settings(database_url=Sqlite(Path(folder)).url, state_dir=Path(folder)))
+        upgrade(one)
+        made = create_engine("sqlite://")
+        Record.metadata.create_all(made)
+        assert _schema(one.engine) == _schema(made)
+        one.close()
+
+
+def _schema(engine: Engine) -> tuple[set[str], set[Any]]:
+    with engine.connect() as connection:
+        words = "SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+        indexes = {" ".join(sql.split()) for sql in connection.scalars(text(words))}
+        names = Record.metadata.tables
+        keys = {
+            (table, key[2], key[3], key[4], key[6])
+            for table in names
+            for key in connection.execute(text(f"PRAGMA foreign_key_list({table})"))
+        }
+        return indexes, keys
 
 
 VALUES: dict[str, Any] = {

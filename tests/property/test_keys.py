@@ -20,6 +20,7 @@ from raiw.jobs.document import JobDocument
 from raiw.jobs.prune import PruneJob
 from raiw.jobs.registry import KINDS
 from raiw.jobs.score import ScoreJob
+from raiw.jobs.search import SearchJob
 from raiw.jobs.speed import SpeedJob
 from raiw.jobs.train import TrainJob
 from raiw.pipeline import craft_mask, mask_key
@@ -52,7 +53,9 @@ JOBS: list[JobDocument] = [
     TrainJob.parse({**NETWORK, "spec": SPEC, "importance": DIGEST}),
     TrainJob.parse({**NETWORK, "masks": DIGEST}),
     TrainJob.parse({**NETWORK, "masks": DIGEST, "recipe": {"dynamics": {"method": "rigl"}}}),
+    TrainJob.parse({**NETWORK, "floors": [{"epoch": 1, "accuracy": 0.5}]}),
     SpeedJob.parse({"network": "digits-cnn", "spec": SPEC, "importance": DIGEST}),
+    SearchJob.parse({**NETWORK, "budget": {"parameters": 2000}}),
 ]
 Path_ = tuple[str | int, ...]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from raiw.jobs.registry import find_kind
-from raiw.jobs.workspace import Workspace
+from raiw.jobs.workspace import Needed, Workspace
 from worker.tasks.task import ChildTask
 
 
@@ -27,10 +27,15 @@ def load(task: ChildTask) -> Callable[[], None]:
         on_progress=task.progress,
         log=task.log,
         modules=task.modules,
+        answers=task.answers(),
+        on_study=task.study,
     )
 
     def perform() -> None:
         made = run(job, space)
-        task.done(made.files, made.report)
+        if isinstance(made, Needed):
+            task.need(made.jobs, made.files)
+        else:
+            task.done(made.files, made.report)
 
     return perform

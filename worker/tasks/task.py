@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from raiw.jobs.document import JobDocument
 from raiw.jobs.registry import find_kind
+from raiw.jobs.workspace import Answer
 
 FILE = "task.json"
 
@@ -62,6 +63,27 @@ class ChildTask:
         """Hand over the result: files by name, and a report."""
         paths = {name: str(path) for name, path in files.items()}
         self._tell("done", {"files": paths, "report": report})
+
+    def need(self, jobs: Sequence[JobDocument], files: Mapping[str, Path]) -> None:
+        """End for now: without these jobs, which name these files, there is no result."""
+        documents = [job.model_dump(mode="json") for job in jobs]
+        paths = {digest: str(path) for digest, path in files.items()}
+        self._tell("done", {"files": paths, "report": {}, "needs": documents})
+
+    def study(self, study: dict[str, Any]) -> None:
+        """Report all trials of a search."""
+        self._tell("study", study)
+
+    def answers(self) -> dict[str, Answer]:
+        """Return how the jobs ended that the task needed, by content key."""
+        return {
+            key: Answer(
+                found["report"],
+                {name: Path(path) for name, path in found.get("files", {}).items()},
+                found.get("problem"),
+            )
+            for key, found in self.share.get("answers", {}).items()
+        }
 
     def deliver(
         self,

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from raiw.errors import RaiwError
-from raiw.study.accuracy.significance import AccuracyDifference, holm, paired
+from raiw.significance import AccuracyDifference, holm, paired
 from raiw.study.accuracy.trials import Trial, TrialPlan
 from raiw.training.report import Report
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from raiw.canonical import canonical_json
 from raiw.pictures.scatter import Point, scatter
+from raiw.significance import MOST_PAIRS
 from raiw.study.accuracy.outcomes import AccuracyStudy, Run, TrialRow
-from raiw.study.accuracy.significance import MOST_PAIRS
 from raiw.study.accuracy.trials import DENSE
 from raiw.study.graphs.report import csv_text, markdown_text, write_texts
 

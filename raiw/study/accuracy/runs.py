@@ -2,30 +2,19 @@
 
 import json
 import os
-import signal
-from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from threading import Thread
 
 from raiw import extras
 from raiw.errors import DiskFull, InvalidInput, OutOfMemory, RaiwError, TrainingFailed
+from raiw.jobs.pool import Told, open_pool, tell_pool
 from raiw.study.accuracy.outcomes import AccuracyStudy, TrialOutcome, summarise
 from raiw.study.accuracy.trials import OnEpochsDone, Setting, Trial, TrialPlan, folder_of
 from raiw.training.report import FILE, Epoch, Report
 
 _LOOK_SECONDS = 0.5
 """How often progress is checked."""
-
-Told = SimpleQueue[tuple[str, int]]
-"""Messages from processes to the study: the key of a run and the epochs it has done."""
 
 
 def run_plan(
@@ -67,7 +56,7 @@ def run_plan(
         else:
             outcomes[trial.key] = report
     if left:
-        with _pool(min(jobs or os.cpu_count() or 1, len(left))) as pool:
+        with open_pool(min(jobs or os.cpu_count() or 1, len(left))) as pool:
             progress = _Progress(plan, pool.told, on_progress)
             _run_all(pool.executor, plan.setting, place, list(left.values()), outcomes, progress)
     return summarise(plan, outcomes)
@@ -147,46 +136,9 @@ class _Progress:
             self._on_progress(sum(self._epochs.values()), runs)
 
 
-@dataclass(frozen=True, slots=True)
-class _Pool:
-    executor: ProcessPoolExecutor
-    told: Told
-
-
-@contextmanager
-def _pool(jobs: int) -> Iterator[_Pool]:
-    """Start processes that end at once when the study ends, is interrupted or is killed."""
-    context = get_context("spawn")  # a fork would inherit the threads of torch
-    theirs, ours = context.Pipe(duplex=False)
-    told: Told = context.SimpleQueue()
-    executor = ProcessPoolExecutor(jobs, context, _begin, (theirs, told))
-    try:
-        yield _Pool(executor, told)
-        executor.shutdown()
-    finally:
-        ours.close()
-        executor.shutdown(cancel_futures=True)
-        theirs.close()
-        told.close()
-
-
-_TOLD: ContextVar[Told] = ContextVar("told")
-
-
-def _begin(study: Connection, told: Told) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the study decides what Ctrl-C means
-    _TOLD.set(told)
-    Thread(target=_end_with, args=(study,), daemon=True).start()
-
-
-def _end_with(study: Connection) -> None:
-    study.poll(None)  # nothing is ever sent: this returns when the other end has gone
-    os._exit(1)
-
-
 def _run(setting: Setting, trial: Trial, folder: Path) -> Report:
     def tell(epoch: Epoch, _total: int) -> None:
-        _TOLD.get().put((trial.key, epoch.epoch))
+        tell_pool(trial.key, epoch.epoch)
 
     # torch is imported here, not by the process that only waits and compares.
     report: Report = extras.load("raiw.study.accuracy.trial").run_trial(

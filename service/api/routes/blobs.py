@@ -13,7 +13,13 @@ from raiw.canonical import hex_digits
 from raiw.errors import NotFound
 from service.access.scopes import needs
 from service.api.bodies import BodyRoute
-from service.api.dependencies import DigestPath, Id, ServicesDep, UploadBody
+from service.api.dependencies import (
+    DigestPath,
+    Id,
+    IdempotencyKey,
+    ServicesDep,
+    UploadBody,
+)
 from service.api.document import DOWNLOAD, DOWNLOAD_HEAD, UPLOAD, UPLOAD_PART, headers
 from service.api.downloads import download
 from service.api.receiving import receive
@@ -120,9 +126,14 @@ def unpin_blob(services: ServicesDep, digest: DigestPath) -> None:
     status_code=HTTPStatus.CREATED,
     responses={201: {"headers": headers("Location")}},
 )
-def begin_upload(services: ServicesDep, response: Response, body: UploadBody) -> UploadView:
+def begin_upload(
+    services: ServicesDep,
+    response: Response,
+    body: UploadBody,
+    idempotency_key: IdempotencyKey = None,
+) -> UploadView:
     """Begin an upload in parts. `complete` is true at once if the file is already stored."""
-    upload = uploads.begin(services, body)
+    upload = uploads.begin(services, body, idempotency_key)
     response.headers["Location"] = f"/v1/uploads/{upload.id}"
     return upload
 

@@ -14,13 +14,13 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from service.access.scopes import needs
 from service.api.dependencies import ServicesDep
 from service.api.metrics import Metrics
-from service.contract.access import Open
+from service.contract.access import Unscoped
 from service.contract.health import Checks, Liveness, Readiness
 from service.jobs import health
 
 Look = TypeVar("Look")
 
-router = APIRouter(tags=["operation"], dependencies=[needs(Open.PUBLIC)])
+router = APIRouter(tags=["operation"], dependencies=[needs(Unscoped.PUBLIC)])
 
 
 @router.get("/livez")

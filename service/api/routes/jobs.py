@@ -12,12 +12,20 @@ from raiw.names import clipped
 from service.access.scopes import needs
 from service.api.answers import JobAnswer, not_modified
 from service.api.bodies import BodyRoute
-from service.api.dependencies import Id, JobBody, NotesQuery, PageSize, ServicesDep
+from service.api.dependencies import (
+    Id,
+    IdempotencyKey,
+    JobBody,
+    NotesQuery,
+    PageSize,
+    ServicesDep,
+)
 from service.api.document import headers, parameters
 from service.api.polls import Polls
 from service.api.streams import event_stream, preferred_wait
 from service.contract.access import Scope
 from service.contract.jobs import EventPage, JobPage, JobView
+from service.contract.preferences import takes
 from service.contract.queries import MAX_PAGE, JobQuery, noted
 from service.jobs import cancel as canceling
 from service.jobs import queries
@@ -27,6 +35,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=BodyRoute)
 
 _MAX_SEQ = (1 << 31) - 1
 _WAITED = ("Preference-Applied",)
+_MADE = (*_WAITED, "Idempotent-Replayed")
 
 
 @router.post(
@@ -36,26 +45,30 @@ _WAITED = ("Preference-Applied",)
     responses={
         200: {
             "description": "The job has ended; on a hit, the result was already stored.",
-            "headers": headers("Location", "X-Raiw-Cache", perhaps=_WAITED),
+            "headers": headers("Location", "X-Raiw-Cache", perhaps=_MADE),
         },
         202: {
             "model": JobView,
             "description": "The job is queued or running: follow `Location`.",
-            "headers": headers("Location", "X-Raiw-Cache", "Retry-After", perhaps=_WAITED),
+            "headers": headers("Location", "X-Raiw-Cache", "Retry-After", perhaps=_MADE),
         },
     },
     openapi_extra=parameters("Prefer"),
 )
-async def create_job(services: ServicesDep, request: Request, body: JobBody) -> Response:
+async def create_job(
+    services: ServicesDep, request: Request, body: JobBody, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Ask for masks or, by `kind`, for importance scores, a pruned network or a trained one.
 
     The same request always means the same result, so it can be repeated freely: `X-Raiw-Cache` says
     `hit` (stored already), `joined` (a job is making it) or `created`. `Prefer: wait=N` delays the
     answer for up to 30 seconds until the job has ended.
     """
-    submission = await run_in_threadpool(submit, services, body)
+    submission = await run_in_threadpool(submit, services, body, idempotency_key)
     request.app.state.metrics.submitted(body.kind, submission.outcome)
     headers = {"Location": submission.job.urls.self, "X-Raiw-Cache": submission.outcome}
+    if submission.replayed:
+        headers["Idempotent-Replayed"] = "true"
     return JobAnswer(
         services,
         submission.job,
@@ -144,7 +157,7 @@ async def list_events(
     resumes exactly. A stream lasts ten minutes at most: connect again.
     """
     seen = int(last_event_id) if _is_seq(last_event_id) else after
-    streamed = "text/event-stream" in request.headers.get("accept", "")
+    streamed = takes(request.headers.get("accept", ""), "text/event-stream")
     limit = 1 if streamed else min(page_size, MAX_PAGE)
     page = await run_in_threadpool(queries.list_events, services, job_id, after=seen, limit=limit)
     headers = {"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization"}

@@ -9,7 +9,7 @@ from service.access.keyring import KeyRing
 from service.access.scopes import CallerDep, needs
 from service.api.bodies import BodyRoute
 from service.api.dependencies import ServicesDep
-from service.contract.access import Open, Scope
+from service.contract.access import Scope, Unscoped
 from service.contract.keys import (
     KEY_ID,
     CallerView,
@@ -28,7 +28,7 @@ _ADMIN = [needs(Scope.KEYS_ADMIN)]
 KeyId = Annotated[str, Path(pattern=f"^{KEY_ID.pattern}$")]
 
 
-@router.get("/whoami", dependencies=[needs(Open.ANY)])
+@router.get("/whoami", dependencies=[needs(Unscoped.ANY)])
 def get_caller(caller: CallerDep) -> CallerView:
     """Show who asks: the owner, the key, and what it allows."""
     scopes = sorted(caller.scopes)

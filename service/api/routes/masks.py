@@ -15,6 +15,7 @@ from service.api.downloads import download
 from service.api.streams import poll, preferred_wait
 from service.contract.access import Scope
 from service.contract.masks import MasksPage, MasksView, StatisticsView
+from service.contract.preferences import takes
 from service.contract.queries import MasksQuery
 from service.jobs import keeping, stored
 
@@ -141,7 +142,7 @@ def get_layer(
     """
     file = stored.open_masks(services, digest, described=True)
     layer = stored.get_layer(file.row, name)
-    if "application/octet-stream" not in request.headers.get("accept", ""):
+    if not takes(request.headers.get("accept", ""), "application/octet-stream"):
         return JSONResponse(layer, HTTPStatus.OK, {"Vary": "Accept"})
     file.verify()
     tensor = file.header().tensors[f"{name}.bitmask"]

@@ -4,10 +4,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service.access.scopes import needs
-from service.contract.access import Open
+from service.contract.access import Unscoped
 from service.pages.rendering import render
 
-router = APIRouter(dependencies=[needs(Open.ANY)])
+router = APIRouter(dependencies=[needs(Unscoped.ANY)])
 
 
 @router.get("/docs")

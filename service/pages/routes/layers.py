@@ -4,7 +4,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Depends, Path, Request
 from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
@@ -32,20 +32,28 @@ def graphs(request: Request) -> LayerGraphs:
     return kept
 
 
+def _layer(
+    services: PageServices, request: Request, digest: DigestInPath, name: LayerPath
+) -> StoredLayer:
+    return graphs(request).layer(services, digest, name)
+
+
+Layer = Annotated[StoredLayer, Depends(_layer)]
+
+
+def _view(layer: Layer, mode: str = "density", rows: str = "", columns: str = "") -> MapView:
+    return MapView.of(layer.graph, mode, rows, columns)
+
+
+View = Annotated[MapView, Depends(_view)]
+
+
 @router.get("/masks/{digest}/layers/{name}")
 def show_layer(
-    services: PageServices,
-    request: Request,
-    digest: DigestInPath,
-    name: LayerPath,
-    mode: str = "density",
-    rows: str = "",
-    columns: str = "",
+    request: Request, digest: DigestInPath, name: LayerPath, layer: Layer, view: View
 ) -> Response:
     """Show a layer: its map, degrees, spectrum and entropy, and all of it in words."""
-    layer = graphs(request).layer(services, digest, name)
     graph, groups = layer.graph, layer.groups
-    view = MapView.of(graph, mode, rows, columns)
     names = [record["name"] for record in layer.masks.document["layers"]]
     place = names.index(name)
     statistics = layer.statistics
@@ -66,7 +74,7 @@ def show_layer(
         size=(WIDTH, height(graph.shape)),
         nearer=view.zoomed(graph.shape, 0.5),
         further=view.zoomed(graph.shape, 2),
-        whole=MapView.of(graph, mode, "", ""),
+        whole=MapView.of(graph, view.mode, "", ""),
         furthest=[*furthest_blocks(graph, groups)],
         degrees={side: _degrees(layer, side) for side in ("outputs", "inputs")},
         gap=None if statistics is None else Markup(_gap(layer).inline()),  # noqa: S704 -- escaped
@@ -78,42 +86,23 @@ def show_layer(
 
 
 @router.get("/pages/tiles/{digest}/{name}")
-def tiles(
-    services: PageServices,
-    request: Request,
-    digest: DigestInPath,
-    name: LayerPath,
-    mode: str = "density",
-    rows: str = "",
-    columns: str = "",
-) -> Response:
+def tiles(layer: Layer, view: View) -> Response:
     """Return the tiles of a window; they never change."""
-    layer = graphs(request).layer(services, digest, name)
-    view = MapView.of(layer.graph, mode, rows, columns)
     headers = HEADERS | {"Cache-Control": _NEVER_CHANGES}
     return JSONResponse(view.to_json(layer.graph, layer.groups), headers=headers)
 
 
 @router.get("/pages/bits/{digest}/{name}")
-def packed_rows(
-    services: PageServices, request: Request, digest: DigestInPath, name: LayerPath
-) -> Response:
+def packed_rows(layer: Layer) -> Response:
     """Download the packed rows of a layer, as the API returns them to programs."""
-    bits = graphs(request).layer(services, digest, name).graph.bits
+    bits = layer.graph.bits
     headers = HEADERS | {"Cache-Control": _NEVER_CHANGES}
     return Response(bits.tobytes(), headers=headers, media_type="application/octet-stream")
 
 
 @router.get("/pages/pictures/{digest}/{name}/{what}.svg")
-def picture(
-    services: PageServices,
-    request: Request,
-    digest: DigestInPath,
-    name: LayerPath,
-    what: Annotated[str, Path(max_length=40)],
-) -> Response:
+def picture(layer: Layer, name: LayerPath, what: Annotated[str, Path(max_length=40)]) -> Response:
     """Return a picture of a layer as a file."""
-    layer = graphs(request).layer(services, digest, name)
     draw = _PICTURES.get(what)
     if (
         draw is None

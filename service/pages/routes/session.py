@@ -10,14 +10,14 @@ from raiw.errors import Unauthorized
 from service.access.authentication import sign_in_with
 from service.access.scopes import needs
 from service.access.sessions import keep, sign_in, sign_out
-from service.contract.access import Open
+from service.contract.access import Unscoped
 from service.pages.rendering import THEME_COOKIE, THEMES, render, see
 from service.pages.static import PREFIX, Static
 from service.settings import Settings
 
 LOGIN = "/login"
 
-router = APIRouter(dependencies=[needs(Open.PUBLIC)])
+router = APIRouter(dependencies=[needs(Unscoped.PUBLIC)])
 
 
 @router.get(LOGIN)

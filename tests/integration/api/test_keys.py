@@ -206,7 +206,12 @@ def test_servers_of_one_database_need_one_secret(guarded, start, caplog):
     made = make_key(guarded, "moving")
     state = guarded.services.settings.state_dir
     url = f"sqlite:///{state / 'raiw.sqlite'}"
-    other = start(database_url=url, require_keys=True)
+    none = start(database_url=url, token=TOKEN)
+    assert "RAIW_KEY_SECRET" in whoami(none, made.key).json()["detail"]
+    with calling(none, TOKEN) as client:
+        refused = client.post("/v1/keys", json={"owner": "x", "scopes": ["jobs:read"]})
+    assert_problem(refused, 422, "invalid-settings")
+    other = start(database_url=url, require_keys=True, key_secret="o" * 32)
     assert whoami(other, made.key).status_code == 401
     assert "RAIW_KEY_SECRET" in caplog.text
     secret = (state / "key.secret").read_text()

@@ -2,6 +2,7 @@
 
 import httpx
 
+import raiw
 from tests.integration.api.servers import assert_problem
 
 SIDE = 1 << 24
@@ -30,6 +31,25 @@ def test_a_spec_of_terabytes_is_refused_with_its_sizes(http, server):
 def test_so_is_a_training_that_would_craft_it(http):
     wanted = {"kind": "train", "network": "digits-cnn", "data": "digits"}
     assert_problem(http.post("/v1/jobs", json=body(**wanted)), 413, "too-large")
+
+
+def test_so_many_layers_at_a_time_must_fit_together(start):
+    layer = {"kind": "linear", "in_features": 256, "out_features": 256}
+    layers = [layer | {"name": name} for name in ("a", "b", "c")]
+    asked = {"spec": {"layers": layers, "craft": {"algorithm": "nm", "density": 0.25}}}
+    plan = raiw.Spec.parse(asked["spec"]).plan()
+    both = plan.memory_on(2)
+    assert plan.memory_on(1) == plan.memory_bytes < both < plan.memory_on(3) == plan.memory_on(4)
+    for threads, limit, status in ((1, both - 1, 202), (2, both - 1, 413), (2, both, 202)):
+        server = start(craft_memory_bytes=limit, task_threads=threads)
+        with httpx.Client(base_url=server.url) as client:
+            answer = client.post("/v1/jobs", json=asked)
+        assert answer.status_code == status, answer.text
+        if status == 413:
+            assert (
+                "2 layers at a time (RAIW_TASK_THREADS)"
+                in assert_problem(answer, 413, "too-large")["detail"]
+            )
 
 
 def test_a_plan_of_terabytes_is_answered(http):

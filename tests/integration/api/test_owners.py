@@ -17,7 +17,7 @@ from raiw.canonical import digest_of
 from service.access.scopes import declared
 from service.access.sessions import COOKIE
 from service.api.app import create_app
-from service.contract.access import SCOPES, Open, Scope
+from service.contract.access import SCOPES, Scope, Unscoped
 from service.settings import Settings
 from tests.integration.api.owners import (
     NOBODYS,
@@ -107,7 +107,7 @@ def test_every_route_declares_what_it_needs():
     found = [*routes(app)]
     assert len(found) > 50
     assert [route.path for _, route in found if declared(route) is None] == []
-    public = {route.path for _, route in found if declared(route) is Open.PUBLIC}
+    public = {route.path for _, route in found if declared(route) is Unscoped.PUBLIC}
     assert public == {
         "/livez", "/readyz", "/metrics", "/openapi.json",
         "/login", "/logout", "/theme", "/pages/static/{path:path}",
@@ -124,7 +124,7 @@ def test_the_document_says_what_every_route_needs():
         for method in route.methods:
             said = document["paths"][route.path_format][method.lower()].get("security", [])
             scopes = [needed.value] if isinstance(needed, Scope) else []
-            assert said == ([] if needed is Open.PUBLIC else [{"HTTPBearer": scopes}])
+            assert said == ([] if needed is Unscoped.PUBLIC else [{"HTTPBearer": scopes}])
 
 
 def filled(path: str, names: dict[str, str]) -> str:

@@ -79,7 +79,7 @@ def test_every_page_is_fit_for_everybody(full, chromium, look):
             )
             assert found == [], path
             assert tab.evaluate("document.documentElement.scrollWidth") <= LOOKS[look][1], path
-            if path in {"/", "/masks"} and look != "phone":
+            if path in {"/", "/masks"}:
                 assert tab.evaluate(WIDER) == [], path  # whatever their rows are called
 
 

@@ -117,6 +117,19 @@ def test_a_spec_is_planned_corrected_and_crafted_without_scripts(full, browser):
     assert f"/masks/{job['result']['digest']}" in links(page(browser.get(path)))
 
 
+def test_a_field_that_is_too_long_is_told_by_its_size(full, browser):
+    long = {"spec": "#" * ((1 << 20) + 1), "do": "plan"}
+    for sent in ({"data": long}, {"files": {name: (None, text) for name, text in long.items()}}):
+        assert browser.post("/new", **sent).status_code == 413
+        assert browser.post("/pages/plan", **sent).status_code == 413
+
+
+def test_who_refuses_html_gets_none(full, browser):
+    for accept, kind in (("text/html;q=0, */*", "json"), ("*/*, TEXT/HTML ;q=0.1", "html")):
+        answer = browser.get("/masks/nothing", headers={"Accept": accept})
+        assert kind in answer.headers["content-type"]
+
+
 def test_scores_are_stored_by_a_form_and_named_by_their_digest(full, browser):
     scores = save({"fc1": np.ones((64, 96), np.float32), "conv": np.eye(16, 8, dtype=np.float32)})
     spec = f"layers: {LAYERS}\ncraft: {{degree: 4}}\n"

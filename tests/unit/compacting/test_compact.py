@@ -224,6 +224,24 @@ def test_other_precisions_are_right(network, kind):
     torch.testing.assert_close(got.double(), wanted, rtol=error, atol=error * 2)
 
 
+def test_outputs_follow_the_weights_wherever_they_are(network):
+    small = raiw.compact(network.eval(), MASKS, forms=["condensed"]).requires_grad_(False)
+    once = small(INPUTS)
+    other = copy.deepcopy(small)
+    close(other(INPUTS), once)
+    floats = {k: v for k, v in small.state_dict().items() if v.is_floating_point()}
+    for own in (*other.parameters(), *other.buffers()):
+        if own.is_floating_point():
+            own.data = torch.zeros_like(own)
+    assert not other(INPUTS).any()
+    close(small(INPUTS), once)
+    for times, assign in ((1, False), (2, True), (3, False)):
+        state = {name: times * own for name, own in floats.items()}
+        other.load_state_dict(state, strict=False, assign=assign)
+        close(other(INPUTS), copy.deepcopy(other)(INPUTS))
+        assert other(INPUTS).any()
+
+
 def test_autocast_takes_compact_layers(network):
     small = raiw.compact(network, MASKS, forms=["condensed"])
     with torch.autocast("cpu", torch.bfloat16):
@@ -274,6 +292,20 @@ def test_an_onnx_file_has_standard_operators_and_the_same_outputs(network, tmp_p
     assert (tmp_path / "small.onnx").stat().st_size < 0.75 * dense
     with pytest.raises(InvalidInput, match="no operator for the form 'csr'"):
         export_onnx(network, MASKS, INPUTS, tmp_path / "not.onnx", forms=["csr"])
+
+
+def test_an_onnx_file_runs_in_openvino(network, tmp_path):
+    openvino = pytest.importorskip("openvino")
+    from raiw.compacting.onnx_file import export_onnx
+
+    export_onnx(network.eval(), MASKS, INPUTS, tmp_path / "small.onnx")
+    run = openvino.compile_model(
+        tmp_path / "small.onnx", "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    for batch in (INPUTS, INPUTS[:1]):
+        got = torch.from_numpy(run(batch.numpy())[0].copy())
+        with torch.no_grad():
+            close(got, masked(network)(batch))
 
 
 class Whole(nn.Module):

@@ -1,5 +1,6 @@
 """The version of a job, by which polls are answered, changes with what clients are shown."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,14 +8,17 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
+from sqlalchemy.event import listen
 
+from service.api.polls import Polls, Seen
 from service.contract.access import LOCAL
 from service.jobs.queries import get_job
 from service.jobs.services import Services
 from service.settings import Settings
 from service.store import shown
 from service.store.migrate import migrate
-from service.store.tables import JobRow, MasksRow, RequestRow, Timestamp
+from service.store.records import Timestamp
+from service.store.tables import JobRow, MasksRow, OwnerRow, RequestRow
 
 JOB = "job_0123456789abcdef01234567"
 MASKS = "sha256:" + "1" * 64
@@ -69,7 +73,11 @@ def services(tmp_path: Path) -> Iterator[Services]:
     masks = {column.key: _other(column) for column in MasksRow.__table__.columns}
     with services.database.write() as session:
         session.add(RequestRow(digest=MASKS, packed=b""))
-        session.add(MasksRow(**masks | {"digest": MASKS, "file_sha256": MASKS, "dead_units": None}))
+        session.add(OwnerRow(id="own_other", name="other", created_at=NOON))
+        session.flush()
+        for owner, file in ((LOCAL, MASKS), ("own_other", "sha256:" + "4" * 64)):
+            own = {"owner_id": owner, "digest": MASKS, "file_sha256": file, "dead_units": None}
+            session.add(MasksRow(**masks | own))
         session.flush()
         session.add(JobRow(**row))
     yield services
@@ -102,3 +110,26 @@ def test_the_version_changes_with_whatever_is_shown(services: Services) -> None:
             assert shown.versions(session, LOCAL, [JOB]) == {JOB: (now.version, now.created_at)}
             session.execute(update(JobRow).values({column.key: kept}))
     assert unseen == WRITTEN_ONCE | WITH_THE_STATUS
+
+
+def test_nobody_else_sees_a_job_change(services: Services) -> None:
+    with services.database.look() as session:
+        assert shown.versions(session, "own_somebody", [JOB]) == {}
+
+
+def test_all_who_ask_at_once_are_answered_by_one_query(services: Services) -> None:
+    statements: list[str] = []
+    listen(
+        services.database.engine, "before_cursor_execute", lambda *seen: statements.append(seen[2])
+    )
+
+    async def ask() -> list[Seen | None]:
+        polls = Polls(services.database)
+        asked = [(LOCAL, JOB), (LOCAL, "job_gone"), ("own_somebody", JOB)] * 100
+        return await asyncio.gather(*(polls.look(*one) for one in asked))
+
+    seen = asyncio.run(ask())
+    here = get_job(services, JOB)
+    assert seen == [(here.version, here.created_at), None, None] * 100
+    polled = [one for one in statements if "FROM jobs" in one and "masks.file_sha256" in one]
+    assert len(polled) <= 3  # one for each owner, and one of get_job

@@ -354,4 +354,13 @@ def test_the_same_one_of_several_ways_to_leave_nothing_is_always_taken():
 def test_brackets_within_brackets_end_at_a_hundred():
     assert decode_document(b"[" * 100 + b"]" * 100, "deep.yaml")
     with pytest.raises(InvalidSpec, match="deeper than 100 levels"):
-        decode_document(b"[" * 1000, "deep.yaml")
+        decode_document(b"[" * 101 + b"]" * 101, "deep.yaml")
+    with pytest.raises(InvalidSpec, match="deeper than 100 levels"):
+        decode_document(b"&a [*a]", "endless.yaml")
+    with pytest.raises(InvalidSpec, match="maximum nesting depth"):
+        decode_document(b"[" * 100_000, "deep.yaml")
+
+
+def test_aliases_of_aliases_cost_what_they_take_to_write():
+    lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]" for n in range(1, 60))]
+    assert len(decode_document("\n".join(lines).encode(), "laughs.yaml")) == 60

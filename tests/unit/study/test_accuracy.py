@@ -16,9 +16,9 @@ from scipy import stats
 import raiw
 from raiw.cli.app import run
 from raiw.errors import Diverged, InvalidInput, InvalidSpec, NotFound
+from raiw.significance import MOST_PAIRS, holm, paired
 from raiw.study.accuracy.outcomes import AccuracyStudy, summarise
 from raiw.study.accuracy.report import accuracy_markdown, accuracy_picture, write_accuracy_report
-from raiw.study.accuracy.significance import MOST_PAIRS, holm, paired
 from raiw.study.accuracy.trials import TrialPlan, plan_training
 from raiw.training.report import Epoch, Report
 

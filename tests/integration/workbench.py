@@ -1,0 +1,140 @@
+"""A janitor and what it works with, without an API and without workers."""
+
+import itertools
+import json
+import time
+from base64 import b64decode
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, select
+
+from service.contract.jobs import JobStatus
+from service.contract.tasks import Queue
+from service.jobs.janitor import Janitor
+from service.jobs.queue import Broker as Client
+from service.jobs.services import Services
+from service.settings import Settings
+from service.store import jobs, requests
+from service.store.jobs import Attempt
+from service.store.migrate import migrate
+from service.store.repeats import RepeatRow
+from service.store.tables import BlobRow, JobRow, OutboxRow, OwnerRow, UnitRow, UploadRow
+from tests.integration.stack import Broker
+
+KEY = "raiw:raiw.cpu"
+PATIENCE = 0.02
+_numbers = itertools.count()
+
+
+class Bench:
+    """A migrated database, a Valkey server, and janitors as wanted."""
+
+    def __init__(self, folder: Path, **changes: Any) -> None:
+        self.broker = Broker(folder, tcp=False)
+        self.settings = Settings(
+            state_dir=folder,
+            broker_url=self.broker.url,
+            min_free_bytes=0,
+            republish_seconds=PATIENCE,
+            **changes,
+        )
+        migrate(self.settings)
+        self.services = Services.open(self.settings)
+        self.client = Client(self.settings)
+        self.janitor = Janitor(self.services, self.client)
+
+    def submit(
+        self, number: int = 1, document: dict[str, Any] | None = None, **columns: Any
+    ) -> list[str]:
+        database = self.services.database
+        with database.write() as session:
+            now = database.now(session)
+            request = requests.add(session, requests.Packed.of(document or {}))
+            added = [
+                JobRow(
+                    id=f"job_{next(_numbers):06}",
+                    kind="craft",
+                    status=JobStatus.QUEUED,
+                    content_key=str(next(_numbers)),
+                    request=request,
+                    algorithm="regular",
+                    note={},
+                    queue=Queue.CPU,
+                    timeout_seconds=1e6,
+                    max_attempts=3,
+                    total=1,
+                    created_at=now,
+                    run_after=now,
+                    **columns,
+                )
+                for _ in range(number)
+            ]
+            for job in added:
+                jobs.add(session, job, now)
+        return [job.id for job in added]
+
+    def lose_worker(self, job_id: str) -> None:
+        database = self.services.database
+        with database.write() as session:
+            now = database.now(session)
+            assert jobs.claim(session, job_id, "worker", timedelta(seconds=-1), now)
+
+    def clear(self) -> None:
+        """Forget all jobs and messages."""
+        with self.services.database.write() as session:
+            for table in (RepeatRow, OutboxRow, UnitRow, JobRow, UploadRow, BlobRow):
+                session.execute(delete(table))
+        self.broker.flush()
+        self.janitor = Janitor(self.services, self.client)
+
+    def add_owners(self, *names: str) -> None:
+        database = self.services.database
+        with database.write() as session:
+            now = database.now(session)
+            session.add_all(OwnerRow(id=name, name=name, created_at=now) for name in names)
+
+    def start(self, job_id: str) -> None:
+        """Claim a job, as the worker does that has fetched its message."""
+        database = self.services.database
+        with database.write() as session:
+            now = database.now(session)
+            assert jobs.claim(session, job_id, "worker", timedelta(hours=1), now)
+
+    def end(self, job_id: str) -> None:
+        """End a job that was started."""
+        database = self.services.database
+        with database.write() as session:
+            now = database.now(session)
+            assert jobs.end(session, Attempt(job_id, 1), JobStatus.FAILED, None, now)
+
+    def status(self, job_id: str) -> str:
+        with self.services.database.read() as session:
+            return session.scalars(select(JobRow.status).where(JobRow.id == job_id)).one()
+
+    def owner(self, job_id: str) -> str:
+        with self.services.database.read() as session:
+            return session.get_one(JobRow, job_id).owner_id
+
+    def held(self) -> int:
+        return int(self.broker.client.llen(KEY))
+
+    def fetch(self) -> str:
+        """Take the next message, as a worker does."""
+        message = json.loads(self.broker.client.rpop(KEY))
+        (job_id,), *_ = json.loads(b64decode(message["body"]))
+        return str(job_id)
+
+    def recover(self) -> int:
+        """Let the patience pass, recover and relay; return how many messages that made."""
+        before = self.held()
+        time.sleep(2 * PATIENCE)
+        self.janitor.recover()
+        self.janitor.relay()
+        return self.held() - before
+
+    def close(self) -> None:
+        self.client.close()
+        self.services.database.close()
+        self.broker.stop()
