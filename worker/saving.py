@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from raiw.errors import RaiwError
-from service.store.artifacts import Artifacts
+from service.store.files.artifacts import Artifacts
 from worker.supervising import OnEvent
 
 logger = logging.getLogger(__name__)

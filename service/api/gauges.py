@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from service.jobs.courier import OUTCOMES
+from service.jobs.delivering.courier import OUTCOMES
 from service.jobs.janitor import Janitor
 from service.jobs.services import Services
 from service.store import load

@@ -15,9 +15,9 @@ from service.contract.errors import DigestMismatch
 from service.jobs.services import Services
 from service.settings import Settings
 from service.store import migrate, named, rows
-from service.store.artifacts import Artifacts
 from service.store.backups import Backup, Backups
 from service.store.database import Database, Patience
+from service.store.files.artifacts import Artifacts
 from service.store.named import Named, Rows
 
 OnCopied = Callable[[int, str], None]

@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from raiw.errors import Unreachable
 from service.contract.tasks import Queue
 from service.jobs.allotment import Allotment
-from service.jobs.courier import Courier
+from service.jobs.delivering.courier import Courier
 from service.jobs.housekeeping import keep_house
 from service.jobs.queue import Broker
 from service.jobs.services import Services

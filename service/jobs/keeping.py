@@ -10,7 +10,7 @@ from raiw.errors import NotFound
 from service.contract.errors import InUse
 from service.jobs.services import Services
 from service.store import blobs, masks, objects, recovery, units
-from service.store.artifacts import Artifacts
+from service.store.files.artifacts import Artifacts
 from service.store.objects import KeptTable
 from service.store.tables import BlobRow, MasksRow
 

@@ -16,9 +16,9 @@ from service.contract.errors import DigestMismatch
 from service.jobs.backup import ROWS, OnCopied, patient, put, row_file
 from service.jobs.services import Services
 from service.store import migrate, named, rows
-from service.store.artifacts import Artifacts
 from service.store.backups import Backup, Backups
 from service.store.database import Database
+from service.store.files.artifacts import Artifacts
 from service.store.named import Named, Rows
 
 

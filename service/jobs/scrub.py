@@ -13,7 +13,7 @@ from service.jobs.housekeeping import orphans
 from service.jobs.keeping import remove_damaged_masks
 from service.jobs.services import Services
 from service.store import blobs, masks, objects, units
-from service.store.artifacts import State
+from service.store.files.artifacts import State
 from service.store.tables import BlobRow, MasksRow, OutcomeRow, UnitRow
 
 OnScrubbed = Callable[[int, str], None]

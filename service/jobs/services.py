@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 from service.contract.access import LOCAL
 from service.settings import Settings
-from service.store.artifacts import Artifacts
 from service.store.database import Database
-from service.store.remote import open_artifacts
+from service.store.files.artifacts import Artifacts
+from service.store.files.remote import open_artifacts
 
 
 def _nobody() -> None:

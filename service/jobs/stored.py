@@ -13,7 +13,7 @@ from service.jobs.keeping import MASKS, note_use, remove_damaged_masks
 from service.jobs.queries import page_of, page_start, token_of
 from service.jobs.services import Services
 from service.store import masks, outbox
-from service.store.artifacts import State
+from service.store.files.artifacts import State
 from service.store.tables import MasksRow
 
 

@@ -23,9 +23,9 @@ from service.jobs.keeping import BLOBS, make_room, note_use
 from service.jobs.quotas import check_bytes
 from service.jobs.services import Services
 from service.store import blobs, repeats
-from service.store.artifacts import State
+from service.store.files.artifacts import State
+from service.store.files.staged import Staged
 from service.store.repeats import Repeat
-from service.store.staged import Staged
 from service.store.tables import BlobRow, UploadRow
 
 PART_BYTES = 64 << 20

@@ -19,11 +19,11 @@ from service.contract.webhooks import (
     WebhookRequest,
     WebhookView,
 )
-from service.jobs.addresses import check_url
+from service.jobs.delivering.addresses import check_url
+from service.jobs.delivering.signing import written
 from service.jobs.queries import page_of, page_start, token_of
 from service.jobs.sealing import Seal
 from service.jobs.services import Services
-from service.jobs.signing import written
 from service.store import deliveries, webhooks
 from service.store.webhook_tables import DeliveryRow, WebhookRow
 

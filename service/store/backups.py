@@ -21,10 +21,10 @@ from raiw.errors import InvalidInput, NotFound
 from raiw.files import write_atomically
 from raiw.names import unknown
 from service.settings import BUCKETS
-from service.store.artifacts import Artifacts
-from service.store.bucket import Bucket
-from service.store.remote import BucketArtifacts
-from service.store.staged import PRIVATE_FILE, PRIVATE_FOLDER
+from service.store.files.artifacts import Artifacts
+from service.store.files.bucket import Bucket
+from service.store.files.remote import BucketArtifacts
+from service.store.files.staged import PRIVATE_FILE, PRIVATE_FOLDER
 
 _LISTS = "backups/"
 _SUFFIX = ".json"

@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.store import objects
-from service.store.artifacts import Artifacts
+from service.store.files.artifacts import Artifacts
 from service.store.tables import BlobRow, OutcomeRow, UploadRow
 
 

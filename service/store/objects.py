@@ -18,8 +18,8 @@ from sqlalchemy import ColumnElement, and_, exists, func, inspect, or_, select, 
 from sqlalchemy.orm import Session
 
 from service.contract.jobs import ENDED
-from service.store.artifacts import Artifacts
 from service.store.database import Database, lock_rows
+from service.store.files.artifacts import Artifacts
 from service.store.records import Record
 from service.store.tables import BlobRow, JobRow, MasksRow, UnitRow
 

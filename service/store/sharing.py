@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.store import blobs, masks, objects, results
-from service.store.artifacts import Artifacts
+from service.store.files.artifacts import Artifacts
 from service.store.tables import BlobRow, MasksRow, OutcomeRow, ResultRow
 
 

@@ -35,7 +35,7 @@ from service.jobs.submit import submit
 from service.jobs.uploads import put_blob
 from service.settings import Settings
 from service.store import database, migrate
-from service.store.artifacts import Artifacts
+from service.store.files.artifacts import Artifacts
 from service.store.tables import MaskChunkRow
 from tests.integration.pools import pool
 from tests.integration.stack import eventually

@@ -19,7 +19,7 @@ from service.jobs.scrub import ScrubReport, scrub
 from service.jobs.services import Services
 from service.jobs.submit import submit
 from service.jobs.uploads import put_blob
-from service.store.bucket import Bucket
+from service.store.files.bucket import Bucket
 from service.store.tables import UnitRow
 from tests.integration.pools import pool
 from worker.runner import run_job

@@ -34,7 +34,7 @@ from service.jobs.submit import submit
 from service.jobs.uploads import append, begin, get_upload, open_blob, put_blob
 from service.settings import Settings
 from service.store import objects, recovery
-from service.store.bucket import Bucket
+from service.store.files.bucket import Bucket
 from service.store.migrate import migrate
 from service.store.tables import BlobRow, JobRow, MasksRow, UnitRow, UploadRow
 from tests.integration.pools import run_alone

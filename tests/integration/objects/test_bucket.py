@@ -19,9 +19,9 @@ from service.jobs import health, keeping
 from service.jobs.queries import get_job, list_events
 from service.jobs.services import Services
 from service.jobs.uploads import append, begin, get_upload, open_blob
-from service.store.artifacts import State
-from service.store.bucket import PIECE_BYTES, Bucket
-from service.store.remote import BucketArtifacts
+from service.store.files.artifacts import State
+from service.store.files.bucket import PIECE_BYTES, Bucket
+from service.store.files.remote import BucketArtifacts
 from service.store.tables import JobRow
 from tests.integration.objects.deeds import (
     CRAFTED,
@@ -192,7 +192,7 @@ def test_a_process_killed_amid_a_large_object_leaves_nothing_that_is_named(
     size = 160 << 20
     script = f"""
 import os, resource, signal, sys
-from service.store.bucket import Bucket
+from service.store.files.bucket import Bucket
 def chunks(kill):
     for number in range({size >> 20}):
         if kill and number == 100:

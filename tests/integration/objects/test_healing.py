@@ -20,7 +20,7 @@ from service.jobs.services import Services
 from service.jobs.stored import open_masks
 from service.settings import Settings
 from service.store import migrate
-from service.store.artifacts import Artifacts
+from service.store.files.artifacts import Artifacts
 from service.store.tables import OutcomeRow, UnitRow
 from tests.integration.objects.deeds import (
     CRAFTED,

@@ -21,7 +21,7 @@ from service.jobs.stored import open_masks
 from service.jobs.uploads import find_blob
 from service.settings import Settings
 from service.store import objects, units
-from service.store.artifacts import Artifacts
+from service.store.files.artifacts import Artifacts
 from service.store.tables import BlobRow, UnitRow
 from tests.integration.objects.deeds import (
     CRAFTED,

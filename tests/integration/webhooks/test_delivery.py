@@ -12,7 +12,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from raiw.errors import NotFound
 from service.contract.webhooks import DeliveryQuery
-from service.jobs import courier
+from service.jobs.delivering import courier
 from service.store import deliveries, jobs, webhooks
 from service.store.tables import OwnerRow
 from service.store.webhook_tables import WebhookRow

@@ -15,9 +15,9 @@ import trustme
 
 from raiw.errors import InvalidInput, Unreachable
 from service.contract.errors import ForbiddenAddress
-from service.jobs import posting
-from service.jobs.addresses import check_url, is_allowed, resolve
-from service.jobs.posting import MAX_ANSWER_BYTES, post
+from service.jobs.delivering import posting
+from service.jobs.delivering.addresses import check_url, is_allowed, resolve
+from service.jobs.delivering.posting import MAX_ANSWER_BYTES, post
 from tests.integration.webhooks.receivers import Receiver, receiving
 
 LOOPBACK = [ipaddress.ip_network("127.0.0.0/8")]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from raiw.canonical import CHUNK_BYTES, digest_of, digest_of_chunks
 from raiw.errors import DiskFull, NotFound
 from service.contract.errors import Busy, Damaged
-from service.store.artifacts import Artifacts, State
+from service.store.files.artifacts import Artifacts, State
 
 BIG = os.urandom(2 * CHUNK_BYTES + 17)
 
@@ -163,7 +163,7 @@ def test_a_file_is_read_once_until_it_changes(tmp_path, monkeypatch):
         read.append(1)
         return digest_of_chunks(chunks)
 
-    monkeypatch.setattr("service.store.artifacts.digest_of_chunks", counted)
+    monkeypatch.setattr("service.store.files.artifacts.digest_of_chunks", counted)
     artifacts = Artifacts(tmp_path)
     digests = [artifacts.put(data) for data in (b"abc", b"abcd")]
     for _ in range(3):

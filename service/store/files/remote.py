@@ -34,11 +34,11 @@ from raiw.errors import NotFound
 from raiw.files import write_atomically
 from service.contract.errors import Damaged
 from service.settings import Settings
-from service.store import parts
-from service.store.artifacts import Artifacts, State, missing
-from service.store.bucket import PIECE_BYTES, Bucket, Entry
-from service.store.cache import Cache
-from service.store.staged import PRIVATE_FOLDER, Staged, require_digest
+from service.store.files import parts
+from service.store.files.artifacts import Artifacts, State, missing
+from service.store.files.bucket import PIECE_BYTES, Bucket, Entry
+from service.store.files.cache import Cache
+from service.store.files.staged import PRIVATE_FOLDER, Staged, require_digest
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class BucketArtifacts(Artifacts):
     Parameters
     ----------
     url
-        The bucket, as :class:`service.store.bucket.Bucket` takes it.
+        The bucket, as :class:`service.store.files.bucket.Bucket` takes it.
     root
         The folder of this host.
     min_free_bytes

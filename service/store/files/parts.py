@@ -14,8 +14,8 @@ from pathlib import Path
 
 from raiw.canonical import CHUNK_BYTES
 from raiw.errors import NotFound
-from service.store.bucket import PIECE_BYTES, Bucket
-from service.store.staged import ABANDONED, Staged
+from service.store.files.bucket import PIECE_BYTES, Bucket
+from service.store.files.staged import ABANDONED, Staged
 
 PARTS = "partial/"
 

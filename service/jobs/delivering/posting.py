@@ -1,7 +1,8 @@
 """One POST to an address that a client chose: pinned, bounded in time and bytes, never redirected.
 
-The connection goes to an address that :mod:`service.jobs.addresses` allows. The ``Host`` header and
-the name in the TLS handshake, against which the certificate is checked, are those of the URL.
+The connection goes to an address that :mod:`service.jobs.delivering.addresses` allows. The ``Host``
+header and the name in the TLS handshake, against which the certificate is checked, are those of the
+URL.
 """
 
 import time
@@ -16,7 +17,7 @@ import httpcore
 import httpx
 
 from raiw.errors import Unreachable
-from service.jobs.addresses import Subnet, resolve
+from service.jobs.delivering.addresses import Subnet, resolve
 
 MAX_ANSWER_BYTES = 64 << 10
 """What is read of an answer; the connection is closed on more."""

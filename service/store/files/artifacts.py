@@ -10,7 +10,7 @@
 A finished file gets its name after its bytes are flushed, so it is whole or absent, even after a
 power cut. Damage by the disk is found when the file is read: see :meth:`verified`. Every host that
 serves or works sees the same folder; hosts that share none have a bucket
-(:mod:`service.store.remote`).
+(:mod:`service.store.files.remote`).
 """
 
 import contextlib
@@ -34,8 +34,8 @@ from raiw.canonical import (
 )
 from raiw.errors import DiskFull, NotFound
 from service.contract.errors import Damaged
+from service.store.files.staged import PRIVATE_FILE, PRIVATE_FOLDER, Staged
 from service.store.sound import Sound
-from service.store.staged import PRIVATE_FILE, PRIVATE_FOLDER, Staged
 
 logger = logging.getLogger(__name__)
 

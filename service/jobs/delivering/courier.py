@@ -19,10 +19,10 @@ from sqlalchemy.orm import Session
 
 from raiw.errors import RaiwError
 from service.contract.webhooks import DeliveryStatus
-from service.jobs.posting import Answer, post
+from service.jobs.delivering.posting import Answer, post
+from service.jobs.delivering.signing import generations, signed
 from service.jobs.sealing import Seal
 from service.jobs.services import Services
-from service.jobs.signing import generations, signed
 from service.store import deliveries, webhooks
 from service.store.webhook_tables import DeliveryRow, WebhookRow
 

@@ -1,0 +1,1 @@
+"""How webhooks are told: where messages may lead, their signatures, their repeats."""
