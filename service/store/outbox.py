@@ -37,7 +37,7 @@ def invite(session: Session, job_id: str, helpers: int, now: datetime) -> None:
     told = {"task": Task.ASSIST_JOB, "queue": job.queue, "argument": job_id}
     whose = {"owner_id": job.owner_id, "rank": job.rank}
     when = {"created_at": now, "next_attempt_at": now}
-    if helpers:
+    if helpers > 0:
         session.execute(insert(OutboxRow), [{**told, **whose, **when}] * helpers)
 
 
