@@ -29,10 +29,13 @@ WRITTEN_ONCE = {
 """Columns that are shown and stay as the job was created."""
 WITH_THE_STATUS = {"error", "outcome", "canceled_by"}
 """Columns that are shown and change only together with the status."""
+WITH_JOINED = {"rank"}
+"""Columns that are shown and change only when a further request joins the job."""
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 LATER: dict[str, Any] = {
     "status": "running",
     "kind": "train",
+    "rank": 2,
     "content_key": MASKS,
     "note": {"a": "b"},
     "importance": "sha256:" + "2" * 64,
@@ -109,7 +112,7 @@ def test_the_version_changes_with_whatever_is_shown(services: Services) -> None:
         with services.database.write() as session:
             assert shown.versions(session, LOCAL, [JOB]) == {JOB: (now.version, now.created_at)}
             session.execute(update(JobRow).values({column.key: kept}))
-    assert unseen == WRITTEN_ONCE | WITH_THE_STATUS
+    assert unseen == WRITTEN_ONCE | WITH_THE_STATUS | WITH_JOINED
 
 
 def test_nobody_else_sees_a_job_change(services: Services) -> None:
