@@ -193,4 +193,4 @@ def _sums(work: Sequence[Work]) -> Floats:
 
 def _sizes(work: Work) -> Floats:
     sizes = (work.outputs, work.inputs, work.positions, work.batch)
-    return np.log([*sizes, work.edges / work.inputs, work.taps])
+    return np.log([*sizes, max(work.edges, 1) / work.inputs, work.taps])

@@ -21,7 +21,7 @@ _LONGEST_RETRY_SECONDS = 30
 _PIECE_BYTES = 1 << 16
 
 
-class JobAnswer(Response):
+class JobResponse(Response):
     """A job, sent once it has ended or the client's waiting time is over.
 
     It waits after the route has returned, when the parsed request is gone, and unpacks what the job

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from raiw.names import clipped
 from service.access.scopes import needs
-from service.api.answers import JobAnswer, not_modified
+from service.api.answers import JobResponse, not_modified
 from service.api.bodies import BodyRoute
 from service.api.dependencies import (
     Id,
@@ -69,7 +69,7 @@ async def create_job(
     headers = {"Location": submission.job.urls.self, "X-Raiw-Cache": submission.outcome}
     if submission.replayed:
         headers["Idempotent-Replayed"] = "true"
-    return JobAnswer(
+    return JobResponse(
         services,
         submission.job,
         unfinished=HTTPStatus.ACCEPTED,
@@ -105,7 +105,7 @@ async def get_job(services: ServicesDep, request: Request, job_id: Id) -> Respon
         if unchanged is not None:
             return unchanged
     job, packed = await run_in_threadpool(queries.get_job_and_request, services, job_id)
-    return JobAnswer(services, job, tagged=True, packed=packed)
+    return JobResponse(services, job, tagged=True, packed=packed)
 
 
 @router.post(
@@ -131,7 +131,7 @@ def cancel_job(
     The job tells who asked: the client's `User-Agent`, and what it notes as `metadata`.
     """
     job = canceling.cancel(services, job_id, clipped(user_agent, 200), noted(metadata))
-    return JobAnswer(services, job, unfinished=HTTPStatus.ACCEPTED)
+    return JobResponse(services, job, unfinished=HTTPStatus.ACCEPTED)
 
 
 @router.get(

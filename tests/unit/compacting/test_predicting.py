@@ -145,3 +145,9 @@ def test_a_machine_without_a_table_is_measured_once(
     assert made == [1, 2]
     assert run([*command, "--calibrate"]) == 0
     assert made == [1, 2, 1, 2]
+
+
+def test_a_layer_without_an_edge_has_a_time_too() -> None:
+    rules = [{"match": "conv2", "edges": 0}]
+    spec = raiw.Spec.parse({"model": "digits-cnn", "craft": {"density": 0.1, "rules": rules}})
+    assert Predictor(table()).predict(spec.plan(), 1).layers[1].compact > 0

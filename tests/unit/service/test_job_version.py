@@ -29,13 +29,12 @@ WRITTEN_ONCE = {
 """Columns that are shown and stay as the job was created."""
 WITH_THE_STATUS = {"error", "outcome", "canceled_by"}
 """Columns that are shown and change only together with the status."""
-WITH_JOINED = {"rank"}
-"""Columns that are shown and change only when a further request joins the job."""
+WITH_A_CALLER = {"rank"}
+"""Columns that are shown and change only when somebody joins."""
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 LATER: dict[str, Any] = {
     "status": "running",
     "kind": "train",
-    "rank": 2,
     "content_key": MASKS,
     "note": {"a": "b"},
     "importance": "sha256:" + "2" * 64,
@@ -48,6 +47,7 @@ LATER: dict[str, Any] = {
         "report": {},
     },
     "failed_gates": [],
+    "rank": 2,
 }
 
 
@@ -67,6 +67,7 @@ def services(tmp_path: Path) -> Iterator[Services]:
         "request": MASKS,
         "note": {},
         "total": 3,
+        "rank": 1,
         "max_attempts": 3,
         "timeout_seconds": 60.0,
         "created_at": NOON,
@@ -112,7 +113,7 @@ def test_the_version_changes_with_whatever_is_shown(services: Services) -> None:
         with services.database.write() as session:
             assert shown.versions(session, LOCAL, [JOB]) == {JOB: (now.version, now.created_at)}
             session.execute(update(JobRow).values({column.key: kept}))
-    assert unseen == WRITTEN_ONCE | WITH_THE_STATUS | WITH_JOINED
+    assert unseen == WRITTEN_ONCE | WITH_THE_STATUS | WITH_A_CALLER
 
 
 def test_nobody_else_sees_a_job_change(services: Services) -> None:
