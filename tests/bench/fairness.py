@@ -24,6 +24,11 @@ from tests.integration.backlog import Backlog, spec
 from tests.integration.stack import Stack
 
 WORKERS = 2
+SETTINGS = {
+    "RAIW_MIN_FREE_BYTES": "0",
+    "RAIW_NETWORK_MODULES": "",
+    "RAIW_KEY_SECRET": "of this bench and of nothing else",
+}
 SHAPE = {"layers": 64, "side": 64}
 
 
@@ -127,7 +132,7 @@ def main() -> None:
     asked = parser.parse_args()
     for kind in asked.deployments:
         print(f"{kind}:", flush=True)
-        stack = Stack(kind, settings={"RAIW_MIN_FREE_BYTES": "0", "RAIW_NETWORK_MODULES": ""})
+        stack = Stack(kind, settings=SETTINGS)
         try:
             for _ in range(WORKERS):
                 stack.start_worker()
