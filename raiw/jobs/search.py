@@ -28,6 +28,7 @@ BASELINES = ("uniform", "erk", "degree", "global")
 _ANY_EDGES = frozenset({Contract.REGULAR, Contract.EDGES, Contract.ONE_SIDED, Contract.FAN_IN})
 
 _Count = Annotated[int, Field(ge=1, le=MAX_TRIALS, strict=True), WHOLE]
+_Name = Annotated[str, Field(max_length=100)]
 _Width = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False, strict=True)]
 
 
@@ -88,7 +89,7 @@ class SearchJob(NetworkJob):
     recipe: Recipe = Recipe()
     craft: Craft = Craft()
     """Rules and other fields that hold for every trial, without a target or an algorithm."""
-    algorithms: Annotated[tuple[str, ...], Field(min_length=1), AtMost(16)] = ("regular",)
+    algorithms: Annotated[tuple[_Name, ...], Field(min_length=1), AtMost(16)] = ("regular",)
     """Crafting algorithms to choose among; the comparison is made with the one that was chosen."""
     group_outputs: Annotated[tuple[GroupOutputs, ...], Field(min_length=1), AtMost(16)] = (1,)
     """Values of craft.group_outputs to choose among; a layer takes the nearest that divides it."""
@@ -116,7 +117,7 @@ class SearchJob(NetworkJob):
     generation: Annotated[int, Field(ge=2, le=1000, strict=True), WHOLE] = 10
     """Trials proposed at a time, which know the results of earlier ones; so many can run beside
     each other."""
-    start: Annotated[tuple[str, ...], AtMost(len(ALLOCATIONS))] = ALLOCATIONS
+    start: Annotated[tuple[_Name, ...], AtMost(len(ALLOCATIONS))] = ALLOCATIONS
     """Ways to share the budget that the first trials take."""
     pool: Annotated[int, Field(ge=1, le=1000, strict=True), WHOLE] = 10
     """Random configurations drawn for each that is left of the first generation; proxies choose."""

@@ -23,7 +23,7 @@ def record(masks: MaskSet, store: str) -> str:
         dir=store,
         mode="offline",
         config=parameters(masks),
-        settings=wandb.Settings(silent=True),
+        settings=wandb.Settings(console="off", silent=True),
     ) as run:
         folder = Path(run.settings.sync_dir)
         artifact = wandb.Artifact("masks", type="masks", metadata={"digest": masks.digest})

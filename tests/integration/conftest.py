@@ -3,7 +3,7 @@
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,22 @@ import pytest
 from tests.integration.pools import FORKS
 from tests.integration.s3 import S3
 from tests.integration.stack import Stack
+
+_SHOWN_CHARACTERS = 10_000
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the end of the deployment's log beside a failure."""
+    report = yield
+    stack = getattr(item, "funcargs", {}).get("deployment")
+    if report.failed and isinstance(stack, Stack):
+        report.sections.append(
+            ("log of the deployment", stack.log.read_text()[-_SHOWN_CHARACTERS:])
+        )
+    return report
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])

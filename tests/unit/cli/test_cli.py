@@ -291,10 +291,11 @@ def test_an_interrupt_at_a_question_ends_with_130(folder: Path) -> None:
     os.close(line)
     shown = b""
     with contextlib.suppress(OSError):  # the end of a terminal
+        while b"Token for" not in shown:
+            shown += os.read(terminal, 4096)
+        process.send_signal(signal.SIGINT)
         while piece := os.read(terminal, 4096):
             shown += piece
-            if b"Token for" in shown:
-                process.send_signal(signal.SIGINT)
     assert process.wait(timeout=300) == 130
     assert b"Traceback" not in shown
     os.close(terminal)
@@ -302,7 +303,7 @@ def test_an_interrupt_at_a_question_ends_with_130(folder: Path) -> None:
 
 def commands() -> list[str]:
     group = get_command(app)
-    return [name for name in group.commands if name != "jobs"]
+    return [name for name in group.commands if name not in {"jobs", "webhooks"}]  # groups
 
 
 @pytest.mark.parametrize("name", commands())
