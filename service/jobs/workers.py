@@ -1,5 +1,7 @@
 """How to tell whether workers are running, or could be."""
 
+import logging
+
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -7,6 +9,8 @@ from raiw.errors import Unreachable
 from service.contract.tasks import STANDING, Queue
 from service.jobs.queue import celery_app
 from service.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 READY = "raiw worker is ready"
 """What a worker prints once it takes jobs."""
@@ -50,7 +54,9 @@ def every_standing(settings: Settings, *, timeout: float) -> dict[str, dict[str,
     app = celery_app(settings)
     try:
         replies = app.control.broadcast(STANDING, reply=True, timeout=timeout) or []
-    except (OperationalError, RedisError) as error:
+    except Exception as error:  # whatever a broker client raises, the broker is down
+        if not isinstance(error, OperationalError | RedisError):
+            logger.warning("asking workers how they are failed", exc_info=True)
         raise Unreachable(f"the broker does not answer, or not to this worker: {error}") from None
     finally:
         app.close()
