@@ -11,6 +11,10 @@ from hypothesis import HealthCheck, settings
 for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
+# To import wandb is to change sys.stdout for good, and frameworks import it where it is installed.
+# Tests of it run processes of their own.
+sys.modules["wandb"] = None  # type: ignore[assignment]
+
 # A limit of time for an example, or for drawing it, would test how busy the machine is.
 settings.register_profile("raiw", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("raiw")
