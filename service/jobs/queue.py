@@ -126,8 +126,12 @@ class Broker:
         """Query the list that a queue is in Redis."""
         # kombu prefixes the keys of the commands it knows.
         key = queue if command == "LLEN" else _PREFIX + queue
-        with self._asked(), self._app.pool.acquire(block=True) as connection:
-            return connection.default_channel.client.execute_command(command, key, *arguments)
+        with (
+            self._asked(),
+            self._app.pool.acquire(block=True) as connection,
+            connection.default_channel.conn_or_acquire() as client,
+        ):
+            return client.execute_command(command, key, *arguments)
 
     @contextmanager
     def _asked(self) -> Iterator[None]:

@@ -53,7 +53,11 @@ def every_standing(settings: Settings, *, timeout: float) -> dict[str, dict[str,
     """
     app = celery_app(settings)
     try:
-        replies = app.control.broadcast(STANDING, reply=True, timeout=timeout) or []
+        # A connection of its own: one that has waited for answers has one more to read, and would
+        # give it to whoever gets the connection from the pool next.
+        with app.connection_for_write() as own:
+            asked = app.control.broadcast(STANDING, reply=True, timeout=timeout, connection=own)
+            replies = asked or []
     except Exception as error:  # whatever a broker client raises, the broker is down
         if not isinstance(error, OperationalError | RedisError):
             logger.warning("asking workers how they are failed", exc_info=True)

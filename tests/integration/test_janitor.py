@@ -19,6 +19,7 @@ from service.contract.jobs import JobStatus
 from service.contract.tasks import Queue
 from service.jobs import allotment, janitor
 from service.jobs.janitor import Janitor
+from service.jobs.workers import every_standing
 from service.store import duties, jobs, masks, outbox, recovery, requests
 from service.store.tables import JobRow, RequestRow
 from tests.integration.stack import eventually
@@ -99,6 +100,15 @@ def test_what_the_broker_holds_is_not_published_again(bench: Bench) -> None:
     bench.broker.start()  # with its data
     eventually(lambda: bench.client.count(Queue.CPU) == 3)
     assert bench.recover() == 0
+
+
+def test_who_asks_the_workers_leaves_no_answer_for_who_counts_messages(bench: Bench) -> None:
+    bench.submit(3)
+    bench.janitor.relay()
+    for _ in range(3):
+        assert every_standing(bench.settings, timeout=0.1) == {}
+        assert bench.client.count(Queue.CPU) == 3
+        assert len(bench.client.holds(Queue.CPU)) == 3
 
 
 def test_what_the_broker_has_lost_is_published_once_more(bench: Bench) -> None:
