@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, Trial
 from raiw.errors import ImpossibleTarget, TrainingFailed
 from raiw.jobs.document import JobDocument
 from raiw.jobs.search import BASELINES, SearchJob
-from raiw.jobs.search_networks import WIDTH, networks_of
+from raiw.jobs.search_networks import ALGORITHM, OUTPUTS, WIDTH, networks_of
 from raiw.jobs.search_trials import Configuration, Trials
 from raiw.jobs.workspace import JobAnswer, Made, Needed, Workspace, write_report
 from raiw.searching.agreement import agreement
@@ -60,7 +60,7 @@ class _Search:
         self.trials = Trials(job, self.networks, memory)
         layers = dict.fromkeys(name for each in self.networks for name in each.open_layers)
         choices = {**job.choose, WIDTH: job.widths}
-        choices |= {"algorithm": job.algorithms, "group_outputs": job.group_outputs}
+        choices |= {ALGORITHM: job.algorithms, OUTPUTS: job.group_outputs}
         self.space = Space(choices, [*layers], shared=len(job.objectives) > 1)
         self.proposals = Proposals(
             f"{job.network} {job.content_key()[7:23]}",

@@ -34,8 +34,11 @@ from raiw.training.data.dataset import Dataset
 _SAMPLES = 1000
 """Training images that scores and the entropic method look at."""
 _SCORE = "gradient"
-WIDTH = "width"
+WIDTH = "channels kept"
 """Name of the choice among shares of channels."""
+ALGORITHM = "craft.algorithm"
+OUTPUTS = "craft.group_outputs"
+"""Names of other choices; as in that of channels there is what no argument's name can have."""
 
 
 @dataclass(frozen=True, eq=False)

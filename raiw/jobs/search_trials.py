@@ -9,7 +9,7 @@ from raiw.algorithms import ALGORITHMS
 from raiw.canonical import digest_of_file
 from raiw.errors import CannotPrune, InvalidInput
 from raiw.jobs.search import SearchJob
-from raiw.jobs.search_networks import SearchedNetwork
+from raiw.jobs.search_networks import ALGORITHM, OUTPUTS, SearchedNetwork
 from raiw.jobs.train import Floor, TrainJob
 from raiw.masks import MaskSet
 from raiw.pipeline import craft_masks
@@ -83,7 +83,7 @@ class Trials:
             for each in self._networks
             if all(choice.values[name] == value for name, value in each.values.items())
         )
-        dense = network.spec(choice.values["algorithm"], choice.values["group_outputs"])
+        dense = network.spec(choice.values[ALGORITHM], choice.values[OUTPUTS])
         share = share_by(choice.slopes)
         return self._on_budget(network, choice.values, dense, share, choice.share)
 
