@@ -2,8 +2,11 @@
 
 import itertools
 import json
+import os
 import re
 import socket
+import subprocess
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,7 +22,6 @@ from sqlalchemy import select, update
 
 import raiw
 from raiw.canonical import digest_of
-from raiw.cli.app import run as command
 from raiw.errors import NotFound, RaiwError
 from service.contract.errors import IdempotencyKeyReused, OverQuota, QuotaReached
 from service.contract.masks import UploadRequest
@@ -161,25 +163,36 @@ def test_parallel_uploads_do_not_pass_the_quota_together(bench: Bench) -> None:
     assert all(uploads.find_blob(ada, digest) for digest in stored)
 
 
-def test_the_command_lists_and_sets_quotas(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("RAIW_DATABASE_URL", bench.settings.database_url)
-    monkeypatch.setenv("RAIW_STATE_DIR", str(bench.settings.state_dir))
+def command(bench: Bench, *arguments: str, **settings: str) -> tuple[int, str]:
+    """Run ``raiw owners``; return its exit status and what it prints."""
+    database = {"RAIW_DATABASE_URL": bench.settings.database_url}
+    state = {"RAIW_STATE_DIR": str(bench.settings.state_dir)}
+    done = subprocess.run(
+        [sys.executable, "-m", "raiw", "owners", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | database | state | settings,
+    )
+    return done.returncode, done.stdout
+
+
+def test_the_command_lists_and_sets_quotas(bench: Bench) -> None:
     submit(bench.services.of("ada"), job())
-    assert command(["owners", "set", "ada", "--jobs", "7", "--bytes", "0", "--quiet"]) == 0
-    assert command(["owners", "ls", "--json"]) == 0
-    items = {item["owner"]: item for item in json.loads(capsys.readouterr().out)["items"]}
+    assert command(bench, "set", "ada", "--jobs", "7", "--bytes", "0", "--quiet") == (0, "")
+    status, printed = command(bench, "ls", "--json")
+    assert status == 0
+    items = {item["owner"]: item for item in json.loads(printed)["items"]}
     assert [*items] == ["ada", "ben", "local"]
     assert items["ada"]["jobs"] == 1
     assert items["ada"]["allowed"] == {"jobs": 7, "bytes": 0, "cells": 0}
-    monkeypatch.setenv("RAIW_QUOTA_JOBS", "9")
-    assert command(["owners", "set", "ada", "--jobs", "default"]) == 0
-    assert command(["owners", "ls"]) == 0
-    assert re.search(r"^ada\s+1\s+9\s", capsys.readouterr().out, re.MULTILINE)
-    assert command(["owners", "set", "nobody", "--jobs", "1"]) == 5
-    assert command(["owners", "set", "ada", "--jobs", "-1"]) == 2
-    assert command(["owners", "set", "ada"]) == 2
+    assert command(bench, "set", "ada", "--jobs", "default")[0] == 0
+    status, printed = command(bench, "ls", RAIW_QUOTA_JOBS="9")
+    assert status == 0
+    assert re.search(r"^ada\s+1\s+9\s", printed, re.MULTILINE)
+    assert command(bench, "set", "nobody", "--jobs", "1")[0] == 5
+    assert command(bench, "set", "ada", "--jobs", "-1")[0] == 2
+    assert command(bench, "set", "ada")[0] == 2
 
 
 def test_a_request_with_a_key_has_one_job_even_when_that_has_ended(bench: Bench) -> None:
