@@ -9,6 +9,7 @@ torchrun starts ``python -m worker.child FOLDER`` for each of the processes that
 """
 
 import contextlib
+import errno
 import gc
 import json
 import logging
@@ -138,14 +139,21 @@ def _perform(document: dict[str, Any], task: ChildTask) -> None:
         perform()
     except RaiwError as error:
         task.failed(problem_of(error))
-    except (MemoryError, SystemError):  # an import inside torch may raise either
-        logger.exception("the task %s has no memory left", task.name)
-        task.failed(out_of_memory(limit, setting))
-    except Exception:
+    except Exception as error:
+        if _lacks_memory(error):
+            logger.exception("the task %s has no memory left", task.name)
+            task.failed(out_of_memory(limit, setting))
+            return
         # The exception's text may contain anything: it goes to the log, the client gets a code.
         logger.exception("the task %s failed because of a defect", task.name)
         if "LOCAL_RANK" not in os.environ:  # otherwise most likely another process failed first
             task.failed(INTERNAL)
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Whether it is what an allocation, or an import amid one, raises when memory is short."""
+    short = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    return short or isinstance(error, MemoryError | SystemError)
 
 
 def _load(task: ChildTask) -> Callable[[], None]:

@@ -19,8 +19,13 @@ EXAMPLES = 100
 PHASES = "examples,coverage,fuzzing,stateful"
 TOKEN = "a token of sixteen or more"
 # A document tells the form of a request, and not whether its parts go together, whether a file is
-# a safetensors file, or how much this server allows.
-_JUDGED = ("POST /v1/jobs", "POST /v1/plan", "POST /v1/uploads", "GET /v1/jobs", "GET /v1/masks")
+# a safetensors file, or how much this server allows; nor whether a moment has passed, a key has
+# ended, or an address may be sent to.
+_JUDGED = (
+    *("POST /v1/jobs", "POST /v1/plan", "POST /v1/uploads", "GET /v1/jobs", "GET /v1/masks"),
+    *("GET /v1/keys", "POST /v1/keys", "POST /v1/keys/{key_id}/rotate"),
+    *("GET /v1/webhooks", "POST /v1/webhooks", "GET /v1/webhooks/{webhook_id}/deliveries"),
+)
 _READ = ("PUT /v1/blobs/{digest}", "PATCH /v1/uploads/{upload_id}")
 
 
