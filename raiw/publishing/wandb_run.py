@@ -3,8 +3,7 @@
 import os
 from pathlib import Path
 
-import wandb
-
+from raiw import extras
 from raiw.masks.maskset import MaskSet
 from raiw.publishing.files import metrics, parameters, write_files
 
@@ -16,6 +15,7 @@ def record(masks: MaskSet, store: str) -> str:
 
     Nothing is sent: ``wandb sync`` does that, from the files beside the run.
     """
+    wandb = extras.load("wandb")  # only here: its import changes ``sys.stdout`` for good
     Path(store).mkdir(parents=True, exist_ok=True)
     with wandb.init(
         project=os.environ.get("WANDB_PROJECT", _PROJECT),
