@@ -72,17 +72,13 @@ def list_(*, json: JsonOption = False, quiet: QuietOption = False) -> None:
     out = Output(json=json, quiet=quiet)
     with _opened() as (services, _):
         found = [*_every(services)]
-    if out.json:
-        out.document({"items": [key.model_dump(mode="json") for key in found]})
-        return
     titles = ("key", "owner", "name", "state", "last used")
     table = Table([*map(Column, titles), Column("scopes", prose=True)])
     for key in found:
         used = f"{key.last_used_at:%Y-%m-%d %H:%M}" if key.last_used_at else "never"
         scopes = ALL if {*key.scopes} == SCOPES else " ".join(key.scopes)
         table.add(key.id, key.owner, key.name, _state(key), used, scopes)
-    if table.rows:
-        out.tables(table)
+    out.items([key.model_dump(mode="json") for key in found], lambda: table)
 
 
 @keys.command()

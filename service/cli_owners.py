@@ -36,17 +36,17 @@ def list_(*, json: JsonOption = False, quiet: QuietOption = False) -> None:
     out = Output(json=json, quiet=quiet)
     with _opened() as services:
         found = accounts(services)
-    if out.json:
-        out.document({"items": [asdict(account) for account in found]})
-        return
-    numbers = [Column(title, right=True) for title in ("jobs", "of", "bytes", "of", "cells a job")]
+    numbers = [
+        Column(title, right=True)
+        for title in ("jobs", "at most", "bytes", "at most", "cells a job")
+    ]
     table = Table([Column("owner"), *numbers])
     for account in found:
         allowed = account.allowed
         may = [f"{limit:,}" if limit else "any" for limit in asdict(allowed).values()]
         jobs, stored = f"{account.jobs:,}", f"{account.bytes:,}"
         table.add(account.owner, jobs, may[0], stored, may[1], may[2])
-    out.tables(table)
+    out.items([asdict(account) for account in found], lambda: table, "owner")
 
 
 @owners.command("set", epilog=examples("raiw owners set ci --jobs 500 --cells default"))

@@ -71,21 +71,15 @@ def list_jobs(
     quiet: QuietOption = False,
 ) -> None:
     """List jobs, newest first."""
+    from raiw.cli.tables import job_table
+
     out = Output(json=json, quiet=quiet)
     with connect(server) as client:
         views = [
             job.view
             for job in islice(client.jobs(status, kind=kind, metadata=notes(metadata)), limit)
         ]
-    if out.json:
-        out.document({"items": views, "next_page_token": ""})
-    elif out.quiet:
-        for view in views:
-            out.line(view["id"])
-    else:
-        from raiw.cli.tables import job_table
-
-        out.tables(job_table(views))
+    out.items(views, lambda: job_table(views))
 
 
 @jobs.command("get", epilog=examples("raiw jobs get JOB --json"))

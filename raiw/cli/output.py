@@ -10,6 +10,8 @@ from raiw.cli.terminal import speaks_unicode
 from raiw.errors import InvalidSpec, RaiwError, Unauthorized
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from raiw.cli.table import Table
     from raiw.cli.writing import Target
     from raiw.specs.dead import DeadUnits
@@ -37,6 +39,18 @@ class Output:
         """Print a line of the result."""
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
+
+    def items(
+        self, items: "Sequence[dict[str, Any]]", table: "Callable[[], Table]", name: str = "id"
+    ) -> None:
+        """Print a list: one document, the bare names of its items, or a table."""
+        if self.json:
+            self.document({"items": items, "next_page_token": ""})
+        elif self.quiet:
+            for item in items:
+                self.line(item[name])
+        else:
+            self.tables(table())
 
     def spec(self, spec: "Spec", file: "Target | None") -> None:
         """Print a spec as YAML, or write it to a file."""

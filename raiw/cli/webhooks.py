@@ -1,4 +1,4 @@
-"""``raiw webhooks``: addresses that a server tells of what becomes of jobs."""
+"""``raiw webhooks``: addresses that a server notifies when jobs change."""
 
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 webhooks = typer.Typer(
-    help="Let a server tell an address of what becomes of jobs.",
+    help="Have a server notify an address when jobs change.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -62,7 +62,7 @@ def list_webhooks(
     out = Output(json=json, quiet=quiet)
     with connect(server) as client:
         items = client.webhooks.list()
-    _print_items(out, items, webhook_table(items))
+    out.items(items, lambda: webhook_table(items))
 
 
 @webhooks.command("rm", epilog=examples("raiw webhooks rm WEBHOOK"))
@@ -136,7 +136,7 @@ def deliveries(
     out = Output(json=json, quiet=quiet)
     with connect(server) as client:
         items = [*islice(client.webhooks.deliveries(webhook, status), limit)]
-    _print_items(out, items, delivery_table(items))
+    out.items(items, lambda: delivery_table(items))
 
 
 @webhooks.command(epilog=examples("raiw webhooks redeliver WEBHOOK DELIVERY"))
@@ -165,16 +165,6 @@ def _print_secret(out: Output, made: dict[str, Any]) -> None:
     else:
         out.line(f"{made['id']}\t{made['secret']}")
         out.note("keep the secret now: it is not shown again")
-
-
-def _print_items(out: Output, items: list[dict[str, Any]], table: "Table") -> None:
-    if out.json:
-        out.document({"items": items, "next_page_token": ""})
-    elif out.quiet:
-        for item in items:
-            out.line(item["id"])
-    else:
-        out.tables(table)
 
 
 def _print_one(out: Output, view: dict[str, Any], table: "Table") -> None:

@@ -1,4 +1,4 @@
-"""The webhooks of a server: addresses that it tells of what becomes of jobs."""
+"""The webhooks of a server: addresses that it notifies when jobs change."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
