@@ -231,9 +231,22 @@ def test_a_receiver_that_fails_for_days_is_disabled_and_says_so(
     assert "answered 500" in view["disabled_reason"]
     states = sorted(one["status"] for one in deliveries_of(http, hook))
     assert states == ["failed", "pending"]
+    age(server, hook, timedelta(days=3))
+    (waiting,) = deliveries_of(http, hook, status="pending")
+    http.post(f"/v1/webhooks/{hook['id']}/enable")  # the days it waits count anew
+    tries = waiting["attempts"] + 1
+    (still,) = eventually(
+        lambda: [
+            one
+            for one in deliveries_of(http, hook)
+            if (one["id"], one["attempts"]) == (waiting["id"], tries)
+            and one["attempted_at"] > waiting["attempted_at"]
+        ]
+    )
+    assert still["status"] == "pending"
     receiver.answer = 204
-    http.post(f"/v1/webhooks/{hook['id']}/enable")
-    eventually(lambda: len(deliveries_of(http, hook, status="delivered")) == 1)
+    hurry(server, hook)
+    settled(http, hook, "delivered")
 
 
 def test_a_message_that_is_given_up_does_not_disable_who_takes_others(
