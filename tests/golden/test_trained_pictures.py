@@ -10,8 +10,10 @@ pytest.importorskip("torch")
 
 from raiw.budgets.afie import afie_score, shape_score
 from raiw.cli.app import run
+from raiw.pruning.criteria.regression import refit, relative_error
 from raiw.reproduction import digits, sparsity
 from raiw.reproduction.registry import item
+from raiw.training.initial import initialised
 from raiw.training.testing import accuracy
 from raiw.training.train import train
 
@@ -40,9 +42,12 @@ def test_scores_by_epoch_are_those_of_the_weights():
         done = train("digits-cnn", data="digits", recipe=digits.RECIPE, device="cpu")
     measured = [epoch.test_accuracy for epoch in done.report.history]
     assert [float(row["test_accuracy"]) for row in rows[1:]] == pytest.approx(measured, abs=1e-6)
+    drawn = initialised("digits-cnn", None, 0)
     for name in ("conv2", "conv3", "fc", "head"):
         weight = done.model.get_submodule(name).weight.detach().double().numpy()
         assert float(rows[-1][f"afie_{name}"]) == pytest.approx(afie_score(weight), abs=1e-6)
+        first = drawn.get_submodule(name).weight.detach().double().numpy()
+        assert float(rows[0][f"afie_{name}"]) == pytest.approx(afie_score(first), abs=1e-6)
         alone = shape_score(*weight.shape[:2])
         assert abs(float(rows[0][f"afie_{name}"]) - alone) <= 0.1233 / weight.shape[0]
 
@@ -64,6 +69,10 @@ def test_probabilities_and_sparsities_are_those_of_the_pruning():
         assert min(w) >= 0
     dense = digits.trained()
     assert accuracy(dense.model, dense.dataset) == dense.accuracies[-1]
+    # A layer is linear in its patches, so all channels together leave no error.
+    moments = sparsity._moments()
+    everything = refit(moments, np.ones(moments.channels, np.bool_))
+    assert abs(relative_error(moments, everything)) < 1e-6
     left = [int(np.count_nonzero(sparsity.probabilities(e))) for e in (0.0, 0.03)]
     assert left[1] < left[0]
 
