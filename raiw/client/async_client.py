@@ -148,6 +148,7 @@ class AsyncClient:
     job = _awaited_job(Client.job)
     networks = _iterated(Client.networks)
     masks = _awaited(Client.masks)
+    full_digest = _awaited(Client.full_digest)
     stored_masks = _iterated(Client.stored_masks)
     download = _awaited(Client.download)
 

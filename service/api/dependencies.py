@@ -3,9 +3,11 @@
 from typing import Annotated
 
 from fastapi import Body, Depends, Header, Path, Query, Request
+from pydantic import Field
 
 from raiw.canonical import SHA256
 from raiw.errors import InvalidInput
+from raiw.forms import FORMS
 from raiw.jobs.craft import CraftJob
 from raiw.names import nearest
 from service.access.scopes import allow, declared
@@ -33,6 +35,17 @@ DigestPath = Annotated[str, Path(pattern=f"^{SHA256}$")]
 PageSize = Annotated[queries.PageItems, Query(description="Most items of one page.")]
 PageToken = Annotated[
     queries.TokenOfPage, Query(description="``next_page_token`` of the page before.")
+]
+
+FormQuery = Annotated[
+    Annotated[
+        str, queries.one_of(FORMS, "export form"), Field(json_schema_extra={"enum": [*FORMS]})
+    ]
+    | None,
+    Query(
+        alias="format",
+        description="Another form, as `raiw export` writes it; the mask file without.",
+    ),
 ]
 
 NotesQuery = Annotated[

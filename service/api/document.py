@@ -11,11 +11,13 @@ from fastapi import FastAPI
 from starlette.responses import JSONResponse
 
 from raiw.canonical import digest_of_hex
+from raiw.forms import FORMS
 from service.contract.problems import Fault, Problem
 
 Described = dict[Any, Any]
 
-BYTES: Described = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+BYTES_SCHEMA: Described = {"schema": {"type": "string", "format": "binary"}}
+BYTES: Described = {"application/octet-stream": BYTES_SCHEMA}
 """Content that is not text."""
 
 _DIGEST = digest_of_hex("0" * 64)
@@ -131,6 +133,19 @@ DOWNLOAD: Described = {
     "openapi_extra": parameters("Range", "If-Range", "If-None-Match"),
 }
 """A GET of bytes that never change."""
+EXPORT: Described = DOWNLOAD | {
+    "responses": {
+        **DOWNLOAD["responses"],
+        **{
+            status: {
+                **DOWNLOAD["responses"][status],
+                "content": {form.media_type: BYTES_SCHEMA for form in FORMS.values()},
+            }
+            for status in (200, 206)
+        },
+    }
+}
+"""Such a GET of masks, in any form."""
 DOWNLOAD_HEAD: Described = {"responses": _FILE, "openapi_extra": parameters("If-None-Match")}
 """The HEAD of such bytes."""
 UPLOAD: Described = {"openapi_extra": {"requestBody": {"content": BYTES, "required": True}}}
