@@ -156,6 +156,83 @@ class Asking:
         """Ask how fast a worker's machine runs a network with masks, named as for ``train``."""
         return self._network_job("speed", network, job, None, task)
 
+    def budget(
+        self,
+        /,
+        spec: SpecLike,
+        importance: str | Path,
+        method: str,
+        *,
+        job: JobOptions = DEFAULT_OPTIONS,
+        **task: Any,
+    ) -> Job:
+        """Ask for the shares of a budget that layers get by scores or weights.
+
+        The arguments are those of :func:`raiw.budgets.budget.budget`; ``craft=True`` asks for the
+        masks too. The job's report has the ``spec``, its ``plan`` and the digest of the ``masks``.
+        """
+        body = {"spec": Spec.of(spec).canonical(), "method": method, **task}
+        return self._submit({"kind": "budget", "importance": self._upload(importance), **body}, job)
+
+    def verify(
+        self,
+        masks: "str | Path | MaskSet",
+        spec: SpecLike | None = None,
+        importance: str | Path | None = None,
+        *,
+        job: JobOptions = DEFAULT_OPTIONS,
+    ) -> Job:
+        """Ask a worker what :func:`raiw.verify` finds; the job's report has it.
+
+        Parameters
+        ----------
+        masks
+            Masks that the server has, or their content digest; or the path of a mask file, which is
+            uploaded.
+        """
+        body: dict[str, Any] = {"kind": "verify"}
+        if isinstance(masks, Path) or (isinstance(masks, str) and not is_digest(masks)):
+            body["file"] = self._upload(masks)
+        else:
+            body["masks"] = masks if isinstance(masks, str) else masks.digest
+        if spec is not None:
+            body["spec"] = Spec.of(spec).canonical()
+        if importance is not None:
+            body["importance"] = self._upload(importance)
+        return self._submit(body, job)
+
+    def study(
+        self,
+        /,
+        spec: SpecLike,
+        importance: str | Path | None = None,
+        *,
+        job: JobOptions = DEFAULT_OPTIONS,
+        **task: Any,
+    ) -> Job:
+        """Ask for a comparison of ``methods`` over ``seeds`` on one spec, in the job's report."""
+        body = {"kind": "study", "spec": Spec.of(spec).canonical(), **task}
+        if importance is not None:
+            body["importance"] = self._upload(importance)
+        return self._submit(body, job)
+
+    def reproduce(self, item: str, *, job: JobOptions = DEFAULT_OPTIONS) -> Job:
+        """Ask for numbers that the papers print, as ``raiw reproduce`` lists them, or ``all``."""
+        return self._submit({"kind": "reproduce", "item": item}, job)
+
+    def spec_of(self, /, weights: str | Path, **options: Any) -> dict[str, Any]:
+        """Return the spec of a checkpoint, and what was taken for granted: ``POST /v1/specs``.
+
+        Parameters
+        ----------
+        weights
+            A safetensors file, which is uploaded if the server lacks it, or its digest there.
+        options
+            Other fields of the request: ``density``, ``transposed``, ``name``.
+        """
+        body = {"weights": self._upload(weights), **options}
+        return self._transport.json("POST", "/v1/specs", json=body)[0]
+
     def submit(
         self,
         document: "JobDocument",

@@ -11,11 +11,12 @@ from raiw.forms import FORMS
 from raiw.jobs.craft import CraftJob
 from raiw.names import nearest
 from service.access.scopes import allow, declared
-from service.api.document import JOBS, PLANS, UPLOADS, WEBHOOKS
+from service.api.document import JOBS, PLANS, SPECS, UPLOADS, WEBHOOKS
 from service.contract import queries
 from service.contract.access import Caller
 from service.contract.masks import UploadRequest
 from service.contract.requests import JobRequest
+from service.contract.specs import SpecRequest
 from service.contract.webhooks import WebhookRequest
 from service.jobs.services import Services
 
@@ -64,6 +65,7 @@ IdempotencyKey = Annotated[
 PlanBody = Annotated[CraftJob, Body(openapi_examples=PLANS)]
 JobBody = Annotated[JobRequest, Body(openapi_examples=JOBS)]
 WebhookBody = Annotated[WebhookRequest, Body(openapi_examples=WEBHOOKS)]
+SpecBody = Annotated[SpecRequest, Body(openapi_examples=SPECS)]
 UploadBody = Annotated[UploadRequest, Body(openapi_examples=UPLOADS)]
 
 

@@ -35,9 +35,22 @@ JOBS: Described = {
     **PLANS,
     "scores": {"value": {"kind": "score", **_NETWORK, "weights": _DIGEST, "method": "snip"}},
     "pruned": {"value": {"kind": "prune", **_NETWORK, "weights": _DIGEST}},
+    "shared": {
+        "value": {
+            "kind": "budget",
+            "spec": {"layers": _LAYERS, "craft": {"density": 0.1}},
+            "importance": _DIGEST,
+            "method": "global",
+        }
+    },
+    "verified": {"value": {"kind": "verify", "masks": _DIGEST}},
+    "compared": {"value": {"kind": "study", "spec": {"model": "raiw/vgg16-d16"}, "seeds": 3}},
+    "reproduced": {"value": {"kind": "reproduce", "item": "table4"}},
     "trained": {"value": {"kind": "train", **_NETWORK, "seeds": [0, 1], "recipe": {"epochs": 20}}},
 }
 """Bodies of a job, of every kind."""
+SPECS: Described = {"checkpoint": {"value": {"weights": _DIGEST, "density": 0.1}}}
+"""Bodies that ask for the spec of a checkpoint."""
 UPLOADS: Described = {"scores": {"value": {"digest": _DIGEST, "bytes": 1 << 30}}}
 """Bodies that begin an upload."""
 WEBHOOKS: Described = {"ends": {"value": {"url": "https://ci.example.org/raiw", "note": "CI"}}}

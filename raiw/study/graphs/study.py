@@ -5,11 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from raiw.algorithms import ALGORITHMS
-from raiw.errors import InvalidInput, RaiwError
+from raiw.errors import RaiwError
+from raiw.jobs.study import DEFAULT_SEEDS, default_methods, plan_runs
 from raiw.masks import Mask, MaskSet
 from raiw.masks.compare import compare
-from raiw.names import check_name
 from raiw.pipeline import craft_masks
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.spec import Spec
@@ -59,6 +58,16 @@ class Study:
     refused: dict[str, str]
     """Why a method could not craft the spec, by method."""
 
+    @classmethod
+    def of_json(cls, document: Mapping[str, Any]) -> "Study":
+        """Return the study that :meth:`to_json` has written."""
+        rows = (
+            Measured(**row | {side: tuple(row[side]) for side in ("in_degree", "out_degree")})
+            for row in document["rows"]
+        )
+        methods, refused = tuple(document["methods"]), dict(document["refused"])
+        return cls(document["name"], methods, document["seeds"], tuple(rows), refused)
+
     def to_json(self) -> dict[str, Any]:
         """Return the study as JSON-serialisable values."""
         return {
@@ -75,7 +84,7 @@ def study(
     importance: Importance | Mapping[str, Any] | str | Path | None = None,
     *,
     methods: Sequence[str] = (),
-    seeds: int = 3,
+    seeds: int = DEFAULT_SEEDS,
     on_run: OnRun | None = None,
 ) -> Study:
     """Craft a spec with every method and seed, and measure the graphs.
@@ -121,39 +130,6 @@ def study(
         if on_run is not None:
             on_run(done, len(runs), name)
     return Study(spec.name, chosen, seeds, tuple(rows), refused)
-
-
-def default_methods(*, scored: bool) -> tuple[str, ...]:
-    """Return the methods compared by default."""
-    if scored:
-        return "raiw", "balanced", "regular", "random"
-    return "regular", "random", "expander"
-
-
-def plan_runs(methods: Sequence[str], seeds: int) -> list[tuple[str, int]]:
-    """Return every run as a method and an offset from the spec's seed.
-
-    Raises
-    ------
-    InvalidInput
-        A method is unknown, or ``seeds`` is less than 1.
-    """
-    check_counts(methods, seeds)
-    return [(name, s) for name in methods for s in range(seeds if ALGORITHMS[name].seeded else 1)]
-
-
-def check_counts(algorithms: Sequence[str], seeds: int) -> None:
-    """Make sure that the algorithms are known and that there is a seed.
-
-    Raises
-    ------
-    InvalidInput
-        They are not, or there is none.
-    """
-    for name in algorithms:
-        check_name(name, ALGORITHMS, "algorithm")
-    if seeds < 1:
-        raise InvalidInput(f"{seeds} seeds: give at least 1")
 
 
 def _with(spec: Spec, algorithm: str, seed: int) -> Spec:
