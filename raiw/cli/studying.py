@@ -237,8 +237,8 @@ def _compare_masks(
 ) -> None:
     from raiw.cli.tables import text_table
     from raiw.jobs.study import StudyJob
+    from raiw.study.graphs.found import Study
     from raiw.study.graphs.report import comparison, notes, title, write_report
-    from raiw.study.graphs.study import Study
 
     job = StudyJob.parse(
         {

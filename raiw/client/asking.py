@@ -1,7 +1,7 @@
 """The part of the client that asks for jobs and plans."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -215,6 +215,24 @@ class Asking:
         if importance is not None:
             body["importance"] = self._upload(importance)
         return self._submit(body, job)
+
+    def graph(
+        self,
+        /,
+        widths: Sequence[int],
+        edges: int,
+        method: str = "greedy",
+        seed: int = 0,
+        *,
+        job: JobOptions = DEFAULT_OPTIONS,
+    ) -> Job:
+        """Ask for one graph over all layers of a network, as ``raiw.crafting.network`` crafts it.
+
+        The job's file has the ``(out, in)`` booleans of each pair of layers, its report their edges
+        and the statistics of the whole.
+        """
+        body = {"widths": [*widths], "edges": edges, "method": method, "seed": seed}
+        return self._submit({"kind": "graph", **body}, job)
 
     def reproduce(self, item: str, *, job: JobOptions = DEFAULT_OPTIONS) -> Job:
         """Ask for numbers that the papers print, as ``raiw reproduce`` lists them, or ``all``."""

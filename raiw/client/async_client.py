@@ -147,6 +147,7 @@ class AsyncClient:
     budget = _awaited_job(Client.budget)
     verify = _awaited_job(Client.verify)
     study = _awaited_job(Client.study)
+    graph = _awaited_job(Client.graph)
     reproduce = _awaited_job(Client.reproduce)
     spec_of = _awaited(Client.spec_of)
     submit = _awaited_job(Client.submit)

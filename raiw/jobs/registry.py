@@ -8,6 +8,7 @@ from raiw import extras
 from raiw.jobs.budget import BudgetJob
 from raiw.jobs.craft import CraftJob
 from raiw.jobs.document import JobDocument
+from raiw.jobs.graph import GraphJob
 from raiw.jobs.prune import PruneJob
 from raiw.jobs.reproduce import ReproduceJob
 from raiw.jobs.score import ScoreJob
@@ -118,6 +119,9 @@ KINDS: dict[str, JobKind] = {
             phase="studying",
             steps="runs",
             module="raiw.study.graphs.job",
+        ),
+        JobKind(
+            GraphJob, queue="cpu", main="graph", phase="crafting", module="raiw.jobs.run_graph"
         ),
         JobKind(
             ReproduceJob,

@@ -2,19 +2,21 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 import raiw
 from raiw.budgets.budget import budget
 from raiw.cli.app import run
+from raiw.crafting.network import craft_network
 from raiw.errors import JobFailed
 from raiw.jobs.workspace import read_report
 from raiw.reproduction.registry import item
 from raiw.specs.spec import Spec
+from raiw.statistics import measure
 from raiw.study.graphs.study import study
 from tests.integration.stack import Stack
 
@@ -133,3 +135,19 @@ def test_printed_numbers_come_out_as_here(stack: Stack, capsys: pytest.CaptureFi
     assert stack.client.reproduce("table4").wait(120).report == {"table4": rows}
     asked = ("reproduce", "table4")
     assert told(capsys, *asked, "--server", stack.url) == told(capsys, *asked) == {"table4": rows}
+
+
+@pytest.mark.parametrize("method", ["greedy", "regular"])
+def test_a_graph_of_a_whole_network_is_that_of_the_library(
+    stack: Stack, method: Literal["greedy", "regular"], tmp_path: Path
+) -> None:
+    job = stack.client.graph((5, 10, 5), 50, method, seed=3).wait(120)
+    here = craft_network((5, 10, 5), 50, method, seed=3)
+    (file,) = stack.client.fetch(job, tmp_path)
+    made = load_file(file)
+    assert len(made) == 2
+    for number, layer in enumerate(here.layers()):
+        assert (made[str(number)] == layer.to_bool()).all()
+        assert job.report["layers"][number]["edges"] == layer.edges
+    entropy = measure(here.folded).entropy
+    assert job.report["statistics"]["entropy"] == pytest.approx(entropy, rel=1e-12)

@@ -18,6 +18,7 @@ from raiw.canonical import digest_of_json
 from raiw.jobs.budget import BudgetJob
 from raiw.jobs.craft import CraftJob
 from raiw.jobs.document import JobDocument
+from raiw.jobs.graph import GraphJob
 from raiw.jobs.prune import PruneJob
 from raiw.jobs.registry import KINDS
 from raiw.jobs.reproduce import ReproduceJob
@@ -66,6 +67,7 @@ JOBS: list[JobDocument] = [
     VerifyJob.parse({"masks": DIGEST, "spec": UNGATED}),
     VerifyJob.parse({"file": DIGEST, "importance": DIGEST}),
     StudyJob.parse({"spec": UNGATED, "importance": DIGEST, "methods": ["raiw", "random"]}),
+    GraphJob.parse({"widths": [4, 6, 3], "edges": 12}),
     ReproduceJob.parse({"item": "table4"}),
     SearchJob.parse({**NETWORK, "budget": {"parameters": 2000}}),
 ]
