@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
+import httpx
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -13,6 +14,7 @@ from raiw.budgets.budget import budget
 from raiw.cli.app import run
 from raiw.crafting.network import craft_network
 from raiw.errors import JobFailed
+from raiw.forms import FORMS
 from raiw.jobs.workspace import read_report
 from raiw.reproduction.registry import item
 from raiw.specs.spec import Spec
@@ -44,6 +46,12 @@ def seed(request: pytest.FixtureRequest) -> int:
     return sum(request.node.name.encode())
 
 
+def page(stack: Stack, path: str) -> str:
+    answer = httpx.get(f"{stack.url}{path}", headers={"Accept": "text/html"}, timeout=240)
+    assert answer.status_code == 200
+    return answer.text
+
+
 def as_json(document: dict[str, Any]) -> Any:
     return json.loads(json.dumps(document))
 
@@ -68,6 +76,9 @@ def test_a_budget_is_shared_as_here_and_crafted(
     (file,) = stack.client.fetch(job, tmp_path)
     assert read_report(file) == job.report
     assert stack.client.budget(SPEC, scores, method, craft=True).cache == "hit"
+    assert f"/masks/{masks.digest}" in page(stack, f"/jobs/{job.id}")
+    shown = page(stack, f"/masks/{masks.digest}")
+    assert all(f"/v1/masks/{masks.digest}/file?format={form}" in shown for form in FORMS)
 
 
 def test_a_budget_that_cannot_be_crafted_says_why(stack: Stack, tmp_path: Path) -> None:
@@ -95,14 +106,17 @@ def test_verification_there_is_that_here(stack: Stack, scores: Path, tmp_path: P
     sound = client.verify(masks, SPEC, scores).wait(120)
     assert sound.report == as_json(raiw.verify(masks, SPEC, scores).to_json())
     assert sound.report["ok"]
+    assert "Every check holds" in page(stack, f"/jobs/{sound.id}")
     assert {check["name"] for check in sound.report["checks"]} >= {"certificates", "spec"}
     other = SPEC | {"craft": {"density": 0.3}}
     assert client.verify(masks.digest, other).wait(120).report["ok"] is False
     damaged = bytearray(masks.to_bytes())
     damaged[-1] ^= 1
-    (tmp_path / "damaged.safetensors").write_bytes(damaged)
-    found = client.verify(tmp_path / "damaged.safetensors").wait(120).report
+    file = tmp_path / "damaged.safetensors"
+    file.write_bytes(damaged)
+    found = client.verify(file).wait(120).report
     assert found["ok"] is False
+    assert "These checks fail:" in page(stack, f"/jobs/{client.verify(file).id}")
     assert found == as_json(raiw.verify(bytes(damaged)).to_json())
 
 
@@ -120,6 +134,7 @@ def test_a_study_there_is_that_here(
     here = as_json(study(SPEC, methods=methods, seeds=2).to_json())
     assert job.report == here
     assert job.view["progress"]["total"] == 4
+    assert "Overlap is the Jaccard index with" in page(stack, f"/jobs/{job.id}")
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     asked = ("study", tmp_path / "spec.json", "--methods", "regular,random", "--seeds", "2")
     folder = tmp_path / "study"
