@@ -3,23 +3,31 @@
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from raiw.cli.doing import JobSite, do
 from raiw.cli.examples import examples
-from raiw.cli.options import JsonOption, QuietOption
+from raiw.cli.options import (
+    JsonOption,
+    LocalOption,
+    PriorityOption,
+    QuietOption,
+    ServerOption,
+    TimeoutOption,
+    chosen_server,
+)
 from raiw.cli.output import Output
 from raiw.cli.writing import ForceOption
 from raiw.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from raiw.jobs.reproduce import ReproduceJob
     from raiw.reproduction.registry import Item
     from raiw.reproduction.results import TrainingResult
 
 commands = typer.Typer()
-
-_ALL = "all"
 
 
 @commands.command(
@@ -34,7 +42,11 @@ def reproduce(  # noqa: PLR0913 -- each argument is an option of the command
         str | None,
         typer.Argument(metavar="[ITEM|all]", help="A table, figure or statement; see --list."),
     ] = None,
+    server: ServerOption = None,
+    timeout: TimeoutOption = None,
+    priority: PriorityOption = None,
     *,
+    local: LocalOption = False,
     list_: Annotated[bool, typer.Option("--list", help="List what can be reproduced.")] = False,
     pictures: Annotated[
         Path | None,
@@ -65,10 +77,11 @@ def reproduce(  # noqa: PLR0913 -- each argument is an option of the command
 ) -> None:
     """List the papers' printed numbers, compute those that need no training, and draw the figures.
 
-    An item that trains a network on digits does so when it is named, or by --train.
+    An item that trains a network on digits does so when it is named, or by --train. Pictures are
+    drawn on this machine.
     """
     from raiw.cli.picturing import PictureFolder
-    from raiw.cli.tables import picture_table, row_table
+    from raiw.cli.tables import picture_table
     from raiw.reproduction.registry import ITEMS
 
     out = Output(json=json, quiet=quiet)
@@ -86,16 +99,39 @@ def reproduce(  # noqa: PLR0913 -- each argument is an option of the command
         drawn = PictureFolder(out, pictures, dark=dark, force=force)
         drawn.draw([each for each in chosen if each.pictures], given)
         files = drawn.written
-    rows = {each.name: each.run() for each in chosen} if name is not None else {}
+    found: dict[str, list[dict[str, Any]]] = {}
+    if name is not None:
+        site = JobSite(
+            chosen_server(server, local=local), Path(), timeout=timeout, priority=priority
+        )
+        for job in _jobs(name, train=train):
+            found |= do(out, job, site, {})
     if out.json:
-        told = {"pictures": files} if pictures is not None else {}
-        out.document({key: [row.to_json() for row in found] for key, found in rows.items()} | told)
+        out.document(found | ({"pictures": files} if pictures is not None else {}))
     elif name is None:
         out.tables(picture_table({key: ITEMS[key].summary for key in files}, files))
     else:
-        for file in itertools.chain(*files.values()):
-            out.note(f"wrote {file}")
-        out.tables(*(row_table(key, ITEMS[key].summary, found) for key, found in rows.items()))
+        _show(out, found, files)
+
+
+def _show(out: Output, found: dict[str, list[dict[str, Any]]], files: dict[str, list[str]]) -> None:
+    from raiw.cli.tables import row_table
+    from raiw.reproduction.registry import ITEMS
+    from raiw.reproduction.rows import Row
+
+    for file in itertools.chain(*files.values()):
+        out.note(f"wrote {file}")
+    for key, rows in found.items():
+        out.tables(row_table(key, ITEMS[key].summary, [Row(**row) for row in rows]))
+
+
+def _jobs(name: str, *, train: bool) -> "list[ReproduceJob]":
+    """Return what computes the numbers of an item, or of all."""
+    from raiw.jobs.reproduce import ALL, ReproduceJob
+    from raiw.reproduction.registry import ITEMS
+
+    trained = [each.name for each in ITEMS.values() if each.trains and name == ALL and train]
+    return [ReproduceJob.parse({"item": item}) for item in (name, *trained)]
 
 
 def _list(out: Output) -> None:
@@ -111,14 +147,15 @@ def _list(out: Output) -> None:
 
 def _chosen(name: str | None, *, drawn: bool, train: bool) -> "list[Item]":
     """Return the item of that name, or all; without a name all that have pictures."""
+    from raiw.jobs.reproduce import ALL
     from raiw.reproduction.registry import ITEMS, item, pictured
 
-    if name not in {None, _ALL}:
+    if name not in {None, ALL}:
         return [pictured(str(name)) if drawn else item(str(name))]
     return [
         each
         for each in ITEMS.values()
-        if (train or not each.trains) and (name == _ALL or each.pictures)
+        if (train or not each.trains) and (name == ALL or each.pictures)
     ]
 
 
