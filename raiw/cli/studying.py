@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from raiw.cli.examples import examples
-from raiw.cli.naming import numbers
+from raiw.cli.naming import decimals, numbers
 from raiw.cli.options import (
     ArgumentsOption,
     DataFolderOption,
@@ -171,7 +171,7 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         data or "digits",
         data_dir=data_dir,
         methods=names or METHODS,
-        densities=_shares(densities or "0.1"),
+        densities=decimals("--densities", densities or "0.1"),
         group_outputs=numbers("--group-outputs", group_outputs) if group_outputs else (),
         seeds=seeds,
         fixed_graph=fixed_graph,
@@ -266,12 +266,3 @@ def is_spec(source: str) -> bool:
 
 def _split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _shares(text: str) -> list[float]:
-    try:
-        return [float(part) for part in _split(text)]
-    except ValueError:
-        raise InvalidInput(
-            f"--densities {text!r}: write densities separated by commas, as in 0.05,0.1"
-        ) from None
