@@ -80,6 +80,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("raiw")
+    if name == "scores":  # a package of its own: raiw.scores.combine
+        return load_module("raiw.scores")
     if name not in _HOMES:
         raise AttributeError(f"module 'raiw' has no attribute {name!r}")
     value = globals()[name] = getattr(load_module(_HOMES[name]), name)

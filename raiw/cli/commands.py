@@ -28,6 +28,7 @@ MODULES = {
     "reading": ("spec",),
     "listing": ("networks", "presets", "methods", "data"),
     "networks": ("score", "prune", "train"),
+    "combining": ("combine",),
     "measuring": ("speed", "compact"),
     "reproducing": ("reproduce",),
     "studying": ("study",),

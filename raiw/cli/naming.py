@@ -34,3 +34,13 @@ def numbers(option: str, text: str) -> tuple[int, ...]:
             f"{option} {text!r}: give whole numbers of at least 1, separated by commas"
         )
     return tuple(map(int, parts))
+
+
+def decimals(option: str, text: str) -> list[float]:
+    """Return decimal numbers."""
+    try:
+        return [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise InvalidInput(
+            f"{option} {text!r}: write numbers separated by commas, as in 0.05,0.1"
+        ) from None

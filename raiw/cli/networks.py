@@ -22,6 +22,7 @@ from raiw.cli.options import (
     NetworkArgument,
     OptionsOption,
     OwnWeightsOption,
+    PriorityOption,
     PrunedOption,
     QuietOption,
     RecipeSetOption,
@@ -72,6 +73,7 @@ def score(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     device: DeviceOption = None,
     server: ServerOption = None,
     timeout: TimeoutOption = None,
+    priority: PriorityOption = None,
     *,
     force: ForceOption = False,
     local: LocalOption = False,
@@ -83,7 +85,7 @@ def score(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
 
     out = Output(json=json, quiet=quiet)
     file = target(output, force=force, json=json)
-    site = JobSite(chosen_server(server, local=local), data_dir, device, timeout)
+    site = JobSite(chosen_server(server, local=local), data_dir, device, timeout, priority)
     job = ScoreJob.parse(
         {
             **asked(site, network, argument, pruned),
@@ -132,6 +134,7 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     pruned: PrunedOption = None,
     server: ServerOption = None,
     timeout: TimeoutOption = None,
+    priority: PriorityOption = None,
     *,
     force: ForceOption = False,
     local: LocalOption = False,
@@ -145,7 +148,7 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     files = {"weights": target(output, force=force, json=json)}
     if channels is not None:
         files["channels"] = target(channels, force=force, json=json)
-    site = JobSite(chosen_server(server, local=local), data_dir, timeout=timeout)
+    site = JobSite(chosen_server(server, local=local), data_dir, timeout=timeout, priority=priority)
     job = PruneJob.parse(
         {
             **asked(site, network, argument, pruned),
@@ -207,6 +210,7 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     device: DeviceOption = None,
     server: ServerOption = None,
     timeout: TimeoutOption = None,
+    priority: PriorityOption = None,
     *,
     local: LocalOption = False,
     json: JsonOption = False,
@@ -223,7 +227,7 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     from raiw.training.recipe import Recipe
 
     out = Output(json=json, quiet=quiet)
-    site = JobSite(chosen_server(server, local=local), data_dir, device, timeout)
+    site = JobSite(chosen_server(server, local=local), data_dir, device, timeout, priority)
     document: dict[str, Any] = {} if recipe is None else read_document(recipe)
     held = None if masks is None or is_digest(masks) else load(masks)
     job = TrainJob.parse(

@@ -136,11 +136,15 @@ SCORES: dict[str, Score] = {
 
 
 def find_score(name: str) -> Score:
-    """Return a score of the registry.
+    """Return a score of the registry, or a weighted sum of some.
 
     Raises
     ------
     InvalidInput
         There is no score of this name; the message lists them.
     """
+    if any(sign in name for sign in "*+ "):
+        from raiw.importance.expressions import parse
+
+        return parse(name)
     return find(name, SCORES, "importance score")

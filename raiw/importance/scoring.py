@@ -3,52 +3,18 @@
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import save
 from torch import Tensor, nn
 
 from raiw.errors import InvalidImportance, InvalidInput
-from raiw.files import write_atomically
 from raiw.importance.batches import Loss, batches_of
 from raiw.importance.methods import find_score
 from raiw.importance.scored_model import ScoredModel, layers_to_score, undisturbed
 from raiw.names import listed
-from raiw.tensors import to_metadata
-
-
-class NetworkScores(Mapping[str, npt.NDArray[np.float32]]):
-    """Scores by layer name, ``(out, in/groups)``, and how they were computed."""
-
-    def __init__(
-        self, arrays: Mapping[str, npt.NDArray[np.float32]], provenance: dict[str, Any]
-    ) -> None:
-        self._arrays = dict(arrays)
-        self.provenance = provenance
-        """Method, revision and options: what a mask file records."""
-
-    def __getitem__(self, name: str) -> npt.NDArray[np.float32]:
-        return self._arrays[name]
-
-    def __iter__(self) -> Any:
-        return iter(self._arrays)
-
-    def __len__(self) -> int:
-        return len(self._arrays)
-
-    @property
-    def uninformative(self) -> list[str]:
-        """The layers whose scores are all equal: any choice among their edges is equally good."""
-        return [
-            name for name, array in self.items() if array.size > 1 and array.min() == array.max()
-        ]
-
-    def save(self, path: str | Path) -> None:
-        """Write the importance file that :func:`raiw.craft` and ``raiw craft -i`` take."""
-        write_atomically(path, [save(self._arrays, to_metadata(self.provenance))])
+from raiw.scores.network_scores import NetworkScores
 
 
 @dataclass
@@ -93,7 +59,8 @@ def score(
         among them. A single tensor or mapping is one batch; a generator is kept as a list. Left
         out for methods that need none.
     method
-        A name of :data:`raiw.importance.methods.SCORES`.
+        A name of :data:`raiw.importance.methods.SCORES`, or a weighted sum of some, such as
+        ``"0.5*gradient + 0.5*magnitude"``, as :mod:`raiw.importance.expressions` reads it.
     loss
         ``loss(outputs, labels)``, a mean over samples. Left out, it is the loss that the model
         returns, else cross entropy over the second axis, or over the last one of token by token.
@@ -135,7 +102,7 @@ def score(
     with undisturbed(model, layers):
         arrays = chosen.load()(network, **complete)
     provenance = {
-        "method": method,
+        "method": chosen.name,
         "revision": chosen.revision,
         "options": complete,
         "samples": counter.samples,
@@ -145,8 +112,8 @@ def score(
     )
     if equal := scores.uninformative:
         warnings.warn(
-            f"{method!r} says nothing about {len(equal)} of {len(scores)} layers, whose scores are "
-            f"all equal: {listed(equal)}; craft draws their edges at random",
+            f"{chosen.name!r} says nothing about {len(equal)} of {len(scores)} layers, whose "
+            f"scores are all equal: {listed(equal)}; craft draws their edges at random",
             stacklevel=2,
         )
     return scores

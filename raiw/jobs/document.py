@@ -112,7 +112,7 @@ class MethodJob(NetworkJob):
     """Digest of the uploaded state dict (safetensors)."""
     data: DataSet | None = None
     """A data set that the workers have, or the digest of an uploaded one."""
-    method: Annotated[str, Field(max_length=100)]
+    method: Annotated[str, Field(max_length=200)]
     """What to do it by."""
     options: Options = Field(default_factory=dict, validate_default=True)
     """Options of the method; those left out have the method's defaults."""
@@ -132,8 +132,7 @@ class MethodJob(NetworkJob):
     @field_validator("method")
     @classmethod
     def _method_exists(cls, method: str) -> str:
-        at("/method", lambda: cls.find(method))
-        return method
+        return at("/method", lambda: cls.find(method)).name
 
     @field_validator("options")
     @classmethod

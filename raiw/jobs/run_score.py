@@ -5,11 +5,12 @@ from typing import Any
 
 from torch import nn
 
-from raiw.importance.scoring import NetworkScores, score
+from raiw.importance.scoring import score
 from raiw.jobs.network import NamedNetwork, spec_of
 from raiw.jobs.samples import fitting_sample
 from raiw.jobs.score import ScoreJob
 from raiw.jobs.workspace import Made, OnStep, Workspace
+from raiw.scores.network_scores import NetworkScores
 from raiw.training.data.dataset import Dataset
 from raiw.training.memory import memory_watched
 from raiw.training.processes import chosen_device

@@ -23,7 +23,8 @@ from raiw.specs.plan import PlannedLayer
 from raiw.specs.spec import Spec
 from raiw.tensors import Header, Tensor, from_metadata, read_header, write_header
 
-_STORED = {"F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8"}
+STORED = {"F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8"}
+"""How numpy reads the types that scores may have."""
 _CODES = {"float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64"}
 
 
@@ -231,7 +232,7 @@ class ScoreFile:
 
     def read(self, tensor: Tensor) -> Scores:
         """Return a tensor without a copy: its values are read from the file when they are used."""
-        stored = np.dtype(_STORED[tensor.dtype])
+        stored = np.dtype(STORED[tensor.dtype])
         count = (tensor.end - tensor.start) // stored.itemsize
         values = np.frombuffer(self._data, stored, count, tensor.start).reshape(tensor.shape)
         return values.view(ml_dtypes.bfloat16) if tensor.dtype == "BF16" else values

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import torch
 
-from raiw.importance.methods import find_score
+from raiw.canonical import digest_of_json, hex_digits
+from raiw.importance.methods import SCORES, find_score
 from raiw.jobs.run_score import score_network
 from raiw.jobs.run_train import first_weights
 from raiw.pipeline import craft_masks
@@ -57,7 +58,8 @@ def _scores(setting: Setting, trial: Trial, folder: Path) -> Path | None:
     if method is None or trial.scored is None:
         return None
     dense = folder_of(folder, trial.scored)
-    path = dense / f"{method}-{find_score(method).revision}.scores.safetensors"
+    name = method if method in SCORES else hex_digits(digest_of_json(method))[:16]
+    path = dense / f"{name}-{find_score(method).revision}.scores.safetensors"
     if not path.is_file():
         data = open_dataset(setting.data, setting.data_dir)
         scores = score_network(

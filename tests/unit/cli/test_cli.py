@@ -48,7 +48,8 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "network.yaml").write_text(json.dumps(network))
     rng = np.random.default_rng(3)
     scores = {"fc1": rng.random((24, 16), np.float32), "fc2": rng.random((8, 24), np.float32)}
-    save_file(scores, tmp_path / "scores.safetensors")
+    for name in ("scores", "magnitude"):
+        save_file(scores, tmp_path / f"{name}.safetensors")
     digits = {name: value.numpy() for name, value in build("digits-cnn").state_dict().items()}
     save_file(digits, tmp_path / "weights.safetensors")
     raiw.craft(SPEC).save(tmp_path / "masks.safetensors")

@@ -244,7 +244,7 @@ def test_the_picture_has_a_line_and_error_bars_for_each_method(study):
     [
         (["--densities", "0.1"], "belong to --train"),
         (["--train"], "give -o FOLDER"),
-        (["--train", "-o", "out", "--densities", "0.1,x"], "write densities separated by commas"),
+        (["--train", "-o", "out", "--densities", "0.1,x"], "write numbers separated by commas"),
         (["--train", "-o", "out", "--train-set", "epochs=0"], "epochs"),
     ],
 )
