@@ -88,7 +88,8 @@ def _gauss_quadratures(edges: csr_array, degrees: Floats, starts: Floats) -> tup
     """Return nodes and weights ``(vectors, STEPS)`` of vᵀf(L)v for every column v of ``starts``."""
     out, steps = edges.shape[0], min(STEPS, len(degrees))
     lengths = np.linalg.norm(starts, axis=0)
-    now, before = starts / lengths, np.zeros_like(starts)
+    # A start of a tiny graph may lie wholly in what was deflated; nothing of it counts then.
+    now, before = starts / np.where(lengths, lengths, 1.0), np.zeros_like(starts)
     tridiagonal = np.zeros((starts.shape[1], steps, steps))
     beta = np.zeros(starts.shape[1])
     for step in range(steps):

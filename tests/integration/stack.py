@@ -200,8 +200,11 @@ class Broker:
         self.start()
 
     def start(self) -> None:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        self._launch()
         eventually(self._answers)
+
+    def _launch(self) -> None:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
 
     def stop(self) -> None:
         self._process.kill()
@@ -215,6 +218,8 @@ class Broker:
         self.client.flushall()
 
     def _answers(self) -> bool:
+        if self._process.poll() is not None:  # somebody's connection has its port for a moment
+            self._launch()
         try:
             return bool(self.client.ping())
         except redis.ConnectionError:

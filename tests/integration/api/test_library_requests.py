@@ -56,7 +56,7 @@ BAD = [
     ({"kind": "reproduce", "item": "table9"}, 422, "/item"),
     ({"kind": "reproduce"}, 422, "/item"),
     ({"kind": "graph", "widths": [4], "edges": 1}, 422, "/widths"),
-    ({"kind": "graph", "widths": [4, 0], "edges": 0}, 422, "/widths"),
+    ({"kind": "graph", "widths": [4, 0], "edges": 0}, 422, "/widths/1"),
     ({"kind": "graph", "widths": [4, 4], "edges": 17}, 422, "/edges"),
     ({"kind": "graph", "widths": [4, 4], "edges": -1}, 422, "/edges"),
     ({"kind": "graph", "widths": [60_000, 60_000], "edges": 1}, 422, "/widths"),

@@ -74,8 +74,8 @@ def test_operation_ids_are_stable(http):
         "get_mask_file", "get_masks", "get_model", "get_schema", "get_statistics", "get_upload",
         "get_webhook", "head_blob", "head_mask_file", "list_deliveries", "list_events",
         "list_jobs", "list_keys", "list_masks", "list_models", "list_networks", "list_webhooks",
-        "livez", "metrics", "pin_blob", "pin_masks", "plan", "put_blob", "readyz", "redeliver",
-        "revoke_key", "rotate_key", "rotate_webhook", "unpin_blob", "unpin_masks",
+        "livez", "metrics", "pin_blob", "pin_masks", "plan", "put_blob", "read_spec", "readyz",
+        "redeliver", "revoke_key", "rotate_key", "rotate_webhook", "unpin_blob", "unpin_masks",
     ]  # fmt: skip
 
 
