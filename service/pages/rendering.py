@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from service.access.sessions import COOKIE
-from service.contract.access import Caller, Scope
+from service.contract.access import SCOPES, Caller
 from service.pages.static import Static
 from service.pages.words import FILTERS, GLOBALS
 
@@ -56,13 +56,21 @@ class Renderer:
         html = self._templates.get_template(template).render(
             theme=theme if theme in THEMES else "auto",
             place=_place(path),
-            here=path + (f"?{request.url.query}" if request.url.query else ""),
+            here=_here(request),
             signed_in=COOKIE in request.cookies,
             owner=caller.owner_name if caller else "",
-            sees_system=caller is None or Scope.SYSTEM_READ in caller.scopes,
+            allowed=SCOPES if caller is None else caller.scopes,
             **values,
         )
         return HTMLResponse(html, status, {**HEADERS, **(headers or {})})
+
+
+def _here(request: Request) -> str:
+    """Return where a page can be seen again; what a form was posted to has no page of its own."""
+    path, query = request.url.path, request.url.query
+    if request.method != "GET":
+        return _place(path)
+    return path + (f"?{query}" if query else "")
 
 
 def _place(path: str) -> str:

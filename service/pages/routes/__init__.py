@@ -6,6 +6,7 @@ from service.pages.routes import (
     documentation,
     editor,
     jobs,
+    keys,
     layers,
     masks,
     session,
@@ -22,6 +23,7 @@ ROUTERS = [
         editor,
         catalogue,
         system,
+        keys,
         documentation,
         session,
     )

@@ -51,6 +51,7 @@ class Full:
             f"/new?masks={self.masks}",
             "/networks",
             "/system",
+            "/keys",
             "/docs",
         ]
 

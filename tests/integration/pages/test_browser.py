@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from service.contract.keys import KEY
+
 playwright = pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python")
 
@@ -62,23 +64,27 @@ def visiting(chromium, url: str, look: str = "light", **options: object) -> Iter
     assert complaints == []
 
 
+def check_fit(tab, look: str) -> None:
+    """Make sure that nothing on a page shuts anybody out, and that it is as wide as its window."""
+    script = next(Path(axe.__file__).parent.rglob("axe*.js")).read_text()
+    tab.context.new_cdp_session(tab).send("Runtime.evaluate", {"expression": script})
+    found = tab.evaluate(
+        """async (rules) => (await axe.run(document, { runOnly: rules })).violations
+        .map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])""",
+        RULES,
+    )
+    assert found == [], tab.url
+    assert tab.evaluate("document.documentElement.scrollWidth") <= LOOKS[look][1], tab.url
+
+
 @pytest.mark.parametrize("look", LOOKS)
 def test_every_page_is_fit_for_everybody(full, chromium, look):
-    script = next(Path(axe.__file__).parent.rglob("axe*.js")).read_text()
     with visiting(chromium, full.stack.url, look) as tab:
-        session = tab.context.new_cdp_session(tab)
         for path in full.paths:
             tab.goto(path)
             if path == "/docs":
                 tab.wait_for_selector(".opblock")
-            session.send("Runtime.evaluate", {"expression": script})
-            found = tab.evaluate(
-                """async (rules) => (await axe.run(document, { runOnly: rules })).violations
-                .map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])""",
-                RULES,
-            )
-            assert found == [], path
-            assert tab.evaluate("document.documentElement.scrollWidth") <= LOOKS[look][1], path
+            check_fit(tab, look)
             if path in {"/", "/masks"}:
                 assert tab.evaluate(WIDER) == [], path  # whatever their rows are called
 
@@ -130,6 +136,26 @@ def test_a_map_is_zoomed_moved_and_read_with_keys_and_pointer(full, chromium):
         expect(tab.locator("[data-reading]")).to_contain_text(
             re.compile("^output 0 to 7, input 0 to 7: ")
         )
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_key_is_made_and_replaced_by_hand(full, chromium, look):
+    with visiting(chromium, full.stack.url, look) as tab:
+        tab.goto("/keys")
+        tab.fill("#owner", f"team-{look}")
+        tab.fill("#days", "30")
+        tab.check("[name=scope][value='jobs:read']")
+        tab.click("text=Make the key")
+        key = tab.locator("pre[aria-label=Command]")
+        expect(key).to_have_text(re.compile(KEY.pattern))
+        check_fit(tab, look)
+        made = key.inner_text()
+        row = tab.locator("tr", has_text=f"team-{look}").first
+        row.locator("summary").click()
+        check_fit(tab, look)
+        row.get_by_role("button", name="Rotate").click()
+        expect(key).not_to_have_text(made)
+        expect(tab.locator("tr", has_text=f"team-{look}").nth(1)).to_contain_text("expired")
 
 
 def test_the_keyboard_comes_first_to_the_content_and_then_to_all_links(full, chromium):

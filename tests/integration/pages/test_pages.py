@@ -15,7 +15,8 @@ from tests.integration.api.servers import start_server
 from tests.integration.pages.checking import BROWSER, links, page, words
 from tests.integration.pages.conftest import HOSTILE, LAYERS
 
-EMPTY = ["/", "/masks", "/compare", "/new", "/networks", "/system", "/docs", "/?page_token="]
+EMPTY = ["/", "/masks", "/compare", "/new", "/networks", "/system", "/keys", "/docs"]
+EMPTY += ["/?page_token="]
 NOTHING = "sha256:" + "0" * 64
 
 

@@ -62,6 +62,8 @@ def test_pages_ask_for_the_token_and_go_on_where_the_visitor_was(guarded, browse
         ("POST", "/pages/plan"),
         ("POST", "/pages/scores"),
         ("POST", "/jobs/job_x/cancel"),
+        ("GET", "/keys"),
+        ("POST", "/keys"),
     ],
 )
 def test_nothing_is_told_to_those_who_have_not_signed_in(browser, method, path):
@@ -90,7 +92,7 @@ def test_foreign_pages_cannot_write_with_the_cookie(guarded, browser):
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
     ):
-        for path in ("/new", "/theme", "/pages/scores", "/v1/jobs"):
+        for path in ("/new", "/theme", "/pages/scores", "/v1/jobs", "/keys"):
             assert browser.post(path, headers=headers).status_code == 403
     own = browser.post("/theme", data={"theme": "dark"}, headers={"Origin": guarded.url})
     assert own.status_code == 303
