@@ -16,9 +16,7 @@ commands = typer.Typer()
 
 
 @commands.command(
-    epilog=examples(
-        "raiw combine scores.safetensors magnitude.safetensors -o both.safetensors"
-    )
+    epilog=examples("raiw combine scores.safetensors magnitude.safetensors -o both.safetensors")
 )
 def combine(
     files: Annotated[

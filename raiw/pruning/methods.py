@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from raiw import extras
 from raiw.errors import InvalidInput
+from raiw.importance.methods import REGRESSION
 from raiw.names import find, nearest
 
 if TYPE_CHECKING:
@@ -87,14 +88,7 @@ METHODS: dict[str, Method] = {
             revision=3,
             source="Barisin and Horenko, Neural Computation 2025",
             needs_data=True,
-            options={
-                "l2": 1e-3,
-                "entropy": 3e-3,
-                "channel_sparsity": 0.0,
-                "sign": 1,
-                "positions": 10,
-                "seed": 0,
-            },
+            options={**REGRESSION, "channel_sparsity": 0.0, "sign": 1, "seed": 0},
         ),
         Method(
             "l1_filter",
