@@ -32,6 +32,18 @@ async def caller_of(request: HTTPConnection) -> Caller:
     return known
 
 
+async def require_again(request: HTTPConnection) -> None:
+    """Make sure that who has sent a request that still waits may go on.
+
+    Raises
+    ------
+    Unauthorized
+        Its key has been revoked meanwhile, or has expired.
+    """
+    state = request.app.state
+    await _caller(request, state.settings, state.keys)
+
+
 async def sign_in_with(given: str, settings: Settings, keys: KeyRing) -> str:
     """Return what the cookie holds of somebody who has typed a key or the token.
 

@@ -12,7 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from raiw.errors import NotFound
+from raiw.errors import NotFound, Unauthorized
+from service.access.authentication import require_again
 from service.api.watching import Watcher
 from service.contract.jobs import ENDED, EventView, JobStatus, JobSummary
 from service.jobs.queries import list_events
@@ -23,7 +24,7 @@ LONGEST_WAIT_SECONDS = 30
 _LONGEST_STREAM_SECONDS = 600.0
 _KEEP_ALIVE_SECONDS = 15.0
 _DISCONNECT_SECONDS = 1.0
-"""How soon a departed client is noticed."""
+"""How soon a departed client is noticed, and a key that has ended."""
 _RETRY_MILLISECONDS = 3000
 _BATCH = 100
 _POLL_SECONDS = 0.25
@@ -40,7 +41,13 @@ def preferred_wait(request: Request) -> int:
 
 
 async def wait_for_end(request: Request, job_id: str, seconds: float) -> None:
-    """Return once the job has ended, is gone, or the time is over."""
+    """Return once the job has ended, is gone, or the time is over.
+
+    Raises
+    ------
+    Unauthorized
+        The key of the request has ended first; :func:`poll` and :func:`event_stream` see to it too.
+    """
     give_up = time.monotonic() + seconds
     standing: Standing | None = Standing(JobStatus.QUEUED, 0)
     while standing is not None and standing.status not in ENDED:
@@ -51,6 +58,7 @@ async def poll(request: Request, look: Callable[[], Found], seconds: float) -> F
     """Return the first true result of a look at the database; None once the time is over."""
     give_up = time.monotonic() + seconds
     while (left := give_up - time.monotonic()) > 0 and not await _over(request):
+        await require_again(request)
         await asyncio.sleep(min(left, _POLL_SECONDS))
         if found := await run_in_threadpool(look):
             return found
@@ -63,7 +71,7 @@ async def event_stream(
     """Yield a job's events after number ``after`` until it has ended, in SSE form.
 
     A client whose stream ends earlier (after 10 minutes, or because the database went away) comes
-    back with ``Last-Event-ID`` and misses nothing.
+    back with ``Last-Event-ID`` and misses nothing. One whose key has ended is then told so.
     """
     yield format_sse_event(retry=_RETRY_MILLISECONDS)
     give_up = time.monotonic() + _LONGEST_STREAM_SECONDS
@@ -82,7 +90,7 @@ async def event_stream(
             silent = time.monotonic() + _KEEP_ALIVE_SECONDS
             if await _news(request, job.id, after, min(silent, give_up)) is None:
                 yield KEEPALIVE_COMMENT
-    except (SQLAlchemyError, NotFound):
+    except (SQLAlchemyError, NotFound, Unauthorized):
         return
 
 
@@ -95,6 +103,7 @@ async def _news(request: Request, job_id: str, events: int, give_up: float) -> S
             left = give_up - time.monotonic()
             if left <= 0 or await request.is_disconnected():
                 return None
+            await require_again(request)
             await asyncio.wait((news,), timeout=min(left, _DISCONNECT_SECONDS))
         return news.result()
     finally:

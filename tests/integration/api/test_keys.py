@@ -1,6 +1,7 @@
 """The life of a key: made, shown once, used, rotated, expired, revoked."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,11 +12,12 @@ from sqlalchemy import event, update
 from service.contract.access import LOCAL, SCOPES
 from service.contract.keys import KEY, key_id_of
 from service.store.tables import KeyRow
-from tests.integration.api.owners import calling, make_key
+from tests.integration.api.owners import SPEC, calling, make_key
 from tests.integration.api.servers import Server, assert_problem, start_server
 from tests.integration.stack import eventually
 
 TOKEN = "a token of sixteen or more"
+SSE = "text/event-stream"
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +160,24 @@ def test_a_revoked_key_is_refused_at_once_and_elsewhere_soon(guarded, admin):
         other.stop()
     assert admin.get(f"/v1/keys/{made.id}").json()["revoked_at"] is not None
     assert_problem(admin.delete(f"/v1/keys/{'0' * 12}"), 404, "not-found")
+
+
+def test_who_waits_with_a_key_that_ends_waits_no_longer(guarded, admin):
+    """The job stays queued: nobody works here."""
+    made = make_key(guarded, "watcher")
+    with calling(guarded, made.key) as client, ThreadPoolExecutor(2) as beside:
+        job = client.post("/v1/jobs", json={"spec": SPEC}).json()
+        url = job["urls"]["self"]
+        stream = beside.submit(client.get, f"{url}/events", headers={"Accept": SSE})
+        wait = beside.submit(client.get, url, headers={"Prefer": "wait=30"})
+        eventually(lambda: guarded.app.state.watcher.looks)
+        assert not wait.done()
+        admin.delete(f"/v1/keys/{made.id}")
+        assert_problem(wait.result(), 401, "unauthorized")
+        assert "revoked" in wait.result().json()["detail"]
+        assert stream.result().status_code == 200
+        assert '"queued"' in stream.result().text
+        assert_problem(client.get(url), 401, "unauthorized")
 
 
 def test_a_key_ends_when_its_time_is_over(guarded):

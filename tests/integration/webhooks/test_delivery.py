@@ -11,7 +11,7 @@ from sqlalchemy import update
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from raiw.errors import NotFound
-from service.contract.webhooks import DeliveryQuery
+from service.contract.webhooks import DeliveryQuery, DeliveryStatus
 from service.jobs.delivering import courier
 from service.store import deliveries, jobs, webhooks
 from service.store.tables import OwnerRow
@@ -121,16 +121,40 @@ def test_a_rolled_back_change_tells_nobody(
     assert len(deliveries_of(http, hook)) == 1
 
 
-def test_what_fails_is_tried_again_under_the_same_id(
+def test_an_attempt_that_was_thought_dead_changes_nothing(
     server: Server, http: httpx.Client, receiver: Receiver
 ) -> None:
-    receiver.answer = answering(500)
+    hook = register(http, receiver)
+    job = http.post("/v1/jobs", json={"spec": SPEC | {"craft": {"degree": 2}}}).json()
+    database = server.services.database
+    with database.write() as session:
+        now = database.now(session)
+        assert jobs.cancel(session, job["id"], now)
+        session.flush()
+        for attempt in (1, 2):  # the first one is held no longer, and somebody takes it up
+            (taken,) = deliveries.take(session, hook["id"], 1, now, timedelta())
+            assert taken.attempts == attempt
+        session.flush()
+        outcome = (DeliveryStatus.DELIVERED, now)
+        assert not deliveries.record(session, taken.id, 1, *outcome)
+        assert deliveries.record(session, taken.id, 2, *outcome)
+        assert not deliveries.record(session, taken.id, 2, DeliveryStatus.FAILED, now)
+
+
+@pytest.mark.parametrize("status", [302, 500])
+def test_what_fails_is_tried_again_under_the_same_id(
+    server: Server, http: httpx.Client, receiver: Receiver, status: int
+) -> None:
+    receiver.answer = answering(status)
     hook = register(http, receiver)
     cancel_a_job(http)
     first = eventually(
         lambda: next((one for one in deliveries_of(http, hook) if one["http_status"]), None)
     )
-    assert (first["status"], first["error"]) == ("pending", "the receiver answered 500: no !")
+    assert (first["status"], first["error"]) == (
+        "pending",
+        f"the receiver answered {status}: no !",
+    )
     assert http.get(f"/v1/webhooks/{hook['id']}").json()["failing_since"]
     receiver.answer = 200
     hurry(server, hook)
@@ -207,9 +231,22 @@ def test_a_receiver_that_fails_for_days_is_disabled_and_says_so(
     assert "answered 500" in view["disabled_reason"]
     states = sorted(one["status"] for one in deliveries_of(http, hook))
     assert states == ["failed", "pending"]
+    age(server, hook, timedelta(days=3))
+    (waiting,) = deliveries_of(http, hook, status="pending")
+    http.post(f"/v1/webhooks/{hook['id']}/enable")  # the days it waits count anew
+    tries = waiting["attempts"] + 1
+    (still,) = eventually(
+        lambda: [
+            one
+            for one in deliveries_of(http, hook)
+            if (one["id"], one["attempts"]) == (waiting["id"], tries)
+            and one["attempted_at"] > waiting["attempted_at"]
+        ]
+    )
+    assert still["status"] == "pending"
     receiver.answer = 204
-    http.post(f"/v1/webhooks/{hook['id']}/enable")
-    eventually(lambda: len(deliveries_of(http, hook, status="delivered")) == 1)
+    hurry(server, hook)
+    settled(http, hook, "delivered")
 
 
 def test_a_message_that_is_given_up_does_not_disable_who_takes_others(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+import httpcore
 import httpx
 import pytest
 import trustme
@@ -166,10 +167,20 @@ def test_the_certificate_must_be_that_of_the_name(names: Names, authority: trust
 
 
 def test_the_second_address_is_tried_when_the_first_does_not_answer(
-    names: Names, plain: Receiver
+    names: Names, plain: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And has half of the time left, should the first say nothing at all."""
     names.known["hooks.test"] = [["127.0.0.9", "127.0.0.1"]]
-    assert send(f"http://hooks.test:{plain.port}/", LOOPBACK).status == 204
+    given, connect = [], httpcore.SyncBackend.connect_tcp
+
+    def noting(self: object, host: str, port: int, timeout: float, *more: object) -> object:
+        given.append(timeout)
+        return connect(self, host, port, timeout, *more)
+
+    monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", noting)
+    assert post(f"http://hooks.test:{plain.port}/", b"", {}, LOOPBACK, 40).status == 204
+    first, second = given
+    assert first <= 20 < second
 
 
 def test_plain_http_goes_to_this_machine_alone(names: Names) -> None:
