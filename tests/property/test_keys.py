@@ -98,6 +98,8 @@ OTHERS: dict[type, Callable[[Any], Any]] = {
 VALID = {
     (Craft, "algorithm"): "random",
     (Recipe, "dynamics"): Dynamics(method="rigl"),
+    (PruneJob, "recipe"): Recipe(),
+    (ScoreJob, "method"): "magnitude",
     (TrainJob, "spec"): Spec.parse(UNGATED),
 }
 """For fields that the key looks into."""
