@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from raiw.errors import MissingExtra, TooLarge
-from raiw.masks.export import FORMS, parts
+from raiw.forms import FORMS
+from raiw.masks.export import parts
 from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet
 from raiw.names import check_name

@@ -13,6 +13,8 @@ from typing import Any
 CHUNK_BYTES = 1 << 20
 SHA256 = "sha256:[0-9a-f]{64}"
 """What a digest looks like, as a pattern."""
+SHORT_SHA256 = "sha256:[0-9a-f]{6,64}"
+"""What a digest or the beginning of one looks like, as people give it."""
 
 _PREFIX = "sha256:"
 

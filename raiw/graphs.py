@@ -75,7 +75,7 @@ class Graph:
 
     def among(self, larger: "Graph") -> Bools:
         """Tell for each edge of a larger graph, by flat index, whether this one has it."""
-        blocks = zip(_row_blocks(self), _row_blocks(larger), strict=True)
+        blocks = zip(row_blocks(self), row_blocks(larger), strict=True)
         return np.concatenate([own[every] for own, every in blocks])
 
     def pick(self, kept: Bools) -> "Graph":
@@ -102,7 +102,7 @@ class Graph:
     def in_degrees(self) -> Degrees:
         """Return the ``(in,)`` degrees of the input vertices."""
         degrees = np.zeros(self.shape[1], np.int64)
-        for block in _row_blocks(self):
+        for block in row_blocks(self):
             degrees += block.sum(axis=0, dtype=np.int64)
         return degrees
 
@@ -110,7 +110,7 @@ class Graph:
         """Return CSR ``(indptr, indices)``: the ascending inputs of every output."""
         indptr = np.zeros(self.shape[0] + 1, np.int64)
         np.cumsum(self.out_degrees(), out=indptr[1:])
-        blocks = [np.nonzero(block)[1].astype(np.int32) for block in _row_blocks(self)]
+        blocks = [np.nonzero(block)[1].astype(np.int32) for block in row_blocks(self)]
         return indptr, np.concatenate(blocks)
 
 
@@ -121,7 +121,7 @@ def count_edges(bits: Bits) -> int:
     return int(np.bitwise_count(eight).sum(dtype=np.int64))
 
 
-def _row_blocks(graph: Graph) -> Iterator[Bools]:
+def row_blocks(graph: Graph) -> Iterator[Bools]:
     """Unpack a few rows at a time, so that a huge layer is never unpacked as a whole."""
     out, n_in = graph.shape
     rows = max(1, _BLOCK_CELLS // n_in)

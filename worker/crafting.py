@@ -12,7 +12,6 @@ from service.jobs.stored import StoredFile, open_masks
 from service.store import jobs, masks, results, sharing
 from service.store.tables import JobRow
 from worker.lease import Lease
-from worker.measuring import laid_out
 from worker.pool import PoolProcess
 from worker.stops import Canceled
 from worker.supervising import Done, Recorder, supervise
@@ -76,9 +75,9 @@ def _judge(
         The job is no longer this attempt's to close.
     """
     digest = stored.row.digest
-    with laid_out(shared.services, stored) as path:
+    with stored.laid_out() as path:
         order = shared.order("gates", masks=digest)
-        order = replace(order, files={**order.files, digest: path})
+        order = replace(order, files={**order.files, digest: str(path)})
         done = supervise(shared.process, order, lease.check, recorder)
 
     def write(session: Session, now: datetime) -> None:

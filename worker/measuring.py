@@ -1,11 +1,8 @@
 """Statistics of stored masks, computed when somebody has asked for them."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from raiw.errors import RaiwError
-from service.jobs.services import Services
 from service.jobs.stored import StoredFile
 from service.store import masks
 from worker.lease import Watch
@@ -26,8 +23,8 @@ def measure_masks(process: PoolProcess, digest: str) -> None:
             return
         stored = StoredFile(services, row)
         stored.verify()
-        with laid_out(services, stored) as path:
-            order = Order("measure", {digest: path}, share={"masks": digest})
+        with stored.laid_out() as path:
+            order = Order("measure", {digest: str(path)}, share={"masks": digest})
             done = supervise(process, order, watch.check, lambda *_: None)
     except RaiwError as reason:
         # The janitor asks again, a limited number of times.
@@ -35,16 +32,3 @@ def measure_masks(process: PoolProcess, digest: str) -> None:
         return
     with services.database.write() as session:
         masks.set_statistics(session, digest, done.report)
-
-
-@contextmanager
-def laid_out(services: Services, stored: StoredFile) -> Iterator[str]:
-    """Put a mask file where a process can read it."""
-    row = stored.row
-    if row.chunks == 0:
-        yield str(services.artifacts.verified(row.file_sha256))
-        return
-    with services.artifacts.stage(row.size) as staged:
-        for piece in stored.read(0, row.size):
-            staged.write(piece)
-        yield str(staged.path)

@@ -112,6 +112,8 @@ class Needs:
                 for file in row.outcome["files"]
             }
             self.answers[key] = {"report": row.outcome["report"], "files": paths}
+        elif row.status == JobStatus.SUCCEEDED:  # masks, which are stored under their digest
+            self.answers[key] = {"report": {"digest": row.mask_digest}}
         else:
             problem = row.error or {"code": row.status, "detail": f"job {row.id} was {row.status}"}
             self.answers[key] = {"report": None, "problem": problem}

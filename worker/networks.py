@@ -1,4 +1,4 @@
-"""Jobs on networks: scored, pruned, trained, in a process that resumes where the last one was."""
+"""Jobs of every kind but craft, in a process that resumes where the last one was."""
 
 import sys
 from collections.abc import Mapping
@@ -102,7 +102,7 @@ def _lay_out(
         {digest: str(path) for digest, path in files.items()},
         job=document,
         share={"answers": answers},
-        memory_setting="task_memory_bytes",
+        memory_setting=f"{'craft' if kind.queue == 'cpu' else 'task'}_memory_bytes",
         folder=str(folder),
         environment={"OMP_NUM_THREADS": str(services.settings.threads)},
         command=_command(services, kind, folder),

@@ -67,7 +67,8 @@ def run_job(process: PoolProcess, job_id: str, guard: Callable[[], None] = _ungu
 
 def _run_claimed(process: PoolProcess, job: JobRow, guard: Callable[[], None]) -> None:
     attempt = jobs.Attempt(job.id, job.attempt)
-    logger.info("job %s, attempt %d: %d layers", job.id, job.attempt, job.total)
+    steps = find_kind(job.kind).steps
+    logger.info("job %s, attempt %d: %d %s", job.id, job.attempt, job.total, steps)
 
     def renew(session: Session, extension: timedelta, now: datetime) -> str | None:
         return jobs.renew(session, attempt, extension, now)

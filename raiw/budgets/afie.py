@@ -13,12 +13,11 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
+from raiw.budgets.methods import PRUNED
 from raiw.errors import InvalidInput
 
 CAP = 0.99
 """No layer loses more than this share of its filters."""
-PRUNED = ("convolutions", "all")
-"""Which layers may be pruned: convolutions, as in the paper, or linear layers too."""
 EVERY_LAYER = "layers='all' prunes linear layers too, which the paper does not"
 """What to do where there are no convolutions."""
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raiw.budgets.afie import CAP, EVERY_LAYER, afie_score, allocate, only_convolutions
+from raiw.budgets.methods import METHODS
 from raiw.crafting.groups import group_scores
 from raiw.errors import ImpossibleTarget, Infeasible, InvalidInput, InvalidSpec
 from raiw.graphs import Graph
@@ -107,7 +108,7 @@ def budget(
     def sharing(layers: Layers, opened: Sequence[Open], total: int, empty: Spec) -> list[int]:
         channels = method == "channels"
         source = _channels(importance) if channels else open_importance(importance, empty)
-        return METHODS[method](layers, opened, source, total)
+        return _SHARING[method](layers, opened, source, total)
 
     return _shared(spec, sharing)
 
@@ -223,7 +224,7 @@ def _by_score(
     return share_budget(opened, slopes, total)
 
 
-def _by_rank(
+def _by_global(
     layers: Layers, opened: Sequence[Open], importance: Importance, total: int
 ) -> list[int]:
     tables = [_scores(layer, importance).reshape(-1) for layer in layers]
@@ -304,13 +305,7 @@ def _channels(source: Any) -> ChannelMasks:
     return load_channels(source)
 
 
-METHODS: dict[str, Sharing] = {
-    "score": _by_score,
-    "global": _by_rank,
-    "afie": _by_afie,
-    "channels": _by_channels,
-}
-"""What a budget can be shared by."""
+_SHARING: dict[str, Sharing] = {name: globals()[f"_by_{name}"] for name in METHODS}
 
 
 def _scores(layer: PlannedLayer, importance: Importance) -> Scores:

@@ -56,7 +56,7 @@ def _pruning() -> Iterable[str]:
 
 
 def _budgets() -> Iterable[str]:
-    from raiw.budgets.budget import METHODS
+    from raiw.budgets.methods import METHODS
 
     return METHODS
 

@@ -32,12 +32,16 @@ class JobSite:
     data_dir: Path
     device: str | None = None
     timeout: str | None = None
+    priority: str | None = None
+    """Of the job on a server."""
     files: dict[str, Path] = field(default_factory=dict)
     """Files that the document names, by digest."""
 
     def __post_init__(self) -> None:
         if self.url is not None and self.device is not None:
             raise InvalidInput("--device is for this machine: a server's worker chooses its own")
+        if self.url is None and self.priority is not None:
+            raise InvalidInput("--priority orders a server's jobs: give --server too")
 
     def take(self, file: Path) -> str:
         """Return a file's name in a document: its digest.
@@ -106,8 +110,11 @@ def _here(
 def _there(
     out: Output, job: "JobDocument", site: JobSite, wanted: dict[str, Path]
 ) -> dict[str, Any]:
+    from raiw.client.options import JobOptions
+
     with connect(site.url, seconds(site.timeout)) as client:
-        submitted = client.submit(job, site.files)
+        asked = JobOptions(priority=site.priority)
+        submitted = client.submit(job, site.files, job=asked)
         follow(out, client, submitted)
         submitted.require_digest()
         client.fetch_files(submitted, wanted)

@@ -1,13 +1,11 @@
 """``raiw show``, ``raiw verify`` and ``raiw export``."""
 
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raiw.canonical import SHA256
 from raiw.cli import completing
 from raiw.cli.documents import listing
 from raiw.cli.examples import examples
@@ -22,6 +20,7 @@ from raiw.cli.options import (
 )
 from raiw.cli.output import Output, complain
 from raiw.cli.progress import LayerProgress
+from raiw.cli.sources import names_stored
 from raiw.cli.writing import STDOUT, ForceOption, filled, target
 from raiw.errors import InvalidInput
 from raiw.names import check_name
@@ -154,7 +153,8 @@ def export(
     hub is a folder with a model card for the Hugging Face Hub; mlflow and wandb are runs with
     parameters, metrics and the files of that folder.
     """
-    from raiw.masks.export import TEXT_FORMS, parts
+    from raiw.forms import FORMS
+    from raiw.masks.export import parts
     from raiw.publishing import FOLDER, PLACES, RUNS, record
 
     out = Output(quiet=quiet)
@@ -168,7 +168,7 @@ def export(
         _write_folder(open_masks(masks, server), Path(output), force=force)
         out.note(f"wrote {output}: hf upload OWNER/NAME {output}")
         return
-    file = target(output, force=force, text=form in TEXT_FORMS)
+    file = target(output, force=force, text=FORMS[form].text)
     pieces = parts(open_masks(masks, server), form)
     file.write(part.read() for part in pieces)
     out.note(f"wrote {output}")
@@ -213,9 +213,9 @@ def open_masks(source: str, server: str | None, *, verify: bool = True) -> "Mask
 
     if source == "-":
         return load(sys.stdin.buffer.read(), verify=verify)
-    if re.fullmatch(SHA256, source):
+    if names_stored(source):
         from raiw.cli.caching import cached_masks
 
         with connect(server) as client:
-            return cached_masks(source, client)
+            return cached_masks(client.full_digest(source), client)
     return load(source, verify=verify)

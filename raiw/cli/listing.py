@@ -133,7 +133,7 @@ def _print(out: Output, document: dict[str, Any], table: "Table") -> None:
 def _methods() -> Iterator[dict[str, Any]]:
     """Yield every method; what needs torch is listed without it too."""
     from raiw.algorithms import ALGORITHMS
-    from raiw.budgets.budget import METHODS as BUDGETS
+    from raiw.budgets.methods import METHODS as BUDGETS
     from raiw.importance.methods import SCORES
     from raiw.pruning.methods import METHODS as PRUNING
 
@@ -146,8 +146,7 @@ def _methods() -> Iterator[dict[str, Any]]:
         for each in table:
             facts = {"name": each.name, "summary": each.summary, "source": each.source}
             yield {"for": verb, **facts}
-    for name, share in BUDGETS.items():
-        summary = str(share.__doc__).partition("\n")[0].rstrip(".")
+    for name, summary in BUDGETS.items():
         yield {"for": "budget", "name": name, "summary": summary, "source": ""}
 
 

@@ -20,6 +20,7 @@ from raiw.cli.options import (
     MasksArgument,
     NetworkArgument,
     OwnWeightsOption,
+    PriorityOption,
     PrunedOption,
     QuietOption,
     ServerOption,
@@ -56,6 +57,7 @@ def speed(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     pruned: PrunedOption = None,
     server: ServerOption = None,
     timeout: TimeoutOption = None,
+    priority: PriorityOption = None,
     *,
     local: LocalOption = False,
     json: JsonOption = False,
@@ -69,7 +71,7 @@ def speed(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     from raiw.jobs.speed import SpeedJob
 
     out = Output(json=json, quiet=quiet)
-    site = JobSite(chosen_server(server, local=local), Path(), timeout=timeout)
+    site = JobSite(chosen_server(server, local=local), Path(), timeout=timeout, priority=priority)
     with tempfile.TemporaryDirectory(prefix="raiw-") as folder:
         job = SpeedJob.parse(
             {

@@ -22,6 +22,7 @@ from raiw.cli.options import (
     NetworkArgument,
     OptionsOption,
     OwnWeightsOption,
+    PriorityOption,
     PrunedOption,
     QuietOption,
     RecipeSetOption,
@@ -73,6 +74,7 @@ def score(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     device: DeviceOption = None,
     server: ServerOption = None,
     timeout: TimeoutOption = None,
+    priority: PriorityOption = None,
     *,
     force: ForceOption = False,
     local: LocalOption = False,
@@ -84,7 +86,7 @@ def score(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
 
     out = Output(json=json, quiet=quiet)
     file = target(output, force=force, json=json)
-    site = JobSite(chosen_server(server, local=local), data_dir, device, timeout)
+    site = JobSite(chosen_server(server, local=local), data_dir, device, timeout, priority)
     job = ScoreJob.parse(
         {
             **asked(site, network, argument, pruned),
@@ -149,6 +151,7 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     device: DeviceOption = None,
     server: ServerOption = None,
     timeout: TimeoutOption = None,
+    priority: PriorityOption = None,
     *,
     force: ForceOption = False,
     local: LocalOption = False,
@@ -165,7 +168,7 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     files = {"weights": target(output, force=force, json=json)}
     if channels is not None:
         files["channels"] = target(channels, force=force, json=json)
-    site = JobSite(chosen_server(server, local=local), data_dir, device, timeout)
+    site = JobSite(chosen_server(server, local=local), data_dir, device, timeout, priority)
     trains = recipe is not None or bool(set_)
     job = PruneJob.parse(
         {
@@ -237,6 +240,7 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     device: DeviceOption = None,
     server: ServerOption = None,
     timeout: TimeoutOption = None,
+    priority: PriorityOption = None,
     *,
     local: LocalOption = False,
     json: JsonOption = False,
@@ -251,7 +255,7 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     from raiw.masks import load
 
     out = Output(json=json, quiet=quiet)
-    site = JobSite(chosen_server(server, local=local), data_dir, device, timeout)
+    site = JobSite(chosen_server(server, local=local), data_dir, device, timeout, priority)
     held = None if masks is None or is_digest(masks) else load(masks)
     job = TrainJob.parse(
         {

@@ -30,7 +30,7 @@ MasksArgument = Annotated[
     str,
     typer.Argument(
         metavar="MASKS",
-        help="A mask file, - (stdin), or a digest on the server.",
+        help="A mask file, - (stdin), or a digest on the server, or its beginning.",
         autocompletion=completing.masks,
     ),
 ]

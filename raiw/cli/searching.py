@@ -248,5 +248,7 @@ def _read(option: str, text: str) -> list[Any]:
 
 
 def _choices(given: list[str] | None) -> dict[str, Any]:
-    pairs = [text.partition("=") for text in given or ()]
-    return assigned("--choose", [f"{name}{equals}[{values}]" for name, equals, values in pairs])
+    for text in given or ():
+        if "=" not in text:
+            raise InvalidInput(f"--choose {text!r}: write NAME=VALUE,VALUE")
+    return assigned("--choose", [text.replace("=", "=[", 1) + "]" for text in given or ()])

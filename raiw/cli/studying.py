@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from raiw.cli.doing import JobSite, do
 from raiw.cli.examples import examples
 from raiw.cli.naming import decimals, numbers
 from raiw.cli.options import (
@@ -120,7 +121,8 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
 
     With --train a network, any that raiw networks lists, is trained from scratch with the masks of
     every method, density and seed, and accuracies are compared; ALGORITHM:SCORE names the score of
-    a method. Started again, it continues where it was. With --server each run is a job there.
+    a method. Started again, it continues where it was. With --server each run is a job there, and
+    without --train the study is one.
     """
     out = Output(json=json, quiet=quiet)
     names = _split(methods)
@@ -134,15 +136,15 @@ def study(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
         train_set,
         jobs,
         device,
-        server,
     )
     if not train:
         if fixed_graph or any(option is not None for option in training):
             raise InvalidInput(
                 "--densities, --group-outputs, --data, --argument, --pruned, --recipe, "
-                "--train-set, --fixed-graph, --jobs, --device and --server belong to --train"
+                "--train-set, --fixed-graph, --jobs and --device belong to --train"
             )
-        _compare_masks(out, read_spec(spec, set_), importance, names, seeds, output)
+        site = JobSite(chosen_server(server, local=local), Path())
+        _compare_masks(out, read_spec(spec, set_), importance, names, seeds, output, site)
         return
     if importance is not None or output is None:
         raise InvalidInput(
@@ -231,21 +233,22 @@ def _compare_masks(
     methods: list[str],
     seeds: int,
     folder: Path | None,
+    site: JobSite,
 ) -> None:
     from raiw.cli.tables import text_table
+    from raiw.jobs.study import StudyJob
+    from raiw.study.graphs.found import Study
     from raiw.study.graphs.report import comparison, notes, title, write_report
-    from raiw.study.graphs.study import default_methods, plan_runs
-    from raiw.study.graphs.study import study as run
 
-    names = methods or default_methods(scored=importance is not None)
-    with LayerProgress(out, "studying", len(plan_runs(names, seeds)), unit="runs") as progress:
-        found = run(
-            spec,
-            importance,
-            methods=methods,
-            seeds=seeds,
-            on_run=lambda done, _total, name: progress.show(done, name),
-        )
+    job = StudyJob.parse(
+        {
+            "spec": spec,
+            "importance": None if importance is None else site.take(importance),
+            "methods": tuple(methods),
+            "seeds": seeds,
+        }
+    )
+    found = Study.of_json(do(out, job, site, {}))
     if folder is not None:
         for path in write_report(found, folder):
             out.note(f"wrote {path}")

@@ -1,6 +1,6 @@
 """What the tables of raiw show: layers of masks, of a plan, of a comparison, jobs and networks."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from raiw.canonical import digest_of_hex, is_digest
@@ -206,11 +206,20 @@ def job_facts(job: Mapping[str, Any]) -> Table:
     return table
 
 
-def item_table(items: Mapping[str, str]) -> Table:
-    """Return what can be reproduced."""
-    table = Table([Column("item"), Column("what it is", prose=True)])
+def item_table(items: Mapping[str, str], pictured: Collection[str]) -> Table:
+    """Return what can be reproduced, and of what there are pictures."""
+    table = Table([Column("item"), Column("picture"), Column("what it is", prose=True)])
     for name, summary in items.items():
-        table.add(name, summary)
+        table.add(name, "yes" if name in pictured else "", summary)
+    return table
+
+
+def picture_table(items: Mapping[str, str], files: Mapping[str, Sequence[str]]) -> Table:
+    """Return one row for each file of a picture."""
+    table = Table([Column("item"), Column("file"), Column("what it is", prose=True)])
+    for name, summary in items.items():
+        for file in files[name]:
+            table.add(name, file, summary)
     return table
 
 

@@ -1,31 +1,30 @@
 """The client: a server's resources as methods."""
 
+import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from raiw.canonical import digest_of_file, is_digest
+from raiw.canonical import SHA256
+from raiw.client.asking import Asking
 from raiw.client.deadline import Deadline
 from raiw.client.downloads import file_chunks, mask_file_chunks
 from raiw.client.job import Job
-from raiw.client.options import DEFAULT_OPTIONS, DataLike, JobOptions, SpecLike
 from raiw.client.tokens import find_token, server_url
 from raiw.client.transport import NEVER, Transport, segment
-from raiw.client.uploads import ScoresLike, ensure_blob, score_file
 from raiw.client.webhooks import Webhooks
-from raiw.errors import InvalidMasks, NotFound
+from raiw.errors import InvalidInput, InvalidMasks, NotFound
 from raiw.files import write_atomically
-from raiw.specs.spec import Spec
+from raiw.names import check_name
 
 if TYPE_CHECKING:
-    from raiw.jobs.document import JobDocument
     from raiw.masks import MaskSet
 
 _PAGE_SIZE = 100
 
 
-class Client:
+class Client(Asking):
     """A raiw server, seen from Python.
 
     Safe requests are retried with growing pauses; every wait is bounded. Failures are the
@@ -104,149 +103,6 @@ class Client:
         """Return whose requests these are: ``owner``, ``key_id`` and ``scopes``."""
         return self._transport.json("GET", "/v1/whoami")[0]
 
-    def plan(self, spec: SpecLike, importance: ScoresLike | None = None) -> dict[str, Any]:
-        """Return what a job would build, as in ``POST /v1/plan``; nothing is crafted.
-
-        An importance file is uploaded if the server lacks it, because its shapes are checked.
-        """
-        body = self._request(Spec.of(spec), importance)
-        answer, _ = self._transport.json("POST", "/v1/plan", json=body)
-        return answer
-
-    def craft(
-        self,
-        spec: SpecLike,
-        importance: ScoresLike | None = None,
-        *,
-        wait: float | None = None,
-        timeout_seconds: float | None = None,
-        deadline_at: datetime | None = None,
-        metadata: Mapping[str, str] | None = None,
-        priority: str | None = None,
-    ) -> Job:
-        """Ask for masks and return the job that makes or has made them.
-
-        Parameters
-        ----------
-        spec
-            What to craft.
-        importance
-            Scores, checked against the spec here and uploaded only if the server lacks them.
-        wait
-            Seconds the server may hold the answer back for the job to end; at most 30 count.
-        timeout_seconds
-            Longest run time of one attempt.
-        deadline_at
-            A job nobody has started by then expires; needs a time zone.
-        metadata
-            Free notes, such as the commit a pipeline builds.
-        priority
-            Of your own jobs: ``high`` before ``normal``, the default, before ``low``.
-
-        Raises
-        ------
-        InvalidSpec, InvalidImportance
-            The request cannot be crafted.
-        Unauthorized
-            The server wants a token, or refused this one.
-        Unreachable
-            The server does not answer.
-        """
-        options = JobOptions(wait, timeout_seconds, deadline_at, metadata, priority)
-        return self._submit(self._request(Spec.of(spec), importance), options)
-
-    def score(
-        self,
-        /,
-        network: str,
-        weights: str | Path,
-        data: DataLike | None = None,
-        *,
-        job: JobOptions = DEFAULT_OPTIONS,
-        **task: Any,
-    ) -> Job:
-        """Ask for the importance scores of a trained network.
-
-        Parameters
-        ----------
-        network
-            A name that :meth:`networks` yields.
-        weights
-            Its state dict: a safetensors file, or the digest of one on the server.
-        data
-            Name of a data set that the workers have, or a path of a file to upload.
-        job
-            What every job may say.
-        task
-            Other fields of the job: ``method``, ``options``, ``arguments`` of the network … What is
-            left out has its default; ``channels`` may be a file, as :meth:`prune` makes.
-
-        Raises
-        ------
-        InvalidInput, Unauthorized, Unreachable
-            As for :meth:`craft`.
-        """
-        return self._network_job("score", network, job, data, {**task, "weights": weights})
-
-    def prune(
-        self,
-        /,
-        network: str,
-        weights: str | Path,
-        data: DataLike | None = None,
-        *,
-        job: JobOptions = DEFAULT_OPTIONS,
-        **task: Any,
-    ) -> Job:
-        """Ask for a network without some of its channels; the arguments are those of ``score``."""
-        return self._network_job("prune", network, job, data, {**task, "weights": weights})
-
-    def train(
-        self,
-        /,
-        network: str,
-        data: DataLike,
-        *,
-        masks: "str | MaskSet | None" = None,
-        spec: SpecLike | None = None,
-        importance: ScoresLike | None = None,
-        job: JobOptions = DEFAULT_OPTIONS,
-        **task: Any,
-    ) -> Job:
-        """Ask for a trained network.
-
-        Parameters
-        ----------
-        masks
-            Masks to hold, which the server has, or their content digest.
-        spec, importance
-            What to craft masks from instead. Without masks and spec the dense network is trained.
-        task
-            Other fields of the job, as for :meth:`score`: ``recipe``, ``seeds``, ``weights`` …
-        """
-        task |= {"masks": masks, "spec": spec, "importance": importance}
-        return self._network_job("train", network, job, data, task)
-
-    def speed(self, /, network: str, *, job: JobOptions = DEFAULT_OPTIONS, **task: Any) -> Job:
-        """Ask how fast a worker's machine runs a network with masks, named as for ``train``."""
-        return self._network_job("speed", network, job, None, task)
-
-    def submit(
-        self,
-        document: "JobDocument",
-        files: Mapping[str, Path] | None = None,
-        *,
-        job: JobOptions = DEFAULT_OPTIONS,
-    ) -> Job:
-        """Ask for what a document of :mod:`raiw.jobs` says.
-
-        ``files`` that it names by their digests are uploaded where the server lacks them. Raises
-        what :meth:`craft` does.
-        """
-        for digest, path in (files or {}).items():
-            ensure_blob(self._transport, path, digest)
-        return self._submit(document.model_dump(mode="json"), job)
-
     def job(self, job_id: str) -> Job:
         """Return a job by its id.
 
@@ -282,6 +138,25 @@ class Client:
         """
         return self._transport.items("/v1/masks", {"page_size": _PAGE_SIZE, **wanted})
 
+    def full_digest(self, start: str) -> str:
+        """Return the digest of the stored masks that begins so, such as ``sha256:34e1dde4``.
+
+        Raises
+        ------
+        NotFound
+            The server has no masks that are called so.
+        InvalidInput
+            It has several.
+        """
+        if re.fullmatch(SHA256, start):
+            return start
+        found = [view["digest"] for view in islice(self.stored_masks(digest=start), 3)]
+        if not found:
+            raise NotFound(f"no masks {start}… are stored on {self.url}")
+        if len(found) > 1:
+            raise InvalidInput(f"several masks are called {start}…: {', '.join(found)}")
+        return str(found[0])
+
     def networks(self) -> Iterator[dict[str, Any]]:
         """Yield the networks that jobs may be on, by name, as ``GET /v1/networks`` has them."""
         return self._transport.items("/v1/networks", {})
@@ -304,8 +179,12 @@ class Client:
             raise InvalidMasks(f"{self.url} answered {digest} with masks of {masks.digest}")
         return masks
 
-    def download(self, digest: str, path: str | Path) -> None:
+    def download(self, digest: str, path: str | Path, form: str | None = None) -> None:
         """Fetch a mask file; ``path`` appears only when every byte has been checked.
+
+        With a ``form`` of :func:`raiw.masks.export.export` its masks are written so, as ``raiw
+        export`` does and with the bytes of ``GET …/file?format=``. The mask file, which is smaller,
+        is what comes over the network.
 
         Raises
         ------
@@ -313,8 +192,17 @@ class Client:
             The server has no masks of this digest, or the folder does not exist.
         InvalidMasks
             The bytes received are not the bytes announced.
+        InvalidInput, TooLarge, MissingExtra
+            As :func:`raiw.masks.export.export` says.
         """
-        write_atomically(path, mask_file_chunks(self._transport, segment(digest)))
+        if form is None:
+            write_atomically(path, mask_file_chunks(self._transport, segment(digest)))
+            return
+        from raiw.forms import FORMS
+        from raiw.masks.export import export
+
+        check_name(form, FORMS, "export form")
+        export(self.masks(digest), path, form)
 
     def fetch(self, job: Job, folder: str | Path) -> list[Path]:
         """Download every file of a job that scored, pruned or trained; return their paths.
@@ -343,53 +231,3 @@ class Client:
                 url, digest = f"/v1/blobs/{file['digest']}", file["digest"]
                 chunks = file_chunks(self._transport, url, file["bytes"], digest)
                 write_atomically(paths[file["name"]], chunks)
-
-    def _network_job(
-        self,
-        kind: str,
-        network: str,
-        options: JobOptions,
-        data: DataLike | None,
-        task: dict[str, Any],
-    ) -> Job:
-        masks, spec, scores = (task.pop(name, None) for name in ("masks", "spec", "importance"))
-        body = {"kind": kind, "network": network, **task}
-        if masks is not None:
-            body["masks"] = masks if isinstance(masks, str) else masks.digest
-        if spec is not None:
-            body |= self._request(Spec.of(spec), scores)
-        if data is not None:
-            body["data"] = self._upload(data) if isinstance(data, Path) else data
-        for name in ("weights", "channels"):
-            if task.get(name) is not None:
-                body[name] = self._upload(task[name])
-        return self._submit(body, options)
-
-    def _upload(self, file: str | Path) -> str:
-        """Upload a file if the server lacks it, and return its digest."""
-        if is_digest(file):
-            return str(file)
-        if not Path(file).is_file():
-            raise NotFound(f"no file {str(file)!r}")
-        digest = digest_of_file(Path(file))
-        ensure_blob(self._transport, Path(file), digest)
-        return digest
-
-    def _submit(self, body: dict[str, Any], options: JobOptions) -> Job:
-        # Jobs are named by their content, so asking twice makes one job: repeating is safe.
-        body |= options.to_json()
-        view, answered = self._transport.json(
-            "POST", "/v1/jobs", json=body, headers=options.headers, wait=options.wait or 0
-        )
-        return Job(self._transport, self.masks, view, answered.get("x-raiw-cache"))
-
-    def _request(self, spec: Spec, importance: ScoresLike | None) -> dict[str, Any]:
-        """Return the body of a plan or job, its importance file uploaded."""
-        if importance is None:
-            spec.algorithm(scored=False)
-            return {"spec": spec.canonical(), "importance": None}
-        if isinstance(importance, str) and is_digest(importance):
-            return {"spec": spec.canonical(), "importance": importance}
-        with score_file(importance, spec) as (path, digest):
-            ensure_blob(self._transport, path, digest)
-        return {"spec": spec.canonical(), "importance": digest}

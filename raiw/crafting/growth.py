@@ -12,6 +12,9 @@ index ``out·n_in + in`` is taken. The first step compares entropies that are al
 Source: Dong et al., Crafting Efficient Neural Graph of Large Entropy, IJCAI 2019, Algorithm 1.
 """
 
+import itertools
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -41,24 +44,32 @@ def grow(
     TooLarge
         The graph would take hours.
     """
-    out, n_in = shape
-    free = np.ones(shape, np.bool_) if allowed is None else allowed.copy()
+    free = np.ones(shape, np.bool_) if allowed is None else allowed
     if edges == int(free.sum()):
         return Graph.from_bool(free)
     _check_size(shape, edges)
     kept = np.zeros(shape, np.bool_)
+    for u, v in itertools.islice(growth(free, largest=largest), edges):
+        kept[u, v] = True
+    return Graph.from_bool(kept)
+
+
+def growth(allowed: Bools, *, largest: bool) -> Iterator[tuple[int, int]]:
+    """Yield the allowed edges ``(out, in)`` in the order in which :func:`grow` takes them."""
+    out, n_in = allowed.shape
+    free = allowed.copy()
     laplacian = np.zeros((out + n_in, out + n_in))
-    for placed in range(edges):
+    for placed in range(int(free.sum())):
         outs, ins = np.nonzero(free)
         cost = _trace_increase(laplacian, outs, out + ins)
         if not largest:
             cost = -cost
         first = int(np.argmax(cost <= cost.min() + TIE * 2 * (placed + 1)))
         u, v = int(outs[first]), int(ins[first])
-        kept[u, v], free[u, v] = True, False
+        free[u, v] = False
         ends = [u, out + v]
         laplacian[np.ix_(ends, ends)] += [[1.0, -1.0], [-1.0, 1.0]]
-    return Graph.from_bool(kept)
+        yield u, v
 
 
 def _trace_increase(laplacian: Floats, us: Vertices, vs: Vertices) -> Floats:

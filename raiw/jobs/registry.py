@@ -5,13 +5,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from raiw import extras
+from raiw.jobs.budget import BudgetJob
 from raiw.jobs.craft import CraftJob
 from raiw.jobs.document import JobDocument
+from raiw.jobs.graph import GraphJob
 from raiw.jobs.prune import PruneJob
+from raiw.jobs.reproduce import ReproduceJob
 from raiw.jobs.score import ScoreJob
 from raiw.jobs.search import SearchJob
 from raiw.jobs.speed import SpeedJob
+from raiw.jobs.study import StudyJob
 from raiw.jobs.train import TrainJob
+from raiw.jobs.verify import VerifyJob
 from raiw.names import find
 
 if TYPE_CHECKING:
@@ -96,6 +101,35 @@ KINDS: dict[str, JobKind] = {
             phase="searching",
             steps="trainings",
             module="raiw.jobs.run_search",
+        ),
+        JobKind(
+            BudgetJob, queue="cpu", main="budget", phase="sharing", module="raiw.jobs.run_budget"
+        ),
+        JobKind(
+            VerifyJob,
+            queue="cpu",
+            main="verification",
+            phase="verifying",
+            module="raiw.jobs.run_verify",
+        ),
+        JobKind(
+            StudyJob,
+            queue="cpu",
+            main="study",
+            phase="studying",
+            steps="runs",
+            module="raiw.study.graphs.job",
+        ),
+        JobKind(
+            GraphJob, queue="cpu", main="graph", phase="crafting", module="raiw.jobs.run_graph"
+        ),
+        JobKind(
+            ReproduceJob,
+            queue="gpu",
+            main="reproduction",
+            phase="reproducing",
+            steps="items",
+            module="raiw.reproduction.job",
         ),
     )
 }

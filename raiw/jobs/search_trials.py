@@ -7,7 +7,7 @@ from typing import Any
 
 from raiw.algorithms import ALGORITHMS
 from raiw.canonical import digest_of_file
-from raiw.errors import CannotPrune, InvalidInput
+from raiw.errors import CannotPrune, ImpossibleTarget, InvalidInput
 from raiw.jobs.search import SearchJob
 from raiw.jobs.search_networks import ALGORITHM, OUTPUTS, SearchedNetwork
 from raiw.jobs.train import Floor, TrainJob
@@ -23,7 +23,11 @@ from raiw.specs.spec import Spec
 
 WITHIN = 0.1
 """How near a measured time comes to a budget in milliseconds."""
+START, COMPARED = "start", "comparison"
+"""What a usual way can be left out of."""
 _MOST_ROUNDS = 5
+_LEAST_SLOPE = 0.25
+"""Of the secant of a correction: noise shows less, and would make it boundless."""
 _TYPICAL = {"density": 0.1, "allocation": "uniform"}
 """Target at which the time between layers is measured."""
 
@@ -63,8 +67,8 @@ class Trials:
             str(network.channels): network.narrowed for network in networks if network.narrowed
         }
         """What jobs name that was made here, by digest."""
-        self.left_out: dict[str, str] = {}
-        """Why a usual way to share the budget was left out, by its name."""
+        self.left_out: dict[str, dict[str, str]] = {START: {}, COMPARED: {}}
+        """Why a usual way to share the budget was left out, by what of and by its name."""
 
     def learned(self, network: SearchedNetwork, weights: Path) -> None:
         """Note the weights of a network that was trained dense."""
@@ -91,18 +95,25 @@ class Trials:
         """Return the densities that a usual way gives layers; None where it cannot share."""
         dense = network.spec(self._job.algorithms[0], self._job.group_outputs[0])
 
-        def shared() -> dict[str, float] | None:
+        def shared() -> dict[str, float] | str:
             usual = self._usual(network, {}, dense, 1.0, allocation)
-            if usual is None:
-                return None
+            if isinstance(usual, str):
+                return usual
             return {layer.name: layer.density for layer in usual.plan.layers}
 
-        known: dict[str, float] | None = self._memory.get(f"start {allocation}", shared)
+        known: dict[str, float] | str = self._memory.get(f"start {allocation}", shared)
+        if isinstance(known, str):
+            self.left_out[START][allocation] = known
+            return None
         return known
 
     def usual(self, found: Configuration, allocation: str) -> Configuration | None:
         """Return what a usual way makes of the same network, algorithm and part of the budget."""
-        return self._usual(found.network, found.values, found.dense, found.part, allocation)
+        usual = self._usual(found.network, found.values, found.dense, found.part, allocation)
+        if isinstance(usual, str):
+            self.left_out[COMPARED][allocation] = usual
+            return None
+        return usual
 
     def job(self, one: Configuration, floors: Sequence[Sequence[float]]) -> TrainJob:
         """Return the job of a trial."""
@@ -156,20 +167,25 @@ class Trials:
         """Return what was found as it meets a budget in milliseconds, and how it was measured.
 
         Where a measurement is farther from the budget than :data:`WITHIN`, the time between layers
-        is corrected by what was predicted wrongly, and the budget met anew.
+        is corrected, and the budget met anew; as far as a network can, on a machine that is busy.
         """
         if self._job.budget.ms is None:
             return found, None
-        limit = self._job.budget.ms * found.part
+        limit, label = self._job.budget.ms * found.part, found.network.label
+        tried: list[tuple[float, float]] = []
         for attempt in range(_MOST_ROUNDS):
             measured = self._measured(found, f"measured {attempt}")["ms"]
             if abs(measured / limit - 1) <= WITHIN or (measured < limit and _is_dense(found)):
                 break
-            label = found.network.label
-            self._between[label] += measured - self._ms(found.network, found.plan)
-            found = self._on_budget(
-                found.network, found.values, found.dense, found.share, found.part
-            )
+            tried.append((self._between[label], measured - limit))
+            self._between[label] = _corrected(tried)
+            try:
+                found = self._on_budget(
+                    found.network, found.values, found.dense, found.share, found.part
+                )
+            except ImpossibleTarget:
+                self._between[label] = tried[-1][0]
+                break
         predicted = self._ms(found.network, found.plan)
         fresh = self._measured(found, "verdict")
         return found, {"limit_ms": limit, "predicted_ms": predicted, **fresh}
@@ -189,13 +205,13 @@ class Trials:
         dense: Spec,
         part: float,
         allocation: str,
-    ) -> Configuration | None:
+    ) -> Configuration | str:
+        """Return a usual way on the budget, or why it cannot share it."""
         share = network.share(allocation, self._weights[network.label])
         try:
             return self._on_budget(network, values, dense, share, part)
         except (InvalidInput, CannotPrune) as error:
-            self.left_out[allocation] = error.message
-            return None
+            return error.message
 
     def _on_budget(
         self,
@@ -247,6 +263,19 @@ class Trials:
                 "seeds": tuple(seeds),
             }
         )
+
+
+def _corrected(tried: Sequence[tuple[float, float]]) -> float:
+    """Return the time between layers that meets a budget, given those tried and their excess.
+
+    A longer one leaves the layers less time: as much less, until two are known, whose secant tells.
+    """
+    between, excess = tried[-1]
+    slope = -1.0
+    if len(tried) > 1:
+        before, earlier = tried[-2]
+        slope = (excess - earlier) / (between - before) if between != before else slope
+    return between + excess / max(-slope, _LEAST_SLOPE)
 
 
 def _is_dense(one: Configuration) -> bool:

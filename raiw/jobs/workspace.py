@@ -117,6 +117,18 @@ class Workspace:
         """Tell how far the run has come."""
         self.on_progress(self.phase, completed, total, **data)
 
+    def counting(self) -> OnStep:
+        """Return a callback that reports what is done at most twice a second, and at the end."""
+        told = 0.0
+
+        def count(done: int, of: int, what: str) -> None:
+            nonlocal told
+            if done == of or time.monotonic() - told >= _STEP_SECONDS:
+                told = time.monotonic()
+                self.progress(done, of, step=what)
+
+        return count
+
     def stepping(self, completed: int = 0, total: int = 1) -> OnStep:
         """Return a callback that reports a step at most twice a second: a report is a commit."""
         told = 0.0

@@ -1,4 +1,4 @@
-"""Pictures of masks and of studies, drawn without a plotting library.
+"""Pictures of masks, of studies and of the papers, drawn without a plotting library.
 
 A picture is a :class:`raiw.pictures.drawing.Drawing`: shapes in colours named by what they stand
 for. ``drawing.svg()`` is a file of its own, light or dark as its reader prefers, and
@@ -16,5 +16,9 @@ input gives the same bytes.
 :func:`raiw.pictures.sheets.layer_sheet`               all of these for one layer
 :func:`raiw.pictures.sheets.network_sheet`             every layer of a network, small
 :func:`raiw.pictures.scatter.scatter`                  series of points, as studies draw them
+:func:`raiw.pictures.networks.neural_graph`            a small neural graph, vertex by vertex
+:func:`raiw.pictures.lines.line_chart`                 lines over an axis, with labels and a key
+:func:`raiw.pictures.heat.heat_map`                    shares over two whole numbers
+:func:`raiw.pictures.panels.panels`                    several drawings on one sheet
 =====================================================  ===========================================
 """

@@ -1,6 +1,6 @@
 """Sheets: everything about one layer, and every layer of a network."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from raiw.graphs import Graph
@@ -8,10 +8,11 @@ from raiw.pictures.degrees import degree_histogram
 from raiw.pictures.drawing import Box, Drawing, Moved, Shape, Words, headed, padded, shortened
 from raiw.pictures.gaps import entropy_gap, share_of_random
 from raiw.pictures.maps import mask_map, thumbnail
+from raiw.pictures.panels import panels
 from raiw.pictures.spectra import affordable, spectrum
 from raiw.statistics import DegreeRange, LayerFacts, LayerStatistics
 
-_WIDTH, _HALF, _BETWEEN, _MARGIN = 720, 350, 20, 20
+_WIDTH, _HALF, _MARGIN = 720, 350, 20
 _SQUARE = 0.4
 """Outputs over inputs from which two maps stand side by side."""
 _COLUMNS, _CELL_WIDTH, _CELL_HEIGHT, _THUMBNAIL = 3, 240, 112, 66
@@ -54,7 +55,8 @@ def layer_sheet(layer: Drawn) -> Drawing:
         charts.append(headed(_gap(facts), "Entropy"))
     rows = [maps] if beside else [[each] for each in maps]
     rows += [charts[place : place + 2] for place in range(0, len(charts), 2)]
-    return padded(headed(_stacked(layer, rows), layer.name, _note(facts)), _MARGIN)
+    sheet = panels(rows, title=layer.name, width=_WIDTH)
+    return padded(headed(sheet, layer.name, _note(facts)), _MARGIN)
 
 
 def network_sheet(layers: Sequence[Drawn], heading: str, note: str = "") -> Drawing:
@@ -110,22 +112,6 @@ def _cell(layer: Drawn) -> Drawing:
         title=layer.name,
         description=_note(facts),
         shapes=tuple(shapes),
-    )
-
-
-def _stacked(layer: Drawn, rows: Iterable[Sequence[Drawing]]) -> Drawing:
-    shapes: list[Shape] = []
-    says: list[str] = []
-    top = 0.0
-    for row in rows:
-        left = 0.0
-        for each in row:
-            shapes.append(Moved(x=left, y=top, drawing=each))
-            says.append(f"{each.title}: {each.description}")
-            left += each.width + _BETWEEN
-        top += max(each.height for each in row) + _BETWEEN
-    return Drawing(
-        width=_WIDTH, height=top, title=layer.name, description=" ".join(says), shapes=tuple(shapes)
     )
 
 

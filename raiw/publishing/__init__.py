@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from raiw import extras
-from raiw.masks.export import FORMS
+from raiw.forms import FORMS
 from raiw.masks.maskset import MaskSet
 from raiw.names import find
 

@@ -128,6 +128,12 @@ class _Checkpoint:
         }
         self._inputs_first = {path for path, shape, bias in sides if bias == shape[1:]}
         self._inputs_first -= self._outputs_first
+        self._told = {
+            first: {path.rpartition(".")[2] for path in paths}
+            for first, paths in ((True, self._inputs_first), (False, self._outputs_first))
+        }
+        self._widths = {shape[0] for shape in self.shapes.values() if len(shape) == 1}
+        self._widths |= {shape[1] for shape in self.shapes.values() if len(shape) >= _MATRIX}
         self._adapted = {
             name.partition(".base_layer.")[0] for name in self.shapes if ".base_layer." in name
         }
@@ -149,9 +155,9 @@ class _Checkpoint:
         return _convolution(path, shape, self._bias(path), named=path in self.named)
 
     def _is_adapter(self, path: str) -> bool:
+        ends = (place for place, sign in enumerate(path) if sign == ".")
         return any(
-            path.startswith(f"{above}.") and not path.startswith(f"{above}.base_layer")
-            for above in self._adapted
+            path[:end] in self._adapted and not path.startswith(".base_layer", end) for end in ends
         )
 
     def doubts(self) -> Iterator[str]:
@@ -194,26 +200,15 @@ class _Checkpoint:
         if told or self._bias(path) is None:
             return False
         leaf = path.rpartition(".")[2]
-        alike = {
-            first
-            for first, paths in ((True, self._inputs_first), (False, self._outputs_first))
-            if any(other.rpartition(".")[2] == leaf for other in paths)
-        }
-        known = alike or {
-            first
-            for first, paths in ((True, self._inputs_first), (False, self._outputs_first))
-            if paths
-        }
+        known = {first for first, leaves in self._told.items() if leaf in leaves}
+        known = known or {first for first, leaves in self._told.items() if leaves}
         if len(known) > 1:
             self.square.append(path)
         return known == {True}
 
     def _is_read(self, width: int) -> bool:
         """Whether some tensor has a side of so many inputs, or a value for each."""
-        return any(
-            shape == (width,) or (len(shape) >= _MATRIX and shape[1] == width)
-            for shape in self.shapes.values()
-        )
+        return width in self._widths
 
     def _recurrent(self, name: str, shape: TensorShape) -> Iterable[LayerDocument] | str:
         path, _, leaf = name.rpartition(".")

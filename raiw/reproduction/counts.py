@@ -133,35 +133,6 @@ def table4() -> list[Row]:
     return rows
 
 
-def params() -> list[Row]:
-    """Return the weights and errors on CIFAR-100 that only the text and Figure 4 name."""
-    shortcuts = "with 1x1 convolutions as shortcuts, which the text does not say"
-    fitted = (
-        "transitions that keep degree 60 are the simplest of several rules that give the number"
-    )
-    halves = "the text prints no number of its own; halves of all block convolutions are counted"
-    kept = _weights("raiw/resnet110-cifar100")
-    return [
-        compared("Resnet-56, weights", "0.86M", _weights("resnet56-cifar100"), note=shortcuts),
-        needs_training("Resnet-56, error", "28.89%"),
-        uncompared("RAIW on Resnet-110, weights", "similar to 0.86M", kept, halves),
-        needs_training("RAIW on Resnet-110, drop of the error from Resnet-56", "0.8%"),
-        compared("Densenet-BC-40-48, weights", "2.76M", _weights("densenet-bc-40-48-cifar100")),
-        needs_training("Densenet-BC-40-48, error", "21.37%"),
-        compared(
-            "RAIW on Densenet-BC-40-60, weights",
-            "2.10M",
-            _weights("raiw/densenet-bc-40-60-cifar100"),
-            note=fitted,
-        ),
-        needs_training("RAIW on Densenet-BC-40-60, error", "21.07%"),
-    ]
-
-
-def _weights(name: str) -> str:
-    return millions(_plan(name).weights)
-
-
 def _plan(name: str) -> Plan:
     spec = {"model": name} | ({} if name.startswith("raiw/") else {"craft": {"density": 1.0}})
     return Spec.parse(spec).plan()

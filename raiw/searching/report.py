@@ -118,7 +118,11 @@ def _found(report: SearchReport) -> SearchTable:
     ]
     if report["speed"]:
         notes.append(_speed(report["speed"]))
-    notes += [f"`{name}` was left out: {why}" for name, why in report["left_out"].items()]
+    notes += [
+        f"`{name}` was left out of the {part}: {why}"
+        for part, reasons in report["left_out"].items()
+        for name, why in reasons.items()
+    ]
     return "What was found", ("layer", "edges", "outputs that share inputs"), rows, notes
 
 
@@ -221,7 +225,25 @@ def _agreement(report: SearchReport) -> SearchTable:
         "chose among them may seem weaker than it is."
     )
     columns = ("proxy", "trials", "Spearman (95 %)", "Kendall (95 %)")
-    return "How cheap signs agreed with accuracy", columns, rows, [note]
+    notes = [_trust(report["agreement"]), note]
+    return "How cheap signs agreed with accuracy", columns, rows, notes
+
+
+def _trust(agreement: Mapping[str, Any]) -> str:
+    """Say which signs the intervals of Spearman's correlation let one trust."""
+    told: dict[str, list[str]] = {}
+    for name, found in agreement.items():
+        low, high = found["spearman_interval"] or (0.0, 0.0)
+        side = "for" if low > 0 else "against" if high < 0 else "unclear"
+        told.setdefault(side, []).append(f"`{name}`")
+    words = {
+        "for": "agreed with accuracy: {}",
+        "against": "misled, as more of it went with less accuracy: {}",
+        "unclear": "not to be told from chance: {}",
+    }
+    said = "; ".join(text.format(", ".join(told[k])) for k, text in words.items() if k in told)
+    useless = "" if "for" in told else " No sign was of use here."
+    return f"{said[:1].upper()}{said[1:]}.{useless}" if said else "No sign was measured."
 
 
 def _trials(report: SearchReport) -> SearchTable:

@@ -49,9 +49,8 @@ def _with_further_faults(
     error: ValidationError, value: Any, handler: Callable[[Any], Any]
 ) -> ValidationError:
     """Look at the items after the faulty one too, until enough faults are known."""
-    title, lines, start = error.title, _lines(error, 0), 0
-    while len(lines) < MAX_FAULTS:
-        start = int(lines[-1]["loc"][0]) + 1
+    title, lines = error.title, _lines(error, 0)
+    while len(lines) < MAX_FAULTS and (start := int(lines[-1]["loc"][0]) + 1) < len(value):
         try:
             handler(value[start:])
         except ValidationError as further:
@@ -62,9 +61,11 @@ def _with_further_faults(
 
 
 def _lines(error: ValidationError, start: int) -> list[InitErrorDetails]:
-    """Return the faults of ``value[start:]`` at their places in the whole value."""
+    """Return the faults of the items of ``value[start:]`` at their places in the whole value."""
     lines: list[InitErrorDetails] = []
     for fault in error.errors(include_url=False):
+        if not fault["loc"]:
+            continue  # pydantic finds a list too short whose items are faulty
         place, *path = fault["loc"]
         told = PydanticCustomError(fault["type"], fault["msg"], fault.get("ctx"))
         lines.append({"type": told, "loc": (int(place) + start, *path), "input": fault["input"]})

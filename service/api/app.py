@@ -23,7 +23,7 @@ from service.api.hosts import HostCheck
 from service.api.metrics import Metrics
 from service.api.middleware import RequestBody, RequestContext
 from service.api.polls import Polls
-from service.api.routes import blobs, catalogue, health, jobs, keys, masks, plan, webhooks
+from service.api.routes import blobs, catalogue, health, jobs, keys, masks, plan, specs, webhooks
 from service.api.watching import Watcher
 from service.contract.access import NOBODY
 from service.jobs.janitor import Janitor
@@ -68,7 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Compression)
     app.add_middleware(RequestContext, observe=metrics.observe)
     guards = [Depends(know_every_parameter)]
-    for module in (jobs, plan, masks, blobs, catalogue, webhooks, keys):
+    for module in (jobs, plan, specs, masks, blobs, catalogue, webhooks, keys):
         app.include_router(module.router, dependencies=guards)
     app.include_router(health.router)
     pages.install(app, problems.status_of)

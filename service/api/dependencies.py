@@ -3,17 +3,20 @@
 from typing import Annotated
 
 from fastapi import Body, Depends, Header, Path, Query, Request
+from pydantic import Field
 
 from raiw.canonical import SHA256
 from raiw.errors import InvalidInput
+from raiw.forms import FORMS
 from raiw.jobs.craft import CraftJob
 from raiw.names import nearest
 from service.access.scopes import allow, declared
-from service.api.document import JOBS, PLANS, UPLOADS, WEBHOOKS
+from service.api.document import JOBS, PLANS, SPECS, UPLOADS, WEBHOOKS
 from service.contract import queries
 from service.contract.access import Caller
 from service.contract.masks import UploadRequest
 from service.contract.requests import JobRequest
+from service.contract.specs import SpecRequest
 from service.contract.webhooks import WebhookRequest
 from service.jobs.services import Services
 
@@ -35,6 +38,17 @@ PageToken = Annotated[
     queries.TokenOfPage, Query(description="``next_page_token`` of the page before.")
 ]
 
+FormQuery = Annotated[
+    Annotated[
+        str, queries.one_of(FORMS, "export form"), Field(json_schema_extra={"enum": [*FORMS]})
+    ]
+    | None,
+    Query(
+        alias="format",
+        description="Another form, as `raiw export` writes it; the mask file without.",
+    ),
+]
+
 NotesQuery = Annotated[
     queries.Notes, Query(default_factory=list, description="``name=value``, repeatable.")
 ]
@@ -51,6 +65,7 @@ IdempotencyKey = Annotated[
 PlanBody = Annotated[CraftJob, Body(openapi_examples=PLANS)]
 JobBody = Annotated[JobRequest, Body(openapi_examples=JOBS)]
 WebhookBody = Annotated[WebhookRequest, Body(openapi_examples=WEBHOOKS)]
+SpecBody = Annotated[SpecRequest, Body(openapi_examples=SPECS)]
 UploadBody = Annotated[UploadRequest, Body(openapi_examples=UPLOADS)]
 
 

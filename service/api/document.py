@@ -11,11 +11,13 @@ from fastapi import FastAPI
 from starlette.responses import JSONResponse
 
 from raiw.canonical import digest_of_hex
+from raiw.forms import FORMS
 from service.contract.problems import Fault, Problem
 
 Described = dict[Any, Any]
 
-BYTES: Described = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+BYTES_SCHEMA: Described = {"schema": {"type": "string", "format": "binary"}}
+BYTES: Described = {"application/octet-stream": BYTES_SCHEMA}
 """Content that is not text."""
 
 _DIGEST = digest_of_hex("0" * 64)
@@ -33,9 +35,22 @@ JOBS: Described = {
     **PLANS,
     "scores": {"value": {"kind": "score", **_NETWORK, "weights": _DIGEST, "method": "snip"}},
     "pruned": {"value": {"kind": "prune", **_NETWORK, "weights": _DIGEST}},
+    "shared": {
+        "value": {
+            "kind": "budget",
+            "spec": {"layers": _LAYERS, "craft": {"density": 0.1}},
+            "importance": _DIGEST,
+            "method": "global",
+        }
+    },
+    "verified": {"value": {"kind": "verify", "masks": _DIGEST}},
+    "compared": {"value": {"kind": "study", "spec": {"model": "raiw/vgg16-d16"}, "seeds": 3}},
+    "reproduced": {"value": {"kind": "reproduce", "item": "table4"}},
     "trained": {"value": {"kind": "train", **_NETWORK, "seeds": [0, 1], "recipe": {"epochs": 20}}},
 }
 """Bodies of a job, of every kind."""
+SPECS: Described = {"checkpoint": {"value": {"weights": _DIGEST, "density": 0.1}}}
+"""Bodies that ask for the spec of a checkpoint."""
 UPLOADS: Described = {"scores": {"value": {"digest": _DIGEST, "bytes": 1 << 30}}}
 """Bodies that begin an upload."""
 WEBHOOKS: Described = {"ends": {"value": {"url": "https://ci.example.org/raiw", "note": "CI"}}}
@@ -131,6 +146,19 @@ DOWNLOAD: Described = {
     "openapi_extra": parameters("Range", "If-Range", "If-None-Match"),
 }
 """A GET of bytes that never change."""
+EXPORT: Described = DOWNLOAD | {
+    "responses": {
+        **DOWNLOAD["responses"],
+        **{
+            status: {
+                **DOWNLOAD["responses"][status],
+                "content": {form.media_type: BYTES_SCHEMA for form in FORMS.values()},
+            }
+            for status in (200, 206)
+        },
+    }
+}
+"""Such a GET of masks, in any form."""
 DOWNLOAD_HEAD: Described = {"responses": _FILE, "openapi_extra": parameters("If-None-Match")}
 """The HEAD of such bytes."""
 UPLOAD: Described = {"openapi_extra": {"requestBody": {"content": BYTES, "required": True}}}

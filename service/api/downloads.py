@@ -13,12 +13,19 @@ from raiw.canonical import hex_digits
 
 _RANGE = re.compile(r"bytes=\s*([0-9]{0,18})-([0-9]{0,18})\s*", re.ASCII)
 
-Read = Callable[[int, int], Iterator[bytes]]
+Read = Callable[[int, int], Iterator[bytes | memoryview]]
 """``read(start, stop)`` yields those bytes."""
 
 
 def download(
-    request: Request, *, digest: str, size: int, name: str, read: Read, part: str = ""
+    request: Request,
+    *,
+    digest: str,
+    size: int,
+    name: str,
+    read: Read,
+    part: str = "",
+    media_type: str = "application/octet-stream",
 ) -> Response:
     """Answer GET or HEAD for a file whose SHA-256 is known.
 
@@ -27,7 +34,7 @@ def download(
     digest
         ``sha256:<hex>`` of the whole file; with ``part`` it is the ETag.
     part
-        Names a piece of the file that is served on its own; then no ``Repr-Digest`` is known.
+        Names a piece or a form of the file that is served; then no ``Repr-Digest`` is known.
 
     Raises
     ------
@@ -54,7 +61,6 @@ def download(
             status, (start, stop) = HTTPStatus.PARTIAL_CONTENT, wanted
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
     headers["Content-Length"] = str(stop - start)
-    media_type = "application/octet-stream"
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=media_type)
     return StreamingResponse(read(start, stop), status, headers, media_type=media_type)

@@ -38,6 +38,7 @@ STATUS: dict[type[errors.RaiwError], HTTPStatus] = {
     service_errors.TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
     service_errors.AlreadyEnded: HTTPStatus.CONFLICT,
     service_errors.OffsetMismatch: HTTPStatus.CONFLICT,
+    errors.MissingExtra: HTTPStatus.NOT_IMPLEMENTED,
     errors.DiskFull: HTTPStatus.INSUFFICIENT_STORAGE,
     service_errors.InUse: HTTPStatus.CONFLICT,
     service_errors.Disabled: HTTPStatus.CONFLICT,

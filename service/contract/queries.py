@@ -1,10 +1,11 @@
 """What lists may be asked for."""
 
+from collections.abc import Collection
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from raiw.canonical import digest_of_json
+from raiw.canonical import SHORT_SHA256, digest_of_json
 from raiw.errors import InvalidInput
 from raiw.jobs.registry import KINDS
 from raiw.names import check_name
@@ -19,12 +20,17 @@ Notes = Annotated[
 """Entries of ``metadata``, as ``name=value``."""
 
 
-def _kind(name: str) -> str:
-    try:
-        check_name(name, KINDS, "kind of job", InvalidInput)
-    except InvalidInput as error:
-        raise ValueError(error.message) from None
-    return name
+def one_of(known: Collection[str], what: str) -> AfterValidator:
+    """Return the check that a name is known; what it says lists those that are."""
+
+    def check(name: str) -> str:
+        try:
+            check_name(name, known, what, InvalidInput)
+        except InvalidInput as error:
+            raise ValueError(error.message) from None
+        return name
+
+    return AfterValidator(check)
 
 
 PageItems = Annotated[int, Field(ge=1, le=1000)]
@@ -67,7 +73,7 @@ class JobQuery(ListQuery):
     """Which jobs to list."""
 
     status: JobStatus | None = None
-    kind: Annotated[str, AfterValidator(_kind)] | None = None
+    kind: Annotated[str, one_of(KINDS, "kind of job")] | None = None
     content_key: Digest | None = None
     metadata: Notes = []
     """``name=value``, repeatable: jobs for which somebody has noted just that."""
@@ -88,6 +94,8 @@ class JobSearch(JobQuery):
 class MasksQuery(ListQuery):
     """Which masks to list."""
 
+    digest: Annotated[str, Field(pattern=f"^{SHORT_SHA256}$")] | None = None
+    """Beginning of their digest."""
     name: Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")] | None = None
     """Name of their spec."""
     algorithm: Annotated[str, Field(max_length=100, pattern=r"^[^\x00]*$")] | None = None

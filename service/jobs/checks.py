@@ -6,6 +6,7 @@ from raiw.errors import InvalidInput, NotFound, TooLarge
 from raiw.jobs.craft import CraftJob
 from raiw.jobs.document import JobDocument
 from raiw.jobs.masked import MaskedJob
+from raiw.jobs.study import StudyJob
 from raiw.nets.registry import NETS
 from raiw.scores.fit import check_header
 from raiw.specs.spec import Spec
@@ -14,6 +15,9 @@ from service.jobs.services import Services
 from service.settings import Settings
 from service.store import blobs, masks, objects
 from service.store.tables import BlobRow, MasksRow
+
+MAX_STUDIED = 20_000
+"""Most rows of a study, one for each layer of each run."""
 
 
 def check_scores(services: Services, session: Session, spec: Spec, importance: str | None) -> None:
@@ -27,7 +31,7 @@ def check_scores(services: Services, session: Session, spec: Spec, importance: s
         It does not fit.
     """
     if importance is not None:
-        blob = _blob(services, session, importance, "/importance")
+        blob = uploaded(services, session, importance, "/importance")
         check_header(read_header(blob.header, file_size=blob.size), spec)
 
 
@@ -75,11 +79,24 @@ def check_request(services: Services, session: Session, request: JobDocument) ->
         check_scores(services, session, request.spec, request.importance)
         return
     for pointer, digest in request.uploads.items():
-        _blob(services, session, digest, pointer)
+        uploaded(services, session, digest, pointer)
     for pointer, digest in request.stored_masks.items():
         _masks(services, session, digest, pointer)
     if isinstance(request, MaskedJob):
         _check_masked(services, session, request)
+    if isinstance(request, StudyJob):
+        _check_study(services, session, request)
+
+
+def _check_study(services: Services, session: Session, request: StudyJob) -> None:
+    check_scores(services, session, request.spec, request.importance)
+    rows = request.total * len(request.spec.layers)
+    if rows > MAX_STUDIED:
+        raise TooLarge(
+            f"{request.total} runs of {len(request.spec.layers)} layers are {rows} rows; a server "
+            f"stores {MAX_STUDIED}: ask for fewer methods or seeds, or run raiw study --local",
+            limit=MAX_STUDIED,
+        )
 
 
 def _check_masked(services: Services, session: Session, request: MaskedJob) -> None:
@@ -124,7 +141,14 @@ def _masks(services: Services, session: Session, digest: str, pointer: str) -> M
     return found
 
 
-def _blob(services: Services, session: Session, digest: str, pointer: str) -> BlobRow:
+def uploaded(services: Services, session: Session, digest: str, pointer: str) -> BlobRow:
+    """Return an upload of the owner, which stays at least until the transaction ends.
+
+    Raises
+    ------
+    NotFound
+        It is not stored.
+    """
     objects.hold(session, digest)
     blob = blobs.stored(session, services.artifacts, services.owner, digest)
     if blob is None:

@@ -1,7 +1,9 @@
 """Looking at stored masks."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from raiw.errors import NotFound
@@ -46,6 +48,17 @@ class StoredFile:
             f"made them once more, and they are crafted anew"
         )
 
+    @contextmanager
+    def laid_out(self) -> Iterator[Path]:
+        """Put the file where a process can read it, until the end of the block."""
+        if self.row.chunks == 0:
+            yield self.services.artifacts.verified(self.row.file_sha256)
+            return
+        with self.services.artifacts.stage(self.row.size) as staged:
+            for piece in self.read(0, self.row.size):
+                staged.write(piece)
+            yield staged.path
+
     def header(self) -> Header:
         """Return the file's checked header."""
         end = header_end(b"".join(self.read(0, header_end(b""))))
@@ -86,6 +99,7 @@ def get_masks(services: Services, digest: str) -> MasksView:
         urls={
             "self": url,
             "file": f"{url}/file",
+            "export": f"{url}/file?format={{form}}",
             "layer": f"{url}/layers/{{name}}",
             "statistics": f"{url}/statistics",
         },

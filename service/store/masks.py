@@ -69,6 +69,8 @@ def page(
         *(func.coalesce(name, "").label("name"), algorithm.label("algorithm")),
         scores.label("importance"),
     ).where(MasksRow.owner_id == owner, MasksRow.removed_at.is_(None))
+    if wanted.digest is not None:
+        query = query.where(MasksRow.digest.startswith(wanted.digest))
     if wanted.name is not None:
         query = query.where(func.coalesce(name, "") == wanted.name)
     if wanted.algorithm is not None:

@@ -103,36 +103,6 @@ def test_a_search_leaves_a_spec_masks_a_study_and_an_account(alone: Path) -> Non
     assert done <= DENSE + TRIALS + FINALISTS + FINALS
 
 
-OWN = """
-from torch import nn
-
-def net(width: int = 8, algorithm: int = 1):
-    layers = [nn.Linear(64, width), nn.ReLU(), *(nn.Linear(width, width) for _ in range(algorithm))]
-    return nn.Sequential(nn.Flatten(), *layers, nn.Linear(width, 10))
-
-net.input_shape = (1, 8, 8)
-"""
-
-
-def test_arguments_of_a_network_may_be_called_as_other_choices_are(tmp_path: Path) -> None:
-    (tmp_path / "own.py").write_text(OWN)
-    command = [part.replace("digits-cnn", "own:net").replace("2000", "300") for part in COMMAND]
-    choices = ["--choose", "width=8,12", "--choose", "algorithm=1,2"]
-    done = subprocess.run(
-        [*command, *choices, "-o", str(tmp_path / "found")],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=PLAIN | {"PYTHONPATH": str(tmp_path)},
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    for trial in found(tmp_path / "found")["trials"]:
-        assert trial["choices"]["width"] in {8, 12}
-        assert trial["choices"]["algorithm"] in {1, 2}
-        assert trial["choices"]["craft.algorithm"] == "regular"
-
-
 def test_two_at_a_time_and_killed_twice_it_comes_to_the_same(alone: Path, tmp_path: Path) -> None:
     for answers in (2, 5):
         killed = start(tmp_path, jobs=2)

@@ -80,6 +80,7 @@ def test_blocks_that_are_not_run_are_few_and_say_why() -> None:
             "it needs a host name",
         ],
         "docs/networks.md": ["needs timm"],
+        "docs/search.md": ["takes minutes", "it serves until it is stopped"],
         "docs/service.md": [
             "four jobs that import torch",
             "acme.nets is yours",

@@ -15,14 +15,19 @@ from hypothesis import strategies as st
 import raiw
 from raiw.algorithms import ALGORITHMS
 from raiw.canonical import digest_of_json
+from raiw.jobs.budget import BudgetJob
 from raiw.jobs.craft import CraftJob
 from raiw.jobs.document import JobDocument
+from raiw.jobs.graph import GraphJob
 from raiw.jobs.prune import PruneJob
 from raiw.jobs.registry import KINDS
+from raiw.jobs.reproduce import ReproduceJob
 from raiw.jobs.score import ScoreJob
 from raiw.jobs.search import SearchJob
 from raiw.jobs.speed import SpeedJob
+from raiw.jobs.study import StudyJob
 from raiw.jobs.train import TrainJob
+from raiw.jobs.verify import VerifyJob
 from raiw.pipeline import craft_mask, mask_key
 from raiw.scores.importance import open_importance
 from raiw.specs.crafting import Craft
@@ -46,6 +51,7 @@ SPEC = {
     "gates": {"max_weights": 5},
 }
 UNGATED = {name: value for name, value in SPEC.items() if name != "gates"}
+SHARED = {"layers": LAYERS, "craft": {"density": 0.5}}
 NETWORK = {"network": "digits-cnn", "data": "digits"}
 JOBS: list[JobDocument] = [
     CraftJob.parse({"spec": SPEC, "importance": DIGEST}),
@@ -56,6 +62,13 @@ JOBS: list[JobDocument] = [
     TrainJob.parse({**NETWORK, "masks": DIGEST, "recipe": {"dynamics": {"method": "rigl"}}}),
     TrainJob.parse({**NETWORK, "floors": [{"epoch": 1, "accuracy": 0.5}]}),
     SpeedJob.parse({"network": "digits-cnn", "spec": UNGATED, "importance": DIGEST}),
+    BudgetJob.parse({"spec": SHARED, "importance": DIGEST, "method": "afie"}),
+    BudgetJob.parse({"spec": SHARED, "importance": DIGEST, "method": "score", "craft": True}),
+    VerifyJob.parse({"masks": DIGEST, "spec": UNGATED}),
+    VerifyJob.parse({"file": DIGEST, "importance": DIGEST}),
+    StudyJob.parse({"spec": UNGATED, "importance": DIGEST, "methods": ["raiw", "random"]}),
+    GraphJob.parse({"widths": [4, 6, 3], "edges": 12}),
+    ReproduceJob.parse({"item": "table4"}),
     SearchJob.parse({**NETWORK, "budget": {"parameters": 2000}}),
 ]
 Path_ = tuple[str | int, ...]

@@ -79,6 +79,7 @@ def of_archive(masks: raiw.MaskSet, path: Path) -> Counter[str]:
         layer = next(name for name in masks if f"{entry.filename}.".startswith(f"{name}."))
         name_length, extra_length = struct.unpack_from("<HH", data, entry.header_offset + 26)
         found[layer] += 30 + name_length + extra_length + entry.compress_size
+        found[layer] += 24  # the sizes and the checksum, which follow what is written in one go
     return found
 
 

@@ -10,9 +10,9 @@ from raiw.algorithms import ALGORITHMS
 from raiw.canonical import digest_of_json, hex_digits
 from raiw.errors import InvalidInput
 from raiw.importance.methods import find_score
+from raiw.jobs.study import check_counts
 from raiw.specs.spec import Spec
 from raiw.study.accuracy.networks import StudiedNetwork
-from raiw.study.graphs.study import check_counts
 from raiw.training.data.registry import open_dataset
 from raiw.training.recipe import Recipe
 

@@ -12,7 +12,7 @@ from typing import Any
 from raiw.canonical import canonical_json
 from raiw.files import write_atomically
 from raiw.pictures.scatter import Point, scatter
-from raiw.study.graphs.study import Measured, Study
+from raiw.study.graphs.found import Measured, Study
 
 
 def write_report(study: Study, folder: Path) -> list[Path]:

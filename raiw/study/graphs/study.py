@@ -1,73 +1,20 @@
 """Craft one spec with several methods and seeds, and measure every layer of each."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from raiw.algorithms import ALGORITHMS
-from raiw.errors import InvalidInput, RaiwError
+from raiw.errors import RaiwError
+from raiw.jobs.study import DEFAULT_SEEDS, default_methods, plan_runs
 from raiw.masks import Mask, MaskSet
 from raiw.masks.compare import compare
-from raiw.names import check_name
 from raiw.pipeline import craft_masks
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.spec import Spec
+from raiw.study.graphs.found import Measured, Study
 
 OnRun = Callable[[int, int, str], None]
 """Called with the number of runs done, the total, and the method just run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One layer of one run."""
-
-    method: str
-    seed: int
-    layer: str
-    edges: int
-    in_degree: tuple[int, int]
-    out_degree: tuple[int, int]
-    entropy: float
-    """Nats."""
-    entropy_error: float | None
-    """Standard error of an estimate, else None."""
-    entropy_gap: float
-    """Compared with the dense layer."""
-    algebraic_connectivity: float | None
-    spectral_gap: float | None
-    components: int
-    kept_score: float | None
-    score_gap: float | None
-    """The most by which it can miss the best graph under the degree contract."""
-    overlap: float
-    """Jaccard index with the first method's edges for the same seed."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the row as JSON-serialisable values."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Study:
-    """What :func:`study` found."""
-
-    name: str
-    methods: tuple[str, ...]
-    seeds: int
-    rows: tuple[Measured, ...]
-    refused: dict[str, str]
-    """Why a method could not craft the spec, by method."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the study as JSON-serialisable values."""
-        return {
-            "name": self.name,
-            "methods": list(self.methods),
-            "seeds": self.seeds,
-            "refused": self.refused,
-            "rows": [row.to_json() for row in self.rows],
-        }
 
 
 def study(
@@ -75,7 +22,7 @@ def study(
     importance: Importance | Mapping[str, Any] | str | Path | None = None,
     *,
     methods: Sequence[str] = (),
-    seeds: int = 3,
+    seeds: int = DEFAULT_SEEDS,
     on_run: OnRun | None = None,
 ) -> Study:
     """Craft a spec with every method and seed, and measure the graphs.
@@ -121,39 +68,6 @@ def study(
         if on_run is not None:
             on_run(done, len(runs), name)
     return Study(spec.name, chosen, seeds, tuple(rows), refused)
-
-
-def default_methods(*, scored: bool) -> tuple[str, ...]:
-    """Return the methods compared by default."""
-    if scored:
-        return "raiw", "balanced", "regular", "random"
-    return "regular", "random", "expander"
-
-
-def plan_runs(methods: Sequence[str], seeds: int) -> list[tuple[str, int]]:
-    """Return every run as a method and an offset from the spec's seed.
-
-    Raises
-    ------
-    InvalidInput
-        A method is unknown, or ``seeds`` is less than 1.
-    """
-    check_counts(methods, seeds)
-    return [(name, s) for name in methods for s in range(seeds if ALGORITHMS[name].seeded else 1)]
-
-
-def check_counts(algorithms: Sequence[str], seeds: int) -> None:
-    """Make sure that the algorithms are known and that there is a seed.
-
-    Raises
-    ------
-    InvalidInput
-        They are not, or there is none.
-    """
-    for name in algorithms:
-        check_name(name, ALGORITHMS, "algorithm")
-    if seeds < 1:
-        raise InvalidInput(f"{seeds} seeds: give at least 1")
 
 
 def _with(spec: Spec, algorithm: str, seed: int) -> Spec:

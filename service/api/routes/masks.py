@@ -9,8 +9,8 @@ from starlette.responses import JSONResponse, Response
 
 from raiw.canonical import hex_digits
 from service.access.scopes import needs
-from service.api.dependencies import DigestPath, ServicesDep
-from service.api.document import DOWNLOAD, DOWNLOAD_HEAD, headers, parameters
+from service.api.dependencies import DigestPath, FormQuery, ServicesDep
+from service.api.document import DOWNLOAD, DOWNLOAD_HEAD, EXPORT, headers, parameters
 from service.api.downloads import download
 from service.api.streams import poll, preferred_wait
 from service.contract.access import Scope
@@ -69,7 +69,7 @@ def get_masks(services: ServicesDep, digest: DigestPath) -> MasksView:
     response_class=Response,
     operation_id="get_mask_file",
     dependencies=[needs(Scope.MASKS_READ)],
-    **DOWNLOAD,
+    **EXPORT,
 )
 @router.head(
     "/{digest}/file",
@@ -78,13 +78,31 @@ def get_masks(services: ServicesDep, digest: DigestPath) -> MasksView:
     dependencies=[needs(Scope.MASKS_READ)],
     **DOWNLOAD_HEAD,
 )
-def get_mask_file(services: ServicesDep, request: Request, digest: DigestPath) -> Response:
-    """Download a mask file (`raiw.masks@1`); it never changes. One `Range` may be asked for."""
+def get_mask_file(
+    services: ServicesDep, request: Request, digest: DigestPath, form: FormQuery = None
+) -> Response:
+    """Download a mask file (`raiw.masks@1`), or its masks in another form; it never changes.
+
+    One `Range` may be asked for.
+    """
     file = stored.open_masks(services, digest)
-    name = f"masks-{hex_digits(digest)[:16]}.safetensors"
     row = file.row
-    if request.method == "GET":
+    if request.method == "GET" or form is not None:
         file.verify()
+    if form is not None:
+        from service.jobs import exports  # numpy, which the web process else does without
+
+        made = exports.open_export(services, file, form)
+        return download(
+            request,
+            digest=made.digest,
+            part=made.part,
+            size=made.size,
+            name=made.name,
+            media_type=made.media_type,
+            read=made.read,
+        )
+    name = f"masks-{hex_digits(digest)[:16]}.safetensors"
     return download(request, digest=row.file_sha256, size=row.size, name=name, read=file.read)
 
 

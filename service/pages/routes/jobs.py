@@ -29,7 +29,7 @@ _MOST_EVENTS = 5000
 """What is read of a job's events: a training of so many epochs has all its curves."""
 _SHOWN_EVENTS = 100
 _SHOWN_REQUEST = 20_000
-"""Characters of what a job was asked for that its page repeats."""
+"""Characters of what a job was asked for, and of its report, that its page repeats."""
 
 
 @router.get("/", dependencies=[needs(Scope.JOBS_READ)])
@@ -72,6 +72,7 @@ def show_job(services: PageServices, request: Request, job_id: JobId) -> Respons
     asked = _written(body)
     dead = job.result.dead_units if job.result else None
     report = (job.result.report if job.result else None) or {}
+    reported = _written(report) if report else ""
     return render(
         request,
         "job.html",
@@ -86,7 +87,10 @@ def show_job(services: PageServices, request: Request, job_id: JobId) -> Respons
         asked=asked[:_SHOWN_REQUEST],
         asked_whole=len(asked) <= _SHOWN_REQUEST,
         commands=shells.commands(request, job, body),
-        report=_written(report) if report else "",
+        report=reported[:_SHOWN_REQUEST],
+        report_whole=len(reported) <= _SHOWN_REQUEST,
+        measured=report,
+        compared=_compared(report) if job.kind == "study" and report else None,
         pruned=_before_and_after(report),
         runs=report.get("runs", []) if job.kind == "speed" else [],
     )
@@ -136,6 +140,16 @@ def _seconds(job: JobSummary) -> float | None:
     if job.status not in ENDED or job.started_at is None or job.finished_at is None:
         return None
     return (job.finished_at - job.started_at).total_seconds()
+
+
+def _compared(report: dict[str, Any]) -> dict[str, Any]:
+    """Return the table of a study, and what its reader must know."""
+    from raiw.study.graphs.found import Study
+    from raiw.study.graphs.report import comparison, notes  # numpy
+
+    found = Study.of_json(report)
+    columns, rows = comparison(found)
+    return {"columns": columns, "rows": rows, "notes": notes(found)}
 
 
 def _before_and_after(report: dict[str, Any]) -> list[tuple[str, float, float]]:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from raiw.algorithms import ALGORITHMS
+from raiw.forms import FORMS
 from raiw.pictures.gaps import share_of_random
 from raiw.specs.dead import recorded_dead_units, told
 from raiw.specs.layers import packed_bytes
@@ -63,6 +64,7 @@ def show_masks(
         request,
         "mask_set.html",
         view=view,
+        forms=[*FORMS],
         document=document,
         algorithm=ALGORITHMS.get(document["algorithm"]),
         rows=sorted(rows, key=order)[first : first + _LAYERS],

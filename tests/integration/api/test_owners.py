@@ -127,7 +127,14 @@ def test_the_document_says_what_every_route_needs():
             assert said == ([] if needed is Unscoped.PUBLIC else [{"HTTPBearer": scopes}])
 
 
-NOUNS = {"plan": "jobs", "models": "jobs", "networks": "jobs", "schema": "jobs", "blobs": "uploads"}
+NOUNS = {
+    "plan": "jobs",
+    "specs": "uploads",
+    "models": "jobs",
+    "networks": "jobs",
+    "schema": "jobs",
+    "blobs": "uploads",
+}
 """Whose scopes a path of the API needs, where they are not its own."""
 
 
@@ -138,7 +145,7 @@ def test_a_scope_fits_what_its_route_is_about_and_does():
             assert is_page or needed is not Scope.KEYS_ADMIN or route.path.startswith("/v1/keys")
             continue
         first = route.path.split("/")[2]
-        reads = route.methods <= {"GET", "HEAD"} or first == "plan"
+        reads = route.methods <= {"GET", "HEAD"} or first in {"plan", "specs"}
         assert needed == f"{NOUNS.get(first, first)}:{'read' if reads else 'write'}", route.path
 
 

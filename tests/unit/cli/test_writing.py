@@ -15,7 +15,8 @@ import raiw
 from raiw.cli.app import run
 from raiw.cli.writing import filled, target
 from raiw.errors import InvalidInput
-from raiw.masks.export import FORMS, parts
+from raiw.forms import FORMS
+from raiw.masks.export import parts
 
 LAYERS = [{"name": "fc", "kind": "linear", "in_features": 16, "out_features": 24}]
 SPEC = {"layers": LAYERS, "craft": {"degree": 4}}

@@ -12,9 +12,10 @@ from scipy.sparse import csr_array
 
 from raiw.canonical import digest_of
 from raiw.errors import InvalidInput, MissingExtra, TooLarge
+from raiw.forms import FORMS
 from raiw.masks import MaskSet, maskset
 from raiw.masks import export as module
-from raiw.masks.export import FORMS, export
+from raiw.masks.export import export
 from raiw.masks.file import encode
 from raiw.pipeline import craft
 

@@ -10,9 +10,14 @@ from PIL import Image
 
 from raiw.algorithms import ALGORITHMS
 from raiw.graphs import Graph
-from raiw.pictures.drawing import Bitmap, shapes_of
+from raiw.pictures.drawing import Bitmap, Mark, Path, shapes_of
+from raiw.pictures.heat import heat_map
+from raiw.pictures.labels import area, beside
+from raiw.pictures.lines import Line, line_chart
 from raiw.pictures.maps import map_tiles, mask_map, thumbnail, tile_png, tile_values
+from raiw.pictures.networks import Edge, edges_of, neural_graph
 from raiw.pictures.palette import COLOURS, look_of
+from raiw.pictures.panels import panels
 from raiw.pictures.png import indexed_png
 from raiw.pictures.raster import png
 from raiw.pictures.scatter import Point, scatter
@@ -61,6 +66,19 @@ def drawings():
     for joined in (False, True):
         yield scatter(points, x=HOSTILE, y="y", title=HOSTILE, note=HOSTILE, joined=joined)
     yield scatter([], x="x", y="y", title="nothing", note="", logarithmic=True)
+    edges = [*edges_of([graph((6, 4), 0.5), graph((1, 6), 0.5)]), Edge(row=0, top=0, bottom=5)]
+    words = {"title": HOSTILE, "description": HOSTILE}
+    toy = neural_graph([(HOSTILE, 4), ("b", 6), ("c", 1)], edges, hollow={(0, 1)}, **words)
+    axes = {"x": HOSTILE, "y": HOSTILE, **words}
+    for logarithmic in ("", "x", "y"):
+        lines = [
+            Line(name=HOSTILE, points=[(1, 2), (3, 4)], look=look_of("raiw"), labels=[HOSTILE] * 2),
+            Line(name="b", points=[(1, 2)], look=look_of("nm"), marked=True, errors=[0.5]),
+            Line(name="c", points=[], look=look_of("nm"), hollow=True, dashed=True),
+        ]
+        yield panels([[toy, line_chart(lines, logarithmic=logarithmic, **axes)]], title=HOSTILE)
+    yield line_chart([], **axes)
+    yield heat_map(np.array([[0.0, np.nan, 1.0]]), (1, 2), unit=HOSTILE, **axes)
 
 
 def check_svg(text):
@@ -199,3 +217,34 @@ def test_every_method_has_a_look_of_its_own():
     looks = [look_of(name) for name in ALGORITHMS]
     assert len(set(looks)) == len(looks)
     assert look_of("somebody's") not in looks
+
+
+def test_labels_cover_no_point_and_no_other_label():
+    random = np.random.default_rng(3)
+    for x in (20, 280, 540):
+        for _ in range(20):
+            pair = random.uniform((x - 5, 95), (x + 5, 105), (2, 2))
+            spots = [*pair.tolist(), (x, 180.0)]
+            placed = [
+                area(words) for words in beside([(s, "Resnet 28.09 %") for s in spots], 0, 560)
+            ]
+            points = [(left, top, left, top) for left, top in spots]
+            for place, one in enumerate(placed):
+                assert 0 <= one[0] <= one[2] <= 560
+                for other in (*placed[:place], *points):
+                    beyond = one[2] <= other[0] or other[2] <= one[0]
+                    assert beyond or one[3] <= other[1] or other[3] <= one[1]
+
+
+def test_a_neural_graph_has_a_line_for_each_edge_and_a_ring_for_each_hollow_vertex():
+    layers = [graph((6, 4), 0.5), graph((3, 6), 0.5)]
+    rows = [("in", 4), ("hidden", 6), ("out", 3)]
+    drawing = neural_graph(
+        rows, edges_of(layers), hollow={(1, 2), (2, 0)}, title="t", description="d"
+    )
+    shapes = drawing.shapes
+    assert sum(isinstance(each, Path) for each in shapes) == sum(each.edges for each in layers)
+    marks = [each for each in shapes if isinstance(each, Mark)]
+    assert sum(each.colour == "ink" for each in marks) == 13 - 2
+    assert sum(each.colour == "random" for each in marks) == 2
+    assert all(0 <= each.x <= drawing.width and 0 <= each.y <= drawing.height for each in marks)

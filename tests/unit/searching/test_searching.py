@@ -228,7 +228,7 @@ def test_a_report_of_a_front_names_every_trial_of_it() -> None:
         "width": 0.5,
         "speed": {"ms": 1.7, "limit_ms": 1.5, "predicted_ms": 1.4, "dense_ms": 3.0, "batch": 1}
         | {"threads": 1},
-        "left_out": {"entropic": "it cannot lose channels"},
+        "left_out": {"start": {"entropic": "it cannot lose channels"}, "comparison": {}},
         "agreement": {},
         "comparison": None,
     }
@@ -236,7 +236,7 @@ def test_a_report_of_a_front_names_every_trial_of_it() -> None:
     assert "under 1.5 ms" in text
     assert "depth=2, width 0.5" in text
     assert "The budget is not met" in text
-    assert "`entropic` was left out: it cannot lose channels" in text
+    assert "`entropic` was left out of the start: it cannot lose channels" in text
     assert "3 complete, 1 failed" in text
     svg = picture(report)
     assert "found, trial 1" in svg

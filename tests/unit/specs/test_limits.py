@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from raiw.errors import InvalidInput, InvalidSpec, TooLarge
 from raiw.jobs.craft import CraftJob
@@ -132,3 +132,12 @@ def test_a_long_value_is_not_repeated(document):
 def test_other_layers_beside_a_model_are_refused(layers):
     with pytest.raises(InvalidSpec, match="not both"):
         Spec.parse({"model": "lenet-mnist", "layers": layers})
+
+
+@pytest.mark.parametrize("value", [["x"], ["x", 1], [1, "x"], ["x", "x"]])
+def test_a_list_that_needs_an_item_tells_of_its_faulty_ones(value: list[Any]) -> None:
+    needed = TypeAdapter(Annotated[tuple[int, ...], Field(min_length=1), AtMost(3)])
+    with pytest.raises(ValidationError) as caught:
+        needed.validate_python(value)
+    places = [fault["loc"] for fault in caught.value.errors()]
+    assert places == [(place,) for place, item in enumerate(value) if item == "x"]
