@@ -79,6 +79,7 @@ def create_worker(settings: Settings) -> Celery:
     @Panel.register(name=STANDING, type="inspect")
     def _standing(_state: Any) -> dict[str, int]:
         seconds = _HANGING_LEASES * settings.lease_seconds
-        return {"processes": settings.worker_concurrency, "stuck": health.stuck(seconds)}
+        served = ("processes", *app.amqp.queues.consume_from)
+        return dict.fromkeys(served, settings.worker_concurrency) | {"stuck": health.stuck(seconds)}
 
     return app

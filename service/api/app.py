@@ -83,7 +83,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services = Services.open(settings)
     janitor = Janitor(services, broker)
     # Every request puts its own owner there.
-    services = replace(services, wake=janitor.wake, owner=NOBODY)
+    services = replace(services, wake=janitor.wake, deliver=janitor.deliver, owner=NOBODY)
     app.state.services = services
     app.state.keys = KeyRing(services)
     app.state.janitor = janitor

@@ -24,8 +24,9 @@ class Queue(StrEnum):
 
 
 STANDING = "raiw_standing"
-"""Remote control command; the answer: how many ``processes`` a worker has, and how many of them are
-``stuck``, which means at work and without a sign of life."""
+"""Remote control command; the answer: how many ``processes`` a worker has, also under the name of
+each queue they serve, and how many of them are ``stuck``, which means at work and without a sign of
+life."""
 
 
 def queue_of(kind: JobKind) -> Queue:

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from raiw.errors import Unreachable
 from service.contract.tasks import Queue
-from service.jobs.allotment import Allotment
+from service.jobs.allotment import room
 from service.jobs.delivering.courier import Courier
 from service.jobs.housekeeping import keep_house
 from service.jobs.queue import Broker
@@ -36,7 +36,7 @@ _ABSENCE_SECONDS = 5.0
 """A database that no sweep has reached for this long was down for workers too."""
 _RENEWAL_SECONDS = 5.0
 """Time for workers to renew their leases once it is back."""
-_SHORTEST_PAUSE_SECONDS = 0.02
+_SHORTEST_PAUSE_SECONDS = 0.01
 _CLOSEST_SECONDS = 0.01
 """Between two beginnings of a step, however often it is nudged: a flood of jobs wakes it once for
 many."""
@@ -107,7 +107,8 @@ class Janitor:
         self._broker = broker
         settings = services.settings
         pace = settings.janitor_seconds
-        self._allotments = {queue: Allotment() for queue in Queue}
+        self._processes = dict.fromkeys(Queue, 0)
+        """How many jobs the workers that last answered run at once."""
         self._served = dict.fromkeys(Queue, "")
         """The owner of the last message that was published."""
         self._swept = self._patient_until = time.monotonic()
@@ -118,7 +119,7 @@ class Janitor:
         self._full: set[Queue] = set()
         """Queues of which the broker holds plenty."""
         self._relay = Loop(self.relay, pace)
-        self.courier = Courier(services, self._hurry)
+        self.courier = Courier(services, self.deliver)
         self._deliver = Loop(self.courier.deliver, pace)
         self._counting = Loop(self.count_workers, _COUNT_SECONDS)
         self._loops = [
@@ -140,9 +141,12 @@ class Janitor:
             loop.start()
 
     def wake(self) -> None:
-        """Send now, and publish unless workers have plenty, instead of at the next round."""
+        """Publish now, unless workers have plenty, instead of at the next round."""
         if not self._full:
             self._relay.nudge()
+
+    def deliver(self) -> None:
+        """Send to webhooks now instead of at the next round."""
         self._deliver.nudge()
 
     def stop(self) -> None:
@@ -191,15 +195,16 @@ class Janitor:
             self.workers = every_standing(self._services.settings, timeout=_ANSWER_SECONDS)
         except Unreachable:
             self.workers = None
+        if self.workers:  # those of a busy machine may be too slow to answer
+            for queue in Queue:
+                told = [answer.get(queue, 0) for answer in self.workers.values()]
+                self._processes[queue] = sum(told)
 
     def keep_house(self) -> None:
         """Remove what has outlived its time; one server does it for all."""
         every = timedelta(seconds=self._services.settings.janitor_seconds * _HOUSEKEEPING_ROUNDS)
         if duties.take(self._services.database, "keep house", every):
             keep_house(self._services)
-
-    def _hurry(self) -> None:
-        self._deliver.nudge()
 
     def _relay_queue(self, queue: Queue) -> bool:
         database = self._services.database
@@ -209,14 +214,13 @@ class Janitor:
             if not outbox.has_due(session, queue, now):
                 return False
             busy = turns.running(session, queue, now).total()
-        room = self._allotments[queue].room(self._broker.count(queue), busy)
-        if not room:
+        places = room(self._broker.count(queue), busy, self._processes[queue])
+        if not places:
             self._full.add(queue)
             return False  # workers are busy for a while; each round is two commits
         with database.write() as session:
             now, last = database.now(session), self._served[queue]
-            messages = outbox.take(session, queue, room, now, _HOLD, last)
-        self._allotments[queue].sent(len(messages))
+            messages = outbox.take(session, queue, places, now, _HOLD, last)
         if messages:
             self._served[queue] = messages[-1].owner_id
         published = 0
@@ -226,7 +230,7 @@ class Janitor:
                 published += 1
         finally:
             self._record(messages[:published], messages[published:])
-        return len(messages) == room
+        return len(messages) == places
 
     def _record(self, published: Sequence[OutboxRow], refused: Sequence[OutboxRow]) -> None:
         database = self._services.database

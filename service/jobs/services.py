@@ -22,7 +22,9 @@ class Services:
     database: Database
     artifacts: Artifacts
     wake: Callable[[], None] = _nobody
-    """Tells the janitor at once that a message waits."""
+    """Tells the janitor at once that a message for the broker waits."""
+    deliver: Callable[[], None] = _nobody
+    """Tells it that one for a webhook does."""
     owner: str = LOCAL
     """Whose rows the use cases see and write; entry points that serve many set it each time."""
 

@@ -126,7 +126,7 @@ def redeliver(services: Services, webhook_id: str, delivery_id: str) -> Delivery
         deliveries.send_again(session, delivery_id, services.database.now(session))
         session.refresh(delivery)
         view = _delivery_view(delivery)
-    services.wake()
+    services.deliver()
     return view
 
 

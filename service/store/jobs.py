@@ -112,7 +112,7 @@ def add(session: Session, job: JobRow, now: datetime) -> None:
     insert(session, job)
     data = {"status": JobStatus.QUEUED} | asked_by(job.request_id)
     session.add(JobEventRow(job_id=job.id, seq=1, event="status", data=data, created_at=now))
-    outbox.announce(session, [job.id], now)
+    outbox.begin(session, job, now)
 
 
 def insert(session: Session, job: JobRow) -> None:

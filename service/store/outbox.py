@@ -21,8 +21,15 @@ from service.store.records import Timestamp
 from service.store.tables import JobRow, OutboxRow
 
 
+def begin(session: Session, job: JobRow, now: datetime) -> None:
+    """Write the first message of a job that this transaction has inserted."""
+    told = {"task": Task.RUN_JOB, "queue": job.queue, "argument": job.id}
+    whose = {"owner_id": job.owner_id, "rank": job.rank}
+    session.add(OutboxRow(**told, **whose, created_at=now, next_attempt_at=now))
+
+
 def announce(session: Session, job_ids: Sequence[str], due: datetime) -> None:
-    """Write the messages of jobs, which the janitor will publish once they are due."""
+    """Write further messages of jobs, which the janitor will publish once they are due."""
     columns = ("task", "queue", "argument", "owner_id", "rank", "created_at", "next_attempt_at")
     told = (literal(Task.RUN_JOB.value), JobRow.queue, JobRow.id, JobRow.owner_id, JobRow.rank)
     when = literal(due, Timestamp())

@@ -6,7 +6,7 @@ lost, doubled, wrong (other bytes than the library makes) and stuck, which shoul
 the exit status 1 if they are not, and the latency from the acknowledgement to the success. The
 settings are the defaults of a deployment.
 
-The long one, of an hour or so on two cores:
+The long one, of an hour or so on two quiet cores:
 
     python -m tests.bench.campaign --jobs 10000 --clients 50 --kills 300 --objects
 """

@@ -3,8 +3,9 @@
 One owner asks for a job and waits for it, again and again: first alone, then while another has
 2,000 jobs queued. The floor is the time alone, in the same run and on the same workers. Printed for
 both: the median from the request to the end of the job, and its ratio; how many jobs of the other
-start while a job waits, which is what the flood really costs; and how much of the time the workers
-are at work, as waiting messages are few. ``--rounds`` interleaves both more often.
+start between the acknowledgement of a job and its start, which is what the flood really costs and
+may be one on each process; and how much of the time the workers are at work, as waiting messages
+are few. ``--rounds`` interleaves both more often.
 """
 
 import argparse
@@ -14,7 +15,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 from sqlalchemy import create_engine, text
@@ -41,9 +44,9 @@ def measure(stack: Stack, flood: int, jobs: int) -> None:
         while not backlog.count("running"):
             time.sleep(0.05)
         flooded = ask(http, jobs)
-        passed = sorted(starts_meanwhile(stack, [job for job, _ in flooded]))
+        passed = sorted(starts_meanwhile(stack, flooded))
         busy = utilisation(stack, flooded)
-    floor, loaded = (statistics.median(seconds for _, seconds in each) for each in (alone, flooded))
+    floor, loaded = (statistics.median(one.seconds for one in each) for each in (alone, flooded))
     print(
         f"  alone p50 {1000 * floor:.0f} ms, beside {flood} jobs {1000 * loaded:.0f} ms: "
         f"ratio {loaded / floor:.2f}; starts of others before his: median "
@@ -69,36 +72,47 @@ def other_owner(stack: Stack) -> Iterator[httpx.Client]:
         yield http
 
 
-def ask(http: httpx.Client, jobs: int) -> list[tuple[dict, float]]:
-    """Ask for jobs one after another; return each with its seconds from request to end."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A job that has ended, and what its client saw."""
+
+    job: dict[str, Any]
+    acknowledged: str
+    seconds: float
+    """From the request to the end."""
+
+
+def ask(http: httpx.Client, jobs: int) -> list[Asked]:
+    """Ask for jobs one after another, each when the last one has ended."""
     done = []
     for _ in range(jobs):
         began = time.perf_counter()
-        body = {"spec": spec(**SHAPE)}
-        job = http.post("/v1/jobs", json=body, headers={"Prefer": "wait=30"}).json()
+        job = http.post("/v1/jobs", json={"spec": spec(**SHAPE)}).json()
+        acknowledged = datetime.now(UTC).isoformat()
         while not job["done"]:
             job = http.get(job["urls"]["self"], headers={"Prefer": "wait=30"}).json()
         assert job["status"] == "succeeded", job
-        done.append((job, time.perf_counter() - began))
+        done.append(Asked(job, acknowledged, time.perf_counter() - began))
     return done
 
 
-def starts_meanwhile(stack: Stack, jobs: list[dict]) -> Iterator[int]:
-    """Yield for each job how many of others started between its creation and its start."""
+def starts_meanwhile(stack: Stack, asked: list[Asked]) -> Iterator[int]:
+    """Yield for each job how many of others started between its acknowledgement and its start."""
     with connected(stack) as connection:
-        for job in jobs:
+        for one in asked:
             query = text(
                 "SELECT count(*) FROM jobs WHERE owner_id = 'local' AND started_at > :a "
                 "AND started_at < :b"
             )
-            moments = {"a": moment(stack, job["created_at"]), "b": moment(stack, job["started_at"])}
+            until = moment(stack, one.job["started_at"])
+            moments = {"a": moment(stack, one.acknowledged), "b": until}
             yield connection.execute(query, moments).scalar_one()
 
 
-def utilisation(stack: Stack, flooded: list[tuple[dict, float]]) -> float:
+def utilisation(stack: Stack, flooded: list[Asked]) -> float:
     """Return the share of the workers' time in which they have had a job."""
-    began = moment(stack, flooded[0][0]["created_at"])
-    ended = moment(stack, flooded[-1][0]["finished_at"])
+    began = moment(stack, flooded[0].job["created_at"])
+    ended = moment(stack, flooded[-1].job["finished_at"])
     with connected(stack) as connection:
         query = text(
             "SELECT started_at, finished_at FROM jobs WHERE finished_at > :a AND started_at < :b"

@@ -147,19 +147,20 @@ class Campaign:
         return {"layers": layers, "craft": craft}, number % 3 == 0 and not large
 
     def _send(self, began: float, scores: str) -> None:
-        while (number := next(self._numbers)) < self._jobs:
-            due = began + self._seconds * number / self._jobs
-            time.sleep(max(0.0, due - time.monotonic()))
-            spec, scored = self._spec(number)
-            body = {"spec": spec, **({"importance": scores} if scored else {})}
-            self._accepted[number] = self._submit(body)
+        with httpx.Client(base_url=self._stack.url, timeout=240) as http:
+            while (number := next(self._numbers)) < self._jobs:
+                due = began + self._seconds * number / self._jobs
+                time.sleep(max(0.0, due - time.monotonic()))
+                spec, scored = self._spec(number)
+                body = {"spec": spec, **({"importance": scores} if scored else {})}
+                self._accepted[number] = self._submit(http, body)
 
-    def _submit(self, body: dict[str, Any]) -> str:
+    def _submit(self, http: httpx.Client, body: dict[str, Any]) -> str:
         """Ask until the service has acknowledged the job, as a client in a pipeline does."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
-                answer = httpx.post(f"{self._stack.url}/v1/jobs", json=body, timeout=240)
+                answer = http.post("/v1/jobs", json=body)
                 if answer.status_code in (200, 202):
                     return str(answer.json()["id"])
                 assert answer.status_code in (500, 503), answer.text
@@ -221,8 +222,7 @@ class Campaign:
                     break
 
     def _has_ended(self, job_id: str) -> bool:
-        url = f"{self._stack.url}/v1/jobs/{job_id}"
-        answer = httpx.get(url, headers={"Prefer": "wait=10"}, timeout=240)
+        answer = self._stack.http.get(f"/v1/jobs/{job_id}", headers={"Prefer": "wait=10"})
         return answer.status_code == httpx.codes.NOT_FOUND or answer.json().get("done", False)
 
     def _count(self) -> None:
