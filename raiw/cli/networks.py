@@ -43,6 +43,7 @@ from raiw.files import write_atomically
 if TYPE_CHECKING:
     from raiw.jobs.train import TrainJob
     from raiw.masks import MaskSet
+    from raiw.training.recipe import Recipe
     from raiw.training.report import Epoch
 
 commands = typer.Typer()
@@ -125,13 +126,29 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     ],
     data: DataOption,
     samples: SamplesOption,
+    steps: Annotated[int, typer.Option(metavar="NUMBER")],
+    seed: SeedOption,
     data_dir: DataFolderOption = Path(),
     channels: Annotated[
         str | None, typer.Option(metavar="FILE", help="Also write which channels are kept.")
     ] = None,
     option: OptionsOption = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--keep",
+            metavar="LAYER=SHARE",
+            help="Share of its filters that a layer keeps, as in conv*=0.5; repeatable.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Recipe to train by after each step; nothing without."),
+    ] = None,
+    set_: RecipeSetOption = None,
     argument: ArgumentsOption = None,
     pruned: PrunedOption = None,
+    device: DeviceOption = None,
     server: ServerOption = None,
     timeout: TimeoutOption = None,
     priority: PriorityOption = None,
@@ -141,14 +158,18 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Remove channels of a trained network; writes the weights of the smaller network."""
+    """Remove channels of a trained network; writes the weights of the smaller network.
+
+    With a recipe, or --set, what is left is trained; with --steps by turns, a part at a time.
+    """
     from raiw.jobs.prune import PruneJob
 
     out = Output(json=json, quiet=quiet)
     files = {"weights": target(output, force=force, json=json)}
     if channels is not None:
         files["channels"] = target(channels, force=force, json=json)
-    site = JobSite(chosen_server(server, local=local), data_dir, timeout=timeout, priority=priority)
+    site = JobSite(chosen_server(server, local=local), data_dir, device, timeout, priority)
+    trains = recipe is not None or bool(set_)
     job = PruneJob.parse(
         {
             **asked(site, network, argument, pruned),
@@ -157,10 +178,19 @@ def prune(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
             "method": method,
             "options": assigned("--option", option),
             "samples": samples,
+            "keep": assigned("--keep", keep),
+            "steps": steps,
+            "recipe": recipe_of(recipe, set_) if trains else None,
+            "seed": seed,
         }
     )
     with filled(files) as paths:
         report = do(out, job, site, paths)
+    for step in report.get("steps", ()):
+        out.note(
+            f"step {step['step']}: {step['weights']:,} weights, test accuracy "
+            f"{step['accuracy']:.2%}, {step['pruned_accuracy']:.2%} before training"
+        )
     kept = f"{report['weights']:,} of {report['dense_weights']:,} weights"
     out.note(f"wrote {output}: {kept}, {method}")
     if "ms" in report:  # older servers do not measure
@@ -223,12 +253,9 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
     """
     from raiw.jobs.train import TrainJob
     from raiw.masks import load
-    from raiw.readers.documents import read_document
-    from raiw.training.recipe import Recipe
 
     out = Output(json=json, quiet=quiet)
     site = JobSite(chosen_server(server, local=local), data_dir, device, timeout, priority)
-    document: dict[str, Any] = {} if recipe is None else read_document(recipe)
     held = None if masks is None or is_digest(masks) else load(masks)
     job = TrainJob.parse(
         {
@@ -236,7 +263,7 @@ def train(  # noqa: PLR0913, PLR0917 -- each argument is an option of the comman
             "weights": None if weights is None else site.take(weights),
             "masks": masks if held is None else held.digest,
             "data": site.take_data(data),
-            "recipe": Recipe.parse(changed(document, set_)),
+            "recipe": recipe_of(recipe, set_),
         }
         | ({} if seed is None else {"seeds": (seed,)})
     )
@@ -303,6 +330,15 @@ def _train_there(out: Output, job: "TrainJob", site: JobSite, folder: Path) -> d
     (report,) = do(out, job, site, files)["runs"]
     write_atomically(folder / "report.json", [canonical_json(report).encode()])
     return dict(report)
+
+
+def recipe_of(file: Path | None, changes: list[str] | None) -> "Recipe":
+    """Return the recipe of a file, or the default one, changed."""
+    from raiw.readers.documents import read_document
+    from raiw.training.recipe import Recipe
+
+    document: dict[str, Any] = {} if file is None else read_document(file)
+    return Recipe.parse(changed(document, changes))
 
 
 def asked(

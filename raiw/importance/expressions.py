@@ -75,11 +75,13 @@ def parse(text: str) -> Combination:
 
 
 def _combined(terms: list[tuple[float, Score]]) -> Combination:
-    options: dict[str, tuple[Any, ...]] = {}
+    options: dict[str, tuple[Any, ...] | float] = {}
     for _, score in terms:
         for name, values in score.options.items():
             allowed = options.get(name, values)
-            options[name] = tuple(value for value in allowed if value in values)
+            if isinstance(values, tuple) and isinstance(allowed, tuple):
+                allowed = tuple(value for value in allowed if value in values)
+            options[name] = allowed
     return Combination(
         name=_written(terms),
         summary="a weighted sum of scores, each normalised layer by layer",

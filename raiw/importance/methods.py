@@ -16,10 +16,14 @@ if TYPE_CHECKING:
     from raiw.importance.scored_model import ScoredModel
 
 
+REGRESSION = {"l2": 1e-3, "entropy": 3e-3, "positions": 10}
+"""Defaults of :func:`raiw.importance.regression.fit`, and positions drawn from every image."""
+
+
 class Measure(Protocol):
     """Computes an importance score."""
 
-    def __call__(self, network: "ScoredModel", **options: str) -> "dict[str, Floats]":
+    def __call__(self, network: "ScoredModel", **options: Any) -> "dict[str, Floats]":
         """Return the score of every edge of a network, ``(out, in/groups)`` by layer name.
 
         The options are those that the entry names.
@@ -38,8 +42,8 @@ class Score:
     """Where it is published."""
     needs_inputs: bool = True
     needs_labels: bool = False
-    options: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    """Allowed values by name of option, the default first."""
+    options: dict[str, tuple[Any, ...] | float] = field(default_factory=dict)
+    """Allowed values by name of option, the default first; or the default of a number."""
 
     def load(self) -> Measure:
         """Import and return the function that computes the score."""
@@ -61,12 +65,22 @@ class Score:
                 raise InvalidInput(
                     f"score {self.name!r} has no option {name!r}{hint}; its options: {known}"
                 )
-            if value not in self.options[name]:
-                allowed = ", ".join(repr(choice) for choice in self.options[name])
-                raise InvalidInput(
-                    f"option {name!r} of score {self.name!r} is one of {allowed}, not {value!r}"
-                )
-        return {name: values[0] for name, values in self.options.items()} | given
+            self._check(name, value)
+        defaults = {
+            name: allowed[0] if isinstance(allowed, tuple) else allowed
+            for name, allowed in self.options.items()
+        }
+        return defaults | given
+
+    def _check(self, name: str, value: Any) -> None:
+        allowed = self.options[name]
+        if not isinstance(allowed, tuple):
+            wanted = "a number", not isinstance(value, int | float) or isinstance(value, bool)
+        else:
+            wanted = f"one of {', '.join(map(repr, allowed))}", value not in allowed
+        words, wrong = wanted
+        if wrong:
+            raise InvalidInput(f"option {name!r} of score {self.name!r} is {words}, not {value!r}")
 
 
 SCORES: dict[str, Score] = {
@@ -123,6 +137,13 @@ SCORES: dict[str, Score] = {
             source="Han et al., Learning both Weights and Connections, NIPS 2015",
             needs_inputs=False,
             options={"taps": ("l1", "l2")},
+        ),
+        Score(
+            "entropic",
+            "probabilities of a layer's input channels by sparse entropic regression, shared out",
+            revision=1,
+            source="Barisin and Horenko, Neural Computation 2025",
+            options={"spread": ("magnitude", "even"), **REGRESSION},
         ),
         Score(
             "random",

@@ -65,7 +65,7 @@ def score(
         ``loss(outputs, labels)``, a mean over samples. Left out, it is the loss that the model
         returns, else cross entropy over the second axis, or over the last one of token by token.
     seed
-        Decides what the score ``random`` draws.
+        Decides what ``random`` draws, and at which positions ``entropic`` looks.
     bare
         Parameters outside known layers to score as layers, as in :meth:`raiw.Spec.from_model`.
     on_batch

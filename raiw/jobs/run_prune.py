@@ -1,25 +1,27 @@
 """Pruning the channels of a trained network."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save
+from torch import nn
 
 from raiw.compacting.cost import Cost, costs
-from raiw.errors import InvalidInput
 from raiw.files import write_atomically
 from raiw.jobs.network import NamedNetwork, spec_of
 from raiw.jobs.prune import PruneJob
 from raiw.jobs.samples import fitting_sample
-from raiw.jobs.workspace import Made, OnStep, Workspace
+from raiw.jobs.workspace import Made, Workspace
 from raiw.masks.channels import ChannelMasks
-from raiw.pruning.methods import method as find_method
-from raiw.pruning.prune import Pruned, prune
+from raiw.pruning.prune import prune
+from raiw.specs.spec import Spec
 from raiw.training.data.dataset import Dataset
+from raiw.training.gradual import Gradual, Step, prune_gradually
 from raiw.training.memory import memory_watched
+from raiw.training.recipe import Recipe
+from raiw.training.report import Epoch
 from raiw.training.testing import accuracy
 
 
@@ -29,29 +31,33 @@ class PrunedNetwork:
 
     network: NamedNetwork
     """What it was before."""
-    pruned: Pruned
+    smaller: nn.Module
+    chosen: ChannelMasks
+    """Which channels stay of the network as it was given."""
     weights: int
     dense_weights: int
     accuracy: float | None
-    """Test accuracy of the smaller network, without any training; None without data."""
+    """Test accuracy of the smaller network; None without data."""
     dense_accuracy: float | None
     cost: Cost
     """Of the smaller network, for one input on this machine."""
     dense_cost: Cost
+    steps: tuple[Step, ...] = ()
+    """What each step of pruning and training did; empty where nothing was trained."""
 
     def save(self, path: str | Path) -> None:
         """Write the smaller network's weights."""
-        write_atomically(path, [save(self.pruned.smaller.state_dict())])
+        write_atomically(path, [save(self.smaller.state_dict())])
 
     @property
     def channels(self) -> ChannelMasks:
         """Which channels stay of the whole network, whatever it had lost before."""
-        return self.pruned.channels.after(self.network.channels)
+        return self.chosen.after(self.network.channels)
 
     def to_json(self) -> dict[str, Any]:
         """Return the account as JSON-serialisable values."""
         return {
-            "spec": spec_of(self.network.name, self.pruned.smaller),
+            "spec": spec_of(self.network.name, self.smaller),
             "weights": self.weights,
             "dense_weights": self.dense_weights,
             "accuracy": self.accuracy,
@@ -63,7 +69,8 @@ class PrunedNetwork:
             "ms": 1e3 * self.cost.seconds,
             "dense_ms": 1e3 * self.dense_cost.seconds,
             "threads": torch.get_num_threads(),
-            **self.pruned.channels.to_json(),
+            **({"steps": [step.to_json() for step in self.steps]} if self.steps else {}),
+            **self.chosen.to_json(),
             "digest": self.channels.digest,
         }
 
@@ -75,10 +82,8 @@ def run(job: PruneJob, space: Workspace) -> Made:
         NamedNetwork.of(job, space.file, data, space.modules),
         space.file(job.weights),
         data,
-        job.method,
-        samples=job.samples,
-        options=job.options,
-        on_step=space.stepping(),
+        job,
+        space,
     )
     weights, channels = space.output("weights"), space.output("channels")
     found.save(weights)
@@ -91,11 +96,8 @@ def prune_network(
     network: NamedNetwork,
     weights: Path,
     data: Dataset | None,
-    method: str,
-    *,
-    samples: int,
-    options: Mapping[str, Any],
-    on_step: OnStep | None = None,
+    job: PruneJob,
+    space: Workspace,
 ) -> PrunedNetwork:
     """Remove channels of a network, and test it before and after where there is data.
 
@@ -107,26 +109,65 @@ def prune_network(
     OutOfMemory
         There is too little memory.
     """
-    if find_method(method).needs_data and data is None:
-        raise InvalidInput(f"{method!r} needs samples: name a data set, such as digits")
     model = network.trained(weights)
-    labelled = fitting_sample(model, network.name, data, samples)
+    labelled = fitting_sample(model, network.name, data, job.samples)
     batches = None if labelled is None else [images for images, _ in labelled]
     inputs = batches[0] if batches else network.example()
+    stepping = space.stepping(total=job.total)
 
     def on_layer(name: str, place: int, layers: int) -> None:
-        if on_step is not None:
-            on_step(place, layers, f"layers, {name}")
+        stepping(place, layers, f"layers, {name}")
 
-    pruned = prune(model, inputs, method, data=batches, on_layer=on_layer, **options)
-    cost, dense_cost = costs([pruned.smaller.eval(), model.eval()], inputs[:1])
+    given: dict[str, Any] = {"keep": job.keep, "on_layer": on_layer, **job.options}
+    steps: tuple[Step, ...] = ()
+    if job.recipe is None or data is None:
+        pruned = prune(model, inputs, job.method, data=batches, **given)
+        smaller, chosen = pruned.smaller, pruned.channels
+    else:
+        gradual = _gradually(model, inputs, data, batches, job, job.recipe, space, given)
+        smaller, chosen, steps = gradual.smaller, gradual.channels, gradual.steps
+    cost, dense_cost = costs([smaller.eval(), model.eval()], inputs[:1])
     return PrunedNetwork(
         network,
-        pruned,
-        weights=pruned.weights,
-        dense_weights=pruned.dense_weights,
-        accuracy=None if data is None else accuracy(pruned.smaller, data),
+        smaller,
+        chosen,
+        weights=Spec.from_model(smaller).plan().weights,
+        dense_weights=Spec.from_model(model).plan().weights,
+        accuracy=None if data is None else accuracy(smaller, data),
         dense_accuracy=None if data is None else accuracy(model, data),
         cost=cost,
         dense_cost=dense_cost,
+        steps=steps,
+    )
+
+
+def _gradually(  # noqa: PLR0913, PLR0917 -- what decides the steps
+    model: nn.Module,
+    inputs: torch.Tensor,
+    data: Dataset,
+    batches: list[torch.Tensor] | None,
+    job: PruneJob,
+    recipe: Recipe,
+    space: Workspace,
+    given: dict[str, Any],
+) -> Gradual:
+    """Prune and train by turns, and tell of every epoch."""
+
+    def on_epoch(step: int, epoch: Epoch) -> None:
+        done = (step - 1) * recipe.epochs + epoch.epoch
+        space.progress(done, job.total, seed=job.seed, metrics=epoch.to_json())
+
+    return prune_gradually(
+        model,
+        inputs,
+        job.method,
+        data,
+        steps=job.steps,
+        recipe=recipe,
+        seed=job.seed,
+        batches=batches,
+        folder=space.folder,
+        device=space.device,
+        on_epoch=on_epoch,
+        **given,
     )

@@ -22,7 +22,7 @@ class ScoreJob(MethodJob):
     kind: Literal["score"] = "score"
     method: Annotated[str, Field(max_length=200, description=_CHOICE)] = "gradient"
     seed: Seed = 0
-    """Seed of the score random."""
+    """Seed of the score random, and of the positions that entropic draws."""
 
     @staticmethod
     def find(method: str) -> Score:

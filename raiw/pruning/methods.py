@@ -4,11 +4,13 @@ A new method is one module in ``criteria`` with a function ``select``, and one e
 the module's name; nothing heavy is imported until one is loaded.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from raiw import extras
 from raiw.errors import InvalidInput
+from raiw.importance.methods import REGRESSION
 from raiw.names import find, nearest
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class Method:
     """Where it is published."""
     needs_data: bool = False
     """Runs the network on samples."""
+    by_layer: bool = False
+    """Takes a share to keep for single layers, instead of ``channel_sparsity``."""
     options: dict[str, Any] = field(default_factory=dict)
     """Default by name of option; None where the caller must decide."""
 
@@ -70,6 +74,27 @@ class Method:
             raise InvalidInput(f"{self.name!r} needs the option {missing[0]!r}")
         return options
 
+    def check_keep(self, keep: Mapping[str, float]) -> None:
+        """Require shares of filters, and a method that takes them.
+
+        Raises
+        ------
+        InvalidInput
+            A share is not above 0 and at most 1, or the method takes none.
+        """
+        if keep and not self.by_layer:
+            able = ", ".join(method.name for method in METHODS.values() if method.by_layer)
+            raise InvalidInput(
+                f"{self.name!r} decides itself how much of each layer stays: leave keep out, or "
+                f"use {able}"
+            )
+        for pattern, share in keep.items():
+            if not 0 < share <= 1:
+                raise InvalidInput(
+                    f"keep: {pattern!r} is {share}: give the share of its filters that stay, above "
+                    f"0 and at most 1"
+                )
+
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -87,20 +112,14 @@ METHODS: dict[str, Method] = {
             revision=3,
             source="Barisin and Horenko, Neural Computation 2025",
             needs_data=True,
-            options={
-                "l2": 1e-3,
-                "entropy": 3e-3,
-                "channel_sparsity": 0.0,
-                "sign": 1,
-                "positions": 10,
-                "seed": 0,
-            },
+            options={**REGRESSION, "channel_sparsity": 0.0, "sign": 1, "seed": 0},
         ),
         Method(
             "l1_filter",
             "in every layer the filters of smallest sum of magnitudes",
             revision=2,
             source="Li et al., Pruning Filters for Efficient ConvNets, ICLR 2017",
+            by_layer=True,
             options={"channel_sparsity": None},
         ),
         Method(

@@ -1,7 +1,8 @@
 """A model as the pruning methods see it, and the choices they have in common."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import nn
 from raiw.errors import InvalidInput
 from raiw.graphs import Bools, Floats
 from raiw.masks.channels import KeptFilters
+from raiw.names import listed, nearest
 from raiw.pruning.groups import Group, Groups, layer_of
 from raiw.pruning.running import Inputs, without_labels
 
@@ -28,6 +30,30 @@ class PrunableModel:
     """An example of what the model is called with."""
     on_layer: Callable[[str, int, int], None]
     """Called with a layer's name, its place and the number of layers, when it is done."""
+    keep: Mapping[str, float] = field(default_factory=dict)
+    """Share of its filters that a layer keeps, by patterns of names; the last that fits counts."""
+
+    def surplus(self, group: Group, channel_sparsity: float) -> int:
+        """Return how many channels of a group go: the share of all layers, or what stays of it.
+
+        Raises
+        ------
+        InvalidInput
+            ``keep`` gives several shares to layers whose channels are added.
+        """
+        shares = {
+            member.name: share
+            for member in group.filters
+            if (share := share_of(self.keep, member.name)) is not None
+        }
+        if len(set(shares.values())) > 1:
+            raise InvalidInput(
+                f"keep: the network adds the channels of {listed(list(shares))}, which must keep "
+                f"the same ones: give them one share, not {listed([*map(str, shares.values())])}"
+            )
+        if shares:
+            return group.size - max(1, round(next(iter(shares.values())) * group.size))
+        return round(channel_sparsity * group.size)
 
     def batches(self) -> Iterator[Inputs]:
         """Yield what the model is called with."""
@@ -48,6 +74,36 @@ class Selection:
     """Which filters stay, by layer name."""
     facts: dict[str, dict[str, float]]
     """What the method measured of a layer on the way, by layer name."""
+
+
+def share_of(keep: Mapping[str, float], name: str) -> float | None:
+    """Return the share of the last pattern that a layer's name fits; None if there is none.
+
+    >>> share_of({"features.*": 0.5, "features.0": 0.9}, "features.0")
+    0.9
+    """
+    fitting = [share for pattern, share in keep.items() if fnmatchcase(name, pattern)]
+    return fitting[-1] if fitting else None
+
+
+def check_patterns(keep: Mapping[str, float], groups: Groups) -> None:
+    """Require that every pattern fits a layer that can lose filters.
+
+    Raises
+    ------
+    InvalidInput
+        One does not; the message says why, where it is known.
+    """
+    names = [member.name for group in groups.prunable for member in group.filters]
+    for pattern in keep:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            reason = groups.kept.get(pattern)
+            raise InvalidInput(
+                f"keep: layer {pattern!r} cannot lose filters: {reason}"
+                if reason
+                else f"keep: {pattern!r} fits no layer that can lose filters"
+                f"{nearest(pattern, names)}; these can: {listed(names)}"
+            )
 
 
 def filter_norms(group: Group) -> Floats:

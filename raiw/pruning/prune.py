@@ -15,7 +15,7 @@ from raiw.pruning.cutting import clear, cut
 from raiw.pruning.guide import Guide
 from raiw.pruning.methods import method as find_method
 from raiw.pruning.probing import TOLERANCE
-from raiw.pruning.prunable import PrunableModel
+from raiw.pruning.prunable import PrunableModel, check_patterns
 from raiw.pruning.running import Inputs, difference, outputs
 from raiw.pruning.tracing import find_groups
 from raiw.readers.modules import read_module
@@ -54,6 +54,7 @@ def prune(  # noqa: PLR0913 -- as Torch-Pruning names what it cannot know
     ignored_layers: Iterable[str] = (),
     num_heads: Mapping[str, int] | None = None,
     unwrapped_parameters: Mapping[str, int] | None = None,
+    keep: Mapping[str, float] | None = None,
     on_layer: Callable[[str, int, int], None] | None = None,
     **options: Any,
 ) -> Pruned:
@@ -80,6 +81,9 @@ def prune(  # noqa: PLR0913 -- as Torch-Pruning names what it cannot know
     data
         Batches of inputs for the methods that need samples; left out, ``inputs`` are all. Where
         those are one tensor, a batch may be a pair of inputs and labels.
+    keep
+        Share of its filters that a layer keeps, by names or patterns of names, of which the last
+        that fits counts; the others lose ``channel_sparsity``. Only ``l1_filter`` takes it.
     on_layer
         Called with a layer's name, its place and the number of layers, when it is done.
     options
@@ -122,6 +126,8 @@ def prune(  # noqa: PLR0913 -- as Torch-Pruning names what it cannot know
     read_module(model)
     chosen = find_method(method)
     complete = chosen.complete(options)
+    keep = dict(keep or {})
+    chosen.check_keep(keep)
     masked = _copy(model).eval()
     guide = Guide.of(masked, ignored_layers, num_heads, unwrapped_parameters)
     groups = find_groups(masked, inputs, guide)
@@ -131,6 +137,7 @@ def prune(  # noqa: PLR0913 -- as Torch-Pruning names what it cannot know
             f"no layer of the network can lose filters ({reasons or 'no layers'}); raiw.sparsify "
             f"holds masks on it instead"
         )
+    check_patterns(keep, groups)
     network = PrunableModel(
         model=masked,
         original=copy.deepcopy(model).eval(),
@@ -138,13 +145,16 @@ def prune(  # noqa: PLR0913 -- as Torch-Pruning names what it cannot know
         data=[inputs] if data is None else batches_of(data),
         inputs=inputs,
         on_layer=on_layer or (lambda *_: None),
+        keep=keep,
     )
     selection = chosen.load()(network, **complete)
     choice = groups.fitting(selection.kept)
     clear(masked, choice)
     smaller = cut(masked, choice)
     _check_equal(masked, smaller, inputs)
-    channels = ChannelMasks(selection.kept, method, complete, selection.facts)
+    channels = ChannelMasks(
+        selection.kept, method, complete | ({"keep": keep} if keep else {}), selection.facts
+    )
     return Pruned(
         channels,
         masked.train(model.training),

@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from raiw.graphs import Floats
+from raiw.importance.regression import Moments, fit
 from raiw.pictures.drawing import headed
 from raiw.pictures.lines import Line, line_chart
 from raiw.pictures.palette import MARKERS, Look
 from raiw.pictures.panels import panels
-from raiw.pruning.criteria.regression import Moments, fit
 from raiw.pruning.prune import prune
 from raiw.reproduction.digits import DATA, NETWORK, one_thread, trained
 from raiw.reproduction.picture import DataRow, Picture

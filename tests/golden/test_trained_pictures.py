@@ -10,7 +10,7 @@ pytest.importorskip("torch")
 
 from raiw.budgets.afie import afie_score, shape_score
 from raiw.cli.app import run
-from raiw.pruning.criteria.regression import refit, relative_error
+from raiw.importance.regression import refit, relative_error
 from raiw.reproduction import digits, sparsity
 from raiw.reproduction.registry import item
 from raiw.training.initial import initialised

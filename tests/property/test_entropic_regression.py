@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raiw.pruning.criteria.regression import Moments, fit, refit, relative_error
+from raiw.importance.regression import Moments, fit, refit, relative_error
 
 CHANNELS, TAPS, OUTPUTS, SAMPLES = 32, 9, 16, 4000
 STRONG, ACTIVE = 8, 14

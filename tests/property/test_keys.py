@@ -111,6 +111,7 @@ OTHERS: dict[type, Callable[[Any], Any]] = {
 VALID = {
     (Craft, "algorithm"): "random",
     (Recipe, "dynamics"): Dynamics(method="rigl"),
+    (PruneJob, "recipe"): Recipe(),
     (ScoreJob, "method"): "magnitude + gradient",
     (TrainJob, "spec"): Spec.parse(UNGATED),
 }

@@ -2,7 +2,7 @@
 
 Layers are taken front to back. The inputs of a layer come from the network pruned so far, its
 targets are what the original network computes there, before the activation; the regression of
-:mod:`raiw.pruning.criteria.regression` chooses the channels and least squares fits the weights on
+:mod:`raiw.importance.regression` chooses the channels and least squares fits the weights on
 those that stay. A channel is removed only where one layer makes it and one layer reads it: channels
 that a residual connection adds up are left alone.
 
@@ -22,14 +22,18 @@ from torch import nn
 from raiw.crafting.randomness import Stream
 from raiw.errors import InvalidInput
 from raiw.graphs import Bools, Floats
+from raiw.importance.regression import (
+    Fit,
+    Moments,
+    check_strengths,
+    fit,
+    refit,
+    relative_error,
+)
 from raiw.masks.channels import KeptFilters
-from raiw.pruning.criteria.regression import Fit, Moments, fit, refit, relative_error
 from raiw.pruning.criteria.sampling import Samples, sample
 from raiw.pruning.groups import Group, Member
 from raiw.pruning.prunable import PrunableModel, Selection, check_sparsity
-
-_STRONGEST = 1000
-"""Errors are relative to the outputs, so far weaker terms leave nothing but themselves."""
 
 
 def select(
@@ -65,7 +69,9 @@ def select(
     InvalidInput
         An option is out of range, or there are no samples.
     """
-    _check(l2, entropy, sign, positions)
+    check_strengths(l2, entropy, positions)
+    if sign not in (1, -1):
+        raise InvalidInput(f"sign={sign}: give 1 (minimise the entropy) or -1 (maximise it)")
     check_sparsity(channel_sparsity)
     groups = [group for group in network.prunable if _alone(group)]
     kept: KeptFilters = {}
@@ -81,18 +87,6 @@ def select(
         kept |= group.spread(channels)
         network.on_layer(group.name, place, len(groups))
     return Selection(kept, facts)
-
-
-def _check(l2: float, entropy: float, sign: float, positions: float) -> None:
-    if not (0 < l2 <= _STRONGEST and 0 <= entropy <= _STRONGEST):
-        raise InvalidInput(
-            f"l2={l2} and entropy={entropy}: l2 must be above 0, entropy 0 or more, neither above "
-            f"{_STRONGEST}"
-        )
-    if sign not in (1, -1):
-        raise InvalidInput(f"sign={sign}: give 1 (minimise the entropy) or -1 (maximise it)")
-    if positions < 1:
-        raise InvalidInput(f"positions={positions}: draw at least one position of every image")
 
 
 def _alone(group: Group) -> bool:
@@ -117,22 +111,11 @@ def _sparsify(
 ) -> tuple[Bools, Floats, dict[str, float]]:
     """Return the channels that stay, the weight matrix on them, and how well it does."""
     moments = samples.moments()
-    in_scale = np.sqrt(np.trace(moments.inputs) / len(moments.inputs))
-    out_scale = np.sqrt(moments.outputs / len(moments.cross))
-    if not (np.isfinite(in_scale) and np.isfinite(out_scale)):
-        raise InvalidInput(
-            "a layer's inputs or outputs are not finite numbers: look for huge values in the "
-            "weights, or in the data"
-        )
+    in_scale, out_scale = moments.scales()
     if not (in_scale > 0 and out_scale > 0):
         everything = np.ones(moments.channels, np.bool_)
         return everything, refit(moments, everything), {"error": 0.0}
-    unit = Moments(
-        moments.inputs / in_scale**2,
-        moments.cross / (in_scale * out_scale),
-        moments.outputs / out_scale**2,
-        moments.taps,
-    )
+    unit = moments.over(in_scale, out_scale)
     found = regress(unit)
     if not found.converged:
         warnings.warn(

@@ -1,7 +1,7 @@
-"""L1 filter pruning: remove the same share of every layer's smallest filters.
+"""L1 filter pruning: remove a share of every layer's smallest filters.
 
 Source: Li et al., Pruning Filters for Efficient ConvNets, ICLR 2017. The paper chooses the share of
-each layer by its sensitivity; one share for all is the simplest schedule.
+each layer by its sensitivity, which ``keep`` says; one share for all is the simplest schedule.
 """
 
 from raiw.pruning.prunable import (
@@ -18,7 +18,9 @@ def select(network: PrunableModel, *, channel_sparsity: float) -> Selection:
     """Keep in each layer the filters of largest ``sum |w|``; added filters count together."""
     check_sparsity(channel_sparsity)
     channels = {
-        group.name: remove_lowest(group, filter_norms(group), round(channel_sparsity * group.size))
+        group.name: remove_lowest(
+            group, filter_norms(group), network.surplus(group, channel_sparsity)
+        )
         for group in network.prunable
     }
     return Selection(spread(network.prunable, channels), {})

@@ -6,14 +6,16 @@ label's unit vector, ``dL/dW = (p - y) x``.
 """
 
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize
 from torch import nn
 
 import raiw
-from raiw.importance.methods import SCORES, Score
+from raiw.importance.methods import REGRESSION, SCORES, Score
 
 Array = np.ndarray
 SAMPLES, INPUTS, OUTPUTS = 4, 3, 2
@@ -44,6 +46,44 @@ def grasp(weight: Array, x: Array, y: Array) -> Array:
     return weight * hessian_times(weight, x, loss_gradient(weight, x, y))
 
 
+def regressed(moments: Array, weight: Array, w: Array) -> float:
+    """The objective of entropic regression, of inputs and outputs of unit mean square."""
+    cross, l2, entropy = weight @ moments, REGRESSION["l2"], REGRESSION["entropy"]
+    across = float(np.trace(cross @ weight.T)) / OUTPUTS
+    inputs = float(np.trace(moments)) / INPUTS
+    g, b = moments / inputs, cross / np.sqrt(inputs * across)
+    d = np.diag(w)
+    linear = b @ d @ np.linalg.inv(d @ g @ d + l2 / INPUTS * np.eye(INPUTS))
+    left = linear @ d
+    error = 1 - (2 * np.trace(left @ b.T) - np.trace(left @ g @ left.T)) / OUTPUTS
+    told = w[w > 0]
+    return float(
+        error + l2 / (INPUTS * OUTPUTS) * (linear**2).sum() - entropy * (told * np.log(told)).sum()
+    )
+
+
+def entropic(weight: Array, x: Array, _: Array) -> Array:
+    """The best probabilities on any face of the simplex, shared out by magnitude."""
+    moments = x.T @ x / len(x)
+    best = (np.inf, np.zeros(INPUTS))
+    for face in product((False, True), repeat=INPUTS):
+        kept = np.array(face)
+        if not kept.any():
+            continue
+
+        def on_face(v: Array, kept: Array = kept) -> tuple[float, Array]:
+            w = np.zeros(INPUTS)
+            w[kept] = np.exp(v - v.max())
+            w /= w.sum()
+            return regressed(moments, weight, w), w
+
+        found = minimize(
+            lambda v, at=on_face: at(v)[0], np.zeros(kept.sum()), method="BFGS", tol=1e-12
+        )
+        best = min(best, on_face(found.x), key=lambda one: one[0])
+    return best[1] * np.abs(weight) / np.abs(weight).sum(0)
+
+
 FORMULAS: dict[str, Callable[[Array, Array, Array], Array]] = {
     "gradient": lambda weight, x, _: np.abs(np.ones_like(weight) * x.mean(0)),
     "loss_gradient": lambda *at: np.abs(loss_gradient(*at)),
@@ -52,6 +92,7 @@ FORMULAS: dict[str, Callable[[Array, Array, Array], Array]] = {
     "grasp": grasp,
     "synflow": lambda weight, _, __: np.abs(weight) / np.abs(weight).sum(),
     "magnitude": lambda weight, _, __: np.abs(weight),
+    "entropic": entropic,
 }
 DRAWN = {"random"}
 """Have no formula: their law is that a seed decides them."""

@@ -22,8 +22,10 @@ from raiw.errors import (
     OutOfMemory,
 )
 from raiw.jobs.network import NamedNetwork
+from raiw.jobs.prune import PruneJob
 from raiw.jobs.run_prune import prune_network
 from raiw.jobs.run_score import score_network
+from raiw.jobs.workspace import Workspace
 from raiw.readers.modules import read_module
 from raiw.training.checkpoint import FILE
 from raiw.training.data.ahead import ahead
@@ -291,7 +293,22 @@ def test_scores_and_pruning_want_images_and_classes_of_the_network(tmp_path):
     with pytest.raises(InvalidData, match="has 50 classes, 'digits-cnn' has outputs of shape"):
         score_network(model, "digits-cnn", many, "snip", seed=0, **given)
     with pytest.raises(InvalidData, match="has 50 classes"):
-        prune_network(small, weights, many, "entropic", **given)
+        prune_network(
+            small,
+            weights,
+            many,
+            PruneJob.parse(
+                {"network": "digits-cnn", "weights": f"sha256:{64 * '0'}", "data": "digits"}
+            ),
+            Workspace(
+                folder=tmp_path,
+                data_dir=tmp_path,
+                files={},
+                phase="pruning",
+                on_progress=lambda *_, **__: None,
+                log=print,
+            ),
+        )
     model = large.initialised(None, 0)
     with pytest.raises(InvalidData, match="does not take the images"):
         score_network(model, "lenet-mnist", digits, "gradient", seed=0, **given)

@@ -29,6 +29,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
+from raiw.errors import InvalidInput
 from raiw.graphs import Floats
 
 _THRESHOLD = 1e-6
@@ -41,6 +42,8 @@ _TRIED = 4
 """Channels, the cheapest by an upper bound, whose removal is tried."""
 _STATIONARY = 1e-4
 """Gap, as a share of the objective, at which a minimum counts as found."""
+_STRONGEST = 1000
+"""Errors are relative to the outputs, so far weaker terms leave nothing but themselves."""
 _SMALL = 1024
 """Smaller systems are solved sooner by one thread: several would mostly wait for each other."""
 
@@ -62,6 +65,51 @@ class Moments:
     def channels(self) -> int:
         """Number of input channels."""
         return len(self.inputs) // self.taps
+
+    def scales(self) -> tuple[float, float]:
+        """Return the root mean squares of an input and of an output.
+
+        Raises
+        ------
+        InvalidInput
+            They are not finite numbers.
+        """
+        scales = (
+            float(np.sqrt(np.trace(self.inputs) / len(self.inputs))),
+            float(np.sqrt(self.outputs / len(self.cross))),
+        )
+        if not np.isfinite(scales).all():
+            raise InvalidInput(
+                "a layer's inputs or outputs are not finite numbers: look for huge values in the "
+                "weights, or in the data"
+            )
+        return scales
+
+    def over(self, in_scale: float, out_scale: float) -> "Moments":
+        """Return the moments of inputs and outputs divided by these."""
+        return Moments(
+            self.inputs / in_scale**2,
+            self.cross / (in_scale * out_scale),
+            self.outputs / out_scale**2,
+            self.taps,
+        )
+
+
+def check_strengths(l2: float, entropy: float, positions: float) -> None:
+    """Require weights of the terms, and a number of positions, that mean something.
+
+    Raises
+    ------
+    InvalidInput
+        One is out of range.
+    """
+    if not (0 < l2 <= _STRONGEST and 0 <= entropy <= _STRONGEST):
+        raise InvalidInput(
+            f"l2={l2} and entropy={entropy}: l2 must be above 0, entropy 0 or more, neither above "
+            f"{_STRONGEST}"
+        )
+    if positions < 1:
+        raise InvalidInput(f"positions={positions}: draw at least one position of every image")
 
 
 @dataclass(frozen=True, slots=True)
