@@ -83,14 +83,15 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "entropic",
-            "input channels by sparse entropic regression, layer by layer, weights fitted again",
-            revision=3,
+            "input channels by sparse entropic regression of the layers that read them, refitted",
+            revision=4,
             source="Barisin and Horenko, Neural Computation 2025",
             needs_data=True,
             options={
                 "l2": 1e-3,
                 "entropy": 3e-3,
                 "channel_sparsity": 0.0,
+                "tied": "jointly",
                 "sign": 1,
                 "positions": 10,
                 "seed": 0,

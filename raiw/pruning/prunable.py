@@ -1,7 +1,7 @@
 """A model as the pruning methods see it, and the choices they have in common."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,8 @@ class Selection:
     """Which filters stay, by layer name."""
     facts: dict[str, dict[str, float]]
     """What the method measured of a layer on the way, by layer name."""
+    left: dict[str, str] = field(default_factory=dict)
+    """Why a layer that could lose filters was left as it is, by layer name."""
 
 
 def filter_norms(group: Group) -> Floats:
