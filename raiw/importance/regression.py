@@ -1,4 +1,4 @@
-"""Sparse entropic regression of one layer: which input channels its outputs need.
+"""Sparse entropic regression: which of its channels a layer, or all layers that read them, need.
 
 A layer is one linear map at every position of its output: ``z`` holds the ``n = C·taps`` inputs of
 a position, grouped by channel, ``y`` its ``m`` outputs. Sought are a probability vector ``w`` over
@@ -9,6 +9,15 @@ the ``C`` channels and ``L (m, n)`` that minimise::
 with ``H(w) = -sum_c w_c log w_c`` and ``D(w)`` repeating ``w_c`` over the taps of channel ``c``.
 ``sign = +1`` reads "entropy minimisation" literally: more ``entropy``, fewer channels.
 ``sign = -1`` is what SPARTAn's published code does: more ``entropy``, more channels.
+
+Channels that several layers read, as those that a residual connection adds to, have one ``w`` and
+an ``L_r`` for each of the ``R`` readers; the error and the ridge are means over the readers::
+
+    1/R sum_r [ 1/(T m_r) sum_t |y_rt - L_r D_r(w) z_rt|^2  +  l2/(n_r m_r) |L_r|^2 ]
+        +  sign · entropy · H(w)
+
+This is the sum of the readers' own objectives, over R, with one ``w`` for all; with one reader it
+is the first formula. Neither paper has it.
 
 The ``L`` of a given ``w`` has a closed form, ``B D (D G D + l2/n)^-1`` with ``G = E[z z']`` and
 ``B = E[y z']``, so what is left is a smooth function of ``w`` alone. It is not convex: every face
@@ -118,8 +127,8 @@ class Fit:
 
     weights: Floats
     """``w``, exact zeros for the dropped channels, ``(C,)``."""
-    kernel: Floats
-    """``L D(w)``, the layer's new weight matrix, ``(m, n)``."""
+    kernels: tuple[Floats, ...]
+    """``L D(w)``, the new weight matrix of each reader, ``(m, n)``."""
     objective: float
     gap: float
     """How far from stationary: what moving all of ``w`` to the best kept channel would gain to
@@ -134,8 +143,7 @@ class Fit:
 
 
 def fit(
-    moments: Moments,
-    *,
+    *readers: Moments,
     l2: float,
     entropy: float,
     sign: int = 1,
@@ -144,18 +152,22 @@ def fit(
 ) -> Fit:
     """Minimise the objective over ``w``; then remove channels while that lowers it further.
 
-    With ``most``, removal goes on until no more than so many channels are left, the one that costs
-    least first. Each descent is L-BFGS on ``w = v^2/|v|^2``, of at most ``iterations`` steps. One
-    evaluation costs ``O(n^3 + m n^2)`` in the inputs left; a layer takes some tens of them.
+    ``readers`` are the layers that read the same channels, one or several; errors count equally
+    where their outputs have the same scale. With ``most``, removal goes on until no more than so
+    many channels are left, the one that costs least first. Each descent is L-BFGS on
+    ``w = v^2/|v|^2``, of at most ``iterations`` steps. One evaluation costs ``O(n^3 + m n^2)`` for
+    each reader, in the inputs left; a minimum takes some tens of them.
 
     Raises
     ------
     numpy.linalg.LinAlgError
         ``l2`` is 0 and the inputs are linearly dependent.
     """
-    with threadpool_limits(1 if len(moments.inputs) < _SMALL else None, "blas"):
-        problem = _Problem(moments, l2 / len(moments.inputs), sign * entropy)
-        weights = 1 + _TILT * np.linspace(1, 0, moments.channels)
+    largest = max(len(moments.inputs) for moments in readers)
+    with threadpool_limits(1 if largest < _SMALL else None, "blas"):
+        own = tuple(_Reader(moments, l2 / len(moments.inputs)) for moments in readers)
+        problem = _Problem(own, sign * entropy)
+        weights = 1 + _TILT * np.linspace(1, 0, readers[0].channels)
         evaluations = 0
         while True:
             weights, count = problem.descend(weights / weights.sum(), iterations)
@@ -163,7 +175,8 @@ def fit(
             objective, gap = problem.state(weights)
             removed = problem.removals(weights, objective, most)
             if not len(removed):
-                return Fit(weights, problem.kernel(weights), objective, gap, evaluations)
+                kernels = tuple(reader.kernel(weights) for reader in own)
+                return Fit(weights, kernels, objective, gap, evaluations)
             weights[removed] = 0
 
 
@@ -200,11 +213,63 @@ def _factor(inputs: Floats, scale: Floats, ridge: float) -> tuple[Floats, bool]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Problem:
-    """The objective as a function of ``w``, with the best ``L`` of each."""
+class _Reader:
+    """The error and the ridge of one layer as functions of ``w``, with the best ``L`` of each."""
 
     moments: Moments
     ridge: float
+
+    def loss(self, weights: Floats, left: npt.NDArray[np.bool_]) -> tuple[float, Floats]:
+        """Return error and ridge, and the gradient in the weights that are left.
+
+        By the envelope theorem the gradient is that of a fixed ``L``:
+        ``2/m sum_taps ((L D G - B) L)``.
+        """
+        inputs, cross, scale = self._on(weights, left)
+        linear = _solve(inputs, cross, scale, self.ridge)
+        explained = float((cross * scale * linear).sum())
+        residual = (linear * scale) @ inputs - cross
+        gradient = 2 * (residual * linear).sum(0).reshape(-1, self.moments.taps).sum(1)
+        return (self.moments.outputs - explained) / len(cross), gradient / len(cross)
+
+    def rises(self, weights: Floats) -> Floats:
+        """Return by how much the loss rises at most when each channel left is removed.
+
+        Without channel ``c`` the best ``L`` costs ``tr(L_c [S^-1]_cc^-1 L_c') / m`` more, with
+        ``S = D G D + ridge``; scaling up the weights that stay lowers it again.
+        """
+        left, taps = weights > 0, self.moments.taps
+        inputs, cross, scale = self._on(weights, left)
+        factor = _factor(inputs, scale, self.ridge)
+        linear = cho_solve(factor, (cross * scale).T)
+        inverse = cho_solve(factor, np.eye(len(inputs)))
+        channels = np.arange(left.sum())
+        blocks = inverse.reshape(len(channels), taps, -1, taps)[channels, :, channels]
+        rows = linear.reshape(len(channels), taps, -1)
+        rise: Floats = (rows * np.linalg.solve(blocks, rows)).sum((1, 2)) / len(cross)
+        return rise
+
+    def kernel(self, weights: Floats) -> Floats:
+        """Return ``L D(w)``, zero for the channels that are dropped."""
+        left = weights > 0
+        inputs, cross, scale = self._on(weights, left)
+        kernel = np.zeros_like(self.moments.cross)
+        taps = np.repeat(left, self.moments.taps)
+        kernel[:, taps] = _solve(inputs, cross, scale, self.ridge) * scale
+        return kernel
+
+    def _on(self, weights: Floats, left: npt.NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
+        """Return ``G``, ``B`` and the diagonal of ``D`` on the channels that are left."""
+        taps = np.repeat(left, self.moments.taps)
+        scale = np.repeat(weights[left], self.moments.taps)
+        return self.moments.inputs[np.ix_(taps, taps)], self.moments.cross[:, taps], scale
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """The objective of all readers as a function of ``w``."""
+
+    readers: tuple[_Reader, ...]
     entropy: float
     """Factor of ``H(w)``, its sign included."""
 
@@ -234,20 +299,11 @@ class _Problem:
         return weights / weights.sum(), int(found.nfev) + 1
 
     def value(self, weights: Floats, left: npt.NDArray[np.bool_]) -> tuple[float, Floats]:
-        """Return the objective, and its gradient in the weights that are left.
-
-        By the envelope theorem the gradient is that of a fixed ``L``:
-        ``2/m sum_taps ((L D G - B) L) - entropy (log w + 1)``.
-        """
-        inputs, cross, scale = self._on(weights, left)
-        linear = _solve(inputs, cross, scale, self.ridge)
-        explained = float((cross * scale * linear).sum())
-        residual = (linear * scale) @ inputs - cross
-        gradient = 2 * (residual * linear).sum(0).reshape(-1, self.moments.taps).sum(1)
+        """Return the objective, and its gradient in the weights that are left."""
+        losses, gradients = zip(*(one.loss(weights, left) for one in self.readers), strict=True)
         logs = np.log(np.maximum(weights[left], 1e-300))
-        outputs = len(cross)
-        value = (self.moments.outputs - explained) / outputs - self.entropy * weights[left] @ logs
-        return float(value), gradient / outputs - self.entropy * (logs + 1)
+        value = sum(losses) / len(losses) - self.entropy * weights[left] @ logs
+        return float(value), sum(gradients) / len(losses) - self.entropy * (logs + 1)
 
     def state(self, weights: Floats) -> tuple[float, float]:
         """Return the objective and the gap of a minimum."""
@@ -275,38 +331,12 @@ class _Problem:
         return self.value(rest / rest.sum(), rest > 0)[0]
 
     def _costs(self, weights: Floats) -> Floats:
-        """Return by how much the objective rises at most when each channel left is removed.
-
-        Without channel ``c`` the best ``L`` costs ``tr(L_c [S^-1]_cc^-1 L_c') / m`` more, with
-        ``S = D G D + ridge``; scaling up the weights that stay lowers it again.
-        """
-        left, taps = weights > 0, self.moments.taps
-        inputs, cross, scale = self._on(weights, left)
-        factor = _factor(inputs, scale, self.ridge)
-        linear = cho_solve(factor, (cross * scale).T)
-        inverse = cho_solve(factor, np.eye(len(inputs)))
-        channels = np.arange(left.sum())
-        blocks = inverse.reshape(len(channels), taps, -1, taps)[channels, :, channels]
-        rows = linear.reshape(len(channels), taps, -1)
-        rise = (rows * np.linalg.solve(blocks, rows)).sum((1, 2)) / len(cross)
+        """Return by how much the objective rises at most when each channel left is removed."""
+        left = weights > 0
+        rise = sum(reader.rises(weights) for reader in self.readers) / len(self.readers)
         kept = weights[left]
         information = -float(kept @ np.log(kept))
         rest = np.maximum(1 - kept, 1e-300)
         without = (information + kept * np.log(kept)) / rest + np.log(rest)
         costs: Floats = rise + self.entropy * (without - information)
         return costs
-
-    def kernel(self, weights: Floats) -> Floats:
-        """Return ``L D(w)``, zero for the channels that are dropped."""
-        left = weights > 0
-        inputs, cross, scale = self._on(weights, left)
-        kernel = np.zeros_like(self.moments.cross)
-        taps = np.repeat(left, self.moments.taps)
-        kernel[:, taps] = _solve(inputs, cross, scale, self.ridge) * scale
-        return kernel
-
-    def _on(self, weights: Floats, left: npt.NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
-        """Return ``G``, ``B`` and the diagonal of ``D`` on the channels that are left."""
-        taps = np.repeat(left, self.moments.taps)
-        scale = np.repeat(weights[left], self.moments.taps)
-        return self.moments.inputs[np.ix_(taps, taps)], self.moments.cross[:, taps], scale

@@ -16,8 +16,8 @@ from raiw.training.recipe import Recipe
 MAX_STEPS = 100
 MAX_KEPT = 1000
 
-Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False, strict=True)]
-Keep = Annotated[dict[Annotated[str, Field(max_length=200)], Share], AtMost(MAX_KEPT)]
+KeptShare = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False, strict=True)]
+KeptShares = Annotated[dict[Annotated[str, Field(max_length=200)], KeptShare], AtMost(MAX_KEPT)]
 
 
 class PruneJob(MethodJob):
@@ -30,7 +30,7 @@ class PruneJob(MethodJob):
         "entropic"
     )
     """Pruning method."""
-    keep: Keep = Field(default_factory=dict)
+    keep: KeptShares = Field(default_factory=dict)
     """Share of its filters that a layer keeps, by names or patterns; the last that fits counts."""
     steps: Annotated[int, Field(ge=1, le=MAX_STEPS, strict=True), WHOLE] = 1
     """Times to prune, each followed by training."""

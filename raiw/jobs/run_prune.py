@@ -18,7 +18,7 @@ from raiw.masks.channels import ChannelMasks
 from raiw.pruning.prune import prune
 from raiw.specs.spec import Spec
 from raiw.training.data.dataset import Dataset
-from raiw.training.gradual import Gradual, Step, prune_gradually
+from raiw.training.gradual import Gradual, PruneStep, prune_gradually
 from raiw.training.memory import memory_watched
 from raiw.training.recipe import Recipe
 from raiw.training.report import Epoch
@@ -42,7 +42,7 @@ class PrunedNetwork:
     cost: Cost
     """Of the smaller network, for one input on this machine."""
     dense_cost: Cost
-    steps: tuple[Step, ...] = ()
+    steps: tuple[PruneStep, ...] = ()
     """What each step of pruning and training did; empty where nothing was trained."""
 
     def save(self, path: str | Path) -> None:
@@ -119,7 +119,7 @@ def prune_network(
         stepping(place, layers, f"layers, {name}")
 
     given: dict[str, Any] = {"keep": job.keep, "on_layer": on_layer, **job.options}
-    steps: tuple[Step, ...] = ()
+    steps: tuple[PruneStep, ...] = ()
     if job.recipe is None or data is None:
         pruned = prune(model, inputs, job.method, data=batches, **given)
         smaller, chosen = pruned.smaller, pruned.channels

@@ -108,11 +108,17 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "entropic",
-            "input channels by sparse entropic regression, layer by layer, weights fitted again",
-            revision=3,
+            "input channels by sparse entropic regression of the layers that read them, refitted",
+            revision=4,
             source="Barisin and Horenko, Neural Computation 2025",
             needs_data=True,
-            options={**REGRESSION, "channel_sparsity": 0.0, "sign": 1, "seed": 0},
+            options={
+                **REGRESSION,
+                "channel_sparsity": 0.0,
+                "tied": "jointly",
+                "sign": 1,
+                "seed": 0,
+            },
         ),
         Method(
             "l1_filter",

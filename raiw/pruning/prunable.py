@@ -74,6 +74,8 @@ class Selection:
     """Which filters stay, by layer name."""
     facts: dict[str, dict[str, float]]
     """What the method measured of a layer on the way, by layer name."""
+    left: dict[str, str] = field(default_factory=dict)
+    """Why a layer that could lose filters was left as it is, by layer name."""
 
 
 def share_of(keep: Mapping[str, float], name: str) -> float | None:

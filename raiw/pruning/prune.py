@@ -159,7 +159,7 @@ def prune(  # noqa: PLR0913 -- as Torch-Pruning names what it cannot know
         channels,
         masked.train(model.training),
         smaller.train(model.training),
-        groups.kept,
+        groups.kept | selection.left,
     )
 
 

@@ -24,12 +24,12 @@ from raiw.training.report import Epoch
 from raiw.training.testing import accuracy
 from raiw.training.train import train
 
-OnEpoch = Callable[[int, Epoch], None]
+OnStepEpoch = Callable[[int, Epoch], None]
 """Called after every epoch with the step that it belongs to, counted from 1."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PruneStep:
     """One time of pruning and training."""
 
     step: int
@@ -54,7 +54,7 @@ class Gradual:
     smaller: nn.Module
     channels: ChannelMasks
     """What stays of the network as it was before the first step."""
-    steps: tuple[Step, ...]
+    steps: tuple[PruneStep, ...]
 
 
 def prune_gradually(  # noqa: PLR0913 -- what decides the steps
@@ -70,7 +70,7 @@ def prune_gradually(  # noqa: PLR0913 -- what decides the steps
     keep: Mapping[str, float] | None = None,
     folder: Path | None = None,
     device: str | None = None,
-    on_epoch: OnEpoch | None = None,
+    on_epoch: OnStepEpoch | None = None,
     on_layer: Callable[[str, int, int], None] | None = None,
     **options: Any,
 ) -> Gradual:
@@ -106,7 +106,7 @@ def prune_gradually(  # noqa: PLR0913 -- what decides the steps
     batches = None if batches is None else list(batches)
     channels: ChannelMasks | None = None
     smaller = model
-    done: list[Step] = []
+    done: list[PruneStep] = []
     for step in range(1, steps + 1):
         shares = _Shares(whole["channel_sparsity"], keep, step, steps)
         by_layer = shares.by_layer(channels) if chosen.by_layer else {}
@@ -138,7 +138,7 @@ def prune_gradually(  # noqa: PLR0913 -- what decides the steps
         smaller = trained.model.cpu()
         filters = {name: int(bits.sum()) for name, bits in channels.kept.items()}
         weights = Spec.from_model(smaller).plan().weights
-        done.append(Step(step, weights, pruned_accuracy, trained.report.accuracy, filters))
+        done.append(PruneStep(step, weights, pruned_accuracy, trained.report.accuracy, filters))
     if channels is None:
         raise InvalidInput(f"steps is {steps}: give at least 1")
     told = whole | ({"keep": keep} if keep else {})

@@ -83,7 +83,7 @@ def test_what_is_found_is_a_minimum(problem: tuple[Moments, dict[str, float]]) -
         beside = objective(moments, near / near.sum(), **options)
         assert beside >= found.objective - 1e-9 * abs(found.objective)
     dropped = np.repeat(found.weights == 0, moments.taps)
-    assert not found.kernel[:, dropped].any()
+    assert not found.kernels[0][:, dropped].any()
 
 
 @given(problems())
@@ -134,7 +134,7 @@ def test_of_two_equal_channels_the_first_stays() -> None:
 def test_without_entropy_the_weights_follow_the_kernel(toy: Moments) -> None:
     """At the minimum over w of the ridge alone, w_c is proportional to |Q_c|^(2/3)."""
     found = fit(toy, l2=1e-2, entropy=0)
-    norms = np.sqrt((found.kernel.reshape(OUTPUTS, CHANNELS, TAPS) ** 2).sum((0, 2)))
+    norms = np.sqrt((found.kernels[0].reshape(OUTPUTS, CHANNELS, TAPS) ** 2).sum((0, 2)))
     wanted = norms ** (2 / 3) / (norms ** (2 / 3)).sum()
     assert found.weights == pytest.approx(wanted, abs=2e-4)
 
@@ -147,3 +147,35 @@ def test_refit_is_least_squares() -> None:
     kernel = refit(_moments(z, y, 2), kept)
     assert kernel[:, np.repeat(kept, 2)] == pytest.approx(wanted, rel=1e-5)
     assert not kernel[:, 2:4].any()
+
+
+@given(problems(), st.integers(0, 1000))
+def test_readers_share_one_vector(problem: tuple[Moments, dict[str, float]], seed: int) -> None:
+    """The objective is the mean of the readers' own, at one minimum of both."""
+    moments, options = problem
+    random = np.random.default_rng(seed)
+    z = random.normal(size=(40, len(moments.inputs)))
+    other = _moments(z, z @ random.normal(size=(z.shape[1], 2)), moments.taps)
+    found = fit(moments, other, **options)
+    own = [objective(reader, found.weights, **options) for reader in (moments, other)]
+    assert found.objective == pytest.approx(sum(own) / 2)
+    assert found.converged
+    for kernel in found.kernels:
+        dropped = np.repeat(found.weights == 0, moments.taps)
+        assert not kernel[:, dropped].any()
+
+
+@given(problems())
+def test_a_reader_twice_counts_as_once(problem: tuple[Moments, dict[str, float]]) -> None:
+    moments, options = problem
+    once, twice = fit(moments, **options), fit(moments, moments, **options)
+    assert np.array_equal(once.weights, twice.weights)
+    assert once.objective == twice.objective
+
+
+def test_a_channel_that_one_of_two_readers_needs_stays(toy: Moments) -> None:
+    random = np.random.default_rng(1)
+    z = random.normal(size=(SAMPLES, CHANNELS * TAPS))
+    last = _moments(z, z[:, -TAPS:] @ random.normal(size=(TAPS, OUTPUTS)), TAPS)
+    assert fit(toy, l2=1e-2, entropy=1e-3).weights[-1] == 0
+    assert fit(toy, last, l2=1e-2, entropy=1e-3).weights[-1] > 0

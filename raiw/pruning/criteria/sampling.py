@@ -8,10 +8,10 @@ from torch import nn
 
 from raiw.crafting.randomness import Stream
 from raiw.errors import InvalidInput
-from raiw.graphs import Floats
+from raiw.graphs import Bools, Floats
 from raiw.importance.positions import drawn_rows
 from raiw.importance.regression import Moments
-from raiw.pruning.groups import Member
+from raiw.pruning.groups import Member, Places
 from raiw.pruning.prunable import PrunableModel
 from raiw.pruning.running import call
 
@@ -69,8 +69,13 @@ def _array(tensor: torch.Tensor | float) -> Floats:
 
 
 @torch.no_grad()
-def sample(network: PrunableModel, reader: Member, positions: int, stream: Stream) -> Samples:
+def sample(
+    network: PrunableModel, reader: Member, positions: int, stream: Stream, outputs: Bools
+) -> Samples:
     """Return samples of a layer: inputs from the pruned network, outputs from the original.
+
+    Only the outputs that stay count. Where a layer reads other channels too, of a concatenation,
+    what it makes of those is taken off its outputs.
 
     Raises
     ------
@@ -79,9 +84,10 @@ def sample(network: PrunableModel, reader: Member, positions: int, stream: Strea
     """
     layer = reader.module
     original = network.original.get_submodule(reader.name)
-    taps = len(reader.indices) // (int(reader.channels.max()) + 1)
-    kernel = layer.kernel_size if isinstance(layer, nn.Conv1d | nn.Conv2d) else ()
-    samples = Samples(taps * int(np.prod(kernel)), layer.bias is not None)
+    columns = columns_of(reader)
+    weight = matrix_of(layer)[torch.from_numpy(outputs)]
+    others = np.setdiff1d(np.arange(weight.shape[1]), columns)
+    samples = Samples(len(columns) // (int(reader.channels.max()) + 1), layer.bias is not None)
     seen: dict[str, torch.Tensor] = {}
     watches = [
         layer.register_forward_pre_hook(lambda _, args: seen.update(inputs=args[0])),
@@ -92,10 +98,30 @@ def sample(network: PrunableModel, reader: Member, positions: int, stream: Strea
         for batch in network.batches():
             call(network.model, batch)
             call(network.original, batch)
-            samples.add(*drawn_rows(layer, seen["inputs"], seen["outputs"], positions, random))
+            z, y = drawn_rows(layer, seen["inputs"], seen["outputs"], positions, random)
+            y = y[:, torch.from_numpy(outputs).to(y.device)].double()
+            if len(others):
+                y = y - z[:, others].double() @ weight[:, others].double().T
+            samples.add(z[:, columns], y)
     finally:
         for watch in watches:
             watch.remove()
     if not samples.count:
         raise InvalidInput("there are no samples: give data with at least one batch")
     return samples
+
+
+def columns_of(reader: Member) -> Places:
+    """Return the columns of a layer's weight matrix that read a group, channel by channel."""
+    order = np.argsort(reader.channels, kind="stable")
+    taps = int(np.prod(getattr(reader.module, "kernel_size", ())))
+    columns: Places = (reader.indices[order, None] * taps + np.arange(taps)).ravel()
+    return columns
+
+
+def matrix_of(layer: nn.Module) -> torch.Tensor:
+    """Return a layer's weights as a matrix ``(outputs, inputs · taps)`` that shares its memory."""
+    weight = layer.weight
+    if not isinstance(weight, torch.Tensor):
+        raise TypeError(type(layer))
+    return weight.detach().flatten(1)
