@@ -1,4 +1,5 @@
-// Threads that wait for work between calls, because starting one takes as long as a small layer.
+// Threads that share the parts of a layer: torch's, or own ones that wait for work between calls,
+// because starting one takes as long as a small layer.
 #pragma once
 
 #ifndef _WIN32
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "geometry.hpp"
+#include "team.hpp"
 
 namespace raiw {
 
@@ -54,14 +56,9 @@ private:
 class Pool {
 public:
     static Pool& shared() {
-        if (!instance()) {
-#ifndef _WIN32  // where nothing forks
-            static const int once = pthread_atfork(nullptr, nullptr, [] { instance() = nullptr; });
-            (void)once;
-#endif
-            instance() = new Pool;  // never deleted: its threads may outlast every static object
-        }
-        return *instance();
+        // Never deleted: its threads may outlast every static object.
+        if (!instance) instance = new Pool;
+        return *instance;
     }
 
     std::mutex& owner() { return owner_; }
@@ -69,6 +66,7 @@ public:
     // Makes sure of so many threads, the caller's included, and of a workspace for each.
     unsigned prepare(unsigned threads) {
         while (workspaces.size() < threads + 1u) workspaces.emplace_back();
+        if (team_) return threads;
         try {
             while (started_ + 1 < threads) {
                 std::thread(&Pool::serve, this, started_ + 1).detach();
@@ -82,35 +80,48 @@ public:
 
     // Calls task(item, thread) for every item; which thread does which is left to chance.
     void run(Count items, unsigned threads, const std::function<void(Count, unsigned)>& task) {
-        if (threads < 2 || items < 2) {
-            for (Count item = 0; item < items; ++item) task(item, 0);
-            return;
-        }
+        Work work{task, items};
+        if (threads < 2 || items < 2) return work.share(0);
+        if (team_) return team_(&Pool::join, &work, threads, 0);
         {
             const std::lock_guard<std::mutex> lock(state_);
-            task_ = &task;
-            items_ = items;
-            next_ = 0;
+            work_ = &work;
             wanted_ = threads;
             generation_.fetch_add(1, std::memory_order_release);
         }
         wake_.notify_all();
-        work(task, items, 0);
+        work.share(0);
         std::unique_lock<std::mutex> lock(state_);
-        task_ = nullptr;  // who wakes up only now finds nothing to do
+        work_ = nullptr;  // who wakes up only now finds nothing to do
         done_.wait(lock, [this] { return running_ == 0; });
     }
 
     std::vector<Workspace> workspaces;  // the last is shared by all threads
 
 private:
-    static Pool*& instance() {
-        static Pool* pool = nullptr;
-        return pool;
-    }
+    static inline Pool* instance = nullptr;
+    static inline bool forked = false;
+#ifndef _WIN32  // where nothing forks
+    static inline const int watched = pthread_atfork(nullptr, nullptr, [] {
+        instance = nullptr;
+        forked = true;
+    });
+#endif
 
-    void work(const std::function<void(Count, unsigned)>& task, Count items, unsigned thread) {
-        for (Count item; (item = next_.fetch_add(1)) < items;) task(item, thread);
+    struct Work {
+        const std::function<void(Count, unsigned)>& task;
+        const Count items;
+        std::atomic<Count> next{0};
+        std::atomic<unsigned> joined{0};
+
+        void share(unsigned thread) {
+            for (Count item; (item = next.fetch_add(1)) < items;) task(item, thread);
+        }
+    };
+
+    static void join(void* data) {
+        auto& work = *static_cast<Work*>(data);
+        work.share(work.joined.fetch_add(1));
     }
 
     void serve(unsigned thread) {
@@ -121,12 +132,11 @@ private:
             std::unique_lock<std::mutex> lock(state_);
             wake_.wait(lock, [&] { return generation_.load() != seen; });
             seen = generation_.load();
-            if (!task_ || thread >= wanted_) continue;
-            const auto& task = *task_;
-            const Count items = items_;
+            if (!work_ || thread >= wanted_) continue;
+            Work& work = *work_;
             ++running_;
             lock.unlock();
-            work(task, items, thread);
+            work.share(thread);
             lock.lock();
             if (--running_ == 0) done_.notify_one();
         }
@@ -140,12 +150,11 @@ private:
 
     static constexpr int kSpins = 2000;  // some 20 µs: the next layer often follows at once
 
+    const Team team_ = forked ? nullptr : torch_team();  // its threads do not fork either
     std::mutex owner_, state_;
     std::condition_variable wake_, done_;
     std::atomic<std::uint64_t> generation_{0};
-    std::atomic<Count> next_{0};
-    const std::function<void(Count, unsigned)>* task_ = nullptr;
-    Count items_ = 0;
+    Work* work_ = nullptr;
     unsigned wanted_ = 0, running_ = 0, started_ = 0;
 };
 

@@ -26,6 +26,14 @@ def condensed():
     return raiw.compact(nn.Sequential(nn.Conv2d(8, 16, 3)), masks, forms=["condensed"])[0]
 
 
+@pytest.fixture
+def two_threads():
+    had = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(had)
+
+
 LAYERS = {
     "strides": (nn.Conv2d(32, 16, 3, stride=2, padding=1), (2, 32, 80, 81)),
     "dilation": (nn.Conv2d(32, 16, 3, stride=(3, 1), dilation=2), (1, 32, 83, 80)),
@@ -57,7 +65,7 @@ def test_unusual_images_come_out_right(case, threads):
         torch.testing.assert_close(got, layers(inputs), rtol=1e-5, atol=1e-5)
 
 
-def test_threads_of_the_program_and_its_children_share_the_pool():
+def test_threads_of_the_program_share_the_pool(two_threads):
     layer = condensed()
     batch = INPUTS
     with torch.no_grad():
@@ -77,7 +85,7 @@ def test_threads_of_the_program_and_its_children_share_the_pool():
 
 
 @pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # of JAX, if other tests loaded it
-def test_a_forked_child_has_a_pool_of_its_own():
+def test_a_forked_child_has_a_pool_of_its_own(two_threads):
     layer = condensed()
     batch = INPUTS
     with torch.no_grad():
