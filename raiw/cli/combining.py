@@ -26,7 +26,8 @@ def combine(
         str, typer.Option("--output", "-o", metavar="FILE", help="Output file; - is stdout.")
     ],
     weights: Annotated[
-        str | None, typer.Option(metavar="A,B,...", help="A weight for each file; equal ones.")
+        str | None,
+        typer.Option(metavar="A,B,...", help="A weight for each file.", show_default="all equal"),
     ] = None,
     normalise: Annotated[
         str,
