@@ -123,7 +123,6 @@ pairs = st.lists(st.tuples(st.floats(-5, 5), st.integers(0, 9)), min_size=4, max
 
 
 @given(pairs)
-@settings(max_examples=15, deadline=None)
 def test_agreement_is_the_rank_correlation_within_its_interval(
     found: list[tuple[float, int]],
 ) -> None:
@@ -136,6 +135,27 @@ def test_agreement_is_the_rank_correlation_within_its_interval(
     assert told.kendall == pytest.approx(stats.kendalltau(signs, accuracies).statistic)
     low, high = told.spearman_interval or (0, 0)
     assert -1 <= low <= high <= 1
+
+
+def test_intervals_are_those_of_the_bootstrap() -> None:
+    random = np.random.default_rng(2)
+    accuracies = random.integers(0, 15, 40)
+    signs = accuracies + random.normal(0, 5, 40)
+    told = agreement([*signs], [*accuracies])
+    for measure, interval in (
+        (stats.spearmanr, told.spearman_interval),
+        (stats.kendalltau, told.kendall_interval),
+    ):
+        expected = stats.bootstrap(
+            (signs, accuracies),
+            lambda x, y, measure=measure: measure(x, y).statistic,
+            paired=True,
+            vectorized=False,
+            method="percentile",
+            n_resamples=1000,
+            rng=random,
+        ).confidence_interval
+        assert interval == pytest.approx((expected.low, expected.high), abs=0.05)
 
 
 def test_a_comparison_pairs_seeds_and_corrects_for_all() -> None:
