@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,13 +10,16 @@ from raiw.cli import completing
 from raiw.cli.documents import listing
 from raiw.cli.examples import examples
 from raiw.cli.exits import GATE
+from raiw.cli.following import follow
 from raiw.cli.options import (
     ImportanceOption,
     JsonOption,
     MasksArgument,
     QuietOption,
     ServerOption,
+    TimeoutOption,
     connect,
+    seconds,
 )
 from raiw.cli.output import Output, complain
 from raiw.cli.progress import LayerProgress
@@ -101,25 +104,48 @@ def verify(
     ] = None,
     importance: ImportanceOption = None,
     server: ServerOption = None,
+    timeout: TimeoutOption = None,
     *,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Check masks against their own claims, and a spec and scores if given; exit 6 if wrong."""
+    """Check masks against their own claims, and a spec and scores if given; exit 6 if wrong.
+
+    Those on a server are checked there, by a job.
+    """
     from raiw.verification import verify as check
 
     out = Output(json=json, quiet=quiet)
-    report = check(open_masks(masks, server, verify=False), spec, importance)
-    if out.json:
-        out.document(report.to_json())
+    if names_stored(masks):
+        report = _verified_there(out, masks, spec, importance, server, timeout)
     else:
-        for each in report.checks:
-            out.note(f"{'ok    ' if each.ok else 'WRONG '} {each.name}")
-        for fault in report.faults[:_SHOWN_FAULTS]:
+        report = check(open_masks(masks, server, verify=False), spec, importance).to_json()
+    if out.json:
+        out.document(report)
+    else:
+        for each in report["checks"]:
+            out.note(f"{'ok    ' if each['ok'] else 'WRONG '} {each['name']}")
+        faults = [fault for each in report["checks"] for fault in each["faults"]]
+        for fault in faults[:_SHOWN_FAULTS]:
             complain(f"error: {fault}")
-        out.line(report.digest)
-    if not report.ok:
+        out.line(report["digest"])
+    if not report["ok"]:
         raise typer.Exit(GATE)
+
+
+def _verified_there(
+    out: Output,
+    digest: str,
+    spec: str | None,
+    importance: Path | None,
+    server: str | None,
+    timeout: str | None,
+) -> dict[str, Any]:
+    with connect(server, seconds(timeout)) as client:
+        job = client.verify(client.full_digest(digest), spec, importance)
+        follow(out, client, job)
+        job.require_digest()
+        return job.report or {}
 
 
 @commands.command(

@@ -8,8 +8,17 @@ import typer
 
 from raiw.cli.examples import examples
 from raiw.cli.naming import named_network
-from raiw.cli.options import ArgumentsOption, InputOption, JsonOption, PrunedOption, QuietOption
+from raiw.cli.options import (
+    ArgumentsOption,
+    InputOption,
+    JsonOption,
+    PrunedOption,
+    QuietOption,
+    ServerOption,
+    connect,
+)
 from raiw.cli.output import Output
+from raiw.cli.sources import names_stored
 from raiw.cli.writing import ForceOption, optional_target
 from raiw.errors import InvalidInput, NotFound
 from raiw.readers.layers import Reading
@@ -26,12 +35,13 @@ _TORCH = {".bin", ".ckpt", ".pt", ".pth"}
         "raiw craft spec.yaml -o masks.safetensors",
     )
 )
-def spec(  # noqa: PLR0913 -- each argument is an option of the command
+def spec(  # noqa: PLR0913, PLR0917 -- each argument is an option of the command
     source: Annotated[
         str,
         typer.Argument(
             metavar="NETWORK",
-            help="safetensors, .onnx, a .pt state dict, or a name that raiw networks lists.",
+            help="safetensors, .onnx, a .pt state dict, a name that raiw networks lists, or the "
+            "digest of safetensors on the server.",
         ),
     ],
     density: Annotated[
@@ -48,6 +58,7 @@ def spec(  # noqa: PLR0913 -- each argument is an option of the command
     argument: ArgumentsOption = None,
     pruned: PrunedOption = None,
     input_: InputOption = None,
+    server: ServerOption = None,
     *,
     force: ForceOption = False,
     json: JsonOption = False,
@@ -67,6 +78,8 @@ def spec(  # noqa: PLR0913 -- each argument is an option of the command
         reading = Reading(known["layers"])
     elif file:
         reading = _read(source, transposed or [])
+    elif names_stored(source):
+        reading = _uploaded(source, transposed or [], server)
     else:
         reading = _named(source, argument, pruned, input_)
     preset = {} if known is None else known.get("craft", {})
@@ -95,6 +108,12 @@ def _read(source: str, transposed: list[str]) -> Reading:
         return read_shapes(shapes_of_file(source), transposed)
     state = extras.load("raiw.nets.checkpoint").load_state(source)
     return read_shapes(shapes_of_state(state), transposed)
+
+
+def _uploaded(digest: str, transposed: list[str], server: str | None) -> Reading:
+    with connect(server) as client:
+        view = client.spec_of(digest, transposed=transposed)
+    return Reading(view["spec"]["layers"], view["skipped"], view["assumed"], view["doubts"])
 
 
 def _named(

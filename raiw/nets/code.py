@@ -37,6 +37,7 @@ def revision_of(factory: Any) -> str:
     return digest_of_json(found)
 
 
+@cache
 def _release(package: str) -> str | None:
     """Return the version of an installed package; None if it only lies in some folder."""
     if not any(_INSTALLED.intersection(root.parts) for root in _roots(package)):

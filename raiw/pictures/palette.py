@@ -63,7 +63,8 @@ _LOOKS = {
     "usual": Look("series-3", "square"),
     "drawn": Look("series-2", "circle"),
     "proposed": Look("series-5", "circle"),
-    "found": Look("ink", "diamond"),
+    "front": Look("ink", "circle"),
+    "found": Look("series-1", "diamond"),
 }
 _SERIES = 7
 _OTHER = Look("muted", "square")

@@ -1,7 +1,7 @@
 """Series of points, as studies draw them."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raiw.pictures.axes import Axis, frame
 from raiw.pictures.drawing import Drawing, Mark, Path, Shape, Words, headed, padded
@@ -9,8 +9,6 @@ from raiw.pictures.palette import look_of
 
 _WIDTH, _HEIGHT = 720, 400
 _LEFT, _TOP, _BOTTOM = 64, 30, 44
-_APART = 5
-"""Between series at the same place, so that none hides another."""
 _MARGIN = 20
 _ROUNDING = 1e-9
 """Less is 0, and has no place on a logarithmic axis."""
@@ -27,9 +25,11 @@ class Point:
     label: str
     error: float = 0.0
     """Half the height of its error bar."""
+    size: float = 4.0
+    """Half the width of its mark."""
 
 
-def scatter(
+def scatter(  # noqa: PLR0913 -- each is a choice of its own
     points: Sequence[Point],
     *,
     x: str,
@@ -38,6 +38,8 @@ def scatter(
     note: str,
     joined: bool | Collection[str] = False,
     logarithmic: bool = False,
+    counted: bool = False,
+    apart: float = 5,
 ) -> Drawing:
     """Draw points over x on a logarithmic axis, each series a little beside the others.
 
@@ -52,16 +54,24 @@ def scatter(
         through which ones.
     logarithmic
         Whether the other axis is logarithmic too; points at 0 are left out.
+    counted
+        Whether x counts, so that its axis is linear.
+    apart
+        Pixels between series at the same x, so that none hides another.
     """
     points = [point for point in points if point.y > _ROUNDING or not logarithmic]
     series = list(dict.fromkeys(point.series for point in points))
     right = _WIDTH - 40 - 7 * max(map(len, series), default=0)
-    across = Axis.over([max(point.x, 1) for point in points], _LEFT, right, logarithmic=True)
+    positive = [point.x for point in points if point.x > _ROUNDING]
+    least = 0.0 if counted else min([1.0, *positive])
+    points = [replace(point, x=max(point.x, least)) for point in points]
+    sides = [point.x for point in points]
+    across = Axis.over(sides, _LEFT, right, logarithmic=not counted, whole=counted)
     ends = [point.y + side * point.error for point in points for side in (-1, 1)]
     up = Axis.over(ends, _HEIGHT - _BOTTOM, _TOP, logarithmic=logarithmic)
     shapes = frame(across, up, x, y)
     for place, name in enumerate(series):
-        shift = _APART * (place - (len(series) - 1) / 2)
+        shift = apart * (place - (len(series) - 1) / 2)
         own = [point for point in points if point.series == name]
         through = joined if isinstance(joined, bool) else name in joined
         shapes += _series(own, across, up, shift, joined=through)
@@ -81,7 +91,7 @@ def _series(
 ) -> list[Shape]:
     look = look_of(points[0].series)
     shapes: list[Shape] = []
-    places = [(across.at(max(point.x, 1)) + shift, up.at(point.y)) for point in points]
+    places = [(across.at(point.x) + shift, up.at(point.y)) for point in points]
     if joined and len(places) > 1:
         shapes.append(
             Path(points=places, colour=look.colour, width=1.4, dashed=":" in points[0].series)
@@ -92,7 +102,7 @@ def _series(
             shapes.append(Path(points=bar, colour=look.colour, width=1.4))
         says = f"{point.series}, {point.label}: {point.x:,.6g}, {point.y:.4g}"
         shapes.append(
-            Mark(x=at_x, y=at_y, colour=look.colour, marker=look.marker, size=4, says=says)
+            Mark(x=at_x, y=at_y, colour=look.colour, marker=look.marker, size=point.size, says=says)
         )
     return shapes
 

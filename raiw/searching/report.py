@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,17 @@ _LEVEL = 0.05
 _SHOWN = 12
 """Trials that the text lists; the JSON has all."""
 
-_SERIES = ("usual", "drawn", "proposed")
+_FRONT = "front"
+_SERIES = ("usual", "drawn", "proposed", _FRONT, FOUND)
+"""Of the picture; a later one is drawn over the earlier ones."""
+_FOUND_SIZE = 6.0
+"""Of its mark, which lies on that of its trial."""
 _BY_ORIGIN = {"pool": "drawn", "tpe": "proposed", "nsga2": "proposed"}
-_OBJECTIVES = {None: "trial", "weights": "weights kept", "flops": "operations", "ms": "ms"}
+_OBJECTIVES = {
+    "weights": "weights kept",
+    "flops": "operations",
+    "ms": "ms for one batch, predicted",
+}
 
 SearchReport = Mapping[str, Any]
 SearchTable = tuple[str, Sequence[str], list[list[str]], list[str]]
@@ -69,26 +78,32 @@ def title(report: SearchReport) -> str:
 def picture(report: SearchReport) -> str:
     """Return the trials' accuracy as SVG: over what else was an objective, or in their order."""
     done = [trial for trial in report["trials"] if trial["state"] == "complete"]
-    front = [trial for trial in done if trial["number"] in report["front"]]
-    others = [trial for trial in done if trial not in front]
     second = next(iter(report["objectives"][1:]), None)
-    points = [_point(trial, second, trial["origin"]) for trial in others]
-    points.sort(key=lambda point: _SERIES.index(point.series))
-    points += sorted((_point(trial, second, FOUND) for trial in front), key=lambda one: one.x)
+    points = [_point(trial, second, _series(trial, report)) for trial in done]
+    found = report["trials"][report["found"]]
+    points.append(replace(_point(found, second, FOUND), size=_FOUND_SIZE))
+    points.sort(key=lambda point: (_SERIES.index(point.series), point.x))
     return scatter(
         points,
-        x=f"{_OBJECTIVES[second]}, logarithmic",
+        x=f"{_OBJECTIVES[second]}, logarithmic" if second else "trial",
         y=f"accuracy on {report['validation_images']} images held back, %",
         title=title(report),
         note="A point a trial, by what proposed it: the usual ways to share a budget, proxies out "
         "of random draws, the sampler" + ("; the Pareto front is joined." if second else "."),
-        joined=[FOUND],
+        joined=[_FRONT],
+        counted=second is None,
+        apart=0,
     ).svg()
 
 
-def _point(trial: SearchReport, second: str | None, origin: str) -> Point:
-    series = _BY_ORIGIN.get(origin, origin if origin == FOUND else "usual")
-    x = trial["number"] + 1 if second is None else trial[second]
+def _series(trial: SearchReport, report: SearchReport) -> str:
+    if len(report["objectives"]) > 1 and trial["number"] in report["front"]:
+        return _FRONT
+    return _BY_ORIGIN.get(trial["origin"], "usual")
+
+
+def _point(trial: SearchReport, second: str | None, series: str) -> Point:
+    x = trial["number"] if second is None else trial[second]
     return Point(x, 100 * trial["accuracy"], series, f"trial {trial['number']}, {trial['origin']}")
 
 
@@ -249,6 +264,7 @@ def _trust(agreement: Mapping[str, Any]) -> str:
 def _trials(report: SearchReport) -> SearchTable:
     done = [trial for trial in report["trials"] if trial["state"] != "failed"]
     best = sorted(done, key=lambda trial: (-_mean(trial), -trial["accuracy"], trial["number"]))
+    told = _chosen_among(report["trials"])
     rows = [
         [
             str(trial["number"]),
@@ -256,7 +272,7 @@ def _trials(report: SearchReport) -> SearchTable:
             f"{100 * trial['accuracy']:.2f}",
             f"{100 * statistics.fmean(trial['again']):.2f}" if trial.get("again") else "",
             f"{trial['weights']:,}",
-            " ".join(f"{name}={value}" for name, value in trial["choices"].items()),
+            " ".join(f"{name}={value}" for name, value in trial["choices"].items() if name in told),
             trial["state"],
         ]
         for trial in best[:_SHOWN]
@@ -268,7 +284,24 @@ def _trials(report: SearchReport) -> SearchTable:
         "state",
     )
     note = f"Of {len(states)} trials: {counts}. Finalists were trained again with fresh seeds."
-    return f"The best {len(rows)} trials", columns, rows, [note]
+    return f"The best {len(rows)} trials", columns, rows, [note, *_front(report)]
+
+
+def _chosen_among(trials: Sequence[SearchReport]) -> set[str]:
+    """Return what was chosen among several values; the rest need not be told of each trial."""
+    values: dict[str, set[str]] = {}
+    for trial in trials:
+        for name, value in trial["choices"].items():
+            values.setdefault(name, set()).add(str(value))
+    return {name for name, own in values.items() if len(own) > 1}
+
+
+def _front(report: SearchReport) -> list[str]:
+    if len(report["objectives"]) == 1:
+        return []
+    numbers = sorted(report["front"], key=lambda number: report["trials"][number]["values"][1:])
+    said = ", ".join(str(number) for number in numbers)
+    return [f"No other trial beats these in all of {', '.join(report['objectives'])}: {said}."]
 
 
 def _mean(trial: SearchReport) -> float:

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 import raiw
 from raiw.budgets.budget import budget
+from raiw.canonical import digest_of_file
 from raiw.cli.app import run
 from raiw.crafting.network import craft_network
 from raiw.errors import JobFailed
@@ -56,10 +57,10 @@ def as_json(document: dict[str, Any]) -> Any:
     return json.loads(json.dumps(document))
 
 
-def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
+def told(capsys: pytest.CaptureFixture[str], *arguments: object, status: int = 0) -> Any:
     """Return what a command says in JSON."""
     capsys.readouterr()
-    assert run([*map(str, arguments), "--json"]) == 0
+    assert run([*map(str, arguments), "--json"]) == status
     return json.loads(capsys.readouterr().out)
 
 
@@ -118,6 +119,44 @@ def test_verification_there_is_that_here(stack: Stack, scores: Path, tmp_path: P
     assert found["ok"] is False
     assert "These checks fail:" in page(stack, f"/jobs/{client.verify(file).id}")
     assert found == as_json(raiw.verify(bytes(damaged)).to_json())
+
+
+@pytest.mark.parametrize(("density", "status"), [(0.2, 0), (0.3, 6)])
+def test_the_command_verifies_stored_masks_there(
+    stack: Stack,
+    scores: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    density: float,
+    status: int,
+) -> None:
+    masks = stack.client.craft(SPEC, scores).result(120)
+    masks.save(tmp_path / "masks.safetensors")
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC | {"craft": {"density": density}}))
+    given = ("--spec", tmp_path / "spec.json", "-i", scores)
+    here = told(capsys, "verify", tmp_path / "masks.safetensors", *given, status=status)
+    there = ("verify", masks.digest[:20], *given, "--server", stack.url)
+    assert told(capsys, *there, status=status) == here
+    assert stack.client.verify(masks, tmp_path / "spec.json", scores).cache == "hit"
+    assert run([*map(str, there)]) == status
+    assert capsys.readouterr().out.splitlines() == [masks.digest]
+    assert run(["verify", f"sha256:{'0' * 64}", "--server", stack.url]) == 5
+
+
+@pytest.mark.parametrize("given", [(), ("--density", "0.5", "--transposed", "a")])
+def test_the_command_reads_the_spec_of_weights_there(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str], given: tuple[str, ...]
+) -> None:
+    file = tmp_path / "weights.safetensors"
+    save_file(
+        {"a.weight": np.ones((3, 4)), "b.weight": np.ones((2, 3)), "b.bias": np.ones(2)}, file
+    )
+    here = told(capsys, "spec", file, *given)
+    stack.client.spec_of(file)  # which uploads it
+    digest = digest_of_file(file)
+    there = told(capsys, "spec", digest, *given, "--server", stack.url)
+    assert there == here | {"name": digest}
+    assert run(["spec", f"sha256:{'0' * 64}", "--server", stack.url]) == 5
 
 
 def test_a_file_that_holds_no_masks_cannot_be_verified(stack: Stack, scores: Path) -> None:

@@ -1,6 +1,7 @@
 """Budgets that are met, signs that are what they say, comparisons that are honest."""
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import raiw
 from raiw.budgets.budget import open_layers
 from raiw.errors import ImpossibleTarget, InvalidInput, InvalidSpec
 from raiw.jobs.search import SearchJob
+from raiw.pictures.scatter import Point, scatter
 from raiw.searching.agreement import agreement
 from raiw.searching.comparing import FOUND, compare
 from raiw.searching.projecting import Limit, cost_of, share_by
@@ -123,7 +125,6 @@ pairs = st.lists(st.tuples(st.floats(-5, 5), st.integers(0, 9)), min_size=4, max
 
 
 @given(pairs)
-@settings(max_examples=15, deadline=None)
 def test_agreement_is_the_rank_correlation_within_its_interval(
     found: list[tuple[float, int]],
 ) -> None:
@@ -136,6 +137,27 @@ def test_agreement_is_the_rank_correlation_within_its_interval(
     assert told.kendall == pytest.approx(stats.kendalltau(signs, accuracies).statistic)
     low, high = told.spearman_interval or (0, 0)
     assert -1 <= low <= high <= 1
+
+
+def test_intervals_are_those_of_the_bootstrap() -> None:
+    random = np.random.default_rng(2)
+    accuracies = random.integers(0, 15, 40)
+    signs = accuracies + random.normal(0, 5, 40)
+    told = agreement([*signs], [*accuracies])
+    for measure, interval in (
+        (stats.spearmanr, told.spearman_interval),
+        (stats.kendalltau, told.kendall_interval),
+    ):
+        expected = stats.bootstrap(
+            (signs, accuracies),
+            lambda x, y, measure=measure: measure(x, y).statistic,
+            paired=True,
+            vectorized=False,
+            method="percentile",
+            n_resamples=1000,
+            rng=random,
+        ).confidence_interval
+        assert interval == pytest.approx((expected.low, expected.high), abs=0.05)
 
 
 def test_a_comparison_pairs_seeds_and_corrects_for_all() -> None:
@@ -201,9 +223,10 @@ def trial(number: int, accuracy: float, weights: int, origin: str) -> dict[str, 
         "origin": origin,
         "state": "complete",
         "accuracy": accuracy,
+        "values": [accuracy, weights],
         "weights": weights,
         "edges": {"a": 5},
-        "choices": {},
+        "choices": {"depth": number, "width": 0.5},
     }
 
 
@@ -217,7 +240,13 @@ def test_a_report_of_a_front_names_every_trial_of_it() -> None:
             trial(0, 0.9, 100, "erk"),
             trial(1, 0.8, 50, "tpe"),
             trial(2, 0.7, 60, "pool"),
-            {"number": 3, "origin": "tpe", "state": "failed", "choices": {}, "note": "no"},
+            {
+                "number": 3,
+                "origin": "tpe",
+                "state": "failed",
+                "choices": {"width": 0.5},
+                "note": "no",
+            },
         ],
         "front": [0, 1],
         "found": 0,
@@ -238,6 +267,18 @@ def test_a_report_of_a_front_names_every_trial_of_it() -> None:
     assert "The budget is not met" in text
     assert "`entropic` was left out of the start: it cannot lose channels" in text
     assert "3 complete, 1 failed" in text
+    assert "No other trial beats these in all of accuracy, weights: 1, 0." in text
+    assert "depth=1" in text
+    assert "width=0.5" not in text
     svg = picture(report)
-    assert "found, trial 1" in svg
-    assert "proposed, trial 1" not in svg
+    assert "front, trial 1, tpe: 50, 80" in svg
+    assert "found, trial 0, erk: 100, 90" in svg
+    assert "drawn, trial 2, pool: 60, 70" in svg
+
+
+def test_a_picture_of_milliseconds_tells_them_apart_and_stands_at_their_places() -> None:
+    points = [Point(x, 1.0, series, "p") for x in (0.25, 0.5) for series in ("front", "dense")]
+    svg = scatter(points, x="ms", y="y", title="", note="", apart=0).svg()
+    places = {says: x for x, says in re.findall(r'cx="([\d.]+)"[^>]*><title>([^<]+)', svg)}
+    assert len(set(places.values())) == 2
+    assert places["front, p: 0.25, 1"] == places["dense, p: 0.25, 1"]
