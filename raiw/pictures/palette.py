@@ -58,6 +58,7 @@ _LOOKS = {
     "constant_fan_in": Look("series-4", "square"),
     "nm": Look("series-5", "square"),
     "transposable_nm": Look("series-6", "square"),
+    "network": Look("series-7", "square"),
     "dense": Look("ink", "circle"),
     # Of a search: what proposed a trial, and what it found.
     "usual": Look("series-3", "square"),
