@@ -91,6 +91,15 @@ def look_of(method: str) -> Look:
     return look._replace(marker=_OF_SCORES[sum(score.encode()) % 3]) if score else look
 
 
+def look_at(place: int) -> Look:
+    """Return the look of a series that is known by its place only: colours first, then markers.
+
+    >>> look_at(0), look_at(7)
+    (Look(colour='series-1', marker='circle'), Look(colour='series-1', marker='square'))
+    """
+    return Look(f"series-{1 + place % _SERIES}", MARKERS[place // _SERIES % len(MARKERS)])
+
+
 Ramp = npt.NDArray[np.uint8]
 """``(levels, 4)`` red, green, blue and opacity."""
 

@@ -38,7 +38,7 @@ from raiw.kernels.cells import Scores
 from raiw.specs.chains import inputs_by_unit
 from raiw.specs.plan import PlannedLayer
 
-Places = npt.NDArray[np.int64]
+EdgeNumbers = npt.NDArray[np.int64]
 
 _CHUNK = 1 << 16
 
@@ -198,7 +198,7 @@ class _Network:
                     self._flip(here, there)
             missing -= 1
 
-    def _ends(self, edges: Places) -> npt.NDArray[np.int64]:
+    def _ends(self, edges: EdgeNumbers) -> npt.NDArray[np.int64]:
         """Return the units before and behind some edges, ``(2, edges)``."""
         own = np.searchsorted(self._starts, edges, side="right") - 1
         columns = np.array([shape[1] for shape in self._shapes])[own]
