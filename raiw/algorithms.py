@@ -71,6 +71,9 @@ class Contract(StrEnum):
     """The same, and every input keeps N of each M consecutive outputs."""
     RADIX = "radix"
     """All degrees of a side are equal; the density is 1/q for a divisor q of both sides."""
+    UNITS = "units"
+    """The edges of every unit between two layers, those of both layers counted together, are the
+    floor or the ceiling of their mean; the first layer's inputs and the last one's outputs too."""
     EDGES = "edges"
     """Nothing more."""
 
@@ -102,6 +105,11 @@ class Algorithm:
     def regular(self) -> bool:
         """Whether it keeps the degree contract on both sides, which certificates bound."""
         return self.contract is Contract.REGULAR
+
+    @property
+    def whole(self) -> bool:
+        """Whether it builds the graphs of all layers together."""
+        return self.contract is Contract.UNITS
 
     def load(self) -> Build:
         """Import and return the function that builds one graph."""
@@ -243,6 +251,15 @@ ALGORITHMS: dict[str, Algorithm] = {
             seeded=True,
             source="Hubara et al., Accelerated Sparse Neural Training, NeurIPS 2021",
             options=("m",),
+        ),
+        Algorithm(
+            "network",
+            "one graph over all layers, the most important edges first under even units",
+            revision=1,
+            contract=Contract.UNITS,
+            scores="needed",
+            seeded=False,
+            source=f"{RAIW}, Algorithm 3 over a whole network, with completion",
         ),
         Algorithm(
             "dense",

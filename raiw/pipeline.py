@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from raiw.algorithms import ALGORITHMS, BOUNDS_REVISION
+from raiw.crafting.algorithms.network import build_network
 from raiw.crafting.bounds.certificate import certify_layer
-from raiw.crafting.layer import craft_layer
+from raiw.crafting.layer import CraftedLayer, craft_layer
 from raiw.crafting.threads import available, in_order
 from raiw.crafting.ties import tied_edges
 from raiw.errors import InvalidInput
+from raiw.kernels.cells import Scores
 from raiw.kernels.exact import kept_score
 from raiw.masks.file import Origin
 from raiw.masks.mask import Mask
@@ -151,7 +153,12 @@ def craft_layers(
     threads: int | None = None,
     check: Callable[[], None] | None = None,
 ) -> Iterator[Mask]:
-    """Craft layers of a plan on so many threads; their masks come in the order of the layers."""
+    """Craft layers of a plan on so many threads; their masks come in the order of the layers.
+
+    An algorithm that builds one graph over all layers needs all of them, and takes one thread.
+    """
+    if ALGORITHMS[algorithm].whole and len(layers) > 1:
+        return _craft_together(layers, algorithm, craft, importance, check)
     make = partial(craft_mask, algorithm=algorithm, craft=craft, importance=importance)
     return in_order(make, layers, threads or available(), check)
 
@@ -162,6 +169,34 @@ def craft_mask(
     """Craft one layer of a plan: its scores, its graph, its certificate and its facts."""
     scores = None if importance is None else importance.scores(planned)
     crafted = craft_layer(planned, algorithm, craft.seed, scores)
+    return _described(planned, crafted, algorithm, craft, scores)
+
+
+def _craft_together(
+    layers: Sequence[PlannedLayer],
+    algorithm: str,
+    craft: Craft,
+    importance: Importance | None,
+    check: Callable[[], None] | None,
+) -> Iterator[Mask]:
+    """Craft one graph over layers, and yield the mask of each."""
+    if check is not None:
+        check()
+    scores = [None if importance is None else importance.scores(planned) for planned in layers]
+    graphs = build_network(layers, scores, craft.seed)
+    for planned, own, built in zip(layers, scores, graphs, strict=True):
+        crafted = CraftedLayer(built.graph, built.completed)
+        yield _described(planned, crafted, algorithm, craft, own)
+
+
+def _described(
+    planned: PlannedLayer,
+    crafted: CraftedLayer,
+    algorithm: str,
+    craft: Craft,
+    scores: Scores | None,
+) -> Mask:
+    """Return the mask of a graph, with its certificate and its facts."""
     ties = ALGORITHMS[algorithm].scores != "ignored"
     kept = bound = None
     if scores is not None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from raiw.algorithms import ALGORITHMS
 from raiw.canonical import digest_of_json
 from raiw.errors import InvalidInput, NotFound, RaiwError
 from raiw.jobs.craft import CraftJob
@@ -96,7 +97,12 @@ class SharedJob:
 
     @cached_property
     def _shares(self) -> list[list[PlannedLayer]]:
-        """The layers in order, in units of at most so many cells or of one layer."""
+        """The layers in order, in units of at most so many cells or of one layer.
+
+        All of them are one where their graphs are built together.
+        """
+        if ALGORITHMS[self.plan.algorithm].whole:
+            return [[*self.plan.layers]]
         most = self.services.settings.unit_cells
         shares: list[list[PlannedLayer]] = []
         cells = most

@@ -28,6 +28,7 @@ MODULES = {
     "reading": ("spec",),
     "listing": ("networks", "presets", "methods", "data"),
     "networks": ("score", "prune", "train"),
+    "layers": ("sensitivity", "afie"),
     "combining": ("combine",),
     "measuring": ("speed", "compact"),
     "reproducing": ("reproduce",),

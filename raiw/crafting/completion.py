@@ -96,7 +96,7 @@ def _augment(bits: Bits, scores: Scores, edges: int) -> bool:
         return np.append(outs, in_tokens) if in_degrees[node - out] == in_floor else outs
 
     starts, ends = _eligible(kept, edges)
-    path = _shortest_path(np.flatnonzero(starts), out + np.flatnonzero(ends), neighbours)
+    path = shortest_path(np.flatnonzero(starts), out + np.flatnonzero(ends), neighbours)
     for here, there in pairwise(path):
         if max(here, there) < out_tokens:
             edge = min(here, there), max(here, there) - out
@@ -105,7 +105,7 @@ def _augment(bits: Bits, scores: Scores, edges: int) -> bool:
     return bool(path)
 
 
-def _shortest_path(
+def shortest_path(
     starts: npt.NDArray[np.intp],
     ends: npt.NDArray[np.intp],
     neighbours: Callable[[int], Any],

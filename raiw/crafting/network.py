@@ -3,7 +3,8 @@
 Layers 0, 2, 4 … are one side of a bipartite graph, the others the second, and only consecutive
 layers may be joined. Entropy then decides over the whole network at once. This is for comparison:
 the middle layers of deeper networks starve (with 16-16-16-16 vertices and 256 edges, the middle
-pair keeps 14), so :func:`raiw.craft` builds a graph for each layer.
+pair keeps 14), so :func:`raiw.craft` builds a graph for each layer, or with algorithm ``network``
+one in which every layer has its planned edges.
 
 Source: Dong et al., Crafting Efficient Neural Graph of Large Entropy, IJCAI 2019, Algorithms 1 and
 2, Figure 2.

@@ -21,8 +21,8 @@ _Width = Annotated[int, Field(ge=1, le=1 << 16, strict=True), WHOLE]
 class GraphJob(JobDocument):
     """Craft one graph over all layers of a network, as in Figure 2 of the paper.
 
-    This is for comparison: the middle layers of deeper networks starve, so craft jobs build a graph
-    for each layer.
+    This is for comparison: the middle layers of deeper networks starve. Craft jobs build a graph
+    for each layer, or with algorithm ``network`` one in which every layer has its planned edges.
     """
 
     kind: Literal["graph"] = "graph"

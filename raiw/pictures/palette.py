@@ -58,6 +58,7 @@ _LOOKS = {
     "constant_fan_in": Look("series-4", "square"),
     "nm": Look("series-5", "square"),
     "transposable_nm": Look("series-6", "square"),
+    "network": Look("series-7", "square"),
     "dense": Look("ink", "circle"),
     # Of a search: what proposed a trial, and what it found.
     "usual": Look("series-3", "square"),
@@ -89,6 +90,15 @@ def look_of(method: str) -> Look:
     algorithm, _, score = method.partition(":")
     look = _LOOKS.get(algorithm, _OTHER)
     return look._replace(marker=_OF_SCORES[sum(score.encode()) % 3]) if score else look
+
+
+def look_at(place: int) -> Look:
+    """Return the look of a series that is known by its place only: colours first, then markers.
+
+    >>> look_at(0), look_at(7)
+    (Look(colour='series-1', marker='circle'), Look(colour='series-1', marker='square'))
+    """
+    return Look(f"series-{1 + place % _SERIES}", MARKERS[place // _SERIES % len(MARKERS)])
 
 
 Ramp = npt.NDArray[np.uint8]

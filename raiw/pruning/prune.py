@@ -12,6 +12,7 @@ from raiw.importance.batches import batches_of
 from raiw.masks.channels import ChannelMasks
 from raiw.names import listed
 from raiw.pruning.cutting import clear, cut
+from raiw.pruning.groups import Groups
 from raiw.pruning.guide import Guide
 from raiw.pruning.methods import method as find_method
 from raiw.pruning.probing import TOLERANCE
@@ -121,22 +122,11 @@ def prune(  # noqa: PLR0913 -- as Torch-Pruning names what it cannot know
     given: Any = inputs
     if isinstance(given, str):
         raise InvalidInput(f"{given!r} stands where inputs stand: prune(model, inputs, {given!r})")
-    if hasattr(model, "_orig_mod"):
-        raise InvalidInput("the model is compiled: prune model._orig_mod, and compile what is left")
-    read_module(model)
     chosen = find_method(method)
     complete = chosen.complete(options)
     keep = dict(keep or {})
     chosen.check_keep(keep)
-    masked = _copy(model).eval()
-    guide = Guide.of(masked, ignored_layers, num_heads, unwrapped_parameters)
-    groups = find_groups(masked, inputs, guide)
-    if not groups.prunable:
-        reasons = listed([f"{name}: {reason}" for name, reason in groups.kept.items()], 4)
-        raise CannotPrune(
-            f"no layer of the network can lose filters ({reasons or 'no layers'}); raiw.sparsify "
-            f"holds masks on it instead"
-        )
+    masked, groups = traced(model, inputs, ignored_layers, num_heads, unwrapped_parameters)
     check_patterns(keep, groups)
     network = PrunableModel(
         model=masked,
@@ -161,6 +151,35 @@ def prune(  # noqa: PLR0913 -- as Torch-Pruning names what it cannot know
         smaller.train(model.training),
         groups.kept | selection.left,
     )
+
+
+def traced(
+    model: nn.Module,
+    inputs: Inputs,
+    ignored_layers: Iterable[str] = (),
+    num_heads: Mapping[str, int] | None = None,
+    unwrapped_parameters: Mapping[str, int] | None = None,
+) -> tuple[nn.Module, Groups]:
+    """Return a copy of a model in evaluation mode, and the channels that can go.
+
+    Raises
+    ------
+    InvalidInput, CannotPrune
+        As :func:`prune` says.
+    """
+    if hasattr(model, "_orig_mod"):
+        raise InvalidInput("the model is compiled: prune model._orig_mod, and compile what is left")
+    read_module(model)
+    masked = _copy(model).eval()
+    guide = Guide.of(masked, ignored_layers, num_heads, unwrapped_parameters)
+    groups = find_groups(masked, inputs, guide)
+    if not groups.prunable:
+        reasons = listed([f"{name}: {reason}" for name, reason in groups.kept.items()], 4)
+        raise CannotPrune(
+            f"no layer of the network can lose filters ({reasons or 'no layers'}); raiw.sparsify "
+            f"holds masks on it instead"
+        )
+    return masked, groups
 
 
 def _copy(model: nn.Module) -> nn.Module:

@@ -10,6 +10,7 @@ _EVEN_SIDES = {
     Contract.NM: ("out",),
     Contract.TRANSPOSABLE_NM: ("out", "in"),
     Contract.RADIX: ("out", "in"),
+    Contract.UNITS: (),
     Contract.EDGES: (),
 }
 

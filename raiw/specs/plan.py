@@ -9,6 +9,7 @@ from typing import Any
 from raiw.algorithms import ALGORITHMS, Contract
 from raiw.errors import ImpossibleTarget, InvalidSpec, TooLarge
 from raiw.specs.budget import Open, edge_cost, share
+from raiw.specs.chains import inputs_by_unit
 from raiw.specs.contracts import (
     blocked_side,
     degree_range,
@@ -253,8 +254,8 @@ def plan_layers(
     Raises
     ------
     InvalidSpec
-        A rule matches no layer, a layer has no target, or one that the algorithm does not know, or
-        it does not promise what ``min_fan_in`` asks for.
+        A rule matches no layer, a layer has no target, or one that the algorithm does not know, it
+        does not promise what ``min_fan_in`` asks for, or the layers are no chain and must be one.
     ImpossibleTarget
         A target has no graph; the message names the nearest one that has.
     TooLarge
@@ -274,6 +275,8 @@ def plan_layers(
         _check_size(layer_plan)
         _check_contract(layer_plan)
         _check_fan_in(layer_plan, craft.min_fan_in)
+    if ALGORITHMS[algorithm].whole and len(planned) > 1:
+        inputs_by_unit(planned)
     return planned
 
 

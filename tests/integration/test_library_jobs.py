@@ -191,6 +191,13 @@ def test_printed_numbers_come_out_as_here(stack: Stack, capsys: pytest.CaptureFi
     assert told(capsys, *asked, "--server", stack.url) == told(capsys, *asked) == {"table4": rows}
 
 
+def test_one_graph_over_all_layers_is_crafted_as_here(stack: Stack, scores: Path) -> None:
+    spec = SPEC | {"craft": {"density": 0.2, "algorithm": "network"}}
+    masks = stack.client.craft(spec, scores).result(120)
+    assert masks.to_bytes() == raiw.craft(spec, scores).to_bytes()
+    assert stack.client.verify(masks, spec, scores).wait(120).report["ok"]
+
+
 @pytest.mark.parametrize("method", ["greedy", "regular"])
 def test_a_graph_of_a_whole_network_is_that_of_the_library(
     stack: Stack, method: Literal["greedy", "regular"], tmp_path: Path

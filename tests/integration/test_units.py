@@ -3,9 +3,11 @@
 import itertools
 import time
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import raiw
 from tests.integration.stack import Stack, eventually
@@ -55,6 +57,25 @@ def test_two_workers_share_a_job_and_make_the_same_masks(idle_stack: Stack, log_
         for layer in event["data"]["layers"]
     ]
     assert sorted(reported) == sorted(layer["name"] for layer in spec["layers"])
+
+
+def test_one_graph_over_all_layers_is_not_shared(idle_stack: Stack, tmp_path: Path) -> None:
+    """However many units its layers would make apart."""
+    idle_stack.start_worker(RAIW_UNIT_CELLS="64")
+    sides = [(40, 30), (30, 20)]
+    scores = {
+        f"fc{i}": np.random.default_rng(i).random((out, n_in))
+        for i, (n_in, out) in enumerate(sides)
+    }
+    layers = [
+        {"name": f"fc{i}", "kind": "linear", "in_features": n_in, "out_features": out}
+        for i, (n_in, out) in enumerate(sides)
+    ]
+    craft = {"algorithm": "network", "density": 0.2, "seed": next(_seeds)}
+    spec = {"layers": layers, "craft": craft}
+    save_file(scores, tmp_path / "scores.safetensors")
+    masks = idle_stack.client.craft(spec, tmp_path / "scores.safetensors").result(240)
+    assert masks == raiw.craft(spec, scores)
 
 
 def test_scores_are_shared_too(idle_stack: Stack) -> None:

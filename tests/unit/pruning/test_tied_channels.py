@@ -90,3 +90,30 @@ def test_readers_of_a_concatenation_keep_what_the_others_give() -> None:
     kept = pruned.channels.kept
     assert [kept[name].sum() for name in ("0", "2.layer", "3.layer")] == [2, 3, 3]
     torch.testing.assert_close(pruned.smaller(images), model(images), rtol=1e-4, atol=1e-4)
+
+
+class Beside(nn.Module):
+    """Layers that read the same channels, beside each other."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return torch.cat([layer(inputs) for layer in self.layers], 1)
+
+
+@pytest.mark.parametrize("first", [0, 2])
+def test_every_reader_keeps_the_channels_that_it_alone_needs(first: int) -> None:
+    """Two read two channels each, and nobody the last two."""
+    torch.manual_seed(0)
+    readers = nn.Conv2d(6, 3, 1), nn.Conv2d(6, 4, 1)
+    with torch.no_grad():
+        for reader, start in zip(readers, (first, 2 - first), strict=True):
+            unread = [channel for channel in range(6) if channel not in (start, start + 1)]
+            reader.weight[:, unread] = 0
+    model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), Beside(*readers)).double()
+    images = torch.randn(64, 3, 8, 8).double()
+    pruned = prune(model, images, "entropic", l2=1e-4, entropy=1e-3)
+    assert pruned.channels.kept["0"].tolist() == [True] * 4 + [False] * 2
+    torch.testing.assert_close(pruned.smaller(images), model(images), rtol=1e-4, atol=1e-4)
