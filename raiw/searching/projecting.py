@@ -45,7 +45,9 @@ class Limit:
             The limit is less than what the rules fix, or the masks, or the layers' calls take.
         """
         if self.unit == "flops":
-            return share(_target(spec, flops=int(self.amount)))
+            dense = spec.plan(scored=True).flops
+            amount = int(self.amount) if dense is None else min(int(self.amount), dense)
+            return share(_target(spec, flops=amount))
         if self.unit == "parameters":
             return share(_target(spec, parameters=self._at_most(spec, int(self.amount))))
         if self.unit == "bytes":

@@ -39,12 +39,12 @@ SETTINGS = {
 }
 
 
-def eventually(look: Callable[[], T], seconds: float = 300) -> T:
+def eventually(look: Callable[[], T], seconds: float = 300, pause: float = 0.02) -> T:
     """Return the first true result of ``look``, which must come within ``seconds``."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < deadline, f"not within {seconds} s: {look}"
-        time.sleep(0.02)
+        time.sleep(pause)
     return found
 
 

@@ -65,6 +65,19 @@ def test_bytes_are_those_of_weights_and_masks(slopes: dict[str, float], amount: 
     assert cost["bytes"] > amount - 4 or spec.plan().weights == DENSE.plan().weights
 
 
+@given(some_slopes, st.integers(12_000, 40_000))
+@settings(max_examples=30, deadline=None)
+def test_operations_are_two_for_each_weight_and_position(
+    slopes: dict[str, float], amount: int
+) -> None:
+    plan = Limit("flops", amount).project(DENSE, share_by(slopes)).plan()
+    first, second, head = (layer.edges for layer in plan.layers)
+    each = 2 * 36 * 9, 2
+    assert cost_of(plan)["flops"] == each[0] * first + each[1] * (second + head) <= amount
+    cheapest = each[1] if second < 16 * 32 else each[0]
+    assert cost_of(plan)["flops"] > amount - cheapest or plan.weights == DENSE.plan().weights
+
+
 @given(some_slopes, st.floats(0.7, 2))
 @settings(max_examples=30, deadline=None)
 def test_of_all_that_keep_the_time_the_most_weights_are_taken(
@@ -174,6 +187,22 @@ def test_a_comparison_pairs_seeds_and_corrects_for_all() -> None:
     assert rows[1]["t_test_holm"] == pytest.approx(paired)  # the other has no width, so no test
     assert rows[1]["sign_flip_holm"] == pytest.approx(2 * 2 / 2**9)
     assert rows[2]["sign_flip_holm"] == 1.0
+
+
+def test_p_values_are_corrected_for_every_comparison() -> None:
+    random = np.random.default_rng(1)
+    found = {seed: 0.9 + random.normal(0, 0.01) for seed in range(8)}
+    others = {
+        name: {seed: value - less + random.normal(0, 0.01) for seed, value in found.items()}
+        for name, less in (("alike", 0.0), ("worse", 0.02), ("little worse", 0.01))
+    }
+    rows = compare({FOUND: found, **others})[1:]
+    for test in ("t_test", "sign_flip"):
+        told = sorted((row["difference"][test], row[f"{test}_holm"]) for row in rows)
+        (first, _), (second, _), (third, _) = told
+        largest = max(3 * first, 2 * second)
+        expected = [3 * first, largest, max(largest, third)]
+        assert [corrected for _, corrected in told] == pytest.approx(expected)
 
 
 def test_what_is_held_back_is_neither_trained_nor_tested_with() -> None:

@@ -1,0 +1,84 @@
+"""One search with one worker and with two: ``python -m tests.bench.searching``.
+
+Each is asked of a server of its own whose workers have one thread each. Printed: whether trials and
+results are the same to the last digit, the minutes that each took, and their ratio. As other
+programs take their part of the machine, the processor time of the workers is printed too, and how
+many cores they had.
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from raiw.jobs.search import SearchJob
+from tests.integration.stack import SETTINGS, Stack
+
+_GROUP, _TIMES = 2, slice(11, 15)
+"""Fields of ``/proc/PID/stat`` after the name: the group; time in ticks, that of children last."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--trials", type=int, default=16)
+    parser.add_argument("--epochs", type=int, default=6)
+    arguments = parser.parse_args()
+    job = SearchJob.parse(
+        {
+            "network": "digits-cnn",
+            "data": "digits",
+            "budget": {"parameters": 4000},
+            "trials": arguments.trials,
+            "generation": 8,
+            "pool": 2,
+            "finalists": 0,
+            "finals": 0,
+            "recipe": {"epochs": arguments.epochs, "augment": False},
+        }
+    )
+    found = {workers: _searched(job, workers) for workers in (1, 2)}
+    (one, alone, _), (two, beside, _) = found.values()
+    equal = one["trials"] == two["trials"] and one["spec"] == two["spec"]
+    print(f"{len(one['trials'])} trials of {arguments.epochs} epochs equal: {_yes(equal)}")
+    for workers, (_, seconds, cpu) in found.items():
+        print(
+            f"{workers} worker{'s' * (workers > 1)}: {seconds / 60:.2f} minutes, "
+            f"{cpu / 60:.2f} of processor time, {cpu / seconds:.2f} cores"
+        )
+    print(f"ratio {alone / beside:.2f}")
+
+
+def _yes(so: bool) -> str:
+    return "yes" if so else "no"
+
+
+def _searched(job: SearchJob, workers: int) -> tuple[dict[str, Any], float, float]:
+    """Return the report of a search, and the seconds and processor seconds that it took."""
+    stack = Stack("sqlite", SETTINGS | {"RAIW_TASK_THREADS": "1"})
+    try:
+        groups = {stack.start_worker().pid for _ in range(workers)}
+        before, began = _processor_seconds(groups), time.monotonic()
+        asked = stack.client.submit(job).wait()
+        seconds = time.monotonic() - began
+        asked.require_digest()
+        return asked.report or {}, seconds, _processor_seconds(groups) - before
+    finally:
+        stack.stop()
+
+
+def _processor_seconds(groups: set[int]) -> float:
+    """Return what the processes of some groups have used so far, with those that have ended."""
+    ticks = 0
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = file.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended meanwhile
+            continue
+        if int(fields[_GROUP]) in groups:
+            ticks += sum(map(int, fields[_TIMES]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+if __name__ == "__main__":
+    main()
