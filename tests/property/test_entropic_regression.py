@@ -179,3 +179,17 @@ def test_a_channel_that_one_of_two_readers_needs_stays(toy: Moments) -> None:
     last = _moments(z, z[:, -TAPS:] @ random.normal(size=(TAPS, OUTPUTS)), TAPS)
     assert fit(toy, l2=1e-2, entropy=1e-3).weights[-1] == 0
     assert fit(toy, last, l2=1e-2, entropy=1e-3).weights[-1] > 0
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_removal_costs_every_reader_counts(order: int) -> None:
+    """Each of two readers needs two channels much, and the other six little."""
+    random = np.random.default_rng(3)
+    z = random.normal(size=(400, 8))
+    readers = []
+    for start in (0, 2):
+        kernel = 0.1 * random.normal(size=(3, 8))
+        kernel[:, start : start + 2] = random.normal(size=(3, 2))
+        readers.append(_moments(z, z @ kernel.T, 1))
+    found = fit(*readers[::order], l2=1e-6, entropy=0, most=4)
+    assert np.flatnonzero(found.weights).tolist() == [0, 1, 2, 3]

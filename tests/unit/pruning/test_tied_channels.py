@@ -117,3 +117,33 @@ def test_every_reader_keeps_the_channels_that_it_alone_needs(first: int) -> None
     pruned = prune(model, images, "entropic", l2=1e-4, entropy=1e-3)
     assert pruned.channels.kept["0"].tolist() == [True] * 4 + [False] * 2
     torch.testing.assert_close(pruned.smaller(images), model(images), rtol=1e-4, atol=1e-4)
+
+
+class Residual(nn.Module):
+    """A layer whose outputs are added to its inputs."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.inner = nn.Linear(width, width)
+        self.outer = nn.Linear(width, width)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return inputs + self.outer(self.inner(inputs).relu())
+
+
+def test_the_last_reader_is_fitted_to_what_it_reads_in_the_end() -> None:
+    """No least squares on its inputs in the pruned network would come nearer to the original."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 12), Residual(12), Residual(12), nn.Linear(12, 5)).double()
+    inputs = torch.randn(200, 6).double()
+    pruned = prune(
+        model, inputs, "entropic", channel_sparsity=0.5, positions=1, ignored_layers=["*.inner"]
+    )
+    kept = pruned.channels.kept["0"]
+    assert kept.sum() <= 6
+    with torch.no_grad():
+        missing = model(inputs) - pruned.model(inputs)
+        read = pruned.model[:3](inputs)[:, torch.from_numpy(kept)]
+    assert missing.norm() > 0.01
+    across = (missing - missing.mean(0)).T @ (read - read.mean(0))
+    assert across.abs().max() < 1e-6 * missing.norm() * read.norm()
