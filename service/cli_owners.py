@@ -29,7 +29,7 @@ _LARGEST = (1 << 63) - 1
 
 @owners.command("ls", epilog=examples("raiw owners ls"))
 def list_(*, json: JsonOption = False, quiet: QuietOption = False) -> None:
-    """List all owners: jobs under way, bytes of files, and the quotas in force."""
+    """List all owners: jobs under way, bytes of files, cells of a day, and the quotas in force."""
     from raiw.cli.table import Column, Table
     from service.jobs.quotas import accounts
 
@@ -38,14 +38,15 @@ def list_(*, json: JsonOption = False, quiet: QuietOption = False) -> None:
         found = accounts(services)
     numbers = [
         Column(title, right=True)
-        for title in ("jobs", "at most", "bytes", "at most", "cells a job")
+        for title in ("jobs", "at most", "bytes", "at most", "cells a day", "at most", "a job")
     ]
     table = Table([Column("owner"), *numbers])
     for account in found:
         allowed = account.allowed
-        may = [f"{limit:,}" if limit else "any" for limit in asdict(allowed).values()]
-        jobs, stored = f"{account.jobs:,}", f"{account.bytes:,}"
-        table.add(account.owner, jobs, may[0], stored, may[1], may[2])
+        jobs = f"{account.jobs:,}", _most(allowed.jobs)
+        stored = f"{account.bytes:,}", _most(allowed.bytes)
+        cells = f"{account.daily_cells:,}", _most(allowed.daily_cells), _most(allowed.cells)
+        table.add(account.owner, *jobs, *stored, *cells)
     out.items([asdict(account) for account in found], lambda: table, "owner")
 
 
@@ -55,6 +56,9 @@ def set_(
     jobs: Annotated[str, typer.Option(help="Most queued and running jobs.")] = "",
     size: Annotated[str, typer.Option("--bytes", help="Most bytes of files and uploads.")] = "",
     cells: Annotated[str, typer.Option(help="Most possible edges of one job.")] = "",
+    daily_cells: Annotated[
+        str, typer.Option(help="Most possible edges of the jobs of any 24 hours.")
+    ] = "",
     *,
     quiet: QuietOption = False,
 ) -> None:
@@ -64,21 +68,26 @@ def set_(
     """
     from service.jobs.quotas import change
 
-    given = {"jobs": jobs, "bytes": size, "cells": cells}
+    given = {"jobs": jobs, "bytes": size, "cells": cells, "daily_cells": daily_cells}
     wanted = {name: _limit(name, text) for name, text in given.items() if text}
     if not wanted:
-        raise InvalidInput("name a quota: --jobs, --bytes or --cells")
+        raise InvalidInput("name a quota: --jobs, --bytes, --cells or --daily-cells")
     with _opened() as services:
         change(services, owner, wanted)
     Output(json=False, quiet=quiet).note(f"the quotas of {owner} are set")
+
+
+def _most(limit: int | None) -> str:
+    return f"{limit:,}" if limit else "any"
 
 
 def _limit(name: str, text: str) -> int | None:
     if text == DEFAULT:
         return None
     if not text.isascii() or not text.isdecimal() or int(text) > _LARGEST:
+        option = f"--{name.replace('_', '-')}"
         raise InvalidInput(
-            f"--{name} {text!r} is not a whole number up to {_LARGEST}, nor {DEFAULT!r}"
+            f"{option} {text!r} is not a whole number up to {_LARGEST}, nor {DEFAULT!r}"
         )
     return int(text)
 

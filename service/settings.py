@@ -192,6 +192,8 @@ class Settings(BaseSettings):
     """Most bytes of an owner's files and uploads."""
     quota_cells: Annotated[int, Field(ge=0)] = 0
     """Most possible edges of a job's layers."""
+    quota_daily_cells: Annotated[int, Field(ge=0)] = 0
+    """Most possible edges of the layers of an owner's jobs of any 24 hours."""
 
     max_json_bytes: Bytes = 4 << 20
     max_upload_bytes: Bytes = 64 << 30

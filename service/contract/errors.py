@@ -53,7 +53,10 @@ class TooManyRequests(RaiwError):
 
 
 class QuotaReached(TooManyRequests):
-    """The owner has as many jobs under way as he may have; some will end."""
+    """The owner has as many jobs under way, or cells in those of a day, as he may have.
+
+    ``retry_after`` tells when to ask again.
+    """
 
     code = "quota-reached"
     title = "The quota is reached"

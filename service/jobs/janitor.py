@@ -208,15 +208,7 @@ class Janitor:
 
     def _relay_queue(self, queue: Queue) -> bool:
         database = self._services.database
-        self._full.discard(queue)
-        with database.look() as session:
-            now = database.now(session)
-            if not outbox.has_due(session, queue, now):
-                return False
-            busy = turns.running(session, queue, now).total()
-        places = room(self._broker.count(queue), busy, self._processes[queue])
-        if not places:
-            self._full.add(queue)
+        if not (places := self._places(queue)):
             return False  # workers are busy for a while; each round is two commits
         with database.write() as session:
             now, last = database.now(session), self._served[queue]
@@ -231,6 +223,19 @@ class Janitor:
         finally:
             self._record(messages[:published], messages[published:])
         return len(messages) == places
+
+    def _places(self, queue: Queue) -> int:
+        """Return how many messages to publish: none where none is due or workers have plenty."""
+        database = self._services.database
+        with database.look() as session:
+            now = database.now(session)
+            if not outbox.has_due(session, queue, now):
+                self._full.discard(queue)
+                return 0
+            busy = turns.running(session, queue, now).total()
+        places = room(self._broker.count(queue), busy, self._processes[queue])
+        (self._full.discard if places else self._full.add)(queue)
+        return places
 
     def _record(self, published: Sequence[OutboxRow], refused: Sequence[OutboxRow]) -> None:
         database = self._services.database

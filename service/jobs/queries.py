@@ -16,6 +16,7 @@ from service.contract.queries import JobQuery, ListQuery
 from service.jobs.services import Services
 from service.jobs.views import event_view, job_summary
 from service.store import notes, short_ids, shown
+from service.store.shown import ShownJob
 
 PAGE_BYTES = 1 << 20
 """A page of more bytes ends early, after at least one item."""
@@ -54,9 +55,13 @@ def get_job_and_request(services: Services, job_id: str) -> tuple[JobSummary, by
 def describe(session: Session, owner: str, job_id: str) -> JobSummary | None:
     """Return a job within a transaction; None if its owner has none."""
     found = shown.show(session, owner, job_id)
-    if found is None:
-        return None
-    return job_summary(found, notes.of_others(session, job_id) if found.job.joined else [])
+    return None if found is None else summary(session, found)
+
+
+def summary(session: Session, found: ShownJob) -> JobSummary:
+    """Return a job as clients see it, with what those who joined it noted."""
+    others = notes.of_others(session, found.job.id) if found.job.joined else []
+    return job_summary(found, others)
 
 
 def full_id(session: Session, owner: str, job_id: str) -> str:

@@ -20,12 +20,26 @@ from service.jobs.asked import stored_form
 from service.jobs.checks import check_memory, check_request, check_scores
 from service.jobs.keeping import remove_expired
 from service.jobs.networks import with_revision
-from service.jobs.queries import describe
+from service.jobs.queries import describe, summary
 from service.jobs.quotas import cells_of, check_job
 from service.jobs.services import Services
 from service.jobs.views import job_summary, plan_view
 from service.logs import request_id
-from service.store import blobs, jobs, joining, masks, objects, repeats, requests, results, sharing
+from service.store import (
+    blobs,
+    jobs,
+    joining,
+    known,
+    masks,
+    new_jobs,
+    objects,
+    repeats,
+    requests,
+    results,
+    sharing,
+    shown,
+)
+from service.store.known import Known
 from service.store.repeats import Repeat
 from service.store.requests import Packed
 from service.store.shown import ShownJob
@@ -54,7 +68,7 @@ def plan(services: Services, request: CraftJob) -> PlanView:
     key = request.content_key()
     with services.database.read() as session:
         check_scores(services, session, request.spec, request.importance)
-        stored = _find_masks(services, session, key)
+        stored = _find_masks(services, session, results.find_result(session, services.owner, key))
         if stored is None and services.settings.shares:
             stored = sharing.masks_of_others(session, services.artifacts, services.owner, key)
     return plan_view(planned, key, stored=stored is not None)
@@ -113,34 +127,37 @@ def submit(services: Services, request: JobRequest, key: str | None = None) -> S
 def _get_or_create(
     services: Services, session: Session, request: JobRequest, key: str, packed: Packed
 ) -> tuple[JobSummary, Outcome]:
-    now, document = services.database.now(session), request.document()
-    made = _made(services, session, document, key, now)
+    owner, document = services.owner, request.document()
+    found = known.of(session, owner, key)
+    now = found.now
+    made = _made(services, session, document, key, found)
     _note_use(services, session, document, made, now)
     if made:
-        job = jobs.find_succeeded(session, services.owner, key, packed.digest)
-        if job is not None:
-            return _described(session, job), "hit"
-    known = made and not _has_gates(document)
-    if not known and (job := jobs.find_active(session, services.owner, key)) is not None:
+        earlier = shown.show_succeeded(session, owner, key, packed.digest)
+        if earlier is not None:
+            return summary(session, earlier), "hit"
+    enough = made and not _has_gates(document)
+    if not enough and found.active is not None:
         rank = request.priority.rank
         metadata, deadline = request.metadata, request.deadline_at
-        joining.join(session, job.id, request_id.get(), metadata, deadline, rank, now)
-        return _described(session, job), "joined"
-    if not known:
-        check_job(services, session, document)
+        joining.join(session, found.active, request_id.get(), metadata, deadline, rank, now)
+        return _described(session, owner, found.active), "joined"
+    job = _new_job(services, request, key, packed.digest, now)
+    if enough:
+        requests.add(session, packed)
+        _add_succeeded(session, job, made, now)
+        return _described(session, owner, job.id), "hit"
+    job.cells = cells_of(document)
+    check_job(services, session, job.cells, found)
     if not made:
         services.artifacts.require_space(_disk_bytes(services, document))
-    if not known:
-        _check_deadline(request.deadline_at, now)
-    job = _new_job(services, request, key, requests.add(session, packed), now)
-    if known:
-        return _described(session, _succeeded(session, job, made, now)), "hit"
-    jobs.add(session, job, now)
+    _check_deadline(request.deadline_at, now)
+    new_jobs.add(session, job, packed, now)
     return job_summary(ShownJob(job)), "created"  # as it was just written
 
 
-def _described(session: Session, job: JobRow) -> JobSummary:
-    found = describe(session, job.owner_id, job.id)
+def _described(session: Session, owner: str, job_id: str) -> JobSummary:
+    found = describe(session, owner, job_id)
     assert found is not None  # noqa: S101 -- the transaction has just seen it
     return found
 
@@ -176,19 +193,20 @@ def _check_deadline(deadline: datetime | None, now: datetime) -> None:
 
 
 def _made(
-    services: Services, session: Session, document: JobDocument, key: str, now: datetime
+    services: Services, session: Session, document: JobDocument, key: str, known: Known
 ) -> dict[str, Any]:
     """Return the columns in which a job keeps what is stored under a key; empty if nothing is.
 
     What a row names but the store has lost counts as not stored: it is made again.
     """
     artifacts, owner, shares = services.artifacts, services.owner, services.settings.shares
+    now = known.now
     if isinstance(document, CraftJob):
-        found = _find_masks(services, session, key)
+        found = _find_masks(services, session, known.masks)
         if found is None and shares:
             found = sharing.adopt_masks(session, artifacts, owner, key, now)
         return {"mask_digest": found.digest} if found else {}
-    outcome = results.find_outcome(session, owner, key)
+    outcome = known.outcome
     if outcome and all(
         blobs.stored(session, artifacts, owner, digest) for digest in _files(outcome)
     ):
@@ -197,8 +215,7 @@ def _made(
     return {"outcome": adopted} if adopted else {}
 
 
-def _find_masks(services: Services, session: Session, key: str) -> MasksRow | None:
-    digest = results.find_result(session, services.owner, key)
+def _find_masks(services: Services, session: Session, digest: str | None) -> MasksRow | None:
     return masks.stored(session, services.artifacts, services.owner, digest) if digest else None
 
 
@@ -233,7 +250,7 @@ def _disk_bytes(services: Services, document: JobDocument) -> int:
     return (1 + shared) * sum(map(packed_bytes, shapes))
 
 
-def _succeeded(session: Session, job: JobRow, made: dict[str, Any], now: datetime) -> JobRow:
+def _add_succeeded(session: Session, job: JobRow, made: dict[str, Any], now: datetime) -> None:
     """Record a job whose result was already stored."""
     job.status, job.phase, job.completed = JobStatus.SUCCEEDED, "done", job.total
     job.finished_at = now
@@ -242,7 +259,6 @@ def _succeeded(session: Session, job: JobRow, made: dict[str, Any], now: datetim
     jobs.insert(session, job)
     digest = job.mask_digest or main_file(made["outcome"])["digest"]
     jobs.add_event(session, job.id, "status", {"status": job.status, "digest": digest}, now)
-    return job
 
 
 def _name(document: JobDocument) -> str:

@@ -3,7 +3,7 @@
 import math
 import sqlite3
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,15 +27,19 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 
 from service.settings import Settings
+from service.store.records import Timestamp
 from service.store.sound import Sound
 
 AWAY = (OperationalError, InterfaceError, PoolTimeout)
 """What a locked, silent, restarting or lost database raises: the same call may succeed later."""
 
 
+CLOCK = func.clock_timestamp(type_=Timestamp())
+"""The database's own clock: leases of many hosts are judged by one clock."""
 BINARY = "raiw_binary"
 """Execution option of a statement that yields many bytes: PostgreSQL sends them as they are, not as
 hexadecimal text."""
+_NOW = select(CLOCK)
 _FRESH_SECONDS = 1.0
 _MOST_CONNECTIONS = 15
 
@@ -120,11 +124,8 @@ class Database:
             yield session
 
     def now(self, session: Session) -> datetime:
-        """Return the database's own clock: leases of many hosts are judged by one clock."""
-        if self.is_sqlite:
-            return datetime.now(UTC)
-        moment: datetime = session.scalars(select(func.clock_timestamp())).one()
-        return moment.astimezone(UTC)
+        """Return the time by the database's own clock."""
+        return session.scalars(_NOW).one()
 
     @property
     def connections(self) -> tuple[int, int]:
@@ -140,13 +141,13 @@ class Database:
 
 def lock_rows(
     session: Session, key: InstrumentedAttribute[str], *where: ColumnElement[bool]
-) -> None:
-    """Lock several rows of a table before they are written, always in order of key.
+) -> Sequence[str]:
+    """Lock several rows of a table before they are written, in order of key; return their keys.
 
     Transactions that want the same rows then wait for each other, never in a circle. Rows of
     several tables are locked in the order objects, jobs, messages. On SQLite there is one writer.
     """
-    session.execute(select(key).where(*where).order_by(key).with_for_update())
+    return session.scalars(select(key).where(*where).order_by(key).with_for_update()).all()
 
 
 def _ping_the_rested(engine: Engine) -> None:
@@ -182,6 +183,7 @@ def _sqlite_engine(url: URL, patience: Patience, **pool: Any) -> Engine:
         connection.isolation_level = None  # we begin transactions ourselves, see below
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
+        connection.create_function("clock_timestamp", 0, _sqlite_now)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -189,6 +191,10 @@ def _sqlite_engine(url: URL, patience: Patience, **pool: Any) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
     return engine
+
+
+def _sqlite_now() -> str:
+    return datetime.now(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 def _postgres_engine(url: URL, patience: Patience, **pool: Any) -> Engine:

@@ -63,35 +63,6 @@ def standings(session: Session, job_ids: Sequence[str]) -> dict[str, Standing]:
     return {job_id: Standing(JobStatus(status), events) for job_id, status, events in rows}
 
 
-def find_active(session: Session, owner: str, content_key: str) -> JobRow | None:
-    """Return an owner's queued or running job of a key."""
-    return session.scalar(
-        select(JobRow).where(
-            JobRow.owner_id == owner,
-            JobRow.content_key == content_key,
-            JobRow.status.in_((JobStatus.QUEUED, JobStatus.RUNNING)),
-        )
-    )
-
-
-def find_succeeded(session: Session, owner: str, content_key: str, request: str) -> JobRow | None:
-    """Return an owner's latest succeeded job of a key that was asked for in the same words.
-
-    Requests with equal keys may still differ, in gates for instance.
-    """
-    return session.scalar(
-        select(JobRow)
-        .where(
-            JobRow.owner_id == owner,
-            JobRow.content_key == content_key,
-            JobRow.request == request,
-            JobRow.status == JobStatus.SUCCEEDED,
-        )
-        .order_by(JobRow.created_at.desc(), JobRow.id.desc())
-        .limit(1)
-    )
-
-
 def add_event(
     session: Session, job_id: str, event: str, data: dict[str, Any], now: datetime
 ) -> None:
@@ -104,15 +75,6 @@ def add_event(
     )
     session.add(JobEventRow(job_id=job_id, seq=seq, event=event, data=data, created_at=now))
     webhooks.announce(session, job_id, data.get("status"), now)
-
-
-def add(session: Session, job: JobRow, now: datetime) -> None:
-    """Insert a queued job with its first event and its message."""
-    job.events = 1
-    insert(session, job)
-    data = {"status": JobStatus.QUEUED} | asked_by(job.request_id)
-    session.add(JobEventRow(job_id=job.id, seq=1, event="status", data=data, created_at=now))
-    outbox.begin(session, job, now)
 
 
 def insert(session: Session, job: JobRow) -> None:

@@ -86,8 +86,8 @@ def use(
         return
     rested = or_(table.used_at.is_(None), table.used_at < now - SPARSE)
     named = and_(table.owner_id == owner, table.digest.in_(digests))
-    lock_rows(session, table.digest, named, rested)
-    session.execute(update(table).where(named, rested).values(used_at=now))
+    if lock_rows(session, table.digest, named, rested):
+        session.execute(update(table).where(named, rested).values(used_at=now))
 
 
 def pin(session: Session, table: KeptTable, owner: str, digest: str, *, pinned: bool) -> None:

@@ -9,6 +9,7 @@ which is harmless: a claim decides who runs a job.
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from heapq import heapify, heappop, heapreplace
+from typing import Any
 
 from sqlalchemy import delete, insert, literal, select, tuple_, update
 from sqlalchemy.orm import Session
@@ -21,19 +22,22 @@ from service.store.records import Timestamp
 from service.store.tables import JobRow, OutboxRow
 
 
-def begin(session: Session, job: JobRow, now: datetime) -> None:
-    """Write the first message of a job that this transaction has inserted."""
+def first(job: JobRow, now: datetime) -> dict[str, Any]:
+    """Return the columns of the first message of a job."""
     told = {"task": Task.RUN_JOB, "queue": job.queue, "argument": job.id}
     whose = {"owner_id": job.owner_id, "rank": job.rank}
-    session.add(OutboxRow(**told, **whose, created_at=now, next_attempt_at=now))
+    return {**told, **whose, "created_at": now, "next_attempt_at": now}
 
 
 def announce(session: Session, job_ids: Sequence[str], due: datetime) -> None:
-    """Write further messages of jobs, which the janitor will publish once they are due."""
+    """Write further messages of jobs, which the janitor will publish once they are due.
+
+    A job keeps its place: before those of its owner that were asked for later.
+    """
     columns = ("task", "queue", "argument", "owner_id", "rank", "created_at", "next_attempt_at")
     told = (literal(Task.RUN_JOB.value), JobRow.queue, JobRow.id, JobRow.owner_id, JobRow.rank)
-    when = literal(due, Timestamp())
-    written = select(*told, when, when).where(JobRow.id.in_(job_ids))
+    when = JobRow.created_at, literal(due, Timestamp())
+    written = select(*told, *when).where(JobRow.id.in_(job_ids))
     oldest_first = written.order_by(JobRow.created_at, JobRow.id)
     session.execute(insert(OutboxRow).from_select(columns, oldest_first))
 
@@ -73,7 +77,7 @@ def take(
 
     Each place goes to the owner who has least under way, counting those that he has just got; among
     equals to the next after ``last``, who was the last one served, in the order of their ids. An
-    owner's own messages go by priority, then by age.
+    owner's own messages go by priority, then by the age of their jobs.
     """
     owners = turns.waiting(session, queue)
     at_a_time = max(1, most // max(1, len(owners)))
@@ -98,16 +102,15 @@ def _due(
 ) -> Iterator[OutboxRow]:
     """Yield an owner's due messages that no other janitor is taking, the first ones first."""
     mine = (OutboxRow.queue == queue, OutboxRow.owner_id == owner, OutboxRow.next_attempt_at <= now)
-    first = select(OutboxRow).where(*mine).order_by(OutboxRow.rank, OutboxRow.id).limit(at_a_time)
+    line = (OutboxRow.rank, OutboxRow.created_at, OutboxRow.id)
+    first = select(OutboxRow).where(*mine).order_by(*line).limit(at_a_time)
     query = first.with_for_update(skip_locked=True)
     while found := session.scalars(query).all():
         yield from found
         if len(found) < at_a_time:
             return
-        place = tuple_(found[-1].rank, found[-1].id)
-        query = first.where(tuple_(OutboxRow.rank, OutboxRow.id) > place).with_for_update(
-            skip_locked=True
-        )
+        place = tuple_(found[-1].rank, found[-1].created_at, found[-1].id)
+        query = first.where(tuple_(*line) > place).with_for_update(skip_locked=True)
 
 
 def remove(session: Session, published: Sequence[OutboxRow], now: datetime) -> None:

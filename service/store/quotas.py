@@ -6,12 +6,15 @@ and jobs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime, timedelta
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from service.store.tables import ACTIVE, BlobRow, JobRow, OwnerRow, UploadRow
+
+DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +27,22 @@ class Quotas:
     """Bytes of stored files and of uploads under way."""
     cells: int | None = None
     """Possible edges of one job."""
+    daily_cells: int | None = None
+    """Possible edges of the jobs of any 24 hours."""
+
+    def over(self, defaults: "Quotas") -> "Quotas":
+        """Return what holds for an owner who has these of his own."""
+        own = {name: limit for name, limit in asdict(self).items() if limit is not None}
+        return replace(defaults, **own)
+
+
+OWN = tuple(getattr(OwnerRow, f"quota_{field.name}") for field in fields(Quotas))
+"""The columns of an owner's own quotas, in their order."""
 
 
 def of(session: Session, owner: str, defaults: Quotas) -> Quotas:
     """Return the quotas of an owner."""
-    columns = OwnerRow.quota_jobs, OwnerRow.quota_bytes, OwnerRow.quota_cells
-    row = session.execute(select(*columns).where(OwnerRow.id == owner)).one()
-    own = Quotas(*row)
-    return Quotas(
-        jobs=defaults.jobs if own.jobs is None else own.jobs,
-        bytes=defaults.bytes if own.bytes is None else own.bytes,
-        cells=defaults.cells if own.cells is None else own.cells,
-    )
+    return Quotas(*session.execute(select(*OWN).where(OwnerRow.id == owner)).one()).over(defaults)
 
 
 def owners(session: Session) -> Sequence[OwnerRow]:
@@ -59,6 +66,30 @@ def count_jobs(session: Session, owner: str) -> int:
     """Count an owner's queued and running jobs."""
     query = select(func.count()).select_from(JobRow).where(ACTIVE, JobRow.owner_id == owner)
     return session.scalar(query) or 0
+
+
+def count_cells(session: Session, owner: str, now: datetime) -> int:
+    """Add up the possible edges of the jobs that an owner has asked for within a day."""
+    return int(
+        session.scalar(
+            select(func.coalesce(func.sum(JobRow.cells), 0)).where(*_of_a_day(owner, now))
+        )
+        or 0
+    )
+
+
+def free_cells_at(session: Session, owner: str, now: datetime, cells: int) -> datetime:
+    """Return when so many possible edges of these jobs will be a day old; they have as many."""
+    line = JobRow.created_at, JobRow.id
+    freed = func.sum(JobRow.cells).over(order_by=line).label("freed")
+    jobs = select(JobRow.created_at, freed).where(*_of_a_day(owner, now)).subquery()
+    enough = select(func.min(jobs.c.created_at)).where(jobs.c.freed >= cells)
+    oldest: datetime = session.scalars(enough).one()
+    return oldest + DAY
+
+
+def _of_a_day(owner: str, now: datetime) -> list[ColumnElement[bool]]:
+    return [JobRow.owner_id == owner, JobRow.created_at > now - DAY]
 
 
 def count_bytes(session: Session, owner: str, besides: str = "") -> int:

@@ -17,12 +17,6 @@ def find_result(session: Session, owner: str, content_key: str) -> str | None:
     return session.scalar(select(ResultRow.mask_digest).where(*key))
 
 
-def find_outcome(session: Session, owner: str, content_key: str) -> dict[str, Any] | None:
-    """Return the files and report of an owner's key, if they are stored."""
-    key = OutcomeRow.owner_id == owner, OutcomeRow.content_key == content_key
-    return session.scalar(select(OutcomeRow.document).where(*key))
-
-
 def keep_result(session: Session, owner: str, content_key: str, digest: str, now: datetime) -> None:
     """Record the masks that an owner's key leads to, unless that is recorded."""
     row = ResultRow(owner_id=owner, content_key=content_key, mask_digest=digest, created_at=now)

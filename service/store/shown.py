@@ -5,10 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, and_, cast, exists, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    String,
+    and_,
+    cast,
+    exists,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy.orm import Session, defer
 
-from service.contract.jobs import JobVersion
+from service.contract.jobs import JobStatus, JobVersion
 from service.contract.queries import JobQuery, JobSearch
 from service.store.tables import JobEventRow, JobNoteRow, JobRow, MasksRow, RequestRow
 
@@ -49,9 +59,21 @@ def packed_of(session: Session, owner: str, job_id: str) -> bytes | None:
 
 def show(session: Session, owner: str, job_id: str) -> ShownJob | None:
     """Return a job with the mask file it made."""
-    query = _shown(owner).add_columns(MasksRow.dead_units).where(JobRow.id == job_id)
-    row = session.execute(query).one_or_none()
-    return None if row is None else ShownJob(row[0], row[1], row[2], row[0].outcome, row[3])
+    return _one(session.execute(_with_units(owner).where(JobRow.id == job_id)))
+
+
+def show_succeeded(session: Session, owner: str, content_key: str, request: str) -> ShownJob | None:
+    """Return an owner's latest succeeded job of a key that was asked for in the same words.
+
+    Requests with equal keys may still differ, in gates for instance.
+    """
+    query = _with_units(owner).where(
+        JobRow.content_key == content_key,
+        JobRow.request == request,
+        JobRow.status == JobStatus.SUCCEEDED,
+    )
+    latest = query.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(1)
+    return _one(session.execute(latest))
 
 
 def versions(
@@ -118,6 +140,15 @@ def _shown(owner: str) -> Any:
         MasksRow,
         and_(MasksRow.owner_id == JobRow.owner_id, MasksRow.digest == JobRow.mask_digest),
     )
+
+
+def _with_units(owner: str) -> Any:
+    return _shown(owner).add_columns(MasksRow.dead_units)
+
+
+def _one(found: Any) -> ShownJob | None:
+    row = found.one_or_none()
+    return None if row is None else ShownJob(row[0], row[1], row[2], row[0].outcome, row[3])
 
 
 def _conditions(wanted: JobQuery) -> Iterator[ColumnElement[bool]]:

@@ -47,6 +47,7 @@ class OwnerRow(Record):
     quota_jobs: Mapped[int | None] = mapped_column(Big)
     quota_bytes: Mapped[int | None] = mapped_column(Big)
     quota_cells: Mapped[int | None] = mapped_column(Big)
+    quota_daily_cells: Mapped[int | None] = mapped_column(Big)
 
 
 class KeyRow(Record):
@@ -116,11 +117,13 @@ class JobRow(Record):
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    owner_id: Mapped[str] = mapped_column(String(40), ForeignKey("owners.id"), server_default=LOCAL)
+    owner_id: Mapped[str] = mapped_column(
+        String(40), ForeignKey("owners.id"), default=LOCAL, server_default=LOCAL
+    )
     kind: Mapped[str] = mapped_column(String(20))
     status: Mapped[str] = mapped_column(String(20))
     content_key: Mapped[str] = mapped_column(String(71), index=True)
-    name: Mapped[str] = mapped_column(String(200), server_default="")
+    name: Mapped[str] = mapped_column(String(200), default="", server_default="")
     """What the job is about, for lists: the spec's name, or the network."""
     request: Mapped[str] = mapped_column(
         ForeignKey("requests.digest"),
@@ -137,6 +140,9 @@ class JobRow(Record):
     queue: Mapped[str] = mapped_column(String(40))
     rank: Mapped[int] = mapped_column(default=1, server_default="1")
     """Place of its priority: see :class:`service.contract.jobs.Priority`."""
+    cells: Mapped[int] = mapped_column(Big, default=0, server_default="0")
+    """Possible edges that it crafts, of which an owner's quota of a day is; none where the result
+    was stored."""
     timeout_seconds: Mapped[float] = mapped_column(Float)
     max_attempts: Mapped[int]
     attempt: Mapped[int] = mapped_column(default=0)
@@ -200,7 +206,9 @@ class OutboxRow(Record):
     """A message for the broker, written with the change it announces."""
 
     __tablename__ = "outbox"
-    __table_args__ = (Index("ix_outbox_queue_owner_id_rank_id", "queue", "owner_id", "rank", "id"),)
+    __table_args__ = (
+        Index(None, "queue", "owner_id", "rank", "created_at", "id"),  # in their order
+    )
 
     id: Mapped[int] = mapped_column(Big, primary_key=True, autoincrement=True)
     task: Mapped[str] = mapped_column(String(60))
@@ -211,6 +219,7 @@ class OutboxRow(Record):
     rank: Mapped[int] = mapped_column(default=1, server_default="1")
     """Its place among the owner's messages, as that of the job."""
     created_at: Mapped[datetime]
+    """Its place among those of equal rank: when the job was asked for that is to start."""
     next_attempt_at: Mapped[datetime]
 
 

@@ -21,8 +21,9 @@ from service.contract.access import LOCAL
 from service.contract.jobs import ENDED, JobStatus
 from service.contract.tasks import Queue
 from service.settings import Settings
-from service.store import jobs, migrate, outbox, recovery, requests
+from service.store import jobs, known, migrate, new_jobs, outbox, recovery
 from service.store.database import Database
+from service.store.requests import Packed
 from service.store.tables import JobEventRow, JobRow, MasksRow, OutboxRow, ResultRow
 
 LEASE = timedelta(seconds=60)
@@ -78,15 +79,16 @@ class JobLife(RuleBasedStateMachine):
 
     def submit(self, key: str, patience: int | None) -> str:
         with self.database.write() as session:
-            active = jobs.find_active(session, LOCAL, key)
+            active = known.of(session, LOCAL, key).active
             if active is not None:
-                return active.id
+                return active
+            packed = Packed.of({})
             job = JobRow(
                 id=jobs.new_job_id(),
                 kind="craft",
                 status=JobStatus.QUEUED,
                 content_key=key,
-                request=requests.add(session, requests.Packed.of({})),
+                request=packed.digest,
                 algorithm="regular",
                 note={},
                 queue="raiw.cpu",
@@ -97,7 +99,7 @@ class JobLife(RuleBasedStateMachine):
                 run_after=self.now,
                 deadline_at=patience and self.now + timedelta(seconds=patience),
             )
-            jobs.add(session, job, self.now)
+            new_jobs.add(session, job, packed, self.now)
             return job.id
 
     @rule()

@@ -16,8 +16,9 @@ from service.contract.jobs import JobStatus
 from service.contract.tasks import Queue
 from service.jobs.services import Services
 from service.settings import Settings
-from service.store import jobs, outbox, recovery, requests
+from service.store import jobs, new_jobs, outbox, recovery
 from service.store.migrate import migrate
+from service.store.requests import Packed
 from service.store.tables import JobRow, OutboxRow
 from tests.integration.stack import Postgres, eventually
 
@@ -44,18 +45,18 @@ def submit(services: Services, count: int, **columns: object) -> list[str]:
     """Queue jobs; each has a message that waits for the broker."""
     with services.database.write() as session:
         now = services.database.now(session)
-        request = requests.add(session, requests.Packed.of({}))
+        packed = Packed.of({})
         added = [
             JobRow(
                 id=jobs.new_job_id(), kind="craft", algorithm="regular", note={}, total=1,
-                content_key=jobs.new_job_id(), request=request, queue=Queue.CPU,
+                content_key=jobs.new_job_id(), request=packed.digest, queue=Queue.CPU,
                 timeout_seconds=1e6, max_attempts=3, status=JobStatus.QUEUED, created_at=now,
                 run_after=now, **columns,
             )
             for _ in range(count)
         ]  # fmt: skip
         for job in added:
-            jobs.add(session, job, now)
+            new_jobs.add(session, job, packed, now)
     return [job.id for job in added]
 
 

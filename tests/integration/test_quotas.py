@@ -32,7 +32,7 @@ from service.jobs.housekeeping import keep_house
 from service.jobs.submit import submit
 from service.store import masks, repeats
 from service.store.repeats import RepeatRow
-from service.store.tables import ResultRow
+from service.store.tables import JobRow, ResultRow
 from tests.integration.stack import Postgres, Sqlite, Stack, eventually
 from tests.integration.workbench import Bench
 
@@ -58,7 +58,9 @@ def opened(request: pytest.FixtureRequest) -> Iterator[Bench]:
 def bench(opened: Bench) -> Bench:
     opened.clear()
     for owner in ("ada", "ben"):
-        quotas.change(opened.services, owner, {"jobs": None, "bytes": None, "cells": None})
+        quotas.change(
+            opened.services, owner, dict.fromkeys(("jobs", "bytes", "cells", "daily_cells"))
+        )
     return opened
 
 
@@ -140,6 +142,38 @@ def test_a_job_of_too_many_cells_is_refused(bench: Bench) -> None:
     submit(ada, job(11))
 
 
+def test_the_cells_of_a_day_are_limited_and_free_again_when_it_is_over(bench: Bench) -> None:
+    quotas.change(bench.services, "ada", {"jobs": 0, "daily_cells": 250})
+    ada, database = bench.services.of("ada"), bench.services.database
+    wanted = [job(8) for _ in range(CROWD)]  # of 64 cells
+    found = outcomes(lambda number: submit(ada, wanted[number]))
+    assert found == {"ok": 3, "quota-reached": CROWD - 3}
+    submit(bench.services.of("ben"), job(8))
+    stored = job(8)
+    store_result(bench, "ada", stored)
+    assert submit(ada, stored).outcome == "hit"  # nothing is crafted
+    quotas.change(bench.services, "ada", {"cells": 0})
+    with pytest.raises(OverQuota, match=r"256 cells .* may have 250"):
+        submit(ada, job(16))
+    with database.write() as session:  # the three were asked for one after another
+        now = database.now(session)
+        mine = select(JobRow.id).where(JobRow.owner_id == "ada", JobRow.cells > 0)
+        ages = (timedelta(hours=23), timedelta(hours=5), timedelta(hours=1))
+        for job_id, age in zip(session.scalars(mine).all(), ages, strict=True):
+            when = update(JobRow).where(JobRow.id == job_id)
+            session.execute(when.values(created_at=now - age, status="failed"))
+    for side, hours in ((8, 1), (11, 1), (12, 19), (15, 23)):
+        with pytest.raises(QuotaReached, match=r"last 24 hours have 192, and 250") as caught:
+            submit(ada, job(side))
+        left = caught.value.details["retry_after"]
+        assert 0 <= 3600 * hours - left < 3600
+        assert caught.value.details["value"] == 192 + side * side
+    submit(ada, job(7))  # 241 together
+    with database.write() as session:
+        session.execute(update(JobRow).values(created_at=now - timedelta(hours=25)))
+    submit(ada, job(15))
+
+
 def test_parallel_uploads_do_not_pass_the_quota_together(bench: Bench) -> None:
     quotas.change(bench.services, "ada", {"bytes": 3 * SIZE + 1})
     ada = bench.services.of("ada")
@@ -180,12 +214,14 @@ def command(bench: Bench, *arguments: str, **settings: str) -> tuple[int, str]:
 def test_the_command_lists_and_sets_quotas(bench: Bench) -> None:
     submit(bench.services.of("ada"), job())
     assert command(bench, "set", "ada", "--jobs", "7", "--bytes", "0", "--quiet") == (0, "")
+    assert command(bench, "set", "ada", "--daily-cells", "900", "--quiet") == (0, "")
     status, printed = command(bench, "ls", "--json")
     assert status == 0
     items = {item["owner"]: item for item in json.loads(printed)["items"]}
     assert [*items] == ["ada", "ben", "local"]
     assert items["ada"]["jobs"] == 1
-    assert items["ada"]["allowed"] == {"jobs": 7, "bytes": 0, "cells": 0}
+    assert items["ada"]["daily_cells"] == 64
+    assert items["ada"]["allowed"] == {"jobs": 7, "bytes": 0, "cells": 0, "daily_cells": 900}
     assert command(bench, "set", "ada", "--jobs", "default")[0] == 0
     status, printed = command(bench, "ls", RAIW_QUOTA_JOBS="9")
     assert status == 0

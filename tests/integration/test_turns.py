@@ -17,7 +17,8 @@ from service.contract.jobs import Priority
 from service.contract.tasks import Queue
 from service.jobs.allotment import MOST, room
 from service.jobs.janitor import Janitor
-from service.store import joining, outbox, turns, units
+from service.store import jobs, joining, outbox, recovery, turns, units
+from service.store.jobs import Attempt
 from service.store.tables import JobRow, OutboxRow
 from tests.integration.stack import Postgres, Sqlite
 from tests.integration.workbench import Bench
@@ -182,6 +183,30 @@ def test_a_request_that_joins_lends_the_job_its_priority(bench: Bench) -> None:
     bench.janitor.sweep()  # a second attempt has no lower one
     with database.read() as session:
         assert session.scalar(select(OutboxRow.rank).where(OutboxRow.argument == last)) == 0
+
+
+def test_a_job_that_is_put_back_keeps_its_place(bench: Bench) -> None:
+    database, soon = bench.services.database, timedelta(seconds=1)
+    urgent = bench.submit(1, rank=Priority.HIGH.rank)
+    lost, given_back, forgotten, *later = [bench.submit()[0] for _ in range(5)]
+    with database.write() as session:
+        now = database.now(session)
+        published = OutboxRow.argument.in_((lost, given_back, forgotten))
+        sent = session.scalars(select(OutboxRow).where(published)).all()
+        outbox.remove(session, sent, now)
+    for job_id in (lost, given_back):
+        bench.lose_worker(job_id)
+    with database.write() as session:
+        now = database.now(session)
+        jobs.release(session, Attempt(given_back, 1), now)
+        assert recovery.reap(session, now, timedelta(0)) == 1
+        assert recovery.publish_again(session, [forgotten], now + soon, now) == 1
+    for at_once in (10, 2):  # whole, and a page at a time
+        with database.write() as session:
+            due = database.now(session) + timedelta(hours=2)
+            taken = outbox.take(session, Queue.CPU, at_once, due, timedelta(0))
+        line = [*urgent, lost, given_back, forgotten, *later]
+        assert [message.argument for message in taken] == line[:at_once]
 
 
 def test_a_round_costs_the_same_whatever_waits(tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ from service.jobs.janitor import Janitor
 from service.jobs.queue import Broker as Client
 from service.jobs.services import Services
 from service.settings import Settings
-from service.store import jobs, requests
+from service.store import jobs, new_jobs
 from service.store.jobs import Attempt
 from service.store.migrate import migrate
 from service.store.repeats import RepeatRow
+from service.store.requests import Packed
 from service.store.tables import BlobRow, JobRow, OutboxRow, OwnerRow, UnitRow, UploadRow
 from tests.integration.stack import Broker
 
@@ -51,14 +52,14 @@ class Bench:
         database = self.services.database
         with database.write() as session:
             now = database.now(session)
-            request = requests.add(session, requests.Packed.of(document or {}))
+            packed = Packed.of(document or {})
             added = [
                 JobRow(
                     id=f"job_{next(_numbers):06}",
                     kind="craft",
                     status=JobStatus.QUEUED,
                     content_key=str(next(_numbers)),
-                    request=request,
+                    request=packed.digest,
                     algorithm="regular",
                     note={},
                     queue=Queue.CPU,
@@ -72,7 +73,7 @@ class Bench:
                 for _ in range(number)
             ]
             for job in added:
-                jobs.add(session, job, now)
+                new_jobs.add(session, job, packed, now)
         return [job.id for job in added]
 
     def lose_worker(self, job_id: str) -> None:
