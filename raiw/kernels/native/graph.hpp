@@ -83,7 +83,8 @@ struct Scores {
         return load<T>(from);
     }
     const std::uint8_t* stored_row(Vertex u) const { return at(u * columns); }
-    std::size_t row_bytes() const { return static_cast<std::size_t>(at(columns) - bytes); }
+    std::size_t row_bytes() const { return columns * cell_bytes(); }
+    std::size_t cell_bytes() const { return static_cast<std::size_t>(at(1) - bytes); }
     void prefetch(Vertex u, Vertex v) const { __builtin_prefetch(at(u * columns + v)); }
 
 private:
