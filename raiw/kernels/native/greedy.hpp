@@ -28,7 +28,8 @@ public:
           taking_(graph, edges, keys),
           alive_words_((scores.columns + 63) / 64),
           found_(scores.columns + kSlack) {}
-    ~Greedy() { listing_.release(); }
+    // Keeps what layers of ordinary size need; less with scores of 16 bits, which are short of memory.
+    ~Greedy() { listing_.keep(scores_.widened() ? 1 << 16 : 1 << 22); }
 
     void run() {
         find_alive();
@@ -201,7 +202,8 @@ typename Greedy<T, Candidate>::Thresholds Greedy<T, Candidate>::choose(std::int6
     double wanted = (1 + kBelow * sigma) * edges;
     if (!at.dense) {
         wanted = std::max(wanted, rows * static_cast<double>(scores_.columns) / kRead);
-        wanted = std::min(wanted, std::max(kListed, kDense * cells));
+        wanted = std::min(wanted, scores_.widened() ? std::max(kListed / 16, cells / 64)
+                                                    : std::max(kListed, cells / 8));
     }
     const double hits = 256 + (first ? 8 * edges / std::max(rows, columns) : 0);
     const double looked = static_cast<double>(sample(static_cast<std::size_t>(

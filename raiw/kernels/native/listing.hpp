@@ -51,9 +51,9 @@ public:
     std::size_t count() const { return count_; }
     void clear() { count_ = 0; }
 
-    // As much room as the candidates have.
+    // Room for as many candidates as are listed.
     Candidate* spare() {
-        spare_.make(list_.size());
+        spare_.make(count_);
         return spare_.values();
     }
 
@@ -81,16 +81,15 @@ public:
         list_.values()[count_++] = candidate;
     }
 
-    // Keeps no more memory than layers of ordinary size need.
-    void release() {
-        constexpr std::size_t kMostKept = 1 << 22;
-        if (list_.size() > kMostKept) list_.release();
-        if (spare_.size() > kMostKept) spare_.release();
+    // Gives back memory for more than so many candidates.
+    void keep(std::size_t most) {
+        if (list_.size() > most) list_.release();
+        if (spare_.size() > most) spare_.release();
     }
 
 private:
     void make_room(std::size_t more) {
-        if (count_ + more > list_.size()) list_.make(count_ + more + list_.size() / 2);
+        if (count_ + more > list_.size()) list_.make(count_ + more + list_.size() / 8);
     }
 
     Room<Candidate> list_, spare_;
