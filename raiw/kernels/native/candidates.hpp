@@ -2,7 +2,8 @@
 #pragma once
 
 #include <algorithm>
-#include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "philox.hpp"
 
@@ -56,32 +57,70 @@ struct Wide {
     Vertex column() const { return v; }
 };
 
-// Radix sort by key, least significant digit first, over those bits only in which keys differ.
-// It is stable: candidates listed by flat index stay so within a score. `spare` is scratch space.
+// The least and the greatest key of some candidates.
+struct KeyRange {
+    std::uint64_t least = 0, most = 0;
+
+    template <class Candidate>
+    KeyRange(const Candidate* list, std::size_t count) {
+        if (count) least = most = list[0].key();
+        for (std::size_t i = 1; i < count; ++i) {
+            least = std::min(least, list[i].key());
+            most = std::max(most, list[i].key());
+        }
+    }
+    // Those in which keys differ.
+    unsigned bits() const {
+        return most > least ? 64 - static_cast<unsigned>(__builtin_clzll(most - least)) : 0;
+    }
+};
+
+constexpr unsigned kMostDigitBits = 11;
+
+// Moves candidates to other memory, in the order of one digit of their keys above `least`, those
+// below it first. It is stable. `ends` has a place for each digit, and tells then where it ends.
 template <class Candidate>
-void sort_by_key(std::vector<Candidate>& list, std::vector<Candidate>& spare) {
-    constexpr unsigned kMostDigitBits = 11;
-    if (list.size() < 2) return;
-    std::uint64_t least = list[0].key(), most = least;
-    for (const Candidate& candidate : list) {
-        least = std::min(least, candidate.key());
-        most = std::max(most, candidate.key());
+void move_by_digit(const Candidate* list, std::size_t count, Candidate* to, std::uint64_t least,
+                   unsigned shift, std::vector<std::size_t>& ends) {
+    const std::size_t mask = ends.size() - 1;
+    const auto digit = [=](const Candidate& candidate) {
+        return (std::max(candidate.key(), least) - least) >> shift & mask;
+    };
+    std::fill(ends.begin(), ends.end(), 0);
+    for (std::size_t i = 0; i < count; ++i) ++ends[digit(list[i])];
+    std::size_t before = 0;
+    for (std::size_t& end : ends) before += std::exchange(end, before);
+    for (std::size_t i = 0; i < count; ++i) to[ends[digit(list[i])]++] = list[i];
+}
+
+// Sorts by key, stably: candidates that stand by flat index stay so within a score. Radix sort, the
+// least significant digit first, over those bits only in which keys differ. `spare` is as long.
+template <class Candidate>
+void sort_by_key(Candidate* list, std::size_t count, Candidate* spare) {
+    constexpr std::size_t kFew = 24;
+    if (count < kFew) {
+        for (std::size_t i = 1; i < count; ++i) {
+            const Candidate own = list[i];
+            std::size_t place = i;
+            for (; place && list[place - 1].key() > own.key(); --place)
+                list[place] = list[place - 1];
+            list[place] = own;
+        }
+        return;
     }
-    if (least == most) return;
-    const unsigned bits = 64 - static_cast<unsigned>(__builtin_clzll(most - least));
-    const unsigned digits = (bits + kMostDigitBits - 1) / kMostDigitBits;
-    const unsigned width = (bits + digits - 1) / digits;
-    const std::uint64_t mask = (std::uint64_t{1} << width) - 1;
-    spare.resize(list.size());
-    for (unsigned shift = 0; shift < bits; shift += width) {
-        std::size_t starts[(1u << kMostDigitBits) + 1] = {};
-        for (const Candidate& candidate : list)
-            ++starts[((candidate.key() - least) >> shift & mask) + 1];
-        for (std::size_t digit = 1; digit <= mask; ++digit) starts[digit] += starts[digit - 1];
-        for (const Candidate& candidate : list)
-            spare[starts[(candidate.key() - least) >> shift & mask]++] = candidate;
-        list.swap(spare);
+    const KeyRange keys(list, count);
+    unsigned most = 1;  // bits of a digit: no more digits than candidates
+    while (most < kMostDigitBits && count >> most) ++most;
+    const unsigned digits = (keys.bits() + most - 1) / most;
+    if (!digits) return;
+    const unsigned width = (keys.bits() + digits - 1) / digits;
+    std::vector<std::size_t> ends(std::size_t{1} << width);
+    Candidate *from = list, *to = spare;
+    for (unsigned shift = 0; shift < keys.bits(); shift += width) {
+        move_by_digit(from, count, to, keys.least, shift, ends);
+        std::swap(from, to);
     }
+    if (from != list) std::copy(from, from + count, list);
 }
 
 // Puts candidates of equal score, which stand together and by flat index, in the order of the keys of
@@ -91,8 +130,8 @@ class Ties {
 public:
     Ties(EdgeKeys keys, std::size_t columns) : keys_(keys), columns_(columns) {}
 
-    void put_in_order(std::vector<Candidate>& list) {
-        find(list);
+    void put_in_order(Candidate* list, std::size_t count) {
+        find(list, count);
         edge_keys_.resize(edges_.size());
         keys_.of(edges_.data(), edges_.size(), edge_keys_.data());
         std::size_t known = 0;
@@ -100,12 +139,8 @@ public:
             tied_.clear();
             for (std::size_t i = run.start; i < run.end; ++i)
                 tied_.push_back({edge_keys_[known++], list[i]});
-            constexpr std::size_t kFew = 512;
-            if (tied_.size() < kFew)
-                std::stable_sort(tied_.begin(), tied_.end(),
-                                 [](const Tied& a, const Tied& b) { return a.edge < b.edge; });
-            else
-                sort_by_key(tied_, spare_);
+            spare_.resize(tied_.size());
+            sort_by_key(tied_.data(), tied_.size(), spare_.data());
             for (std::size_t i = run.start; i < run.end; ++i)
                 list[i] = tied_[i - run.start].candidate;
         }
@@ -121,13 +156,13 @@ private:
         std::uint64_t key() const { return edge; }
     };
 
-    void find(const std::vector<Candidate>& list) {
+    void find(const Candidate* list, std::size_t count) {
         runs_.clear();
         edges_.clear();
-        for (std::size_t i = 1; i < list.size(); ++i) {
+        for (std::size_t i = 1; i < count; ++i) {
             if (list[i].key() != list[i - 1].key()) continue;
             const std::size_t start = i - 1;
-            while (i < list.size() && list[i].key() == list[start].key()) ++i;
+            while (i < count && list[i].key() == list[start].key()) ++i;
             runs_.push_back({start, i});
             for (std::size_t j = start; j < i; ++j)
                 edges_.push_back(std::uint64_t{list[j].row()} * columns_ + list[j].column());

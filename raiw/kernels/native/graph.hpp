@@ -63,15 +63,18 @@ struct Scores {
     Stored stored;
     T* scratch;
 
-    const T* row(Vertex u) const {
-        const std::uint8_t* from = at(u * columns);
+    const T* row(Vertex u) const { return row(u, 0, columns); }
+
+    // So many cells of a row, from a column on.
+    const T* row(Vertex u, std::size_t first, std::size_t count) const {
+        const std::uint8_t* from = at(u * columns + first);
         if (stored == Stored::in_place) return reinterpret_cast<const T*>(from);
         if constexpr (sizeof(T) == sizeof(float))
             if (stored != Stored::unaligned) {
-                widen(from, columns, stored, scratch);
+                widen(from, count, stored, scratch);
                 return scratch;
             }
-        __builtin_memcpy(scratch, from, columns * sizeof(T));
+        __builtin_memcpy(scratch, from, count * sizeof(T));
         return scratch;
     }
     T operator()(Vertex u, Vertex v) const {
@@ -82,8 +85,10 @@ struct Scores {
         }
         return load<T>(from);
     }
+    bool widened() const { return stored >= Stored::half; }
     const std::uint8_t* stored_row(Vertex u) const { return at(u * columns); }
-    std::size_t row_bytes() const { return static_cast<std::size_t>(at(columns) - bytes); }
+    std::size_t row_bytes() const { return columns * cell_bytes(); }
+    std::size_t cell_bytes() const { return static_cast<std::size_t>(at(1) - bytes); }
     void prefetch(Vertex u, Vertex v) const { __builtin_prefetch(at(u * columns + v)); }
 
 private:

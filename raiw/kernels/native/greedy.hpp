@@ -1,40 +1,21 @@
 // Algorithm `raiw`, the greedy pass, without sorting all edges.
 //
-// The cells are handled in waves of falling scores: a wave takes the cells whose score lies in
-// [low, done) and whose row and column may still take an edge; all others would be refused. Its
-// upper part, the bulk [high, done), is mostly accepted unsorted: where a row and a column both have
-// room for all their bulk cells, their common edge would be accepted in any order. The rest is
-// sorted and scanned. `low` and `high` are guessed from a sample; a bad guess costs time, never
-// correctness. Cells of equal score are taken in the order of the keys of their edges. Where a great
-// many share the score below `low`, their keys rule waves as scores do.
+// The cells are handled in waves of falling scores: a wave lists the cells whose score lies in
+// [low, done) and whose row and column may still take an edge, for all others would be refused, and
+// visits them. `low` is guessed from a sample, as is `high`, above which the first wave likely takes
+// most cells; a bad guess costs time, never correctness. Cells of equal score are taken in the order
+// of the keys of their edges. Where a great many share the score below `low`, their keys rule waves
+// as scores do.
 #pragma once
 
 #include <cmath>
 #include <limits>
 
-#include "candidates.hpp"
+#include "bulk.hpp"
 #include "selection.hpp"
+#include "taking.hpp"
 
 namespace raiw {
-
-// Scratch memory, kept between the graphs of a thread: fresh pages cost as much as reading scores.
-template <class Candidate>
-struct Workspace {
-    std::vector<Candidate> list, spare;
-    std::vector<Word> bulk;
-
-    static Workspace& own() {
-        static thread_local Workspace workspace;
-        return workspace;
-    }
-    // Keeps no more than layers of ordinary size need.
-    void release() {
-        constexpr std::size_t kMostKept = 1 << 22;
-        if (list.capacity() > kMostKept) list = {};
-        if (spare.capacity() > kMostKept) spare = {};
-        if (bulk.capacity() > kMostKept) bulk = {};
-    }
-};
 
 template <class T, class Candidate>
 class Greedy {
@@ -44,16 +25,11 @@ public:
           graph_(graph),
           edges_(edges),
           keys_(keys),
-          ties_(keys, scores.columns),
-          words_((scores.columns + 63) / 64),
-          rows_(scores.rows, edges),
-          columns_(scores.columns, edges),
-          alive_words_(words_),
-          bulk_row_(words_),
-          band_row_(words_),
-          values_(scores.columns + kSlack),
-          picked_(scores.columns + kSlack) {}
-    ~Greedy() { workspace_.release(); }
+          taking_(graph, edges, keys),
+          alive_words_((scores.columns + 63) / 64),
+          found_(scores.columns + kSlack) {}
+    // Keeps what layers of ordinary size need; less with scores of 16 bits, which are short of memory.
+    ~Greedy() { listing_.keep(scores_.widened() ? 1 << 16 : 1 << 22); }
 
     void run() {
         find_alive();
@@ -63,32 +39,39 @@ public:
 private:
     struct Thresholds {
         T high, low;
-        bool ties;  // many cells score exactly as the next one below `low`
+        bool dense;  // a bulk of the cells lies above `high`
+        bool ties;   // many cells score exactly as the next one below `low`
         T tied;
     };
 
     // The vertices that may take an edge; once they may not, they never may again.
     void find_alive() {
-        alive_rows_ = rows_.eligible();
-        alive_columns_ = columns_.eligible();
+        alive_rows_ = taking_.rows.eligible();
+        alive_columns_ = taking_.columns.eligible();
         std::fill(alive_words_.begin(), alive_words_.end(), 0);
         for (const Vertex v : alive_columns_) alive_words_[v / 64] |= Word{1} << v % 64;
     }
 
     std::int64_t missing() const {
         std::int64_t missing = edges_;
-        for (const std::int32_t degree : rows_.degree) missing -= degree;
+        for (const std::int32_t degree : taking_.rows.degree) missing -= degree;
         return missing;
     }
 
     void wave() {
-        const Thresholds at = choose(missing());
-        const Bands<T> bands{at.high, at.low, done_};
-        list_.clear();
-        collect(bands);
-        sort_by_key(list_, spare_);
-        ties_.put_in_order(list_);
-        take_listed();
+        Thresholds at = choose(missing());
+        listing_.clear();
+        Bulk<T, Candidate> bulk(scores_, graph_, taking_.rows, taking_.columns);
+        if (at.dense && !bulk.take(at.high, at.low, listing_)) {
+            even_ = false;
+            at = choose(missing());
+        }
+        if (!at.dense)
+            each_within(at.low, done_, [&](Vertex u, const T* row, std::size_t count) {
+                listing_.add(row, u, found_.data(), count);
+            });
+        taking_.by_score(listing_.candidates(), listing_.count(), listing_.spare(),
+                         at.dense || at.high >= done_ ? 0 : Candidate(at.high, 0, 0).key());
         done_ = at.low;
         if (at.ties) {
             find_alive();
@@ -98,88 +81,17 @@ private:
         find_alive();
     }
 
-    // Visits the list in order. The sides are moved into locals: writes to the graph, being bytes,
-    // could otherwise change them for all the compiler knows.
-    void take_listed() {
-        Side rows = std::move(rows_), columns = std::move(columns_);
-        const Bits graph = graph_;
-        for (const Candidate& candidate : list_) {
-            const Vertex u = candidate.row(), v = candidate.column();
-            const bool taken = rows.may_take(u) & columns.may_take(v);
-            rows.take(u, taken);
-            columns.take(v, taken);
-            graph.add(u, v, taken);
-        }
-        rows_ = std::move(rows);
-        columns_ = std::move(columns);
-    }
-
-    // Lists the band, accepts the safe edges of the bulk and lists the others.
-    void collect(Bands<T> bands) {
-        const bool has_bulk = bands.high < bands.done;
-        if (has_bulk && bulk_.size() < alive_rows_.size() * words_)
-            bulk_.resize(alive_rows_.size() * words_);
-        ColumnCounts counts(has_bulk ? scores_.columns : 0);
-        bulk_of_row_.assign(alive_rows_.size(), 0);
+    // Calls visit(u, row, count) for the rows that may take an edge, with how many columns were found
+    // that may as well, for a score from `low` up to, not including, `done`.
+    template <class Visit>
+    void each_within(T low, T done, Visit visit) {
         for (std::size_t i = 0; i < alive_rows_.size(); ++i) {
             const Vertex u = alive_rows_[i];
+            const Vertex next = alive_rows_[std::min(i + 1, alive_rows_.size() - 1)];
             const T* row = scores_.row(u);
-            Word* bulk = has_bulk ? &bulk_[i * words_] : bulk_row_.data();
-            bulk_of_row_[i] = split_row(row, scores_.columns, bands, alive_words_.data(), bulk,
-                                        band_row_.data());
-            if (has_bulk) counts.add(bulk);
-            list_band(row, u);
+            visit(u, row, find_within(row, scores_.columns, low, done, alive_words_.data(),
+                                      found_.data(), scores_.stored_row(next), scores_.cell_bytes()));
         }
-        if (has_bulk) settle_bulk(counts.totals());
-    }
-
-    void list_band(const T* row, Vertex u) {
-        const std::size_t before = list_.size();
-        const std::size_t count = pick_cells(row, T{0}, band_row_.data(), words_, values_.data(),
-                                             picked_.data());
-        list_.resize(before + count);
-        for (std::size_t i = 0; i < count; ++i)
-            list_[before + i] = Candidate(values_[i], u, picked_[i]);
-    }
-
-    void settle_bulk(const std::vector<std::int32_t>& bulk_of_column) {
-        const std::size_t listed_before = list_.size();
-        std::vector<Word>& unsafe = band_row_;
-        std::fill(unsafe.begin(), unsafe.end(), 0);
-        std::vector<std::int32_t> accepted(bulk_of_column);
-        for (const Vertex v : alive_columns_)
-            if (bulk_of_column[v] > columns_.sure_room(v)) {
-                unsafe[v / 64] |= Word{1} << v % 64;
-                accepted[v] = 0;
-            }
-        for (std::size_t i = 0; i < alive_rows_.size(); ++i) {
-            const Vertex u = alive_rows_[i];
-            const bool unsafe_row = bulk_of_row_[i] > rows_.sure_room(u);
-            std::int32_t accepted_of_row = static_cast<std::int32_t>(bulk_of_row_[i]);
-            for (std::size_t w = 0; w < words_; ++w) {
-                const Word bulk = bulk_[i * words_ + w];
-                const Word listed = unsafe_row ? bulk : bulk & unsafe[w];
-                add_word(u, w, bulk & ~listed);
-                each_bit(listed, static_cast<Vertex>(64 * w), [&](Vertex v) {
-                    list_.emplace_back(T{0}, u, v);
-                    accepted[v] -= !(unsafe[v / 64] >> v % 64 & 1);
-                    --accepted_of_row;
-                });
-            }
-            rows_.degree[u] += accepted_of_row;
-        }
-        for (const Vertex v : alive_columns_) columns_.degree[v] += accepted[v];
-        // A loop of its own reads the scores, so that it waits for many of them at a time.
-        for (std::size_t k = listed_before; k < list_.size(); ++k) {
-            const Vertex u = list_[k].row(), v = list_[k].column();
-            list_[k] = Candidate(scores_(u, v), u, v);
-        }
-    }
-
-    void add_word(Vertex u, std::size_t w, Word edges) {
-        std::uint8_t* bytes = graph_.row(u) + 8 * w;
-        edges |= load_word(graph_.row(u), graph_.stride, w);
-        __builtin_memcpy(bytes, &edges, std::min<std::size_t>(8, graph_.stride - 8 * w));
     }
 
     // Visits the cells of one score in the order of their keys, in waves of rising keys.
@@ -187,42 +99,37 @@ private:
         constexpr double kAllKeys = 0x1p32;
         std::uint64_t done = 0;
         while (done < std::uint64_t{1} << 32 && !alive_rows_.empty() && !alive_columns_.empty()) {
-            list_.clear();
+            listing_.clear();
             const double left = (kAllKeys - static_cast<double>(done)) / kAllKeys;
             const double cells = std::max(1.0, left * static_cast<double>(count_ties(tied)));
             const double span = kAllKeys * left * std::min(1.0, enough_for(missing()) / cells);
             const std::uint64_t end = done + static_cast<std::uint64_t>(std::ceil(span));
-            each_tie(tied, [&](Vertex u, const Word* cells_of_row) {
+            each_tied(tied, [&](Vertex u, const T*, std::size_t count) {
                 keys_.from(u * scores_.columns, scores_.columns, row_keys_);
-                for (std::size_t w = 0; w < words_; ++w)
-                    each_bit(cells_of_row[w], static_cast<Vertex>(64 * w), [&](Vertex v) {
-                        if (row_keys_[v] >= done && row_keys_[v] < end)
-                            list_.push_back(Candidate::keyed(row_keys_[v], u, v));
-                    });
+                for (std::size_t i = 0; i < count; ++i) {
+                    const std::uint32_t key = row_keys_[found_[i]];
+                    if (key >= done && key < end)
+                        listing_.add(Candidate::keyed(key, u, found_[i]));
+                }
             });
-            sort_by_key(list_, spare_);
-            take_listed();
+            sort_by_key(listing_.candidates(), listing_.count(), listing_.spare());
+            taking_.in_order(listing_.candidates(), listing_.count());
             find_alive();
             done = end;
         }
     }
 
-    // Calls visit(u, bits) for the rows that may take an edge, with their cells of one score.
+    // Calls visit(u, row, count) for the rows that may take an edge, with how many cells of one score
+    // were found whose columns may as well.
     template <class Visit>
-    void each_tie(T tied, Visit visit) {
-        const T next = std::nextafter(tied, std::numeric_limits<T>::infinity());
-        const Bands<T> bands{next, tied, next};
-        for (const Vertex u : alive_rows_) {
-            split_row(scores_.row(u), scores_.columns, bands, alive_words_.data(), bulk_row_.data(),
-                      band_row_.data());
-            visit(u, band_row_.data());
-        }
+    void each_tied(T tied, Visit visit) {
+        each_within(tied, std::nextafter(tied, std::numeric_limits<T>::infinity()), visit);
     }
 
-    std::int64_t count_ties(T tied) {
-        std::int64_t count = 0;
-        each_tie(tied, [&](Vertex, const Word* cells) { count += count_bits(cells, words_); });
-        return count;
+    std::size_t count_ties(T tied) {
+        std::size_t all = 0;
+        each_tied(tied, [&](Vertex, const T*, std::size_t count) { all += count; });
+        return all;
     }
 
     // So many cells in random order will likely fill the graph, or a good part of what is missing.
@@ -240,20 +147,15 @@ private:
     Bits graph_;
     std::int64_t edges_;
     EdgeKeys keys_;
-    Ties<Candidate> ties_;
-    std::vector<std::uint32_t> row_keys_;
-    std::size_t words_;
-    Side rows_, columns_;
+    Taking<Candidate> taking_;
     std::vector<Vertex> alive_rows_, alive_columns_;
-    std::vector<Word> alive_words_, bulk_row_, band_row_;
-    std::vector<T> values_;  // of the band of a row,
-    std::vector<Vertex> picked_;  // and their columns
-    std::vector<std::int64_t> bulk_of_row_;
-    Workspace<Candidate>& workspace_ = Workspace<Candidate>::own();
-    std::vector<Candidate>&list_ = workspace_.list, &spare_ = workspace_.spare;
-    std::vector<Word>& bulk_ = workspace_.bulk;
+    std::vector<Word> alive_words_;
+    std::vector<Vertex> found_;  // columns of a row
+    std::vector<std::uint32_t> row_keys_;
+    Listing<Candidate>& listing_ = Listing<Candidate>::own();
     std::vector<T> sample_;
     Selection<T> sorted_;
+    bool even_ = true;  // for all that is known, no vertex has far more high scores than others
     T done_ = std::numeric_limits<T>::infinity();
 };
 
@@ -283,7 +185,9 @@ template <class T, class Candidate>
 typename Greedy<T, Candidate>::Thresholds Greedy<T, Candidate>::choose(std::int64_t missing) {
     constexpr double kAbove = 2.5, kBelow = 2.5;
     constexpr double kSampleLeast = 1 << 12, kSampleMost = 1 << 16;
-    Thresholds at{done_, kLowest<T>, false, 0};
+    constexpr double kDense = 0.125, kListed = 1 << 20;
+    constexpr double kRead = 48;  // cells are read in the time in which one is listed and visited
+    Thresholds at{done_, kLowest<T>, false, false, 0};
     const double rows = static_cast<double>(alive_rows_.size());
     const double columns = static_cast<double>(alive_columns_.size());
     const double cells = rows * columns, edges = static_cast<double>(missing);
@@ -292,8 +196,16 @@ typename Greedy<T, Candidate>::Thresholds Greedy<T, Candidate>::choose(std::int6
     // Degrees of a random graph of this size scatter by `sigma` around the missing mean degree.
     const double sigma =
         std::sqrt(std::max(0.0, 1 - edges / cells) * std::max(rows, columns) / edges);
-    const double wanted = (1 + kBelow * sigma) * edges;
-    const double hits = 256 + 8 * edges / std::max(rows, columns);
+    const double safe = (1 - kAbove * sigma) * edges;
+    const bool first = done_ == std::numeric_limits<T>::infinity() && even_ && safe > 0;
+    at.dense = first && safe > kDense * cells;
+    double wanted = (1 + kBelow * sigma) * edges;
+    if (!at.dense) {
+        wanted = std::max(wanted, rows * static_cast<double>(scores_.columns) / kRead);
+        wanted = std::min(wanted, scores_.widened() ? std::max(kListed / 16, cells / 64)
+                                                    : std::max(kListed, cells / 8));
+    }
+    const double hits = 256 + (first ? 8 * edges / std::max(rows, columns) : 0);
     const double looked = static_cast<double>(sample(static_cast<std::size_t>(
         std::clamp(hits * cells / wanted, kSampleLeast, kSampleMost))));
     const auto rank = [&](double count) {
@@ -314,8 +226,7 @@ typename Greedy<T, Candidate>::Thresholds Greedy<T, Candidate>::choose(std::int6
             at.low = std::nextafter(at.tied, std::numeric_limits<T>::infinity());
         }
     }
-    const double safe = (1 - kAbove * sigma) * edges;
-    if (safe > 0 && rank(safe) < sample_.size()) at.high = std::max(at.low, nth(rank(safe)));
+    if (first && rank(safe) < sample_.size()) at.high = std::max(at.low, nth(rank(safe)));
     return at;
 }
 

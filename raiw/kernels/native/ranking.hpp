@@ -105,6 +105,8 @@ public:
 
     // The lines of so many columns stay in the first cache.
     static constexpr std::size_t kTogether = 2048;
+    // Of scores of 16 bits, which are short of memory, the cells of fewer columns are listed at a time.
+    static constexpr std::size_t kListedOfWidened = 256;
 
     double rank() {
         double sum = 0;
@@ -116,25 +118,47 @@ public:
 private:
     double rank(std::size_t first, std::size_t n) {
         const std::size_t words = (n + 63) / 64;
-        std::vector<Word> above(words), between(words);
+        const bool at_once = !scores_.widened();
         const T *lows = lows_.data() + first, *highs = highs_.data() + first;
+        std::vector<Word> above(words);
+        windows_.resize(at_once ? words : scores_.rows * words);
         ColumnCounts counts(n);
         double sum = 0;
         listed_ = 0;
         for (Vertex u = 0; u < scores_.rows; ++u) {
-            const T *row = scores_.row(u) + first, price = prices_[u];
-            sum += part_row(row, n, price, lows, highs, above.data(), between.data());
+            const T* row = scores_.row(u, first, n);
+            Word* window = &windows_[at_once ? 0 : u * words];
+            sum += part_row(row, n, prices_[u], lows, highs, above.data(), window);
             counts.add(above.data());
-            make_room(n + kSlack);
-            listed_ += pick_cells(row, price, between.data(), words, cells_.data() + listed_,
-                                  columns_.data() + listed_);
+            if (at_once) list(row, u, window, words);
         }
+        const std::int32_t* over = counts.totals().data();
+        if (at_once) return rank_listed(sum, first, n, over);
+        for (std::size_t v = 0; v < n; v += kListedOfWidened) {
+            const std::size_t some = std::min(kListedOfWidened, n - v);
+            listed_ = 0;
+            for (Vertex u = 0; u < scores_.rows; ++u)
+                list(scores_.row(u, first + v, some), u, &windows_[u * words + v / 64],
+                     (some + 63) / 64);
+            sum = rank_listed(sum, first + v, some, over + v);
+        }
+        return sum;
+    }
+
+    // Lists the cells of a row in the windows of the columns.
+    void list(const T* row, Vertex u, const Word* window, std::size_t words) {
+        make_room(64 * words + kSlack);
+        listed_ += pick_cells(row, prices_[u], window, words, cells_.data() + listed_,
+                              columns_.data() + listed_);
+    }
+
+    // Ranks columns whose cells are listed; returns the sum with what they add.
+    double rank_listed(double sum, std::size_t first, std::size_t n, const std::int32_t* over) {
         sort_by_column(n);
-        const std::vector<std::int32_t>& over = counts.totals();
         for (std::size_t v = 0; v < n; ++v) {
             const std::size_t start = v ? ends_[v - 1] : 0;
-            sum += ranker_.rank(first + v, static_cast<std::size_t>(over[v]), lows[v], highs[v],
-                                values_.data() + start, ends_[v] - start);
+            sum += ranker_.rank(first + v, static_cast<std::size_t>(over[v]), lows_[first + v],
+                                highs_[first + v], values_.data() + start, ends_[v] - start);
         }
         return sum;
     }
@@ -155,6 +179,7 @@ private:
 
     Scores<T> scores_;
     std::vector<T> prices_, lows_, highs_, values_;
+    std::vector<Word> windows_;     // which cells of a row lie in them,
     std::vector<T> cells_;          // those in the windows, by row,
     std::vector<Vertex> columns_;   // and the columns of each among those ranked together
     std::size_t listed_ = 0;

@@ -12,12 +12,6 @@
 
 namespace raiw {
 
-// A wave takes the scores from `low` up to, not including, `done`; those from `high` up in bulk.
-template <class T>
-struct Bands {
-    T high, low, done;
-};
-
 // Bit-sliced counters: plane k holds bit k of the counter of every column.
 constexpr unsigned kPlanes = 8;
 constexpr unsigned kPlanesHold = (1u << kPlanes) - 1;
@@ -115,15 +109,22 @@ inline void widen(const std::uint8_t* from, std::size_t n, Stored stored, float*
     RAIW_BEST(widen(from, n, stored, to));
 }
 
-// Splits the alive cells of a row into those of the bulk and those of the band, as bits; returns
-// the size of the bulk.
+// Tells of every cell of a row, as bits, whether it is at least `high`, or only at least `low`; returns
+// how many are the former.
 template <class T>
-inline std::int64_t split_row(const T* row, std::size_t n, Bands<T> bands, const Word* alive,
-                              Word* bulk, Word* band) {
-    if (bands.done < std::numeric_limits<T>::infinity()) {
-        RAIW_BEST(split<T, true>(row, n, bands, alive, bulk, band));
+inline std::int64_t split_row(const T* row, std::size_t n, T high, T low, Word* upper, Word* lower) {
+    RAIW_BEST(split(row, n, high, low, upper, lower));
+}
+
+// Writes the columns of those alive cells of a row that are at least `low` and less than `done`, and
+// kSlack more; returns how many there are. Begins to fetch the row that is `next` in memory.
+template <class T>
+inline std::size_t find_within(const T* row, std::size_t n, T low, T done, const Word* alive,
+                               Vertex* columns, const std::uint8_t* next, std::size_t cell_bytes) {
+    if (done < std::numeric_limits<T>::infinity()) {
+        RAIW_BEST(find_within<T, true>(row, n, low, done, alive, columns, next, cell_bytes));
     }
-    RAIW_BEST(split<T, false>(row, n, bands, alive, bulk, band));
+    RAIW_BEST(find_within<T, false>(row, n, low, done, alive, columns, next, cell_bytes));
 }
 
 inline std::int64_t count_bits(const Word* row, std::size_t words) {

@@ -1,0 +1,99 @@
+// A growing list of candidates, whose memory a thread keeps: fresh pages cost as much as reading
+// scores.
+#pragma once
+
+#include <cstdlib>
+#include <new>
+
+#include "candidates.hpp"
+
+namespace raiw {
+
+// Room for so many values, which are not initialized.
+template <class Value>
+class Room {
+public:
+    Room() = default;
+    Room(const Room&) = delete;
+    Room& operator=(const Room&) = delete;
+    ~Room() { std::free(values_); }
+
+    Value* values() const { return values_; }
+    std::size_t size() const { return size_; }
+
+    void make(std::size_t size) {
+        if (size <= size_) return;
+        void* larger = std::realloc(values_, size * sizeof(Value));
+        if (!larger) throw std::bad_alloc();
+        values_ = static_cast<Value*>(larger);
+        size_ = size;
+    }
+    void release() {
+        std::free(values_);
+        values_ = nullptr;
+        size_ = 0;
+    }
+
+private:
+    Value* values_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+template <class Candidate>
+class Listing {
+public:
+    static Listing& own() {
+        static thread_local Listing listing;
+        return listing;
+    }
+
+    Candidate* candidates() const { return list_.values(); }
+    std::size_t count() const { return count_; }
+    void clear() { count_ = 0; }
+
+    // Room for as many candidates as are listed.
+    Candidate* spare() {
+        spare_.make(count_);
+        return spare_.values();
+    }
+
+    // Lists some columns of a row.
+    template <class T>
+    void add(const T* row, Vertex u, const Vertex* columns, std::size_t count) {
+        make_room(count);
+        Candidate* to = list_.values() + count_;
+        for (std::size_t i = 0; i < count; ++i) to[i] = Candidate(row[columns[i]], u, columns[i]);
+        count_ += count;
+    }
+
+    // Lists the columns of a row whose bits are set.
+    template <class T>
+    void add(const T* row, Vertex u, const Word* bits, std::size_t words) {
+        make_room(static_cast<std::size_t>(count_bits(bits, words)));
+        for (std::size_t w = 0; w < words; ++w)
+            each_bit(bits[w], static_cast<Vertex>(64 * w), [&](Vertex v) {
+                list_.values()[count_++] = Candidate(row[v], u, v);
+            });
+    }
+
+    void add(const Candidate& candidate) {
+        make_room(1);
+        list_.values()[count_++] = candidate;
+    }
+
+    // Gives back memory for more than so many candidates.
+    void keep(std::size_t most) {
+        if (list_.size() > most) list_.release();
+        if (spare_.size() > most) spare_.release();
+    }
+
+private:
+    void make_room(std::size_t more) {
+        if (count_ + more > list_.size()) list_.make(count_ + more + list_.size() / 8);
+    }
+
+    Room<Candidate> list_, spare_;
+    std::size_t count_ = 0;
+};
+
+}  // namespace raiw
