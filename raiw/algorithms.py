@@ -73,7 +73,8 @@ class Contract(StrEnum):
     """All degrees of a side are equal; the density is 1/q for a divisor q of both sides."""
     UNITS = "units"
     """The edges of every unit between two layers, those of both layers counted together, are the
-    floor or the ceiling of their mean; the first layer's inputs and the last one's outputs too."""
+    floor or the ceiling of their mean; the first layer's inputs and the last one's outputs too. A
+    layer with an edge for each of its inputs, or outputs, leaves none without."""
     EDGES = "edges"
     """Nothing more."""
 

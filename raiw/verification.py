@@ -12,7 +12,7 @@ from raiw.crafting.bounds.certificate import certify_layer
 from raiw.crafting.contracts import breach
 from raiw.crafting.groups import group_graphs
 from raiw.crafting.ties import tied_edges
-from raiw.crafting.units import uneven_units
+from raiw.crafting.units import unit_fault
 from raiw.errors import GateFailed, InvalidInput, InvalidSpec
 from raiw.kernels.cells import Scores
 from raiw.kernels.exact import kept_score
@@ -171,9 +171,9 @@ def _spec_faults(masks: MaskSet, spec: Spec, whose: str) -> Iterator[str]:
         name: mask.layer for name, mask in masks.items()
     }
     if ALGORITHMS[plan.algorithm].whole and same and len(masks) > 1:
-        uneven = uneven_units(plan.layers, [masks[name].graph for name in planned])
-        if uneven is not None:
-            yield uneven
+        fault = unit_fault(plan.layers, [masks[name].graph for name in planned])
+        if fault is not None:
+            yield fault
 
 
 def _plan_fault(mask: Mask, planned: PlannedLayer, whose: str) -> str | None:

@@ -11,26 +11,32 @@ from raiw.specs.plan import PlannedLayer
 
 
 def unit_degrees(chain: Sequence[PlannedLayer], graphs: Sequence[Graph]) -> list[Degrees]:
-    """Return the degrees of all units, from the network's inputs to its outputs.
+    """Return ``(2, units)`` for each layer of units, from the network's inputs to its outputs.
 
-    A unit's degree counts the edges that end in it and those that begin there.
+    The first row has the degrees in the layer before, the second those in the layer behind.
     """
-    counts = inputs_by_unit(chain)
-    degrees = [np.zeros(planned.shape[1], np.int64) for planned in chain[:1]]
-    for inputs, graph in zip(counts, graphs, strict=True):
-        degrees[-1] = degrees[-1] + graph.in_degrees().reshape(-1, inputs).sum(axis=1)
-        degrees.append(graph.out_degrees())
-    return degrees
+    behind = [
+        graph.in_degrees().reshape(-1, inputs).sum(axis=1)
+        for inputs, graph in zip(inputs_by_unit(chain), graphs, strict=True)
+    ]
+    before = [graph.out_degrees() for graph in graphs]
+    ends = np.zeros_like(behind[0]), np.zeros_like(before[-1])
+    rows = zip([ends[0], *before], [*behind, ends[1]], strict=True)
+    return [np.stack(sides) for sides in rows]
 
 
-def uneven_units(chain: Sequence[PlannedLayer], graphs: Sequence[Graph]) -> str | None:
-    """Return where the units of a layer have uneven degrees, or None."""
+def unit_fault(chain: Sequence[PlannedLayer], graphs: Sequence[Graph]) -> str | None:
+    """Return where units break the contract of :mod:`raiw.crafting.algorithms.network`, or None."""
     names = [f"the inputs of layer {chain[0].name!r}"]
     names += [f"the outputs of layer {planned.name!r}" for planned in chain]
-    for name, degrees in zip(names, unit_degrees(chain, graphs), strict=True):
+    for name, sides in zip(names, unit_degrees(chain, graphs), strict=True):
+        degrees = sides.sum(axis=0)
         if not even(degrees):
             return (
                 f"{name} have {degrees.min()} to {degrees.max()} edges on both sides together, "
                 f"their mean is {degrees.mean():.6g}"
             )
+        for side, what in zip(sides, ("input", "output"), strict=True):
+            if side.sum() >= len(side) and not side.all():
+                return f"{np.count_nonzero(side == 0)} of {name} have no {what} edge"
     return None

@@ -79,7 +79,7 @@ def test_blocks_that_are_not_run_are_few_and_say_why() -> None:
             "it needs a cluster",
             "it needs a host name",
         ],
-        "docs/methods.md": ["takes a quarter of an hour"],
+        "docs/methods.md": ["takes a quarter of an hour", "takes ten minutes"],
         "docs/networks.md": ["needs timm"],
         "docs/pictures.md": ["needs networks trained on CIFAR-100"],
         "docs/search.md": ["takes minutes", "it serves until it is stopped"],

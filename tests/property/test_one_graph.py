@@ -51,54 +51,69 @@ def networks(draw: st.DrawFn) -> tuple[Spec, Scores]:
     return spec_of(sides, **craft), scores
 
 
-def degrees_of(spec: Spec, kept: list[np.ndarray]) -> list[list[int]]:
-    """Count edge by edge how many each unit has, from the inputs to the outputs."""
-    degrees = [[0] * spec.layers[0].graph_shape[1]]
-    degrees += [[0] * layer.graph_shape[0] for layer in spec.layers]
+def sides_of(spec: Spec, kept: list[np.ndarray]) -> list[list[list[int]]]:
+    """Count edge by edge how many each unit has before it and behind it."""
+    widths = [spec.layers[0].graph_shape[1], *(layer.graph_shape[0] for layer in spec.layers)]
+    sides = [[[0, 0] for _ in range(width)] for width in widths]
     for place, table in enumerate(kept):
-        inputs = table.shape[1] // len(degrees[place])
+        inputs = table.shape[1] // widths[place]
         for out, n_in in np.argwhere(table).tolist():
-            degrees[place][n_in // inputs] += 1
-            degrees[place + 1][out] += 1
-    return degrees
+            sides[place][n_in // inputs][1] += 1
+            sides[place + 1][out][0] += 1
+    return sides
+
+
+def keeps_contract(sides: list[list[list[int]]]) -> bool:
+    """Whether each unit has its share, and an edge on each side where there are enough."""
+    for units in sides:
+        degrees = [sum(unit) for unit in units]
+        if max(degrees) - min(degrees) > 1:
+            return False
+        for side in zip(*units, strict=True):
+            if sum(side) >= len(side) and 0 in side:
+                return False
+    return True
 
 
 def first_pass(spec: Spec, scores: Scores) -> tuple[list[np.ndarray], int]:
     """Take edges by score as the text says; return what is kept, and how many are missing."""
     plan = spec.plan(scored=True).layers
     kept = [np.full(one.shape, one.dense) for one in plan]
-    sums = [0 if one.dense else one.edges for one in plan]
-    degrees = degrees_of(spec, [np.zeros(one.shape, bool) for one in plan])
-    means = [
-        divmod(a + b, len(own)) for a, b, own in zip([0, *sums], [*sums, 0], degrees, strict=True)
-    ]
+    left = [0 if one.dense else one.edges for one in plan]
+    sides = sides_of(spec, [np.zeros(one.shape, bool) for one in plan])
+    sums = [*itertools.pairwise([0, *left, 0])]
     edges = []
     for place, one in enumerate(plan):
-        if one.dense:
-            continue
-        keys = edge_keys(np.arange(one.cells), Stream(spec.craft.seed, one.name, 0))
-        own = scores[one.name].ravel().tolist()
-        edges += [
-            (-s, key, place, at) for at, (s, key) in enumerate(zip(own, keys.tolist(), strict=True))
-        ]
+        if not one.dense:
+            keys = edge_keys(np.arange(one.cells), Stream(spec.craft.seed, one.name, 0))
+            own = zip((-scores[one.name]).ravel().tolist(), keys.tolist(), strict=True)
+            edges += [(score, key, place, at) for at, (score, key) in enumerate(own)]
+
+    def room(level: int, unit: int, side: int) -> bool:
+        """Whether a side may have one more, and its unit one for a side that needs one then."""
+        units = sides[level]
+        floor, spare = divmod(sum(sums[level]), len(units))
+        needs = [min(1, total // len(units)) for total in sums[level]]
+
+        def wanted(at: int, more: int = 0) -> int:
+            own = [*units[at]]
+            own[side] += more
+            return sum(max(have, need) for have, need in zip(own, needs, strict=True))
+
+        above = sum(wanted(at) > floor for at in range(len(units)))
+        return wanted(unit, 1) <= max(floor, wanted(unit)) or (
+            wanted(unit) == floor and above < spare
+        )
+
     for score, _, place, at in sorted(edges):
         out, n_in = divmod(at, plan[place].shape[1])
-        ends = (place, n_in * len(degrees[place]) // plan[place].shape[1]), (place + 1, out)
-        opened = all(
-            degrees[level][unit] < floor
-            or (
-                degrees[level][unit] == floor
-                and sum(degree > floor for degree in degrees[level]) < spare
-            )
-            for level, unit in ends
-            for floor, spare in [means[level]]
-        )
-        if opened and sums[place] and score < np.inf:
+        before = n_in * len(sides[place]) // plan[place].shape[1]
+        if left[place] and score < np.inf and room(place, before, 1) and room(place + 1, out, 0):
             kept[place][out, n_in] = True
-            sums[place] -= 1
-            for level, unit in ends:
-                degrees[level][unit] += 1
-    return kept, sum(sums)
+            left[place] -= 1
+            sides[place][before][1] += 1
+            sides[place + 1][out][0] += 1
+    return kept, sum(left)
 
 
 @given(networks())
@@ -108,9 +123,7 @@ def test_every_layer_has_its_edges_and_every_unit_its_share(network: tuple[Spec,
     masks = raiw.craft(spec, scores)
     planned = spec.plan(scored=True)
     assert [mask.edges for mask in masks.values()] == [one.edges for one in planned.layers]
-    for degrees in degrees_of(spec, [mask.numpy() for mask in masks.values()]):
-        mean = sum(degrees) / len(degrees)
-        assert all(mean - 1 < degree < mean + 1 for degree in degrees)
+    assert keeps_contract(sides_of(spec, [mask.numpy() for mask in masks.values()]))
     report = raiw.verify(masks, spec, scores)
     assert report.ok, report.faults
 
@@ -176,26 +189,33 @@ def most_edges(spec: Spec, scores: Scores) -> int:
     sums = [0 if one.dense else one.edges for one in plan]
     widths = [plan[0].shape[1], *(one.shape[0] for one in plan)]
     arcs: dict[tuple[int, int], int] = {}
-    source, sink, tokens = 0, 1, 2
-    first = [2 + len(widths) + sum(widths[:level]) for level in range(len(widths))]
+    nodes = itertools.count(2)
+    source, sink = 0, 1
 
     def arc(one: int, other: int, capacity: int, level: int) -> None:
-        arcs[(one, other) if level % 2 == 0 else (other, one)] = capacity
+        joint = (one, other) if level % 2 == 0 else (other, one)
+        arcs[joint] = arcs.get(joint, 0) + capacity
 
+    sides = []
     for level, width in enumerate(widths):
-        floor, spare = divmod(sum([0, *sums, 0][level : level + 2]), width)
-        end = source if level % 2 == 0 else sink
-        arc(end, tokens + level, spare, level)
-        for unit in range(width):
-            arc(end, first[level] + unit, floor, level)
-            arc(tokens + level, first[level] + unit, 1, level)
+        totals = [0, *sums, 0][level : level + 2]
+        floor, spare = divmod(sum(totals), width)
+        needs = [min(1, total // width) for total in totals]
+        end, tokens = level % 2, next(nodes)
+        arc(end, tokens, spare, level)
+        sides.append([[next(nodes), next(nodes)] for _ in range(width)])
+        for unit in sides[-1]:
+            shared = next(nodes)
+            arc(end, shared, floor - sum(needs), level)
+            arc(tokens, shared, 1, level)
+            for side, need in zip(unit, needs, strict=True):
+                arc(end, side, need, level)
+                arc(shared, side, sum(sums), level)
     for level, one in enumerate(plan):
         inputs = one.shape[1] // widths[level]
         for out, n_in in [] if one.dense else np.argwhere(np.isfinite(scores[one.name])).tolist():
-            before, behind = first[level] + n_in // inputs, first[level + 1] + out
-            joint = (before, behind) if level % 2 == 0 else (behind, before)
-            arcs[joint] = arcs.get(joint, 0) + 1
-    size = first[-1] + widths[-1]
+            arc(sides[level][n_in // inputs][1], sides[level + 1][out][0], 1, level)
+    size = next(nodes)
     rows, columns = zip(*arcs, strict=True)
     capacities = np.array(list(arcs.values()), np.int32)
     flow = maximum_flow(csr_array((capacities, (rows, columns)), shape=(size, size)), source, sink)
@@ -233,11 +253,14 @@ def test_middle_layers_do_not_starve() -> None:
 
 
 def test_units_without_an_edge_are_told(tmp_path: Path) -> None:
-    """A unit may have all its edges on one side, so that nothing flows through it."""
+    """Three edges cannot reach four units; four do, whatever their scores."""
     scores = {"fc0": np.ones((4, 4)), "fc1": np.ones((4, 4))}
     scores["fc0"][2:], scores["fc1"][:, :2] = 0, 0
-    spec = spec_of([(4, 4), (4, 4)], density=0.25)
-    with pytest.warns(UserWarning, match="fc0 .2 of 4 outputs .* fc1 .2 of 4 inputs"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not raiw.craft(spec_of([(4, 4), (4, 4)], edges=4), scores).dead_units
+    spec = spec_of([(4, 4), (4, 4)], edges=3)
+    with pytest.warns(UserWarning, match=r"fc0 \(. of 4 outputs .* fc1 .*of 4 inputs"):
         masks = raiw.craft(spec, scores)
     assert [units.layer for units in masks.dead_units] == ["fc0", "fc1"]
     with pytest.raises(DeadUnitsFound):
@@ -268,11 +291,29 @@ def test_verification_finds_an_edge_that_was_moved(
         replace(mask, graph=graph, facts=facts) if mask.name == name else mask
         for mask in masks.values()
     ]
-    tables = [mask.numpy() for mask in moved]
-    even = all(max(own) - min(own) <= 1 for own in degrees_of(spec, tables))
+    sound = keeps_contract(sides_of(spec, [mask.numpy() for mask in moved]))
     report = raiw.verify(MaskSet(moved, masks.origin), spec)
     contract = next(check for check in report.checks if check.name == "contract")
-    assert contract.ok is even
+    assert contract.ok is sound
+
+
+def test_verification_finds_units_with_edges_on_one_side_only() -> None:
+    """One unit is read twice and reads nothing, the other the other way round."""
+    spec = spec_of([(2, 2), (2, 2)], edges=2)
+    tables = {"fc0": [[1, 1], [0, 0]], "fc1": [[0, 1], [0, 1]]}
+    masks = raiw.craft(spec, {name: np.ones((2, 2)) for name in tables})
+    graphs = {
+        name: raiw.graphs.Graph.from_bool(np.array(kept, bool)) for name, kept in tables.items()
+    }
+    blocked = MaskSet(
+        [
+            replace(mask, graph=graphs[name], facts=raiw.statistics.describe(graphs[name], 1))
+            for name, mask in masks.items()
+        ],
+        masks.origin,
+    )
+    faults = raiw.verify(blocked, spec).faults
+    assert "1 of the outputs of layer 'fc0' have no input edge" in faults
 
 
 @pytest.mark.parametrize(

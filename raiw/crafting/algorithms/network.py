@@ -2,15 +2,18 @@
 
 Each layer reads what the one before it makes, so a *unit* between them has edges on both sides.
 Every layer keeps its planned number of edges, and every unit the floor or the ceiling of the mean
-of its layer, edges on both sides counted together: a unit may read more and be read less. Edges
-are visited by score, highest first in the whole network, with ties in the random order of
-:func:`raiw.crafting.randomness.edge_keys`; one is taken while its layer lacks edges and both of its
-units may take one, as in :mod:`raiw.crafting.algorithms.raiw`. Augmenting paths place the rest.
+of its layer, edges on both sides counted together: a unit may read more and be read less. Where a
+layer has an edge for each unit of a side, each has one, since a unit that is never read, or reads
+nothing, is dead. Edges are visited by score, highest first in the whole network, with ties in the
+random order of :func:`raiw.crafting.randomness.edge_keys`; one is taken while its layer lacks edges
+and both of its units may take one, as in :mod:`raiw.crafting.algorithms.raiw`, and have one left
+for a side without. Augmenting paths place the rest.
 
 *Such a graph always exists.* Edges join an even layer of units to an odd one, so degrees are a flow
-from the even layers to the odd ones. Every edge taken to the share of its layer's edges that is
-planned gives each unit its mean. Where such a flow is, a flow of whole edges is too. It fills the
-layers of units, and with them, from the first to the last, the layers of edges.
+from the even layers to the odd ones, through each unit's two sides. Every edge taken to the share
+of its layer's edges that is planned gives each unit and side its mean. Where such a flow is, a flow
+of whole edges is too. It fills the layers of units, and with them, from the first to the last, the
+layers of edges.
 
 The paper has one mean over all units of a side, so that middle layers starve; see
 :mod:`raiw.crafting.network`. Cost: a sort of all scores, and a breadth-first search for each edge
@@ -30,7 +33,6 @@ import numpy.typing as npt
 from raiw.crafting.algorithms import raiw
 from raiw.crafting.built import Built
 from raiw.crafting.completion import shortest_path
-from raiw.crafting.degrees import may_take, share
 from raiw.crafting.randomness import Stream, edge_keys
 from raiw.errors import Infeasible
 from raiw.graphs import Bools, Degrees, Graph
@@ -103,8 +105,12 @@ def build_network(
 class _Network:
     """The edges of a chain, numbered layer by layer as ``out·n_in + in``, and its units.
 
-    Units are numbered from the first layer's inputs on. Layers that keep every edge give all units
-    of a layer as many, so they are not counted.
+    Units are numbered from the first layer's inputs on; side ``2·unit`` has the edges of the layer
+    before, side ``2·unit + 1`` those of the layer behind. Layers that keep every edge give all
+    units of a layer as many, so they are not counted.
+
+    A side takes an edge from what is reserved for it, else from what its unit shares among its
+    sides, else from the tokens of its layer of units, one of which a unit may have.
     """
 
     def __init__(
@@ -113,14 +119,16 @@ class _Network:
         self._shapes = [planned.shape for planned in chain]
         self._starts = [0, *accumulate(planned.cells for planned in chain)]
         self._inputs = inputs_by_unit(chain)
-        widths = [chain[0].shape[1], *(planned.shape[0] for planned in chain)]
-        self._first = [0, *accumulate(widths)]
         self._edges = [0 if planned.dense else planned.edges for planned in chain]
-        sums = [before + behind for before, behind in pairwise([0, *self._edges, 0])]
-        self._shares = [share(total, width) for total, width in zip(sums, widths, strict=True)]
+        widths = [chain[0].shape[1] // self._inputs[0], *(one.shape[0] for one in chain)]
+        self._first = [0, *accumulate(widths)]
         self._layer = np.repeat(np.arange(len(widths)), widths)
-        self._floor = np.array([one.floor for one in self._shares])[self._layer]
-        self._degrees: Degrees = np.zeros(len(self._layer), np.int64)
+        sides = np.array([*pairwise([0, *self._edges, 0])])
+        reserved = np.minimum(1, sides // np.array(widths)[:, np.newaxis])
+        floor, self._spare = np.divmod(sides.sum(axis=1), widths)
+        self._reserved: Degrees = reserved[self._layer]
+        self._shared: Degrees = (floor - reserved.sum(axis=1))[self._layer]
+        self._degrees: Degrees = np.zeros((len(self._layer), 2), np.int64)
         flat = [np.arange(planned.cells, dtype=np.int64) for planned in chain]
         streams = [Stream(seed, planned.name, 0) for planned in chain]
         self._keys = np.concatenate(list(map(edge_keys, flat, streams)))
@@ -145,35 +153,47 @@ class _Network:
         """Take edges by score while their layer lacks some and both units may have one more."""
         order = np.lexsort((self._keys, -self._scores))
         order = order[: np.count_nonzero(self._scores > -np.inf)]
-        left, tokens = list(self._edges), [one.spare for one in self._shares]
-        degrees, floor, layer = (
-            values.tolist() for values in (self._degrees, self._floor, self._layer)
-        )
+        left, tokens = list(self._edges), self._spare.tolist()
+        degrees, reserved = self._degrees.ravel().tolist(), self._reserved.ravel().tolist()
+        shared, layer = self._shared.tolist(), self._layer.tolist()
+
+        def may_take(side: int) -> bool:
+            unit = side // 2
+            return bool(
+                degrees[side] < reserved[side]
+                or shared[unit] > 0
+                or (shared[unit] == 0 and tokens[layer[unit]])
+            )
+
+        def take(side: int) -> None:
+            unit = side // 2
+            if degrees[side] >= reserved[side]:
+                tokens[layer[unit]] -= shared[unit] == 0
+                shared[unit] -= 1
+            degrees[side] += 1
+
         for start in range(0, len(order), _CHUNK):
-            self._degrees[:] = degrees
+            self._degrees[:] = np.reshape(degrees, (-1, 2))
             edges = order[start : start + _CHUNK]
-            ends = self._ends(edges)
-            some = np.flatnonzero(self._may_take()[ends].all(axis=0))
-            chosen = (values[some].tolist() for values in (edges, *ends))
-            for edge, u, v in zip(*chosen, strict=True):
-                owner = layer[u]
-                if left[owner] and all(
-                    degrees[unit] < floor[unit] or (degrees[unit] == floor[unit] and tokens[at])
-                    for unit, at in ((u, owner), (v, owner + 1))
-                ):
+            before, behind = self._sides(edges)
+            eligible = self._eligible().ravel()
+            some = np.flatnonzero(eligible[before] & eligible[behind])
+            chosen = (values[some].tolist() for values in (edges, before, behind))
+            for edge, one, other in zip(*chosen, strict=True):
+                owner = layer[one // 2]
+                if left[owner] and may_take(one) and may_take(other):
                     self.kept[edge] = True
                     left[owner] -= 1
-                    for unit, at in ((u, owner), (v, owner + 1)):
-                        tokens[at] -= degrees[unit] == floor[unit]
-                        degrees[unit] += 1
-        self._degrees[:] = degrees
+                    take(one)
+                    take(other)
+        self._degrees[:] = np.reshape(degrees, (-1, 2))
 
     def complete(self) -> None:
         """Place the edges that are missing, each along a shortest augmenting path.
 
-        Nodes are the units, and for each layer of units its tokens. A unit of an even layer on the
-        path takes an edge, one of an odd layer gives one up to it; see
-        :mod:`raiw.crafting.completion`.
+        Nodes are the sides of units, and for each layer of units its tokens. A side of an even
+        layer on the path takes an edge, one of an odd layer gives one up to it, or it passes that
+        on to another side that shares with it; see :mod:`raiw.crafting.completion`.
 
         Raises
         ------
@@ -181,10 +201,10 @@ class _Network:
             No path is left, so no graph keeps the contract.
         """
         missing = sum(self._edges) - int(self._degrees.sum()) // 2
-        even = self._layer % 2 == 0
+        even = np.repeat(self._layer % 2 == 0, 2)
         while missing:
-            eligible = self._may_take()
-            starts, ends = (np.flatnonzero(eligible & side) for side in (even, ~even))
+            eligible = self._eligible().ravel()
+            starts, ends = (np.flatnonzero(eligible & half) for half in (even, ~even))
             path = shortest_path(starts, ends, self._neighbours())
             if not path:
                 raise Infeasible(
@@ -194,77 +214,88 @@ class _Network:
                     missing=missing,
                 )
             for here, there in pairwise(path):
-                if max(here, there) < len(self._layer):
+                if max(here, there) < even.size and even[here] != even[there]:
                     self._flip(here, there)
             missing -= 1
 
-    def _ends(self, edges: EdgeNumbers) -> npt.NDArray[np.int64]:
-        """Return the units before and behind some edges, ``(2, edges)``."""
+    def _sides(self, edges: EdgeNumbers) -> tuple[EdgeNumbers, EdgeNumbers]:
+        """Return the sides before and behind some edges."""
         own = np.searchsorted(self._starts, edges, side="right") - 1
         columns = np.array([shape[1] for shape in self._shapes])[own]
         outs, ins = np.divmod(edges - np.array(self._starts)[own], columns)
         first = np.array(self._first)
-        return np.stack([first[own] + ins // np.array(self._inputs)[own], first[own + 1] + outs])
+        before = first[own] + ins // np.array(self._inputs)[own]
+        return 2 * before + 1, 2 * (first[own + 1] + outs)
 
-    def _may_take(self) -> Bools:
-        """Tell which units may take one more edge."""
-        return np.concatenate(
-            [
-                may_take(self._degrees[start:end], own)
-                for (start, end), own in zip(pairwise(self._first), self._shares, strict=True)
-            ]
-        )
+    @property
+    def _taken(self) -> Degrees:
+        """What each unit has taken from what it shares; one more where it has a token."""
+        taken: Degrees = np.maximum(self._degrees - self._reserved, 0).sum(axis=1)
+        return taken
+
+    def _eligible(self) -> Bools:
+        """Tell which sides may take one more edge, ``(units, 2)``."""
+        taken = self._taken
+        used = np.bincount(self._layer, taken > self._shared, minlength=len(self._spare))
+        tokens = (self._spare > used)[self._layer]
+        room = (taken < self._shared) | ((taken == self._shared) & tokens)
+        eligible: Bools = (self._degrees < self._reserved) | room[:, np.newaxis]
+        return eligible
 
     def _neighbours(self) -> Callable[[int], Any]:
         """Return what tells the nodes that an augmenting path may go to from a node."""
         open_ = self._scores > -np.inf
         kept, free = self.by_layer(self.kept & open_), self.by_layer(~self.kept & open_)
-        units = len(self._layer)
+        above = self._taken - self._shared
+        lends = (self._degrees > self._reserved).ravel()
+        sides = 2 * len(self._layer)
 
         def neighbours(node: int) -> Any:
-            if node >= units:
-                return self._holders(node - units)
-            at = int(self._layer[node])
-            above = self._degrees[node] - self._floor[node]
-            passes = above > 0 if at % 2 == 0 else above == 0
-            joined = self._joined(free if at % 2 == 0 else kept, node, at)
-            return np.append(joined, units + at) if passes else joined
+            if node >= sides:
+                return self._holders(node - sides, above, lends)
+            unit, side = divmod(node, 2)
+            at = int(self._layer[unit])
+            takes = at % 2 == 0
+            found = self._joined(free if takes else kept, unit, side, at)
+            if lends[node if takes else node ^ 1]:
+                found.append([node ^ 1])
+            if above[unit] == takes and (lends[node] or not takes):
+                found.append([sides + at])
+            return np.concatenate(found).astype(np.int64)
 
         return neighbours
 
-    def _holders(self, at: int) -> Any:
-        """Return the units that a token of a layer of units may go to, or be had from."""
+    def _holders(self, at: int, above: Degrees, lends: Bools) -> Any:
+        """Return the sides that a token of a layer of units may go to, or be had from."""
         start, end = self._first[at : at + 2]
-        above = self._degrees[start:end] > self._shares[at].floor
-        return start + np.flatnonzero(above == (at % 2 == 1))
+        holds = np.repeat(above[start:end] > 0, 2)
+        return 2 * start + np.flatnonzero(
+            ~holds if at % 2 == 0 else holds & lends[2 * start : 2 * end]
+        )
 
-    def _joined(self, edges: list[Bools], unit: int, at: int) -> Any:
-        """Return the units that some of the edges join to one, layer before layer."""
-        own, found = unit - self._first[at], []
-        if at > 0:
+    def _joined(self, edges: list[Bools], unit: int, side: int, at: int) -> list[Any]:
+        """Return the sides that some of the edges join to a side."""
+        own = unit - self._first[at]
+        if side == 0 and at > 0:
             row = edges[at - 1][own].reshape(-1, self._inputs[at - 1])
-            found.append(self._first[at - 1] + np.flatnonzero(row.any(axis=1)))
-        if at < len(edges):
+            return [2 * (self._first[at - 1] + np.flatnonzero(row.any(axis=1))) + 1]
+        if side == 1 and at < len(edges):
             column = edges[at][:, self._columns(at, own)]
-            found.append(self._first[at + 1] + np.flatnonzero(column.any(axis=1)))
-        return np.concatenate(found)
+            return [2 * (self._first[at + 1] + np.flatnonzero(column.any(axis=1)))]
+        return [np.zeros(0, np.int64)]
 
     def _columns(self, at: int, own: int) -> slice:
         return slice(own * self._inputs[at], (own + 1) * self._inputs[at])
 
     def _flip(self, here: int, there: int) -> None:
-        """Take the best free edge between two units, or give up the worst one that is kept.
-
-        Of equal ones it is the first.
-        """
-        before, behind = sorted((here, there))
+        """Take the first free edge between two sides, or give up the first one that is kept."""
+        before, behind = sorted((here // 2, there // 2))
         at = int(self._layer[before])
         columns = self._columns(at, before - self._first[at])
-        width = self._shapes[at][1]
-        start = self._starts[at] + (behind - self._first[at + 1]) * width
+        start = self._starts[at] + (behind - self._first[at + 1]) * self._shapes[at][1]
         edges = np.arange(start + columns.start, start + columns.stop)
-        takes = self._layer[here] % 2 == 0
-        edges = edges[self.kept[edges] != takes]
-        best = np.argmax(self._scores[edges] * (1 if takes else -1))
-        self.kept[edges[best]] = takes
-        self._degrees[[here, there]] += 1 if takes else -1
+        takes = bool(self._layer[here // 2] % 2 == 0)
+        can = (self.kept[edges] != takes) & (self._scores[edges] > -np.inf)
+        self.kept[edges[np.argmax(can)]] = takes
+        for side in (here, there):
+            self._degrees[side // 2, side % 2] += 1 if takes else -1
