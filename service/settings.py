@@ -141,6 +141,8 @@ class Settings(BaseSettings):
     are read from the variables that these services define."""
     objects_cache_bytes: Bytes = 16 << 30
     """What a worker's host keeps of a bucket's objects, the last used ones."""
+    objects_redirect_seconds: Annotated[int, Field(ge=0, le=7 * 86400)] = 0
+    """How long a mask file may be fetched from the bucket, where clients are sent; 0: never."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8321

@@ -88,9 +88,12 @@ class _Connections:
         return wait_for(_within(options, self._connections.request(method, path, **options)))
 
     @contextmanager
-    def stream(self, method: str, path: str, **options: Any) -> Iterator["_Streamed"]:
+    def stream(
+        self, method: str, path: str, *, follow_redirects: bool, **options: Any
+    ) -> Iterator["_Streamed"]:
         request = self._connections.build_request(method, path, **options)
-        response = wait_for(_within(options, self._connections.send(request, stream=True)))
+        sent = self._connections.send(request, stream=True, follow_redirects=follow_redirects)
+        response = wait_for(_within(options, sent))
         try:
             yield _Streamed(response, options)
         finally:

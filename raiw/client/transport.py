@@ -168,16 +168,20 @@ class Transport:
         headers: dict[str, str],
         read_timeout: float | None = None,
         until: Deadline = NEVER,
+        *,
+        elsewhere: bool = False,
     ) -> Iterator[httpx.Response]:
-        """Open a GET whose body is read piece by piece; tried once, failures are ours."""
+        """Open a GET whose body is read piece by piece; tried once, failures are ours.
+
+        With ``elsewhere`` the server may send us to another host, which gets no ``Authorization``.
+        """
         deadline = self.deadline.sooner(until)
         deadline.check(f"GET {self.url}{path}")
         timeout = self._timeout(read_timeout or self.timeout, deadline)
-        extensions = {DEADLINE: deadline}
+        options: dict[str, Any] = {"timeout": timeout, "extensions": {DEADLINE: deadline}}
+        options["follow_redirects"] = elsewhere
         try:
-            opened = self._http.stream(
-                "GET", path, headers=headers, timeout=timeout, extensions=extensions
-            )
+            opened = self._http.stream("GET", path, headers=headers, **options)
             with ExitStack() as stack:
                 with ending(deadline):
                     response = stack.enter_context(opened)

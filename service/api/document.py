@@ -156,6 +156,10 @@ EXPORT: Described = DOWNLOAD | {
             }
             for status in (200, 206)
         },
+        307: {
+            "description": "The file is to be fetched from the bucket, without `Authorization`.",
+            "headers": headers("ETag", "Location"),
+        },
     }
 }
 """Such a GET of masks, in any form."""

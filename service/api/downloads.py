@@ -66,6 +66,15 @@ def download(
     return StreamingResponse(read(start, stop), status, headers, media_type=media_type)
 
 
+def elsewhere(request: Request, *, digest: str, url: str) -> Response:
+    """Send a client that asks for a whole file, or a range of it, to another host for a while."""
+    headers = {"ETag": f'"{hex_digits(digest)}"', "Cache-Control": "private, no-store"}
+    if matches(request.headers.get("if-none-match"), headers["ETag"]):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    headers["Location"] = url
+    return Response(status_code=HTTPStatus.TEMPORARY_REDIRECT, headers=headers)
+
+
 def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
     """Return the half-open byte range asked for; None when the whole file is to be sent.
 

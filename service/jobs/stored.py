@@ -30,6 +30,13 @@ class StoredFile:
         """Yield the bytes from ``start`` to ``stop``."""
         return masks.stream(self.services.database, self.services.artifacts, self.row, start, stop)
 
+    def address(self) -> str | None:
+        """Return a URL of the bucket for the file, if clients are sent there."""
+        seconds = self.services.settings.objects_redirect_seconds
+        if not seconds or self.row.chunks:
+            return None
+        return self.services.artifacts.address(self.row.file_sha256, seconds)
+
     def verify(self) -> None:
         """Make sure that the file can be read, with the bytes of its digest.
 

@@ -11,7 +11,7 @@ from raiw.canonical import hex_digits
 from service.access.scopes import needs
 from service.api.dependencies import DigestPath, FormQuery, ServicesDep
 from service.api.document import DOWNLOAD, DOWNLOAD_HEAD, EXPORT, headers, parameters
-from service.api.downloads import download
+from service.api.downloads import download, elsewhere
 from service.api.streams import poll, preferred_wait
 from service.contract.access import Scope
 from service.contract.masks import MasksPage, MasksView, StatisticsView
@@ -103,6 +103,8 @@ def get_mask_file(
             read=made.read,
         )
     name = f"masks-{hex_digits(digest)[:16]}.safetensors"
+    if request.method == "GET" and (url := file.address()):
+        return elsewhere(request, digest=row.file_sha256, url=url)
     return download(request, digest=row.file_sha256, size=row.size, name=name, read=file.read)
 
 

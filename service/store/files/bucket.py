@@ -99,6 +99,14 @@ class Bucket:
             part = max(PIECE_BYTES, -(-size // _MOST_PARTS))
             self._store.put(key, _elsewhere(chunks), chunk_size=part, max_concurrency=_AT_ONCE)
 
+    def sign(self, key: str, seconds: int) -> str:
+        """Return a URL under which anybody may read an object for some time."""
+        import obstore
+
+        with self._spoken(key):
+            store: Any = self._store
+            return obstore.sign(store, "GET", key, timedelta(seconds=seconds))
+
     def copy(self, key: str, to: str) -> None:
         """Copy an object without moving its bytes through this process."""
         with self._spoken(key):

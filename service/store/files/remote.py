@@ -111,6 +111,10 @@ class BucketArtifacts(Artifacts):
         """Judge a file that is about to be served: its bytes are checked on their way."""
         return State.SOUND if self.has(digest) else State.MISSING
 
+    def address(self, digest: str, seconds: int) -> str | None:
+        """Return a URL under which anybody may read a file for some time."""
+        return self._bucket.sign(self._key(digest), seconds)
+
     @contextmanager
     def _used(self) -> Iterator[None]:
         if time.monotonic() - self._tidied > _TIDY_SECONDS:

@@ -164,6 +164,25 @@ def test_a_damaged_object_never_arrives_whole(hosts: tuple[Services, Services]) 
     assert keys(one, "damaged/") == []
 
 
+@pytest.mark.parametrize(("taken", "told"), [(1, NotFound), (PIECE_BYTES >> 20, Damaged)])
+def test_an_object_replaced_while_it_is_read_stays(
+    start: Open, taken: int, told: type[Exception]
+) -> None:
+    """No reader gets bytes of two versions, and none takes away what is not the one it read."""
+    services = start()
+    store, whole = artifacts(services), bytes(PIECE_BYTES) + b"the end"
+    digest = store.put(whole)
+    spoil(services, digest)
+    reading = store.read(digest, 0, len(whole))
+    for _ in range(taken):
+        next(reading)
+    store.put(whole)
+    with pytest.raises(told):
+        list(reading)
+    assert store.inspect(digest) is State.SOUND
+    assert keys(services, "damaged/") == []
+
+
 def test_a_cache_is_bounded_and_keeps_what_is_in_use(start: Open) -> None:
     services = start(objects_cache_bytes=3 * len(data(0)))
     digests = [put(services, number) for number in range(6)]
