@@ -27,7 +27,8 @@ public:
         unsigned width = 0;
         while (width < std::min(kMostDigitBits, keys.bits()) && count >> width > kBucket) ++width;
         std::vector<std::size_t> ends(std::size_t{1} << width);
-        move_by_digit(list, count, spare, keys.least, keys.bits() - width, ends);
+        const unsigned shift = std::min(63U, keys.bits() - width);  // 64 only of a single bucket
+        move_by_digit(list, count, spare, keys.least, shift, ends);
         claimed_rows_.assign(rows.degree.begin(), rows.degree.end());
         claimed_columns_.assign(columns.degree.begin(), columns.degree.end());
         std::size_t start = 0;
