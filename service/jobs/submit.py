@@ -39,7 +39,7 @@ from service.store import (
     sharing,
     shown,
 )
-from service.store.known import Known
+from service.store.known import KnownOfKey
 from service.store.repeats import Repeat
 from service.store.requests import Packed
 from service.store.shown import ShownJob
@@ -193,7 +193,7 @@ def _check_deadline(deadline: datetime | None, now: datetime) -> None:
 
 
 def _made(
-    services: Services, session: Session, document: JobDocument, key: str, known: Known
+    services: Services, session: Session, document: JobDocument, key: str, known: KnownOfKey
 ) -> dict[str, Any]:
     """Return the columns in which a job keeps what is stored under a key; empty if nothing is.
 
