@@ -21,6 +21,7 @@ from service.jobs.services import Services
 from service.jobs.uploads import append, begin, get_upload, open_blob
 from service.store.files.artifacts import State
 from service.store.files.bucket import PIECE_BYTES, Bucket
+from service.store.files.parts import PARTS
 from service.store.files.remote import BucketArtifacts
 from service.store.tables import JobRow
 from tests.integration.objects.deeds import (
@@ -36,7 +37,7 @@ from tests.integration.objects.deeds import (
 from tests.integration.objects.test_healing import steps_killed
 from tests.integration.pools import pool
 from tests.integration.s3 import S3
-from tests.integration.stack import Sqlite
+from tests.integration.stack import Sqlite, eventually
 from worker.runner import run_job
 
 KEY = digest_of(b"a content key")
@@ -145,6 +146,16 @@ def test_a_run_goes_on_where_another_host_has_left_it(hosts: tuple[Services, Ser
     assert keys(one, "runs/") == []
 
 
+def test_a_run_is_saved_as_often_as_it_changes(hosts: tuple[Services, Services]) -> None:
+    one, other = hosts
+    for written in (b"epoch 1", b"epoch two"):
+        checkpoint = one.artifacts.run(KEY) / "seed-0" / "checkpoint"
+        checkpoint.parent.mkdir(exist_ok=True)
+        checkpoint.write_bytes(written)
+        one.artifacts.save_run(KEY)
+    assert (other.artifacts.run(KEY) / "seed-0" / "checkpoint").read_bytes() == b"epoch two"
+
+
 def test_a_damaged_object_never_arrives_whole(hosts: tuple[Services, Services]) -> None:
     one, other = hosts
     digest, size = put(one, 1), len(data(1))
@@ -181,6 +192,47 @@ def test_an_object_replaced_while_it_is_read_stays(
         list(reading)
     assert store.inspect(digest) is State.SOUND
     assert keys(services, "damaged/") == []
+
+
+def test_a_sound_version_vouches_for_no_other(start: Open) -> None:
+    services = start()
+    digest = put(services, 1)
+    for state, change in ((State.SOUND, spoil), (State.DAMAGED, put_back), (State.SOUND, None)):
+        assert services.artifacts.inspect(digest) is state
+        if change is not None:
+            change(services, digest)
+
+
+def put_back(services: Services, _digest: str) -> None:
+    services.artifacts.put(data(1))
+
+
+def test_what_is_removed_is_gone_from_the_host_too(start: Open) -> None:
+    services = start()
+    digest = put(services, 1)
+    assert services.artifacts.verified(digest).exists()
+    services.artifacts.delete(digest)
+    assert not services.artifacts.path(digest).exists()
+    assert services.artifacts.inspect(digest) is State.MISSING
+
+
+def test_parts_stay_as_long_as_one_of_them_is_young(start: Open, monkeypatch: Any) -> None:
+    store, bucket = artifacts(start()), Bucket(start().settings.objects)
+    first, second = f"{PARTS}upload/0-1", f"{PARTS}upload/1-2"
+    bucket.put(first, 1, [b"a"])
+    began = bucket.head(first).changed
+
+    def later() -> bool:
+        bucket.put(second, 1, [b"b"])
+        return bucket.head(second).changed > began
+
+    eventually(later)
+    with monkeypatch.context() as patch:
+        patch.setattr("time.time", lambda: (began + bucket.head(second).changed) / 2)
+        store.sweep(0)
+    assert store.received("upload") == 2
+    store.sweep(-3600)
+    assert store.received("upload") == 0
 
 
 def test_a_cache_is_bounded_and_keeps_what_is_in_use(start: Open) -> None:
