@@ -20,11 +20,13 @@ from raiw.errors import InvalidInput, InvalidSpec
 from raiw.jobs.registry import KINDS
 from raiw.jobs.train import TrainJob
 from raiw.jobs.workspace import Workspace
+from raiw.nets.registry import build
 from raiw.study.accuracy.trials import plan_training
 from raiw.training.dynamics import SCORED, Dynamics
 from raiw.training.mask_updates import MaskUpdates
 from raiw.training.processes import Processes
 from raiw.training.recipe import Recipe
+from raiw.training.train import train
 from tests.unit.training.short_runs import QUICK, RULES, SPEC, Interrupted, interrupt_after
 
 ALONE = Processes(0, 1, torch.device("cpu"))
@@ -120,6 +122,24 @@ def take(net, updates, step, steps):
         momentum = optimizer.state[weight]["momentum_buffer"]
         assert not momentum[~torch.from_numpy(mask.for_weight()).expand_as(weight)].any()
     return spent, gradients
+
+
+@pytest.mark.parametrize("method", ["gradual", "rigl", "set"])
+def test_one_graph_over_all_layers_stays_one(method):
+    torch.manual_seed(0)
+    net = build("digits-cnn")
+    masks = raiw.craft(
+        {"model": "digits-cnn", "craft": {"algorithm": "network", "density": 0.3}},
+        {name: weight for name, weight in net.state_dict().items() if name.endswith("weight")},
+    )
+    dynamics = {"method": method, "every": 5}
+    recipe = {"epochs": 1, "batch": 128, "augment": False, "dynamics": dynamics}
+    trained = train(net, masks, recipe=recipe, device="cpu").masks
+    assert trained.algorithm == "network"
+    assert trained != masks
+    assert trained.weights == masks.weights
+    report = raiw.verify(trained)
+    assert report.ok, report.faults
 
 
 @pytest.mark.parametrize("method", ["gradual", "rigl", "set"])
