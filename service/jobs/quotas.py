@@ -13,7 +13,7 @@ from service.contract.errors import OverQuota, QuotaReached
 from service.jobs.services import Services
 from service.settings import Settings
 from service.store import quotas
-from service.store.known import KnownOfKey
+from service.store.prior import Prior
 from service.store.quotas import Quotas
 
 _PAUSE_SECONDS = 5
@@ -77,7 +77,7 @@ def cells_of(document: JobDocument) -> int:
     return sum(math.prod(layer.graph_shape) for layer in spec.layers) if spec else 0
 
 
-def check_job(services: Services, session: Session, cells: int, known: KnownOfKey) -> None:
+def check_job(services: Services, session: Session, cells: int, known: Prior) -> None:
     """Make sure that an owner may have one more job, which this transaction adds.
 
     Raises

@@ -29,17 +29,17 @@ from service.store import (
     blobs,
     jobs,
     joining,
-    known,
     masks,
     new_jobs,
     objects,
+    prior,
     repeats,
     requests,
     results,
     sharing,
     shown,
 )
-from service.store.known import KnownOfKey
+from service.store.prior import Prior
 from service.store.repeats import Repeat
 from service.store.requests import Packed
 from service.store.shown import ShownJob
@@ -128,7 +128,7 @@ def _get_or_create(
     services: Services, session: Session, request: JobRequest, key: str, packed: Packed
 ) -> tuple[JobSummary, Outcome]:
     owner, document = services.owner, request.document()
-    found = known.of(session, owner, key)
+    found = prior.of(session, owner, key)
     now = found.now
     made = _made(services, session, document, key, found)
     _note_use(services, session, document, made, now)
@@ -193,7 +193,7 @@ def _check_deadline(deadline: datetime | None, now: datetime) -> None:
 
 
 def _made(
-    services: Services, session: Session, document: JobDocument, key: str, known: KnownOfKey
+    services: Services, session: Session, document: JobDocument, key: str, known: Prior
 ) -> dict[str, Any]:
     """Return the columns in which a job keeps what is stored under a key; empty if nothing is.
 

@@ -21,7 +21,7 @@ from service.contract.access import LOCAL
 from service.contract.jobs import ENDED, JobStatus
 from service.contract.tasks import Queue
 from service.settings import Settings
-from service.store import jobs, known, migrate, new_jobs, outbox, recovery
+from service.store import jobs, migrate, new_jobs, outbox, prior, recovery
 from service.store.database import Database
 from service.store.requests import Packed
 from service.store.tables import JobEventRow, JobRow, MasksRow, OutboxRow, ResultRow
@@ -79,7 +79,7 @@ class JobLife(RuleBasedStateMachine):
 
     def submit(self, key: str, patience: int | None) -> str:
         with self.database.write() as session:
-            active = known.of(session, LOCAL, key).active
+            active = prior.of(session, LOCAL, key).active
             if active is not None:
                 return active
             packed = Packed.of({})

@@ -17,7 +17,7 @@ _key: BindParameter[str] = bindparam("content_key")
 
 
 @dataclass(frozen=True, slots=True)
-class KnownOfKey:
+class Prior:
     """What is known of a content key at one moment."""
 
     now: datetime
@@ -48,8 +48,8 @@ _KNOWN = select(
 ).where(_owners.id == bindparam("owner"))
 
 
-def of(session: Session, owner: str, content_key: str) -> KnownOfKey:
+def of(session: Session, owner: str, content_key: str) -> Prior:
     """Return what is known of an owner's key."""
     row = session.execute(_KNOWN, {"owner": owner, "content_key": content_key}).one()
     now, *own, masks, outcome, active = row
-    return KnownOfKey(now, Quotas(*own), masks, outcome, active)
+    return Prior(now, Quotas(*own), masks, outcome, active)
