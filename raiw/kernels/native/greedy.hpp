@@ -104,13 +104,16 @@ private:
             const double cells = std::max(1.0, left * static_cast<double>(count_ties(tied)));
             const double span = kAllKeys * left * std::min(1.0, enough_for(missing()) / cells);
             const std::uint64_t end = done + static_cast<std::uint64_t>(std::ceil(span));
-            each_tied(tied, [&](Vertex u, const T*, std::size_t count) {
+            each_within(tied, after(tied), [&](Vertex u, const T*, std::size_t count) {
                 keys_.from(u * scores_.columns, scores_.columns, row_keys_);
+                Candidate* to = listing_.room_for(count);
+                std::size_t listed = 0;
                 for (std::size_t i = 0; i < count; ++i) {
                     const std::uint32_t key = row_keys_[found_[i]];
-                    if (key >= done && key < end)
-                        listing_.add(Candidate::keyed(key, u, found_[i]));
+                    to[listed] = Candidate::keyed(key, u, found_[i]);
+                    listed += (key >= done) & (key < end);
                 }
+                listing_.grow(listed);
             });
             sort_by_key(listing_.candidates(), listing_.count(), listing_.spare());
             taking_.in_order(listing_.candidates(), listing_.count());
@@ -119,18 +122,19 @@ private:
         }
     }
 
-    // Calls visit(u, row, count) for the rows that may take an edge, with how many cells of one score
-    // were found whose columns may as well.
-    template <class Visit>
-    void each_tied(T tied, Visit visit) {
-        each_within(tied, std::nextafter(tied, std::numeric_limits<T>::infinity()), visit);
+    std::int64_t count_ties(T tied) const {
+        std::int64_t count = 0;
+        std::vector<Word> above(alive_words_.size()), equal(alive_words_.size());
+        for (const Vertex u : alive_rows_) {
+            split_row(scores_.row(u), scores_.columns, after(tied), tied, above.data(),
+                      equal.data());
+            for (std::size_t w = 0; w < equal.size(); ++w) equal[w] &= alive_words_[w];
+            count += count_bits(equal.data(), equal.size());
+        }
+        return count;
     }
 
-    std::size_t count_ties(T tied) {
-        std::size_t all = 0;
-        each_tied(tied, [&](Vertex, const T*, std::size_t count) { all += count; });
-        return all;
-    }
+    static T after(T score) { return std::nextafter(score, std::numeric_limits<T>::infinity()); }
 
     // So many cells in random order will likely fill the graph, or a good part of what is missing.
     double enough_for(std::int64_t missing) const {
@@ -223,7 +227,7 @@ typename Greedy<T, Candidate>::Thresholds Greedy<T, Candidate>::choose(std::int6
         if (static_cast<double>(equal) * cells / looked > edges / 4 + kSampleLeast) {
             at.tied = at.low;
             at.ties = true;
-            at.low = std::nextafter(at.tied, std::numeric_limits<T>::infinity());
+            at.low = after(at.tied);
         }
     }
     if (first && rank(safe) < sample_.size()) at.high = std::max(at.low, nth(rank(safe)));

@@ -60,8 +60,7 @@ public:
     // Lists some columns of a row.
     template <class T>
     void add(const T* row, Vertex u, const Vertex* columns, std::size_t count) {
-        make_room(count);
-        Candidate* to = list_.values() + count_;
+        Candidate* to = room_for(count);
         for (std::size_t i = 0; i < count; ++i) to[i] = Candidate(row[columns[i]], u, columns[i]);
         count_ += count;
     }
@@ -69,17 +68,20 @@ public:
     // Lists the columns of a row whose bits are set.
     template <class T>
     void add(const T* row, Vertex u, const Word* bits, std::size_t words) {
-        make_room(static_cast<std::size_t>(count_bits(bits, words)));
+        Candidate* to = room_for(static_cast<std::size_t>(count_bits(bits, words)));
+        const Candidate* first = to;
         for (std::size_t w = 0; w < words; ++w)
-            each_bit(bits[w], static_cast<Vertex>(64 * w), [&](Vertex v) {
-                list_.values()[count_++] = Candidate(row[v], u, v);
-            });
+            each_bit(bits[w], static_cast<Vertex>(64 * w),
+                     [&](Vertex v) { *to++ = Candidate(row[v], u, v); });
+        count_ += static_cast<std::size_t>(to - first);
     }
 
-    void add(const Candidate& candidate) {
-        make_room(1);
-        list_.values()[count_++] = candidate;
+    // Where so many more may be written, of which `grow` lists the first.
+    Candidate* room_for(std::size_t more) {
+        if (count_ + more > list_.size()) list_.make(count_ + more + list_.size() / 8);
+        return list_.values() + count_;
     }
+    void grow(std::size_t more) { count_ += more; }
 
     // Gives back memory for more than so many candidates.
     void keep(std::size_t most) {
@@ -88,10 +90,6 @@ public:
     }
 
 private:
-    void make_room(std::size_t more) {
-        if (count_ + more > list_.size()) list_.make(count_ + more + list_.size() / 8);
-    }
-
     Room<Candidate> list_, spare_;
     std::size_t count_ = 0;
 };

@@ -26,11 +26,11 @@ public:
         keys.least = std::max(keys.least, std::min(first, keys.most));
         unsigned width = 0;
         while (width < std::min(kMostDigitBits, keys.bits()) && count >> width > kBucket) ++width;
-        std::vector<std::size_t> ends(std::size_t{1} << width);
-        const unsigned shift = std::min(63U, keys.bits() - width);  // 64 only of a single bucket
-        move_by_digit(list, count, spare, keys.least, shift, ends);
         claimed_rows_.assign(rows.degree.begin(), rows.degree.end());
         claimed_columns_.assign(columns.degree.begin(), columns.degree.end());
+        if (!width) return take_bucket(list, count, spare);
+        std::vector<std::size_t> ends(std::size_t{1} << width);
+        move_by_digit(list, count, spare, keys.least, keys.bits() - width, ends);
         std::size_t start = 0;
         for (const std::size_t end : ends) {
             take_bucket(spare + start, end - start, list + start);
