@@ -30,7 +30,7 @@ TOLERANCE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class LayerOutcome:
     """The network while one layer keeps a share of its filters."""
 
     share: float
@@ -46,7 +46,7 @@ class LayerSensitivity:
     layers: tuple[str, ...]
     filters: int
     """Of each."""
-    tests: tuple[Tested, ...]
+    tests: tuple[LayerOutcome, ...]
     """By falling share."""
     keep: float
     """The smallest share down to which no test lost more than is tolerated; else 1."""
@@ -124,13 +124,15 @@ def sensitivity(
         for share in falling:
             channels = _left(group, share)
             tests.append(
-                Tested(share, int(channels.sum()), _without([(group, channels)], masked, data))
+                LayerOutcome(
+                    share, int(channels.sum()), _without([(group, channels)], masked, data)
+                )
             )
         found = LayerSensitivity(
             tuple(member.name for member in group.filters),
             group.size,
             tuple(tests),
-            _tolerated(tests, whole - tolerance),
+            tolerated(tests, whole - tolerance),
         )
         layers.append(found)
         choice.append((group, _left(group, found.keep)))
@@ -166,7 +168,7 @@ def _without(choice: Sequence[tuple[Group, Bools]], model: nn.Module, data: Data
     return accuracy(changed, data)
 
 
-def _tolerated(tests: Sequence[Tested], least: float) -> float:
+def tolerated(tests: Sequence[LayerOutcome], least: float) -> float:
     """Return the last share before the first test that is below ``least``."""
     keep = 1.0
     for test in tests:
