@@ -39,7 +39,7 @@ def test_a_part_that_dies_is_started_again_and_jobs_go_on(tmp_path: Path, words:
             assert client.craft(small()).result(timeout=300).edges > 0
         everybody = family(service.process.pid)
         assert service.end(signal.SIGINT) == 0
-        assert not alive(everybody)
+        eventually(lambda: not alive(everybody))
 
 
 @pytest.mark.parametrize("name", ["with spaces, # and ?", "x" * 120])

@@ -77,6 +77,7 @@ def test_blocks_that_are_not_run_are_few_and_say_why() -> None:
             "it starts containers",
             "it replaces containers",
             "it needs a cluster",
+            "needs an account at Amazon",
             "it needs a host name",
         ],
         "docs/methods.md": ["takes a quarter of an hour", "takes ten minutes"],
