@@ -72,7 +72,8 @@ async def _use(
         writer.write(one)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         status = int(head[9:12])
-        measured.bytes += await _body(reader, head) if status != 304 else 0
+        size = await _body(reader, head) if status != 304 else 0
+        measured.bytes += size  # others have added theirs meanwhile
         measured.latencies.append(time.perf_counter() - began)
         measured.statuses[status] += 1
 

@@ -2,21 +2,17 @@
 
 Each is asked of a server of its own whose workers have one thread each. Printed: whether trials and
 results are the same to the last digit, the minutes that each took, and their ratio. As other
-programs take their part of the machine, the processor time of the workers is printed too, and how
-many cores they had.
+programs take their part of the machine, the processor time of workers, broker and all they start is
+printed too, and how many cores they had.
 """
 
 import argparse
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 from raiw.jobs.search import SearchJob
 from tests.integration.stack import SETTINGS, Stack
-
-_GROUP, _TIMES = 2, slice(11, 15)
-"""Fields of ``/proc/PID/stat`` after the name: the group; time in ticks, that of children last."""
 
 _WORKERS = {"RAIW_TASK_THREADS": "1", "RAIW_LEASE_SECONDS": "60"}
 """They keep their jobs however busy the machine is."""
@@ -57,30 +53,26 @@ def _yes(so: bool) -> str:
 
 
 def _searched(job: SearchJob, workers: int) -> tuple[dict[str, Any], float, float]:
-    """Return the report of a search, and the seconds and processor seconds that it took."""
+    """Return a search's report, its seconds, and the processor seconds of all that served it."""
+    before = _processor_seconds()
     stack = Stack("sqlite", SETTINGS | _WORKERS)
     try:
-        groups = {stack.start_worker().pid for _ in range(workers)}
-        before, began = _processor_seconds(groups), time.monotonic()
+        for _ in range(workers):
+            stack.start_worker()
+        began = time.monotonic()
         asked = stack.client.submit(job).wait()
         seconds = time.monotonic() - began
         asked.require_digest()
-        return asked.report or {}, seconds, _processor_seconds(groups) - before
+        report = asked.report or {}
     finally:
         stack.stop()
+    return report, seconds, _processor_seconds() - before
 
 
-def _processor_seconds(groups: set[int]) -> float:
-    """Return what the processes of some groups have used so far, with those that have ended."""
-    ticks = 0
-    for file in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = file.read_text().rpartition(")")[2].split()
-        except OSError:  # it has ended meanwhile
-            continue
-        if int(fields[_GROUP]) in groups:
-            ticks += sum(map(int, fields[_TIMES]))
-    return ticks / os.sysconf("SC_CLK_TCK")
+def _processor_seconds() -> float:
+    """Return what the processes have used that this one has started and that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 if __name__ == "__main__":
