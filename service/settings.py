@@ -201,7 +201,7 @@ class Settings(BaseSettings):
     max_upload_bytes: Bytes = 64 << 30
     min_free_bytes: Annotated[int, Field(ge=0)] = 256 << 20
     """Uploads and jobs are refused (507) when the artifact folder's disk would fall below this."""
-    masks_in_database_bytes: Annotated[int, Field(ge=0)] = 256 << 20
+    masks_in_database_bytes: Annotated[int, Field(ge=0)] = 32 << 20
     """Mask files above this size are kept in the artifact folder instead of the database."""
 
     lease_seconds: Seconds = 20
