@@ -77,12 +77,17 @@ class JobResponse(Response):
         if packed is None:
             packed = await run_in_threadpool(open_request, self._services, job.id)
         status = HTTPStatus.OK if job.done else self._unfinished
+        pieces = _pieces(job, packed)
+        piece, following = next(pieces), next(pieces, None)
+        if following is None:
+            headers["Content-Length"] = str(len(piece))
         self.init_headers(headers)
         start = {"type": "http.response.start", "status": status, "headers": self.raw_headers}
         await send(start)
-        for piece in _pieces(job, packed):
+        while following is not None:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+            piece, following = following, next(pieces, None)
+        await send({"type": "http.response.body", "body": piece})
 
 
 def not_modified(request: Request, seen: Seen | None) -> Response | None:
@@ -97,15 +102,18 @@ def not_modified(request: Request, seen: Seen | None) -> Response | None:
 
 
 def _pieces(job: JobSummary, packed: bytes) -> Iterator[bytes]:
-    """Yield the JSON of a :class:`JobView`."""
+    """Yield the JSON of a :class:`JobView`: in one piece, unless it is large."""
     text = job.model_dump_json()
     own, other = ("spec", "task") if job.kind == "craft" else ("task", "spec")
-    yield f'{text.removesuffix("}")},"{other}":null,"{own}":'.encode()
+    piece = f'{text.removesuffix("}")},"{other}":null,"{own}":'.encode()
     unpacker = zlib.decompressobj()
     while packed:
-        yield unpacker.decompress(packed, _PIECE_BYTES)
+        piece += unpacker.decompress(packed, _PIECE_BYTES)
         packed = unpacker.unconsumed_tail
-    yield unpacker.flush() + b"}"
+        if packed:
+            yield piece
+            piece = b""
+    yield piece + unpacker.flush() + b"}"
 
 
 def _waiting_headers(wait: int, created_at: datetime, *, done: bool) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 A few megabytes of JSON must never stall the event loop, which serves everybody: a body's values are
 counted before it is decoded, and decoding and validation run in threads, a few at a time, in the
-order in which the bodies came.
+order in which the bodies came. A small body takes less time than its way to a thread and back.
 """
 
 import json
@@ -30,6 +30,7 @@ _HELD_BYTES = 64 << 20
 """Most bytes of bodies in memory, over all clients together."""
 _THREADS = 2
 """They compute, and only one thread can at a time."""
+_SMALL_BYTES = 4 << 10
 _LARGE_BYTES = 128 << 10
 _LARGE_AT_ONCE = 2
 
@@ -103,7 +104,10 @@ class BodyRoute(APIRoute):
 
         if not body:
             return _ReadRequest(request, b"", None)
-        value, faults = await anyio.to_thread.run_sync(validate, limiter=bodies.threads)
+        if len(body) <= _SMALL_BYTES:
+            value, faults = validate()
+        else:
+            value, faults = await anyio.to_thread.run_sync(validate, limiter=bodies.threads)
         if faults:
             raise RequestValidationError(faults)
         return _ReadRequest(request, b"{}", value)

@@ -80,6 +80,8 @@ async def know_every_parameter(request: Request) -> None:
     route = request.scope["route"]
     if (scope := declared(route)) is not None:  # who may not ask is told so first
         await allow(request, scope)
+    if not request.query_params:
+        return
     path = request.app.openapi()["paths"][route.path_format]
     described = path[request.method.lower()].get("parameters", ())
     known = {one["name"]: one["schema"] for one in described if one["in"] == "query"}

@@ -3,12 +3,12 @@
 SQLite, which is asked without a round trip, knows no such statement and gets four.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
-from functools import cache
+from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Column, Table, bindparam
+from sqlalchemy import bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import Insert
@@ -25,6 +25,13 @@ _TABLES = tuple(
     for row in (RequestRow, JobRow, JobEventRow, OutboxRow)
 )
 _REQUESTS, _JOBS, _EVENTS, _OUTBOX = _TABLES
+_NAMES = {
+    column: f"{table.name}_{column.key}"
+    for table in _TABLES
+    for column in table.c
+    if column is not table.autoincrement_column
+}
+"""Of the parameters that give the columns their values."""
 _DEFAULTS = {column.key: getattr(column.default, "arg", None) for column in _JOBS.c}
 
 
@@ -42,9 +49,14 @@ def add(session: Session, job: JobRow, packed: Packed, now: datetime) -> None:
     event = {"job_id": job.id, "seq": 1, "event": "status", "data": told, "created_at": now}
     request = {"digest": packed.digest, "packed": packed.data}
     rows = {_REQUESTS: request, _JOBS: columns, _EVENTS: event, _OUTBOX: outbox.first(job, now)}
-    for statement, tables in _statements(session.get_bind().dialect.name):
-        named = {_name(at.c[key]): value for at in tables for key, value in rows[at].items()}
-        session.execute(statement, named)
+    values = {
+        _NAMES[at.c[key]]: value
+        for at, row in rows.items()
+        for key, value in row.items()
+        if value is not None
+    }
+    for statement in _statements(session.get_bind().dialect.name, tuple(values)):
+        session.execute(statement, values)
     notes.add(session, job.id, 0, job.note)
 
 
@@ -56,22 +68,21 @@ def _complete(job: JobRow) -> dict[str, Any]:
     return {name: getattr(job, name) for name in _DEFAULTS}
 
 
-@cache
-def _statements(dialect: str) -> list[tuple[Insert, Sequence[Table]]]:
-    """Return what inserts the rows of which tables; to build it takes longer than to run it."""
+@lru_cache
+def _statements(dialect: str, names: tuple[str, ...]) -> list[Insert]:
+    """Return what inserts the values of such names; to build it takes longer than to run it.
+
+    A column without a value is left out: psycopg parses a statement of more than 50 values anew
+    each time.
+    """
     insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    inserts: dict[Table, Any] = {table: insert(table).values(_values(table)) for table in _TABLES}
+    columns = [(column, name) for column, name in _NAMES.items() if name in names]
+    inserts = {
+        table: insert(table).values({column.key: bindparam(name) for column, name in own})
+        for table, own in groupby(columns, lambda pair: pair[0].table)
+    }
     inserts[_REQUESTS] = inserts[_REQUESTS].on_conflict_do_nothing()
     if dialect == "sqlite":
-        return [(one, [table]) for table, one in inserts.items()]
+        return list(inserts.values())
     message = inserts.pop(_OUTBOX)
-    return [(message.add_cte(*(one.cte(at.name) for at, one in inserts.items())), _TABLES)]
-
-
-def _values(table: Table) -> dict[str, Any]:
-    own = (column for column in table.c if column is not table.autoincrement_column)
-    return {column.key: bindparam(_name(column)) for column in own}
-
-
-def _name(column: Column[Any]) -> str:
-    return f"{column.table.name}_{column.key}"
+    return [message.add_cte(*(one.cte(at.name) for at, one in inserts.items()))]
