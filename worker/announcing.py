@@ -18,7 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.logs import configure_logs
 from service.settings import Settings, harmless_environment, load_settings
 from service.store import networks
-from service.store.database import AWAY, GLANCE, Database
+from service.store.database import AWAY, Database
+from service.store.engines import GLANCE
 from service.store.networks import Announced
 from service.tether import tied
 

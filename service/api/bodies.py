@@ -26,11 +26,12 @@ from service.contract.errors import Busy
 MAX_VALUES = 300_000
 """Most names and values of one body; the largest spec has fewer."""
 
+SMALL_BYTES = 4 << 10
+"""A body of no more makes ``request.state.small`` true."""
 _HELD_BYTES = 64 << 20
 """Most bytes of bodies in memory, over all clients together."""
 _THREADS = 2
 """They compute, and only one thread can at a time."""
-_SMALL_BYTES = 4 << 10
 _LARGE_BYTES = 128 << 10
 _LARGE_AT_ONCE = 2
 
@@ -104,7 +105,8 @@ class BodyRoute(APIRoute):
 
         if not body:
             return _ReadRequest(request, b"", None)
-        if len(body) <= _SMALL_BYTES:
+        small = request.state.small = len(body) <= SMALL_BYTES
+        if small:
             value, faults = validate()
         else:
             value, faults = await anyio.to_thread.run_sync(validate, limiter=bodies.threads)

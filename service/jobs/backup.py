@@ -16,7 +16,8 @@ from service.jobs.services import Services
 from service.settings import Settings
 from service.store import migrate, named, rows
 from service.store.backups import Backup, Backups
-from service.store.database import Database, Patience
+from service.store.database import Database
+from service.store.engines import Patience
 from service.store.files.artifacts import Artifacts
 from service.store.named import Named, Rows
 

@@ -124,6 +124,32 @@ def submit(services: Services, request: JobRequest, key: str | None = None) -> S
     raise Busy(f"the same job was created and ended {_RACES} times in the meantime; try again")
 
 
+def submit_new(services: Services, request: JobRequest) -> Submission | None:
+    """Do what :func:`submit` does for masks that need no scores and that nobody has asked for yet.
+
+    That takes two statements, on PostgreSQL. None, and nothing is done, for every other request.
+    """
+    document, database = request.document(), services.database
+    if not isinstance(document, CraftJob) or document.uploads or services.settings.shares:
+        return None
+    check_memory(services.settings, document)
+    key, packed = document.content_key(), Packed.of(stored_form(document))
+    # A job is one statement, and so a transaction, unless there are notes to be found by.
+    opened = database.write if request.metadata else database.look
+    try:
+        with opened() as session:
+            found = prior.of(session, services.owner, key)
+            if found.masks is not None or found.active is not None:
+                return None
+            services.artifacts.require_space(_disk_bytes(services, document))
+            job = _new_job(services, request, key, packed.digest, found.now)
+            made = _create(services, session, job, request, packed, found)
+    except (IntegrityError, DiskFull):  # somebody was faster, or some of what is stored has expired
+        return None
+    services.wake()
+    return Submission(made, "created", packed.data)
+
+
 def _get_or_create(
     services: Services, session: Session, request: JobRequest, key: str, packed: Packed
 ) -> tuple[JobSummary, Outcome]:
@@ -147,13 +173,25 @@ def _get_or_create(
         requests.add(session, packed)
         _add_succeeded(session, job, made, now)
         return _described(session, owner, job.id), "hit"
-    job.cells = cells_of(document)
-    check_job(services, session, job.cells, found)
     if not made:
         services.artifacts.require_space(_disk_bytes(services, document))
-    _check_deadline(request.deadline_at, now)
-    new_jobs.add(session, job, packed, now)
-    return job_summary(ShownJob(job)), "created"  # as it was just written
+    return _create(services, session, job, request, packed, found), "created"
+
+
+def _create(
+    services: Services,
+    session: Session,
+    job: JobRow,
+    request: JobRequest,
+    packed: Packed,
+    found: Prior,
+) -> JobSummary:
+    """Add a job for a worker, if its owner may have it."""
+    job.cells = cells_of(request.document())
+    check_job(services, session, job.cells, found)
+    _check_deadline(request.deadline_at, found.now)
+    new_jobs.add(session, job, packed, found.now)
+    return job_summary(ShownJob(job))  # as it was just written
 
 
 def _described(session: Session, owner: str, job_id: str) -> JobSummary:

@@ -25,7 +25,8 @@ from raiw.errors import NotFound
 from raiw.specs.dead import recorded_dead_units
 from service.contract.queries import MasksQuery
 from service.store import objects
-from service.store.database import BINARY, Database
+from service.store.database import Database
+from service.store.engines import BINARY
 from service.store.files.artifacts import Artifacts, State
 from service.store.tables import ASKED, JobRow, MaskChunkRow, MasksRow, ResultRow
 

@@ -21,7 +21,8 @@ from raiw.errors import InvalidInput, Unreachable
 from service.contract.errors import Busy, UnfitDatabase
 from service.settings import Settings
 from service.store import revisions
-from service.store.database import AWAY, Database, Patience
+from service.store.database import AWAY, Database
+from service.store.engines import Patience
 from service.store.tables import CompatibilityRow
 
 

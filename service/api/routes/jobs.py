@@ -11,6 +11,7 @@ from starlette.responses import Response
 from raiw.names import clipped
 from service.access.scopes import needs
 from service.api.answers import JobResponse, not_modified
+from service.api.asking import Asking
 from service.api.bodies import BodyRoute
 from service.api.dependencies import (
     Id,
@@ -29,7 +30,7 @@ from service.contract.preferences import takes
 from service.contract.queries import MAX_PAGE, JobQuery, noted
 from service.jobs import cancel as canceling
 from service.jobs import queries
-from service.jobs.submit import submit
+from service.jobs.submit import submit, submit_new
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=BodyRoute)
 
@@ -64,7 +65,12 @@ async def create_job(
     `hit` (stored already), `joined` (a job is making it) or `created`. `Prefer: wait=N` delays the
     answer for up to 30 seconds until the job has ended.
     """
-    submission = await run_in_threadpool(submit, services, body, idempotency_key)
+    asking: Asking = request.app.state.asking
+    submission = None
+    if asking.awaits and request.state.small and idempotency_key is None:
+        submission = await asking.run(submit_new, services, body)
+    if submission is None:
+        submission = await run_in_threadpool(submit, services, body, idempotency_key)
     request.app.state.metrics.submitted(body.kind, submission.outcome)
     headers = {"Location": submission.job.urls.self, "X-Raiw-Cache": submission.outcome}
     if submission.replayed:
@@ -104,7 +110,8 @@ async def get_job(services: ServicesDep, request: Request, job_id: Id) -> Respon
         unchanged = not_modified(request, await polls.look(services.owner, job_id))
         if unchanged is not None:
             return unchanged
-    job, packed = await run_in_threadpool(queries.get_job_and_request, services, job_id)
+    asking: Asking = request.app.state.asking
+    job, packed = await asking.run(queries.get_job_and_request, services, job_id)
     return JobResponse(services, job, tagged=True, packed=packed)
 
 
