@@ -6,7 +6,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -92,8 +95,69 @@ def test_a_frozen_database_holds_nobody(
         assert 'raiw_http_requests_total{method="POST"' in answer.text
         assert "raiw_jobs{" not in answer.text
         assert_problem(http.get(f"/v1/jobs/{job['id']}"), 503, "busy")
+        assert_problem(http.post("/v1/jobs", json={"spec": SPEC, "kind": "craft"}), 503, "busy")
     eventually(lambda: http.get("/readyz").status_code == 200)
     eventually(lambda: http.post("/v1/jobs", json=body).status_code == 202)
+
+
+def new(seed: int) -> dict[str, Any]:
+    return {"spec": {"layers": [LAYER], "craft": {"degree": 1, "seed": seed}}}
+
+
+def waiting(postgres: Postgres) -> int:
+    """How many wait for a lock."""
+    database = Database(Settings(database_url=postgres.url))
+    with database.read() as session:
+        found = session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+    database.close()
+    return int(found or 0)
+
+
+@contextmanager
+def locked(postgres: Postgres) -> Iterator[None]:
+    """Nobody can write or read a job until the end of the block."""
+    database = Database(Settings(database_url=postgres.url))
+    with database.write() as session:
+        session.execute(text("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE"))
+        yield
+    database.close()
+
+
+def test_who_waits_for_a_lock_holds_nobody(
+    folder: Path, postgres: Postgres, broker: Broker
+) -> None:
+    patience = dict.fromkeys(QUICK, 600)
+    server = start_server(
+        folder / "patient", database_url=postgres.url, broker_url=broker.url, **patience
+    )
+    with ThreadPoolExecutor(8) as threads, httpx.Client(timeout=240) as http:
+        with locked(postgres):
+            sent = [
+                threads.submit(httpx.post, f"{server.url}/v1/jobs", json=new(seed), timeout=600)
+                for seed in range(8)
+            ]
+            eventually(lambda: waiting(postgres) > 0)
+            for _ in range(3):
+                assert http.get(f"{server.url}/livez").status_code == 200
+            assert not any(one.done() for one in sent)
+        assert {one.result().status_code for one in sent} == {202}
+    server.stop()
+
+
+def test_more_may_wait_than_there_are_connections(
+    postgres: Postgres, server: Server, http: httpx.Client
+) -> None:
+    with ThreadPoolExecutor(32) as threads:
+        with locked(postgres):
+            sent = [
+                threads.submit(httpx.post, f"{server.url}/v1/jobs", json=new(seed), timeout=240)
+                for seed in range(100, 132)
+            ]
+            assert http.get("/livez").status_code == 200
+        answers = [one.result() for one in sent]
+    assert {answer.status_code for answer in answers} <= {202, 503}
+    answers = [http.post("/v1/jobs", json=new(seed)) for seed in range(100, 132)]
+    assert {answer.status_code for answer in answers} == {202}
 
 
 def test_the_server_ends_what_takes_too_long(server: Server) -> None:

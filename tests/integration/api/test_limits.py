@@ -251,7 +251,7 @@ def test_nobody_without_the_token_has_a_body_read(start):
 
 
 def test_validation_does_not_stop_the_loop(server, http, monkeypatch):
-    """While a body is being validated, which here waits for us, everybody else is answered."""
+    """While a large body is being validated, which here waits for us, everybody is answered."""
     entered, leave = threading.Event(), threading.Event()
 
     def decode(body):
@@ -260,8 +260,9 @@ def test_validation_does_not_stop_the_loop(server, http, monkeypatch):
         return {}
 
     monkeypatch.setattr(bodies, "_decode", decode)
+    large = {"x": "x" * bodies.SMALL_BYTES}
     post = threading.Thread(
-        target=lambda: httpx.post(f"{server.url}/v1/plan", json={}, timeout=240)
+        target=lambda: httpx.post(f"{server.url}/v1/plan", json=large, timeout=240)
     )
     post.start()
     try:
