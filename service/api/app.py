@@ -15,7 +15,7 @@ from service import pages
 from service.access.keyring import KeyRing
 from service.access.rates import Rates
 from service.api import document, problems
-from service.api.asking import Asking
+from service.api.awaited import AwaitedDatabase
 from service.api.bodies import Bodies
 from service.api.compression import Compression
 from service.api.dependencies import know_every_parameter
@@ -86,13 +86,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # Every request puts its own owner there.
     services = replace(services, wake=janitor.wake, deliver=janitor.deliver, owner=NOBODY)
     app.state.services = services
-    app.state.asking = Asking(settings, is_sqlite=services.database.is_sqlite)
+    app.state.awaited = AwaitedDatabase(settings, is_sqlite=services.database.is_sqlite)
     app.state.keys = KeyRing(services)
     app.state.janitor = janitor
     app.state.bodies = Bodies()
     app.state.upload_threads = anyio.CapacityLimiter(_UPLOAD_THREADS)
     app.state.probe_threads = anyio.CapacityLimiter(_PROBE_THREADS)
-    app.state.metrics.watch(services, janitor)
+    app.state.metrics.watch(services, janitor, app.state.awaited)
     app.state.polls = Polls(services.database)
     app.state.watcher = Watcher(services.database, app.state.closing)
     watching = asyncio.create_task(app.state.watcher.run())
@@ -105,7 +105,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await app.state.rates.close()
         await anyio.to_thread.run_sync(janitor.stop)
         broker.close()
-        await app.state.asking.close()
+        await app.state.awaited.close()
         services.database.close()
         await anyio.to_thread.run_sync(TRACING.stop)
 

@@ -6,7 +6,7 @@ they do is in the database, whence every API server tells the same.
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -15,11 +15,12 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from service.api.awaited import AwaitedDatabase
 from service.jobs.delivering.courier import OUTCOMES
 from service.jobs.janitor import Janitor
 from service.jobs.services import Services
 from service.store import load
-from service.store.database import AWAY
+from service.store.database import AWAY, Database
 
 _RUN_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 6 * 3600, 24 * 3600)
 _WAIT_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 6 * 3600)
@@ -33,9 +34,10 @@ _COUNT_SECONDS = 60.0
 class StateCollector(Collector):
     """The database, the broker, the workers, the disk and the pool of one server."""
 
-    def __init__(self, services: Services, janitor: Janitor) -> None:
+    def __init__(self, services: Services, janitor: Janitor, awaited: AwaitedDatabase) -> None:
         self._services = services
         self._janitor = janitor
+        self._pools = {"threads": services.database, "loop": awaited.database}
         self._counted_at = -_COUNT_SECONDS
         self._holdings: load.Holdings | None = None
 
@@ -93,7 +95,7 @@ class StateCollector(Collector):
             yield _gauge(
                 "raiw_disk_free_bytes", "Beyond what must stay free, for uploads and jobs.", free
             )
-        yield from _connections(services)
+        yield from _connections(self._pools)
 
 
 class EndedCollector(Collector):
@@ -204,10 +206,17 @@ def _stored(holdings: load.Holdings) -> Iterator[Metric]:
     yield from (objects, bytes_)
 
 
-def _connections(services: Services) -> Iterator[Metric]:
-    used, most = services.database.connections
-    yield _gauge("raiw_database_connections_used", "Connections in use.", used)
-    yield _gauge("raiw_database_connections_limit", "Most connections of this server.", most)
+def _connections(pools: Mapping[str, Database | None]) -> Iterator[Metric]:
+    labels = ("pool",)
+    used = GaugeMetricFamily("raiw_database_connections_used", "Connections in use.", labels=labels)
+    limit = GaugeMetricFamily(
+        "raiw_database_connections_limit", "Most connections of this server.", labels=labels
+    )
+    for name, database in pools.items():
+        if database is not None:
+            for family, value in zip((used, limit), database.connections, strict=True):
+                family.add_metric((name,), value)
+    yield from (used, limit)
 
 
 def _gauge(name: str, words: str, value: float, **labels: str) -> Metric:

@@ -8,6 +8,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from service.api.awaited import AwaitedDatabase
 from service.api.gauges import EndedCollector, StateCollector
 from service.jobs.janitor import Janitor
 from service.jobs.services import Services
@@ -51,9 +52,9 @@ class Metrics:
         """Record what became of a request for a job."""
         self._submissions.labels(kind, outcome).inc()
 
-    def watch(self, services: Services, janitor: Janitor) -> None:
+    def watch(self, services: Services, janitor: Janitor, awaited: AwaitedDatabase) -> None:
         """Measure the state of the service at every scrape, and the jobs that end from now on."""
-        self._registry.register(StateCollector(services, janitor))
+        self._registry.register(StateCollector(services, janitor, awaited))
         self._registry.register(EndedCollector(services))
 
     def text(self) -> bytes:

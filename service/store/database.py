@@ -33,8 +33,8 @@ class Database:
     patience
         Instead of that of ordinary work.
     awaited
-        For :class:`service.api.asking.Asking`: the event loop goes on while a statement runs. Only
-        of PostgreSQL.
+        For :func:`service.store.engines.run_awaited`: while a statement runs, the event loop goes
+        on. Only of PostgreSQL.
     """
 
     def __init__(

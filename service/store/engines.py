@@ -3,22 +3,24 @@
 import math
 import sqlite3
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.util import greenlet_spawn
 
 from service.settings import Settings
 
 BINARY = "raiw_binary"
 """Execution option of a statement that yields many bytes: PostgreSQL sends them as they are, not as
 hexadecimal text."""
+_Given = TypeVar("_Given")
 _FRESH_SECONDS = 1.0
 _POSTGRES = {"isolation_level": "READ COMMITTED"}
 
@@ -49,10 +51,15 @@ GLANCE = Patience(connect=2, lock=2, statement=2)
 
 
 def open_engine(url: URL, patience: Patience, *, awaited: bool = False, **pool: Any) -> Engine:
-    """Return the engine of a database; an ``awaited`` one is for ``greenlet_spawn`` alone."""
+    """Return the engine of a database; an ``awaited`` one is for :func:`run_awaited`."""
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url, patience, **pool)
     return _awaited_engine(url, patience, **pool) if awaited else _engine(url, patience, **pool)
+
+
+async def run_awaited(use: Callable[[], _Given]) -> _Given:
+    """Run what uses an awaited engine: at each statement the event loop goes on with others."""
+    return await greenlet_spawn(use)
 
 
 def ping_the_rested(engine: Engine) -> None:

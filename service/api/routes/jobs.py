@@ -11,7 +11,7 @@ from starlette.responses import Response
 from raiw.names import clipped
 from service.access.scopes import needs
 from service.api.answers import JobResponse, not_modified
-from service.api.asking import Asking
+from service.api.awaited import AwaitedDatabase
 from service.api.bodies import BodyRoute
 from service.api.dependencies import (
     Id,
@@ -65,10 +65,10 @@ async def create_job(
     `hit` (stored already), `joined` (a job is making it) or `created`. `Prefer: wait=N` delays the
     answer for up to 30 seconds until the job has ended.
     """
-    asking: Asking = request.app.state.asking
+    awaited: AwaitedDatabase = request.app.state.awaited
     submission = None
-    if asking.awaits and request.state.small and idempotency_key is None:
-        submission = await asking.run(submit_new, services, body)
+    if awaited.database and request.state.small and idempotency_key is None:
+        submission = await awaited.run(submit_new, services, body)
     if submission is None:
         submission = await run_in_threadpool(submit, services, body, idempotency_key)
     request.app.state.metrics.submitted(body.kind, submission.outcome)
@@ -110,8 +110,8 @@ async def get_job(services: ServicesDep, request: Request, job_id: Id) -> Respon
         unchanged = not_modified(request, await polls.look(services.owner, job_id))
         if unchanged is not None:
             return unchanged
-    asking: Asking = request.app.state.asking
-    job, packed = await asking.run(queries.get_job_and_request, services, job_id)
+    awaited: AwaitedDatabase = request.app.state.awaited
+    job, packed = await awaited.run(queries.get_job_and_request, services, job_id)
     return JobResponse(services, job, tagged=True, packed=packed)
 
 

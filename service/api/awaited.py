@@ -11,41 +11,41 @@ from dataclasses import replace
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy.util import greenlet_spawn
 from starlette.concurrency import run_in_threadpool
 
 from service.jobs.services import Services
 from service.settings import Settings
 from service.store.database import Database
+from service.store.engines import run_awaited
 
-Arguments = ParamSpec("Arguments")
-Answer = TypeVar("Answer")
+_Arguments = ParamSpec("_Arguments")
+_Answer = TypeVar("_Answer")
 
 
-class Asking:
+class AwaitedDatabase:
     """The connections of one application that are awaited."""
 
     def __init__(self, settings: Settings, *, is_sqlite: bool) -> None:
-        self.awaits = not is_sqlite
-        self._database = Database(settings, awaited=True) if self.awaits else None
+        self.database = None if is_sqlite else Database(settings, awaited=True)
+        """None where nothing can be awaited."""
 
     async def run(
         self,
-        use: Callable[Concatenate[Services, Arguments], Answer],
+        use: Callable[Concatenate[Services, _Arguments], _Answer],
         services: Services,
-        *args: Arguments.args,
-        **kwargs: Arguments.kwargs,
-    ) -> Answer:
+        *args: _Arguments.args,
+        **kwargs: _Arguments.kwargs,
+    ) -> _Answer:
         """Run a use case that computes for a few milliseconds at most, and asks nobody else.
 
         It raises what the use case does.
         """
-        if self._database is None:
+        if self.database is None:
             return await run_in_threadpool(use, services, *args, **kwargs)
-        awaited = replace(services, database=self._database)
-        return await greenlet_spawn(partial(use, awaited, *args, **kwargs))
+        awaited = replace(services, database=self.database)
+        return await run_awaited(partial(use, awaited, *args, **kwargs))
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._database is not None:
-            await greenlet_spawn(self._database.close)
+        if self.database is not None:
+            await run_awaited(self.database.close)
