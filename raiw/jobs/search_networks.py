@@ -1,4 +1,4 @@
-"""The networks that a search chooses among, and what the dense one tells of each."""
+"""The networks that a search chooses from, and what is known of each before it is pruned."""
 
 import itertools
 import warnings

@@ -45,7 +45,7 @@ class Backup(BaseModel):
     objects: dict[str, int]
     """Digests and sizes of the files."""
     lost: list[str]
-    """Digests that rows name and that were not to be had."""
+    """Digests of files that rows name and that the store no longer has."""
 
 
 class Backups:

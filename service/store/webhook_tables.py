@@ -36,7 +36,7 @@ class WebhookRow(Record):
 
 
 class DeliveryRow(Record):
-    """An event for a webhook, written with the change that it tells of."""
+    """An event for a webhook, written in the transaction of the change that it reports."""
 
     __tablename__ = "webhook_deliveries"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""What a service tells of itself in JSON logs and traces: real processes, a real collector."""
+"""JSON logs and traces of a running service: real processes, a real collector."""
 
 import json
 import logging

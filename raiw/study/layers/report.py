@@ -1,6 +1,7 @@
 """Reports of layers as files: Markdown for people, JSON for programs, SVG as a picture."""
 
 from pathlib import Path
+from typing import Any
 
 from raiw.canonical import canonical_json
 from raiw.pictures.lines import Line, line_chart
@@ -15,15 +16,9 @@ ReportTable = tuple[list[str], list[list[str]]]
 def write_sensitivity(found: Sensitivity, name: str, folder: Path) -> list[Path]:
     """Write ``sensitivity.md``, ``.json`` and ``.svg`` and return their paths."""
     picture = "![accuracy by share of filters](sensitivity.svg)"
-    text = markdown_text(
-        sensitivity_title(name), *sensitivity_table(found), [*sensitivity_notes(found), picture]
-    )
-    files = {
-        "sensitivity.md": text,
-        "sensitivity.json": canonical_json(found.to_json()) + "\n",
-        "sensitivity.svg": _curves(found, name),
-    }
-    return write_texts(folder, files)
+    notes = [*sensitivity_notes(found), picture]
+    text = markdown_text(sensitivity_title(name), *sensitivity_table(found), notes)
+    return _write("sensitivity", text, found.to_json(), _curves(found, name), folder)
 
 
 def sensitivity_title(name: str) -> str:
@@ -91,16 +86,9 @@ def _curves(found: Sensitivity, name: str) -> str:
 
 def write_spectra(found: Spectra, name: str, folder: Path) -> list[Path]:
     """Write ``afie.md``, ``.json`` and ``.svg`` and return their paths."""
-    picture = "![AFIE by state of the weights](afie.svg)"
-    text = markdown_text(
-        spectra_title(name), *spectra_table(found), [*spectra_notes(found), picture]
-    )
-    files = {
-        "afie.md": text,
-        "afie.json": canonical_json(found.to_json()) + "\n",
-        "afie.svg": _scores(found, name),
-    }
-    return write_texts(folder, files)
+    notes = [*spectra_notes(found), "![AFIE by state of the weights](afie.svg)"]
+    text = markdown_text(spectra_title(name), *spectra_table(found), notes)
+    return _write("afie", text, found.to_json(), _scores(found, name), folder)
 
 
 def spectra_title(name: str) -> str:
@@ -155,3 +143,14 @@ def _scores(found: Spectra, name: str) -> str:
         width=560,
         whole=True,
     ).svg()
+
+
+def _write(
+    name: str, text: str, document: dict[str, Any], picture: str, folder: Path
+) -> list[Path]:
+    files = {
+        f"{name}.md": text,
+        f"{name}.json": canonical_json(document) + "\n",
+        f"{name}.svg": picture,
+    }
+    return write_texts(folder, files)

@@ -27,7 +27,7 @@ def limited(start):
 
 
 def left(answer: httpx.Response) -> tuple[str, str]:
-    """Return which limit an answer tells of, and what is left of it."""
+    """Return the limit that an answer names, and how much of it is left."""
     name, remaining, _ = answer.headers["ratelimit"].split(";")
     return name.strip('"'), remaining
 
