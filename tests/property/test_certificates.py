@@ -1,6 +1,7 @@
 """Laws of the bound, of `balanced` and of `optimal`, on small graphs with hostile scores."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from raiw.crafting.bounds.prices import Prices, arcs_of, upper_bound
 from raiw.crafting.randomness import Stream
 from raiw.graphs import Graph
 from raiw.kernels.cells import Scores, as_native
-from raiw.kernels.exact import kept_score
+from raiw.kernels.exact import ExactSum, kept_score
 from tests.reference.crafting import keeps_contract
 
 STREAM = Stream(0, "layer", 0)
@@ -94,6 +95,26 @@ def test_any_prices_prove_a_bound(instance: tuple[Scores, int], seed: int) -> No
     levels = tuple(rng.choice(scores.ravel(), n).astype(float) for n in scores.shape)
     found, _ = descend(native, edges, levels, kept, quick=bool(rng.integers(2)))
     assert upper_bound(native, edges, found) >= kept
+
+
+@given(instances(largest=40), st.integers(0, 2**32 - 1))
+@settings(max_examples=200)
+def test_kept_scores_are_summed_exactly(instance: tuple[Scores, int], seed: int) -> None:
+    scores, edges = instance
+    rng = np.random.default_rng(seed)
+    kept = rng.permutation(np.arange(scores.size) < edges).reshape(scores.shape)
+    total, graph = ExactSum(), Graph.from_bool(kept)
+    out_levels, in_levels = total.add_kept(as_native(scores), graph.bits)
+    wide = scores.astype(np.float64)
+    assert total.total() == math.fsum(wide[kept])
+    known = np.where(kept, wide, np.inf)
+    assert np.array_equal(out_levels, known.min(axis=1))
+    assert np.array_equal(in_levels, known.min(axis=0))
+    prices = rng.choice(wide.ravel(), len(scores)), rng.choice(wide.ravel(), scores.shape[1])
+    reduced = (wide - prices[0][:, np.newaxis]) - prices[1]
+    total = ExactSum()
+    total.add_reduced(as_native(scores), *prices)
+    assert total.total() == math.fsum(reduced[reduced > 0])
 
 
 @given(instances(largest=3))

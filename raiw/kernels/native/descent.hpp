@@ -19,12 +19,19 @@ constexpr double kInf = std::numeric_limits<double>::infinity();
 template <class T>
 void survey_kept(Scores<T> scores, Bits graph, std::int64_t* sums, double* out_levels,
                  double* in_levels) {
-    std::fill(out_levels, out_levels + graph.rows, kInf);
     std::fill(in_levels, in_levels + graph.columns, kInf);
-    each_kept(scores, graph, [&](Vertex u, Vertex v, double score) {
-        add_exactly(score, sums);
-        if (score < out_levels[u]) out_levels[u] = score;
-        if (score < in_levels[v]) in_levels[v] = score;
+    std::vector<double> kept(graph.columns);
+    LikeNumbers numbers(sums);
+    each_kept(scores, graph, [&](Vertex u, const Vertex* columns, std::size_t count) {
+        double least = kInf;
+        for (std::size_t i = 0; i < count; ++i) {
+            const double score = kept[i] = scores(u, columns[i]);
+            double& level = in_levels[columns[i]];
+            level = score < level ? score : level;
+            least = score < least ? score : least;
+        }
+        out_levels[u] = least;
+        numbers.add(kept.data(), count);
     });
 }
 

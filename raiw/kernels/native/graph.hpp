@@ -134,10 +134,17 @@ inline void each_bit(Word word, Vertex first, Visit visit) {
 
 // The word of columns 64·w onwards of a packed row; bits past the row's end are zero.
 inline Word load_word(const std::uint8_t* row, std::size_t stride, std::size_t w) {
+    if (8 * w + 8 <= stride) return load<Word>(row + 8 * w);
     Word word = 0;
-    const std::size_t bytes = stride - 8 * w < 8 ? stride - 8 * w : 8;
-    __builtin_memcpy(&word, row + 8 * w, bytes);
+    __builtin_memcpy(&word, row + 8 * w, stride - 8 * w);
     return word;
+}
+
+// A packed row as words.
+inline void load_row(Bits graph, Vertex u, std::vector<Word>& words) {
+    words.resize((graph.columns + 63) / 64);
+    words.back() = 0;
+    __builtin_memcpy(words.data(), graph.row(u), graph.stride);
 }
 
 // One side of the graph: m' = n·floor + spare. A vertex may take an edge while its degree is below

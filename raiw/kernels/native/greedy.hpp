@@ -20,11 +20,12 @@ namespace raiw {
 template <class T, class Candidate>
 class Greedy {
 public:
-    Greedy(Scores<T> scores, Bits graph, std::int64_t edges, EdgeKeys keys)
+    Greedy(Scores<T> scores, Bits graph, std::int64_t edges, EdgeKeys keys, double* floors)
         : scores_(scores),
           graph_(graph),
           edges_(edges),
           keys_(keys),
+          floors_(floors),
           taking_(graph, edges, keys),
           alive_words_((scores.columns + 63) / 64),
           found_(scores.columns + kSlack) {}
@@ -32,6 +33,7 @@ public:
     ~Greedy() { listing_.keep(scores_.widened() ? 1 << 16 : 1 << 22); }
 
     void run() {
+        std::fill(floors_, floors_ + scores_.rows, std::numeric_limits<double>::infinity());
         find_alive();
         while (!alive_rows_.empty() && !alive_columns_.empty() && done_ > kLowest<T>) wave();
     }
@@ -52,6 +54,11 @@ private:
         for (const Vertex v : alive_columns_) alive_words_[v / 64] |= Word{1} << v % 64;
     }
 
+    // Notes that the rows which may take an edge take none below a score.
+    void lower_floors(T score) {
+        for (const Vertex u : alive_rows_) floors_[u] = static_cast<double>(score);
+    }
+
     std::int64_t missing() const {
         std::int64_t missing = edges_;
         for (const std::int32_t degree : taking_.rows.degree) missing -= degree;
@@ -70,11 +77,13 @@ private:
             each_within(at.low, done_, [&](Vertex u, const T* row, std::size_t count) {
                 listing_.add(row, u, found_.data(), count);
             });
+        lower_floors(at.low);
         taking_.by_score(listing_.candidates(), listing_.count(), listing_.spare(),
                          at.dense || at.high >= done_ ? 0 : Candidate(at.high, 0, 0).key());
         done_ = at.low;
         if (at.ties) {
             find_alive();
+            lower_floors(at.tied);
             take_ties(at.tied);
             done_ = at.tied;
         }
@@ -151,6 +160,7 @@ private:
     Bits graph_;
     std::int64_t edges_;
     EdgeKeys keys_;
+    double* floors_;  // of every row, a score that none of its edges is below
     Taking<Candidate> taking_;
     std::vector<Vertex> alive_rows_, alive_columns_;
     std::vector<Word> alive_words_;
@@ -236,11 +246,12 @@ typename Greedy<T, Candidate>::Thresholds Greedy<T, Candidate>::choose(std::int6
 
 // Runs the pass with the smallest candidates that hold its scores and vertices.
 template <class T>
-void place_greedily(Scores<T> scores, Bits graph, std::int64_t edges, std::uint64_t key) {
+void place_greedily(Scores<T> scores, Bits graph, std::int64_t edges, std::uint64_t key,
+                    double* floors) {
     if constexpr (sizeof(T) == sizeof(float))
         if (std::max(graph.rows, graph.columns) <= Narrow::kMostVertices)
-            return Greedy<T, Narrow>(scores, graph, edges, EdgeKeys(key)).run();
-    Greedy<T, Wide>(scores, graph, edges, EdgeKeys(key)).run();
+            return Greedy<T, Narrow>(scores, graph, edges, EdgeKeys(key), floors).run();
+    Greedy<T, Wide>(scores, graph, edges, EdgeKeys(key), floors).run();
 }
 
 }  // namespace raiw

@@ -14,10 +14,17 @@ namespace raiw {
 
 // Bit-sliced counters: plane k holds bit k of the counter of every column.
 constexpr unsigned kPlanes = 8;
-constexpr unsigned kPlanesHold = (1u << kPlanes) - 1;
+constexpr unsigned kCountedTogether = 8;  // rows
+constexpr unsigned kPlanesHold = (1u << kPlanes) / kCountedTogether - 1;  // so many times
 
 constexpr unsigned kBlocks = 64;  // of Philox, mixed side by side
 constexpr unsigned kLanes = 8;  // partial sums, the same in every version
+
+// Numbers that round others to whole multiples of two units when added and subtracted again; and what
+// no number may reach.
+struct Units {
+    double coarse, fine, most;
+};
 
 }  // namespace raiw
 
@@ -193,28 +200,50 @@ inline void mix_blocks(std::uint64_t key, std::uint32_t* c0, std::uint32_t* c1, 
     RAIW_BEST(mix(key, c0, c1, c2, c3));
 }
 
-// Adds a row of bits to the counters of its columns.
-inline void count_row(const Word* row, std::size_t words, Word* planes) {
-    RAIW_BEST(add_row(row, words, planes));
+// Adds kCountedTogether rows of bits to the counters of their columns.
+inline void count_rows(const Word* rows, std::size_t words, Word* planes) {
+    RAIW_BEST(add_rows(rows, words, planes));
+}
+
+// Writes the columns whose bits are set, and kSlack more; returns how many there are.
+inline std::size_t list_bits(const Word* row, std::size_t words, Vertex* columns) {
+    RAIW_BEST(list_bits(row, words, columns));
+}
+
+// Adds numbers to a sum of coarse units and one of fine units; returns whether it was exact.
+inline bool add_multiples(const double* values, std::size_t n, Units units, std::int64_t* coarse,
+                          std::int64_t* fine) {
+    RAIW_BEST(add_multiples(values, n, units, coarse, fine));
 }
 
 // How often each column's bit was set over a number of rows.
 class ColumnCounts {
 public:
     explicit ColumnCounts(std::size_t columns)
-        : words_((columns + 63) / 64), planes_(kPlanes * words_), counts_(64 * words_) {}
+        : words_((columns + 63) / 64),
+          rows_(kCountedTogether * words_),
+          planes_(kPlanes * words_),
+          counts_(64 * words_) {}
 
     void add(const Word* row) {
-        count_row(row, words_, planes_.data());
-        if (++rows_ == kPlanesHold) flush();
+        std::copy(row, row + words_, rows_.data() + waiting_ * words_);
+        if (++waiting_ == kCountedTogether) count();
     }
 
     const std::vector<std::int32_t>& totals() {
+        std::fill(rows_.begin() + static_cast<std::ptrdiff_t>(waiting_ * words_), rows_.end(), 0);
+        count();
         flush();
         return counts_;
     }
 
 private:
+    void count() {
+        count_rows(rows_.data(), words_, planes_.data());
+        waiting_ = 0;
+        if (++counted_ == kPlanesHold) flush();
+    }
+
     void flush() {
         for (unsigned k = 0; k < kPlanes; ++k)
             for (std::size_t w = 0; w < words_; ++w) {
@@ -223,13 +252,13 @@ private:
                     counts_[64 * w + j] += static_cast<std::int32_t>(plane >> j & 1) << k;
                 plane = 0;
             }
-        rows_ = 0;
+        counted_ = 0;
     }
 
     std::size_t words_;
-    std::vector<Word> planes_;
+    std::vector<Word> rows_, planes_;
     std::vector<std::int32_t> counts_;
-    unsigned rows_ = 0;
+    unsigned waiting_ = 0, counted_ = 0;
 };
 
 // Marks the outputs joined to the first one, by however many edges, and their inputs. Gives up, and
@@ -259,12 +288,11 @@ inline bool join_first(Bits graph, std::uint8_t* outputs, std::uint8_t* inputs) 
 
 // Counts the edges of every vertex. Bits past the last column are not looked at.
 inline void count_degrees(Bits graph, std::int64_t* outs, std::int64_t* ins) {
-    std::vector<Word> row((graph.columns + 63) / 64);
+    std::vector<Word> row;
     const Word last = graph.columns % 64 ? (Word{1} << graph.columns % 64) - 1 : ~Word{0};
     ColumnCounts counts(graph.columns);
     for (Vertex u = 0; u < graph.rows; ++u) {
-        for (std::size_t w = 0; w < row.size(); ++w)
-            row[w] = load_word(graph.row(u), graph.stride, w);
+        load_row(graph, u, row);
         row.back() &= last;
         counts.add(row.data());
         outs[u] = count_bits(row.data(), row.size());
