@@ -215,9 +215,8 @@ def transposable(case: Case) -> Args:
     return [case.scores(), case.empty(), m, case.below(m + 1)]
 
 
-def join_first(case: Case) -> Args:
-    bits = case.graph()
-    return [bits, case.flags(len(bits)), np.zeros(bits.shape[1], np.uint8)]
+def count_components(case: Case) -> Args:
+    return [case.graph(), case.shape[1]]
 
 
 KERNELS: dict[str, Callable[[Case], Args]] = {
@@ -225,7 +224,7 @@ KERNELS: dict[str, Callable[[Case], Args]] = {
     for function in (
         *(greedy, complete, regular, uniform, edge_keys, add_numbers, survey_kept),
         *(add_reduced, mark_above, mark_best, survey, count_tied, finite_range, count_degrees),
-        *(join_first, rank_rows, rank_columns, descend, settle, transposable),
+        *(count_components, rank_rows, rank_columns, descend, settle, transposable),
     )
 }
 

@@ -140,11 +140,12 @@ inline Word load_word(const std::uint8_t* row, std::size_t stride, std::size_t w
     return word;
 }
 
-// A packed row as words.
+// A packed row as words; bits past the last column are not looked at.
 inline void load_row(Bits graph, Vertex u, std::vector<Word>& words) {
     words.resize((graph.columns + 63) / 64);
     words.back() = 0;
     __builtin_memcpy(words.data(), graph.row(u), graph.stride);
+    if (graph.columns % 64) words.back() &= (Word{1} << graph.columns % 64) - 1;
 }
 
 // One side of the graph: m' = n·floor + spare. A vertex may take an edge while its degree is below

@@ -174,13 +174,12 @@ PyObject* count_degrees(Arguments& given) {
     return none();
 }
 
-PyObject* join_first(Arguments& given) {
-    const Bits graph = given.graph("bits");
-    std::uint8_t* outputs = given.written<Flag>("outputs", {graph.rows});
-    std::uint8_t* inputs = given.written<Byte>("inputs", {graph.stride});
-    bool whole = false;
-    given.run([&] { whole = raiw::join_first(graph, outputs, inputs); });
-    return PyBool_FromLong(whole);
+PyObject* count_components(Arguments& given) {
+    Bits graph = given.graph("bits");
+    read_columns(given, graph);
+    std::int64_t components = 0;
+    given.run([&] { components = raiw::count_components(graph); });
+    return PyLong_FromLongLong(components);
 }
 
 // Ranks the cells of every line of `lines`, which has `others` of them.
@@ -328,7 +327,7 @@ PyMethodDef kMethods[] = {
     {"rank_rows", call<rank_rows>, METH_VARARGS, nullptr},
     {"rank_columns", call<rank_columns>, METH_VARARGS, nullptr},
     {"count_degrees", call<count_degrees>, METH_VARARGS, nullptr},
-    {"join_first", call<join_first>, METH_VARARGS, nullptr},
+    {"count_components", call<count_components>, METH_VARARGS, nullptr},
     {"descend", call<descend>, METH_VARARGS, nullptr},
     {"edge_keys", call<edge_keys>, METH_VARARGS, nullptr},
     {"add_numbers", call<add_numbers>, METH_VARARGS, nullptr},

@@ -261,39 +261,40 @@ private:
     unsigned waiting_ = 0, counted_ = 0;
 };
 
-// Marks the outputs joined to the first one, by however many edges, and their inputs. Gives up, and
-// returns false, where paths are so long that a search by edges is faster.
-inline bool join_first(Bits graph, std::uint8_t* outputs, std::uint8_t* inputs) {
-    constexpr unsigned kMostReads = 32;
-    std::fill(outputs, outputs + graph.rows, 0);
-    std::copy(graph.row(0), graph.row(0) + graph.stride, inputs);
-    outputs[0] = 1;
-    const auto meets = [&](Vertex u) {
-        Word common = 0;
-        for (std::size_t w = 0; 8 * w < graph.stride && !common; ++w)
-            common = load_word(graph.row(u), graph.stride, w) & load_word(inputs, graph.stride, w);
-        return common != 0;
+// The number of connected components of a graph: every vertex is one until an edge joins two of them.
+// Once all inputs are joined, the other outputs need only have an edge.
+inline std::int64_t count_components(Bits graph) {
+    std::vector<Vertex> parents(graph.columns), listed(graph.columns + kSlack);
+    for (Vertex v = 0; v < graph.columns; ++v) parents[v] = v;
+    const auto root = [&](Vertex v) {
+        while (parents[v] != v) v = parents[v] = parents[parents[v]];
+        return v;
     };
-    bool grows = true;
-    for (unsigned reads = 0; grows && reads < kMostReads; ++reads) {
-        grows = false;
-        for (Vertex u = 0; u < graph.rows; ++u) {
-            if (outputs[u] || !meets(u)) continue;
-            outputs[u] = grows = true;
-            for (std::size_t i = 0; i < graph.stride; ++i) inputs[i] |= graph.row(u)[i];
+    std::vector<Word> row;
+    std::int64_t inputs = static_cast<std::int64_t>(graph.columns), outputs = 0;
+    for (Vertex u = 0; u < graph.rows; ++u) {
+        load_row(graph, u, row);
+        if (inputs == 1) {
+            outputs += count_bits(row.data(), row.size()) == 0;
+            continue;
+        }
+        const std::size_t count = list_bits(row.data(), row.size(), listed.data());
+        outputs += count == 0;
+        for (std::size_t i = 1; i < count; ++i) {
+            const Vertex one = root(listed[0]), other = root(listed[i]);
+            parents[std::max(one, other)] = std::min(one, other);
+            inputs -= one != other;
         }
     }
-    return !grows;
+    return inputs + outputs;
 }
 
-// Counts the edges of every vertex. Bits past the last column are not looked at.
+// Counts the edges of every vertex.
 inline void count_degrees(Bits graph, std::int64_t* outs, std::int64_t* ins) {
     std::vector<Word> row;
-    const Word last = graph.columns % 64 ? (Word{1} << graph.columns % 64) - 1 : ~Word{0};
     ColumnCounts counts(graph.columns);
     for (Vertex u = 0; u < graph.rows; ++u) {
         load_row(graph, u, row);
-        row.back() &= last;
         counts.add(row.data());
         outs[u] = count_bits(row.data(), row.size());
     }
