@@ -194,7 +194,7 @@ public:
             outs_.expect(ins_.move());
             const double gain = lower(bound);
             if (std::fabs(gain) <= stopping_.settled * std::fabs(bound)) return true;
-            if (gain <= 0 || (stopping_.quick && !sweep && !promises(half, bound))) return false;
+            if (gain <= 0 || (stopping_.quick && sweep < 2 && !promises(half, bound))) return false;
             steps = bound < last_bound ? steps + 1 : 0;
             go_ahead(last, start, steps);
             last_bound = bound;

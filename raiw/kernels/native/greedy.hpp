@@ -28,6 +28,8 @@ public:
           floors_(floors),
           taking_(graph, edges, keys),
           alive_words_((scores.columns + 63) / 64),
+          above_(alive_words_.size()),
+          ties_(alive_words_.size()),
           found_(scores.columns + kSlack) {}
     // Keeps what layers of ordinary size need; less with scores of 16 bits, which are short of memory.
     ~Greedy() { listing_.keep(scores_.widened() ? 1 << 16 : 1 << 22); }
@@ -113,17 +115,9 @@ private:
             const double cells = std::max(1.0, left * static_cast<double>(count_ties(tied)));
             const double span = kAllKeys * left * std::min(1.0, enough_for(missing()) / cells);
             const std::uint64_t end = done + static_cast<std::uint64_t>(std::ceil(span));
-            each_within(tied, after(tied), [&](Vertex u, const T*, std::size_t count) {
-                keys_.from(u * scores_.columns, scores_.columns, row_keys_);
-                Candidate* to = listing_.room_for(count);
-                std::size_t listed = 0;
-                for (std::size_t i = 0; i < count; ++i) {
-                    const std::uint32_t key = row_keys_[found_[i]];
-                    to[listed] = Candidate::keyed(key, u, found_[i]);
-                    listed += (key >= done) & (key < end);
-                }
-                listing_.grow(listed);
-            });
+            for (const Vertex u : alive_rows_)
+                list_ties(tied, u, static_cast<std::uint32_t>(done),
+                          static_cast<std::uint32_t>(end - 1));
             sort_by_key(listing_.candidates(), listing_.count(), listing_.spare());
             taking_.in_order(listing_.candidates(), listing_.count());
             find_alive();
@@ -131,14 +125,29 @@ private:
         }
     }
 
-    std::int64_t count_ties(T tied) const {
+    // Lists the cells of a row that have a score, and a key in a range.
+    void list_ties(T tied, Vertex u, std::uint32_t least, std::uint32_t most) {
+        find_ties(tied, u);
+        keys_.from(u * scores_.columns, scores_.columns, row_keys_);
+        find_keys(row_keys_.data(), scores_.columns, least, most, ties_.data(), ties_.data());
+        const std::size_t count = list_bits(ties_.data(), ties_.size(), found_.data());
+        Candidate* to = listing_.room_for(count);
+        for (std::size_t i = 0; i < count; ++i)
+            to[i] = Candidate::keyed(row_keys_[found_[i]], u, found_[i]);
+        listing_.grow(count);
+    }
+
+    // Finds the alive cells of a row that have a score.
+    void find_ties(T tied, Vertex u) {
+        split_row(scores_.row(u), scores_.columns, after(tied), tied, above_.data(), ties_.data());
+        for (std::size_t w = 0; w < ties_.size(); ++w) ties_[w] &= alive_words_[w];
+    }
+
+    std::int64_t count_ties(T tied) {
         std::int64_t count = 0;
-        std::vector<Word> above(alive_words_.size()), equal(alive_words_.size());
         for (const Vertex u : alive_rows_) {
-            split_row(scores_.row(u), scores_.columns, after(tied), tied, above.data(),
-                      equal.data());
-            for (std::size_t w = 0; w < equal.size(); ++w) equal[w] &= alive_words_[w];
-            count += count_bits(equal.data(), equal.size());
+            find_ties(tied, u);
+            count += count_bits(ties_.data(), ties_.size());
         }
         return count;
     }
@@ -163,7 +172,7 @@ private:
     double* floors_;  // of every row, a score that none of its edges is below
     Taking<Candidate> taking_;
     std::vector<Vertex> alive_rows_, alive_columns_;
-    std::vector<Word> alive_words_;
+    std::vector<Word> alive_words_, above_, ties_;
     std::vector<Vertex> found_;  // columns of a row
     std::vector<std::uint32_t> row_keys_;
     Listing<Candidate>& listing_ = Listing<Candidate>::own();

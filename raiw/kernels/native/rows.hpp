@@ -210,6 +210,13 @@ inline std::size_t list_bits(const Word* row, std::size_t words, Vertex* columns
     RAIW_BEST(list_bits(row, words, columns));
 }
 
+// Tells of those columns that are `among` others whether their key lies from `least` to `most`. Keys
+// may be read up to the next multiple of 64.
+inline void find_keys(const std::uint32_t* keys, std::size_t n, std::uint32_t least,
+                      std::uint32_t most, const Word* among, Word* chosen) {
+    RAIW_BEST(find_keys(keys, n, least, most, among, chosen));
+}
+
 // Adds numbers to a sum of coarse units and one of fine units; returns whether it was exact.
 inline bool add_multiples(const double* values, std::size_t n, Units units, std::int64_t* coarse,
                           std::int64_t* fine) {
