@@ -40,7 +40,7 @@ struct Stopping {
     std::int64_t sweeps;  // at most so many
     double settled;       // where a sweep lowers the bound by less than this share of it
     double kept;
-    bool quick;           // after the first sweep, unless others promise to close much of the gap to
+    bool quick;           // after one or two sweeps, unless others promise to close much of the gap to
                           // what is kept
 };
 
@@ -194,7 +194,7 @@ public:
             outs_.expect(ins_.move());
             const double gain = lower(bound);
             if (std::fabs(gain) <= stopping_.settled * std::fabs(bound)) return true;
-            if (gain <= 0 || (stopping_.quick && sweep < 2 && !promises(half, bound))) return false;
+            if (gain <= 0 || (stopping_.quick && !promises(sweep, half, bound))) return false;
             steps = bound < last_bound ? steps + 1 : 0;
             go_ahead(last, start, steps);
             last_bound = bound;
@@ -232,12 +232,14 @@ private:
         return gain;
     }
 
-    // Whether sweeps after the first are worth it: where its second half left most of the gap, the
-    // graph is not better than that, and a small gap is good enough.
-    bool promises(double half, double bound) const {
-        constexpr double kMuch = 0.45, kSmall = 5e-3;
-        return half - bound >= kMuch * (half - stopping_.kept) &&
-               bound - stopping_.kept > kSmall * std::fabs(bound);
+    // Whether sweeps after one of the first two are worth it. Where its second half closed little of
+    // the gap, the graph is not better than that; and a small gap after the first is good enough.
+    bool promises(std::int64_t sweep, double half, double bound) const {
+        constexpr double kMuch = 0.45, kMuchLater = 0.3, kSmall = 5e-3;
+        if (sweep > 1) return true;
+        const double much = sweep ? kMuchLater : kMuch, small = sweep ? 0 : kSmall;
+        return half - bound >= much * (half - stopping_.kept) &&
+               bound - stopping_.kept > small * std::fabs(bound);
     }
 
     // Ranks a side; returns what it keeps at most, net of the prices of the other.
