@@ -163,6 +163,29 @@ def test_gaps_on_the_families_of_the_paper(heavy: bool) -> None:
     assert gaps[2] <= 1e-12
 
 
+@pytest.mark.parametrize("shape", [(300, 200), (200, 300), (256, 256)])
+@pytest.mark.parametrize("family", ["normal", "heavy", "rank one"])
+def test_quick_bounds_are_near(family: str, shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    scales = np.exp(rng.standard_normal((shape[0], 1))), np.exp(rng.standard_normal(shape[1]))
+    scores = np.abs(rng.standard_normal(shape)) if family != "rank one" else np.ones(shape)
+    if family != "normal":
+        scores *= scales[0] * scales[1]
+    edges = shape[0] * 16 + 7
+    graph = build("raiw", scores, edges)
+    quick, tight = certify(graph, scores, tight=False), certify(graph, scores)
+    assert quick is not None
+    assert tight is not None
+    assert quick.gap is not None
+    assert tight.gap is not None
+    if family != "rank one":
+        assert quick.gap <= 2 * tight.gap
+    else:
+        optimum = kept_score(build("optimal", scores, edges), scores)
+        assert optimum is not None
+        assert quick.upper_bound <= 1.001 * optimum
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.1])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_bounds_are_near_where_prices_are_slow_to_settle(sign: int, noise: float) -> None:

@@ -174,6 +174,7 @@ public:
           out_prices_(out_prices),
           in_prices_(in_prices),
           stopping_(stopping) {}
+    ~Descent() { CellsByColumn<T>::own().shrink(scores_.widened()); }
 
     // Leaves the prices of the lowest bound; returns whether it had stopped falling.
     bool run() {
@@ -187,7 +188,7 @@ public:
             const double half = ins_.spent() + earned_out;
             ins_.expect(outs_.move());
             const double earned_in = rank(ins_, [&](Ranking ranking) {
-                return rank_columns(scores_, outs_.prices.data(), ranking);
+                return ColumnRanks<T>(scores_, outs_.prices.data(), ranking).rank();
             });
             const double bound = outs_.spent() + earned_in;
             last = ins_.prices;

@@ -77,7 +77,7 @@ struct Scores {
         __builtin_memcpy(scratch, from, count * sizeof(T));
         return scratch;
     }
-    T operator()(Vertex u, Vertex v) const {
+    [[gnu::always_inline]] T operator()(Vertex u, Vertex v) const {
         const std::uint8_t* from = at(u * columns + v);
         if constexpr (sizeof(T) == sizeof(float)) {
             if (stored == Stored::half) return widen_half(load<std::uint16_t>(from));
