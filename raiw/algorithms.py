@@ -118,7 +118,7 @@ class Algorithm:
         return build
 
 
-BOUNDS_REVISION = 3
+BOUNDS_REVISION = 4
 """Raised only when the same scores and graph would give another bound; part of the content key of
 certified masks."""
 

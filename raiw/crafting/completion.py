@@ -33,12 +33,18 @@ import numpy.typing as npt
 from raiw import kernels
 from raiw.crafting.degrees import may_take, share
 from raiw.errors import Infeasible
-from raiw.graphs import Bits, Bools, count_edges
+from raiw.graphs import Bits, Bools, Floats, count_edges
 from raiw.kernels.cells import Scores, cells
 
 
-def complete(scores: Scores, bits: Bits, edges: int) -> int:
+def complete(scores: Scores, bits: Bits, edges: int, floors: Floats) -> int:
     """Add edges to ``bits`` in place until there are ``edges``; return how many were missing.
+
+    Parameters
+    ----------
+    floors
+        Of every output a score that none of its edges is below, as the greedy pass notes it: most
+        outputs need not be looked at then.
 
     Raises
     ------
@@ -47,7 +53,7 @@ def complete(scores: Scores, bits: Bits, edges: int) -> int:
     """
     missing = left = edges - count_edges(bits)
     while left:
-        left -= kernels.complete(cells(scores), bits, edges)
+        left -= kernels.complete(cells(scores), bits, edges, floors)
         if left and not _augment(bits, scores, edges):
             out, n_in = scores.shape
             raise Infeasible(
@@ -56,6 +62,7 @@ def complete(scores: Scores, bits: Bits, edges: int) -> int:
                 f"lower the target",
                 missing=left,
             )
+        floors = np.full(len(bits), -np.inf)
         left -= left > 0
     return missing
 

@@ -91,16 +91,17 @@ def greedy_row(case: str, family: str, rounds: int) -> str:
     out, n_in, edges = CASES[case]
     scores = make_scores(family, out, n_in)
     greedy = empty(out, n_in)
-    kernels.greedy(scores, greedy, edges, 0)
+    floors = np.empty(out)
+    kernels.greedy(scores, greedy, edges, 0, floors)
     missing = edges - int(np.bitwise_count(greedy).sum())
     functions: dict[str, Callable[[], object]] = {
-        "greedy": lambda: kernels.greedy(scores, empty(out, n_in), edges, 0),
+        "greedy": lambda: kernels.greedy(scores, empty(out, n_in), edges, 0, floors),
         "read": scores.max,
     }
     if (peer := topk(scores, edges)) is not None:
         functions["topk"] = peer
     if missing <= MOST_COMPLETED:
-        functions["completion"] = lambda: complete(scores, greedy.copy(), edges)
+        functions["completion"] = lambda: complete(scores, greedy.copy(), edges, floors)
     ms = medians(rounds, **functions)
     nan = float("nan")
     return (
@@ -116,13 +117,14 @@ def end_to_end_row(case: str, family: str, rounds: int, *, tight: bool) -> str:
     out, n_in, edges = END_TO_END[case]
     scores = make_scores(family, out, n_in)
     layer = {"name": "fc", "kind": "linear", "in_features": n_in, "out_features": out}
+    floors = np.empty(out)
 
     def craft(certify: bool | str) -> raiw.Mask:
         spec = {"layers": [layer], "craft": {"edges": edges, "certify": certify}}
         return raiw.craft(spec, {"fc": scores})["fc"]
 
     functions: dict[str, Callable[[], object]] = {
-        "kernel": lambda: kernels.greedy(scores, empty(out, n_in), edges, 0),
+        "kernel": lambda: kernels.greedy(scores, empty(out, n_in), edges, 0, floors),
         "plain": lambda: craft(False),
         "default": lambda: craft(True),
     }
@@ -176,8 +178,11 @@ def networkit_row(case: str, family: str) -> str:
     for u in range(out):
         kept[u, [v - out for v in matched[u]]] = True
     bits = empty(out, n_in)
-    own = medians(9, greedy=lambda: kernels.greedy(scores, empty(out, n_in), edges, 0))["greedy"]
-    kernels.greedy(scores, bits, edges, 0)
+    floors = np.empty(out)
+    own = medians(9, greedy=lambda: kernels.greedy(scores, empty(out, n_in), edges, 0, floors))[
+        "greedy"
+    ]
+    kernels.greedy(scores, bits, edges, 0, floors)
     same = np.array_equal(Graph.from_bool(kept).bits, bits)
     return f"{case:>16} {family:>7} {own:9.2f} {peer:10.1f} {peer / own:9.0f}x  same edges: {same}"
 

@@ -98,7 +98,8 @@ class Case:
 
 def greedy(case: Case) -> Args:
     scores = case.scores()
-    return [scores, case.empty(), case.edges(scores.size), case.below(1 << 62)]
+    return [scores, case.empty(), case.edges(scores.size), case.below(1 << 62),
+            np.zeros(len(scores))]  # fmt: skip
 
 
 def complete(case: Case) -> Args:
@@ -107,8 +108,11 @@ def complete(case: Case) -> Args:
     bits = case.graph()
     if case.chance(0.7):
         bits = case.empty()
-        built_kernels.greedy(np.nan_to_num(case.numbers(case.shape, "f4")), bits, edges, 1)
-    return [scores, bits, edges]
+        floors = np.zeros(len(scores))
+        built_kernels.greedy(np.nan_to_num(case.numbers(case.shape, "f4")), bits, edges, 1, floors)
+        if case.chance(0.5):
+            return [scores, bits, edges, floors]
+    return [scores, bits, edges, case.doubles(len(scores))]
 
 
 def regular(case: Case) -> Args:
@@ -152,6 +156,11 @@ def mark_above(case: Case) -> Args:
 
 def mark_best(case: Case) -> Args:
     return [*_priced(case), *(case.doubles(n) for n in case.shape), case.graph()]
+
+
+def count_tied(case: Case) -> Args:
+    scores = case.scores()
+    return [scores, case.graph(), float(case.one(*SPECIAL, *case.doubles(3)))]
 
 
 def survey(case: Case) -> Args:
@@ -206,17 +215,16 @@ def transposable(case: Case) -> Args:
     return [case.scores(), case.empty(), m, case.below(m + 1)]
 
 
-def join_first(case: Case) -> Args:
-    bits = case.graph()
-    return [bits, case.flags(len(bits)), np.zeros(bits.shape[1], np.uint8)]
+def count_components(case: Case) -> Args:
+    return [case.graph(), case.shape[1]]
 
 
 KERNELS: dict[str, Callable[[Case], Args]] = {
     function.__name__: function
     for function in (
         *(greedy, complete, regular, uniform, edge_keys, add_numbers, survey_kept),
-        *(add_reduced, mark_above, mark_best, survey, finite_range, count_degrees, join_first),
-        *(rank_rows, rank_columns, descend, settle, transposable),
+        *(add_reduced, mark_above, mark_best, survey, count_tied, finite_range, count_degrees),
+        *(count_components, rank_rows, rank_columns, descend, settle, transposable),
     )
 }
 

@@ -21,7 +21,7 @@ SMALL = {"model": "digits-cnn", "craft": {"density": 0.1, "seed": 3}}
         (
             "raiw/resnet50-imagenet",
             SCORES,
-            "sha256:1c23de5296eca1120284ba1c572fb82a785e29c9961d68c3cb5525c78e141cde",
+            "sha256:8485a47b4d80eb43d0265c64a4a2bbe5c72a0cd7e530113e5a5a42fd1cd548f2",
         ),
     ],
 )

@@ -1,6 +1,7 @@
 """Laws of the bound, of `balanced` and of `optimal`, on small graphs with hostile scores."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from raiw.crafting.bounds.prices import Prices, arcs_of, upper_bound
 from raiw.crafting.randomness import Stream
 from raiw.graphs import Graph
 from raiw.kernels.cells import Scores, as_native
-from raiw.kernels.exact import kept_score
+from raiw.kernels.exact import ExactSum, kept_score
 from tests.reference.crafting import keeps_contract
 
 STREAM = Stream(0, "layer", 0)
@@ -96,6 +97,26 @@ def test_any_prices_prove_a_bound(instance: tuple[Scores, int], seed: int) -> No
     assert upper_bound(native, edges, found) >= kept
 
 
+@given(instances(largest=40), st.integers(0, 2**32 - 1))
+@settings(max_examples=200)
+def test_kept_scores_are_summed_exactly(instance: tuple[Scores, int], seed: int) -> None:
+    scores, edges = instance
+    rng = np.random.default_rng(seed)
+    kept = rng.permutation(np.arange(scores.size) < edges).reshape(scores.shape)
+    total, graph = ExactSum(), Graph.from_bool(kept)
+    out_levels, in_levels = total.add_kept(as_native(scores), graph.bits)
+    wide = scores.astype(np.float64)
+    assert total.total() == math.fsum(wide[kept])
+    known = np.where(kept, wide, np.inf)
+    assert np.array_equal(out_levels, known.min(axis=1))
+    assert np.array_equal(in_levels, known.min(axis=0))
+    prices = rng.choice(wide.ravel(), len(scores)), rng.choice(wide.ravel(), scores.shape[1])
+    reduced = (wide - prices[0][:, np.newaxis]) - prices[1]
+    total = ExactSum()
+    total.add_reduced(as_native(scores), *prices)
+    assert total.total() == math.fsum(reduced[reduced > 0])
+
+
 @given(instances(largest=3))
 @settings(max_examples=60)
 def test_optimal_is_what_trying_every_graph_finds(instance: tuple[Scores, int]) -> None:
@@ -140,6 +161,29 @@ def test_gaps_on_the_families_of_the_paper(heavy: bool) -> None:
     assert gaps[0] > gaps[1] > gaps[2]
     assert gaps[1] <= 0.01
     assert gaps[2] <= 1e-12
+
+
+@pytest.mark.parametrize("shape", [(300, 200), (200, 300), (256, 256)])
+@pytest.mark.parametrize("family", ["normal", "heavy", "rank one"])
+def test_quick_bounds_are_near(family: str, shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    scales = np.exp(rng.standard_normal((shape[0], 1))), np.exp(rng.standard_normal(shape[1]))
+    scores = np.abs(rng.standard_normal(shape)) if family != "rank one" else np.ones(shape)
+    if family != "normal":
+        scores *= scales[0] * scales[1]
+    edges = shape[0] * 16 + 7
+    graph = build("raiw", scores, edges)
+    quick, tight = certify(graph, scores, tight=False), certify(graph, scores)
+    assert quick is not None
+    assert tight is not None
+    assert quick.gap is not None
+    assert tight.gap is not None
+    if family != "rank one":
+        assert quick.gap <= 2 * tight.gap
+    else:
+        optimum = kept_score(build("optimal", scores, edges), scores)
+        assert optimum is not None
+        assert quick.upper_bound <= 1.001 * optimum
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.1])

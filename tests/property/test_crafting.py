@@ -57,8 +57,29 @@ def test_the_greedy_pass_equals_algorithm_3_on_graphs_of_many_waves(problem):
     scores, edges = problem
     expected, _, _ = reference.greedy(scores.tolist(), edges, STREAM.key)
     bits = np.zeros((scores.shape[0], -(-scores.shape[1] // 8)), np.uint8)
-    kernels.greedy(scores, bits, edges, STREAM.key)
-    assert edge_set(Graph(scores.shape, bits)) == expected
+    floors = np.empty(len(scores))
+    kernels.greedy(scores, bits, edges, STREAM.key, floors)
+    graph = Graph(scores.shape, bits)
+    assert edge_set(graph) == expected
+    assert np.all((scores >= floors[:, np.newaxis])[graph.to_bool()])
+
+
+@settings(max_examples=100)
+@given(problems(60, FINITE), st.integers(0, 2**32 - 1))
+def test_floors_change_no_completion(problem, seed):
+    scores, edges = problem
+    rng = np.random.default_rng(seed)
+    if rng.random() < 0.7:  # two good blocks: the greedy pass stalls
+        same = np.equal.outer(*(np.arange(n) < n // 2 for n in scores.shape))
+        scores = np.where(same, 100, 0).astype(scores.dtype) + np.clip(scores, -9, 9)
+    bits = np.zeros((scores.shape[0], -(-scores.shape[1] // 8)), np.uint8)
+    floors = np.empty(len(scores))
+    kernels.greedy(scores, bits, edges, STREAM.key, floors)
+    completed = bits.copy()
+    missing = edges - int(np.bitwise_count(bits).sum())
+    assert kernels.complete(scores, completed, edges, floors) == missing
+    kernels.complete(scores, bits, edges, np.full(len(scores), -np.inf))
+    assert np.array_equal(completed, bits)
 
 
 @settings(max_examples=60)

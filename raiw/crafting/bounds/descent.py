@@ -36,7 +36,7 @@ def descend(
 ) -> tuple[Prices, bool]:
     """Return prices whose bound is within about a thousandth of the optimum.
 
-    A quick descent ends after one sweep, unless that promises much of others.
+    A quick descent ends after one sweep, or two, unless that promises much of others.
     Also return whether the bound had stopped falling. Costs up to ``SWEEPS`` times two passes
     over the ``(out, in)`` scores, of which no copy is made.
 

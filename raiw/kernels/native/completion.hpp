@@ -76,15 +76,17 @@ private:
 template <class T>
 class Completion {
 public:
-    Completion(Scores<T> scores, Bits graph, std::int64_t edges)
+    Completion(Scores<T> scores, Bits graph, std::int64_t edges, const double* floors)
         : scores_(scores),
           graph_(graph),
+          floors_(floors),
           rows_(scores.rows, edges),
           columns_(scores.columns, edges),
           missing_(edges - count_degrees()),
           outs_(rows_.eligible(), scores.columns),
           ins_(columns_.eligible(), scores.rows),
           out_scores_(scores.columns),
+          listed_(scores.columns + kSlack),
           noted_(scores.rows) {}
 
     // Swaps until no edge is missing or no swap is left; returns the number of swaps.
@@ -139,21 +141,20 @@ private:
             });
     }
 
-    // Puts the best swap of every output on the heap, for no less than its gain. The kept scores of
-    // an output are fetched while the one before it is worked on.
+    // Puts every output on the heap for what it can gain at most: by the best edges of all that may be
+    // added, and with its floor removed.
     void gather() {
-        for (Vertex y = 0; y < scores_.columns; ++y) out_scores_[y] = out_score(y);
+        double most = kNoNumber;
+        for (Vertex y = 0; y < scores_.columns; ++y) {
+            out_scores_[y] = out_score(y);
+            if (out_scores_[y] > most || most != most) most = out_scores_[y];
+        }
         heap_.clear();
-        std::vector<Kept> row, next;
         for (Vertex x = 0; x < scores_.rows; ++x) {
-            row.swap(next);
-            next.clear();
-            if (!x) list(x, row);
-            if (x + 1 < scores_.rows) list(x + 1, next);
             const Vertex v = best_in(x);
             if (v == kNone) continue;
-            read(x, row.data(), row.size());
-            offer(best_of(x, v, row.data(), row.size()));
+            const double gain = (most + static_cast<double>(scores_(x, v))) - floors_[x];
+            if (gain == gain) offer({gain, x, 0});
         }
     }
 
@@ -176,19 +177,6 @@ private:
         return best;
     }
 
-    // Lists the inputs of output x, and starts to fetch the scores of their edges.
-    void list(Vertex x, std::vector<Kept>& kept) const {
-        for (std::size_t w = 0; 8 * w < graph_.stride; ++w)
-            each_bit(load_word(graph_.row(x), graph_.stride, w), static_cast<Vertex>(64 * w),
-                     [&](Vertex y) {
-                         scores_.prefetch(x, y);
-                         kept.push_back({y, T{0}});
-                     });
-    }
-    void read(Vertex x, Kept* kept, std::size_t count) const {
-        for (std::size_t i = 0; i < count; ++i) kept[i].score = scores_(x, kept[i].y);
-    }
-
     // Notes the edges of output x, unless they are.
     void note(Vertex x) {
         if (noted_[x].count) return;
@@ -196,10 +184,20 @@ private:
             kept_.clear();
             std::fill(noted_.begin(), noted_.end(), Noted{});
         }
-        const std::size_t start = kept_.size();
-        list(x, kept_);
-        noted_[x] = {start, kept_.size() - start};
-        read(x, kept_.data() + start, noted_[x].count);
+        load_row(graph_, x, row_);
+        const std::size_t count = list_bits(row_.data(), row_.size(), listed_.data());
+        noted_[x] = {kept_.size(), count};
+        kept_.resize(kept_.size() + count);
+        for (std::size_t i = 0; i < count; ++i) scores_.prefetch(x, listed_[i]);
+        Kept* kept = kept_.data() + noted_[x].start;
+        for (std::size_t i = 0; i < count; ++i) kept[i] = {listed_[i], scores_(x, listed_[i])};
+    }
+
+    // Forgets an edge of an output that is noted. One that is added needs no note: no swap removes it.
+    void forget(Vertex x, Vertex y) {
+        Kept *kept = kept_.data() + noted_[x].start, *end = kept + noted_[x].count--;
+        while (kept->y != y) ++kept;
+        std::copy(kept + 1, end, kept);
     }
 
     void offer(const Swap& swap) {
@@ -236,7 +234,7 @@ private:
         graph_.remove(swap.x, swap.y);
         graph_.add(u, swap.y);
         graph_.add(swap.x, v);
-        noted_[swap.x] = {};
+        forget(swap.x, swap.y);
         rows_.take(u);
         columns_.take(v);
         --missing_;
@@ -244,14 +242,17 @@ private:
 
     Scores<T> scores_;
     Bits graph_;
+    const double* floors_;
     Side rows_, columns_;
     std::int64_t missing_;
     Partners outs_, ins_;
     std::vector<double> out_scores_;
+    std::vector<Word> row_;
+    std::vector<Vertex> listed_;
     std::vector<Kept> kept_;  // the edges of some outputs,
     std::vector<Noted> noted_;  // and where those of each stand
     std::vector<Swap> heap_;
-    static constexpr std::size_t kMostNoted = 1 << 20;
+    static constexpr std::size_t kMostNoted = 1 << 22;
     static constexpr double kNoNumber = std::numeric_limits<double>::quiet_NaN();
 };
 

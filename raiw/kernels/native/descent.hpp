@@ -19,12 +19,19 @@ constexpr double kInf = std::numeric_limits<double>::infinity();
 template <class T>
 void survey_kept(Scores<T> scores, Bits graph, std::int64_t* sums, double* out_levels,
                  double* in_levels) {
-    std::fill(out_levels, out_levels + graph.rows, kInf);
     std::fill(in_levels, in_levels + graph.columns, kInf);
-    each_kept(scores, graph, [&](Vertex u, Vertex v, double score) {
-        add_exactly(score, sums);
-        if (score < out_levels[u]) out_levels[u] = score;
-        if (score < in_levels[v]) in_levels[v] = score;
+    std::vector<double> kept(graph.columns);
+    LikeNumbers numbers(sums);
+    each_kept(scores, graph, [&](Vertex u, const Vertex* columns, std::size_t count) {
+        double least = kInf;
+        for (std::size_t i = 0; i < count; ++i) {
+            const double score = kept[i] = scores(u, columns[i]);
+            double& level = in_levels[columns[i]];
+            level = score < level ? score : level;
+            least = score < least ? score : least;
+        }
+        out_levels[u] = least;
+        numbers.add(kept.data(), count);
     });
 }
 
@@ -33,7 +40,7 @@ struct Stopping {
     std::int64_t sweeps;  // at most so many
     double settled;       // where a sweep lowers the bound by less than this share of it
     double kept;
-    bool quick;           // after the first sweep, unless others promise to close much of the gap to
+    bool quick;           // after one or two sweeps, unless others promise to close much of the gap to
                           // what is kept
 };
 
@@ -167,6 +174,7 @@ public:
           out_prices_(out_prices),
           in_prices_(in_prices),
           stopping_(stopping) {}
+    ~Descent() { CellsByColumn<T>::own().shrink(scores_.widened()); }
 
     // Leaves the prices of the lowest bound; returns whether it had stopped falling.
     bool run() {
@@ -180,14 +188,14 @@ public:
             const double half = ins_.spent() + earned_out;
             ins_.expect(outs_.move());
             const double earned_in = rank(ins_, [&](Ranking ranking) {
-                return rank_columns(scores_, outs_.prices.data(), ranking);
+                return ColumnRanks<T>(scores_, outs_.prices.data(), ranking).rank();
             });
             const double bound = outs_.spent() + earned_in;
             last = ins_.prices;
             outs_.expect(ins_.move());
             const double gain = lower(bound);
             if (std::fabs(gain) <= stopping_.settled * std::fabs(bound)) return true;
-            if (gain <= 0 || (stopping_.quick && !sweep && !promises(half, bound))) return false;
+            if (gain <= 0 || (stopping_.quick && !promises(sweep, half, bound))) return false;
             steps = bound < last_bound ? steps + 1 : 0;
             go_ahead(last, start, steps);
             last_bound = bound;
@@ -225,12 +233,14 @@ private:
         return gain;
     }
 
-    // Whether sweeps after the first are worth it: where its second half left most of the gap, the
-    // graph is not better than that, and a small gap is good enough.
-    bool promises(double half, double bound) const {
-        constexpr double kMuch = 0.45, kSmall = 5e-3;
-        return half - bound >= kMuch * (half - stopping_.kept) &&
-               bound - stopping_.kept > kSmall * std::fabs(bound);
+    // Whether sweeps after one of the first two are worth it. Where its second half closed little of
+    // the gap, the graph is not better than that; and a small gap after the first is good enough.
+    bool promises(std::int64_t sweep, double half, double bound) const {
+        constexpr double kMuch = 0.45, kMuchLater = 0.3, kSmall = 5e-3;
+        if (sweep > 1) return true;
+        const double much = sweep ? kMuchLater : kMuch, small = sweep ? 0 : kSmall;
+        return half - bound >= much * (half - stopping_.kept) &&
+               bound - stopping_.kept > small * std::fabs(bound);
     }
 
     // Ranks a side; returns what it keeps at most, net of the prices of the other.

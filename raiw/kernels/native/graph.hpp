@@ -77,7 +77,7 @@ struct Scores {
         __builtin_memcpy(scratch, from, count * sizeof(T));
         return scratch;
     }
-    T operator()(Vertex u, Vertex v) const {
+    [[gnu::always_inline]] T operator()(Vertex u, Vertex v) const {
         const std::uint8_t* from = at(u * columns + v);
         if constexpr (sizeof(T) == sizeof(float)) {
             if (stored == Stored::half) return widen_half(load<std::uint16_t>(from));
@@ -134,10 +134,18 @@ inline void each_bit(Word word, Vertex first, Visit visit) {
 
 // The word of columns 64·w onwards of a packed row; bits past the row's end are zero.
 inline Word load_word(const std::uint8_t* row, std::size_t stride, std::size_t w) {
+    if (8 * w + 8 <= stride) return load<Word>(row + 8 * w);
     Word word = 0;
-    const std::size_t bytes = stride - 8 * w < 8 ? stride - 8 * w : 8;
-    __builtin_memcpy(&word, row + 8 * w, bytes);
+    __builtin_memcpy(&word, row + 8 * w, stride - 8 * w);
     return word;
+}
+
+// A packed row as words; bits past the last column are not looked at.
+inline void load_row(Bits graph, Vertex u, std::vector<Word>& words) {
+    words.resize((graph.columns + 63) / 64);
+    words.back() = 0;
+    __builtin_memcpy(words.data(), graph.row(u), graph.stride);
+    if (graph.columns % 64) words.back() &= (Word{1} << graph.columns % 64) - 1;
 }
 
 // One side of the graph: m' = n·floor + spare. A vertex may take an edge while its degree is below

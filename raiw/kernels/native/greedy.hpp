@@ -20,18 +20,22 @@ namespace raiw {
 template <class T, class Candidate>
 class Greedy {
 public:
-    Greedy(Scores<T> scores, Bits graph, std::int64_t edges, EdgeKeys keys)
+    Greedy(Scores<T> scores, Bits graph, std::int64_t edges, EdgeKeys keys, double* floors)
         : scores_(scores),
           graph_(graph),
           edges_(edges),
           keys_(keys),
+          floors_(floors),
           taking_(graph, edges, keys),
           alive_words_((scores.columns + 63) / 64),
+          above_(alive_words_.size()),
+          ties_(alive_words_.size()),
           found_(scores.columns + kSlack) {}
     // Keeps what layers of ordinary size need; less with scores of 16 bits, which are short of memory.
     ~Greedy() { listing_.keep(scores_.widened() ? 1 << 16 : 1 << 22); }
 
     void run() {
+        std::fill(floors_, floors_ + scores_.rows, std::numeric_limits<double>::infinity());
         find_alive();
         while (!alive_rows_.empty() && !alive_columns_.empty() && done_ > kLowest<T>) wave();
     }
@@ -52,6 +56,11 @@ private:
         for (const Vertex v : alive_columns_) alive_words_[v / 64] |= Word{1} << v % 64;
     }
 
+    // Notes that the rows which may take an edge take none below a score.
+    void lower_floors(T score) {
+        for (const Vertex u : alive_rows_) floors_[u] = static_cast<double>(score);
+    }
+
     std::int64_t missing() const {
         std::int64_t missing = edges_;
         for (const std::int32_t degree : taking_.rows.degree) missing -= degree;
@@ -70,11 +79,13 @@ private:
             each_within(at.low, done_, [&](Vertex u, const T* row, std::size_t count) {
                 listing_.add(row, u, found_.data(), count);
             });
+        lower_floors(at.low);
         taking_.by_score(listing_.candidates(), listing_.count(), listing_.spare(),
                          at.dense || at.high >= done_ ? 0 : Candidate(at.high, 0, 0).key());
         done_ = at.low;
         if (at.ties) {
             find_alive();
+            lower_floors(at.tied);
             take_ties(at.tied);
             done_ = at.tied;
         }
@@ -104,17 +115,9 @@ private:
             const double cells = std::max(1.0, left * static_cast<double>(count_ties(tied)));
             const double span = kAllKeys * left * std::min(1.0, enough_for(missing()) / cells);
             const std::uint64_t end = done + static_cast<std::uint64_t>(std::ceil(span));
-            each_within(tied, after(tied), [&](Vertex u, const T*, std::size_t count) {
-                keys_.from(u * scores_.columns, scores_.columns, row_keys_);
-                Candidate* to = listing_.room_for(count);
-                std::size_t listed = 0;
-                for (std::size_t i = 0; i < count; ++i) {
-                    const std::uint32_t key = row_keys_[found_[i]];
-                    to[listed] = Candidate::keyed(key, u, found_[i]);
-                    listed += (key >= done) & (key < end);
-                }
-                listing_.grow(listed);
-            });
+            for (const Vertex u : alive_rows_)
+                list_ties(tied, u, static_cast<std::uint32_t>(done),
+                          static_cast<std::uint32_t>(end - 1));
             sort_by_key(listing_.candidates(), listing_.count(), listing_.spare());
             taking_.in_order(listing_.candidates(), listing_.count());
             find_alive();
@@ -122,14 +125,29 @@ private:
         }
     }
 
-    std::int64_t count_ties(T tied) const {
+    // Lists the cells of a row that have a score, and a key in a range.
+    void list_ties(T tied, Vertex u, std::uint32_t least, std::uint32_t most) {
+        find_ties(tied, u);
+        keys_.from(u * scores_.columns, scores_.columns, row_keys_);
+        find_keys(row_keys_.data(), scores_.columns, least, most, ties_.data(), ties_.data());
+        const std::size_t count = list_bits(ties_.data(), ties_.size(), found_.data());
+        Candidate* to = listing_.room_for(count);
+        for (std::size_t i = 0; i < count; ++i)
+            to[i] = Candidate::keyed(row_keys_[found_[i]], u, found_[i]);
+        listing_.grow(count);
+    }
+
+    // Finds the alive cells of a row that have a score.
+    void find_ties(T tied, Vertex u) {
+        split_row(scores_.row(u), scores_.columns, after(tied), tied, above_.data(), ties_.data());
+        for (std::size_t w = 0; w < ties_.size(); ++w) ties_[w] &= alive_words_[w];
+    }
+
+    std::int64_t count_ties(T tied) {
         std::int64_t count = 0;
-        std::vector<Word> above(alive_words_.size()), equal(alive_words_.size());
         for (const Vertex u : alive_rows_) {
-            split_row(scores_.row(u), scores_.columns, after(tied), tied, above.data(),
-                      equal.data());
-            for (std::size_t w = 0; w < equal.size(); ++w) equal[w] &= alive_words_[w];
-            count += count_bits(equal.data(), equal.size());
+            find_ties(tied, u);
+            count += count_bits(ties_.data(), ties_.size());
         }
         return count;
     }
@@ -151,9 +169,10 @@ private:
     Bits graph_;
     std::int64_t edges_;
     EdgeKeys keys_;
+    double* floors_;  // of every row, a score that none of its edges is below
     Taking<Candidate> taking_;
     std::vector<Vertex> alive_rows_, alive_columns_;
-    std::vector<Word> alive_words_;
+    std::vector<Word> alive_words_, above_, ties_;
     std::vector<Vertex> found_;  // columns of a row
     std::vector<std::uint32_t> row_keys_;
     Listing<Candidate>& listing_ = Listing<Candidate>::own();
@@ -236,11 +255,12 @@ typename Greedy<T, Candidate>::Thresholds Greedy<T, Candidate>::choose(std::int6
 
 // Runs the pass with the smallest candidates that hold its scores and vertices.
 template <class T>
-void place_greedily(Scores<T> scores, Bits graph, std::int64_t edges, std::uint64_t key) {
+void place_greedily(Scores<T> scores, Bits graph, std::int64_t edges, std::uint64_t key,
+                    double* floors) {
     if constexpr (sizeof(T) == sizeof(float))
         if (std::max(graph.rows, graph.columns) <= Narrow::kMostVertices)
-            return Greedy<T, Narrow>(scores, graph, edges, EdgeKeys(key)).run();
-    Greedy<T, Wide>(scores, graph, edges, EdgeKeys(key)).run();
+            return Greedy<T, Narrow>(scores, graph, edges, EdgeKeys(key), floors).run();
+    Greedy<T, Wide>(scores, graph, edges, EdgeKeys(key), floors).run();
 }
 
 }  // namespace raiw

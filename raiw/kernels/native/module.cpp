@@ -24,7 +24,10 @@ PyObject* greedy(Arguments& given) {
     const Bits graph = given.empty_graph("bits", scores.rows, scores.columns);
     const std::int64_t edges = given.whole("edges", 0, scores.cells());
     const std::uint64_t key = given.key("key");
-    given.run([&] { scores.visit([&](auto cells) { place_greedily(cells, graph, edges, key); }); });
+    double* floors = given.written<Double>("floors", {scores.rows});
+    given.run([&] {
+        scores.visit([&](auto cells) { place_greedily(cells, graph, edges, key, floors); });
+    });
     return none();
 }
 
@@ -32,9 +35,10 @@ PyObject* complete(Arguments& given) {
     const AnyScores scores = given.scores("scores");
     const Bits graph = given.graph("bits", scores.rows, scores.columns, Access::write);
     const std::int64_t edges = given.whole("edges", 0, scores.cells());
+    const double* floors = given.line<Double>("floors", scores.rows).values;
     std::int64_t swaps = 0;
     given.run([&] {
-        scores.visit([&](auto cells) { swaps = Completion(cells, graph, edges).run(); });
+        scores.visit([&](auto cells) { swaps = Completion(cells, graph, edges, floors).run(); });
     });
     return PyLong_FromLongLong(swaps);
 }
@@ -127,6 +131,19 @@ PyObject* mark_best(Arguments& given) {
     return none();
 }
 
+PyObject* count_tied(Arguments& given) {
+    const AnyScores scores = given.scores("scores");
+    const Bits graph = given.graph("bits", scores.rows, scores.columns, Access::read);
+    const double score = given.number("score");
+    std::int64_t tied = 0;
+    given.run([&] {
+        scores.visit([&](auto cells) {
+            tied = raiw::count_tied(cells, graph, static_cast<decltype(cells(0, 0))>(score));
+        });
+    });
+    return PyLong_FromLongLong(tied);
+}
+
 PyObject* survey(Arguments& given) {
     const AnyScores scores = given.scores("scores");
     const bool finite = given.truth("finite");
@@ -157,13 +174,12 @@ PyObject* count_degrees(Arguments& given) {
     return none();
 }
 
-PyObject* join_first(Arguments& given) {
-    const Bits graph = given.graph("bits");
-    std::uint8_t* outputs = given.written<Flag>("outputs", {graph.rows});
-    std::uint8_t* inputs = given.written<Byte>("inputs", {graph.stride});
-    bool whole = false;
-    given.run([&] { whole = raiw::join_first(graph, outputs, inputs); });
-    return PyBool_FromLong(whole);
+PyObject* count_components(Arguments& given) {
+    Bits graph = given.graph("bits");
+    read_columns(given, graph);
+    std::int64_t components = 0;
+    given.run([&] { components = raiw::count_components(graph); });
+    return PyLong_FromLongLong(components);
 }
 
 // Ranks the cells of every line of `lines`, which has `others` of them.
@@ -305,12 +321,13 @@ PyMethodDef kMethods[] = {
     {"add_reduced", call<add_reduced>, METH_VARARGS, nullptr},
     {"mark_above", call<mark_above>, METH_VARARGS, nullptr},
     {"mark_best", call<mark_best>, METH_VARARGS, nullptr},
+    {"count_tied", call<count_tied>, METH_VARARGS, nullptr},
     {"survey", call<survey>, METH_VARARGS, nullptr},
     {"finite_range", call<finite_range>, METH_VARARGS, nullptr},
     {"rank_rows", call<rank_rows>, METH_VARARGS, nullptr},
     {"rank_columns", call<rank_columns>, METH_VARARGS, nullptr},
     {"count_degrees", call<count_degrees>, METH_VARARGS, nullptr},
-    {"join_first", call<join_first>, METH_VARARGS, nullptr},
+    {"count_components", call<count_components>, METH_VARARGS, nullptr},
     {"descend", call<descend>, METH_VARARGS, nullptr},
     {"edge_keys", call<edge_keys>, METH_VARARGS, nullptr},
     {"add_numbers", call<add_numbers>, METH_VARARGS, nullptr},

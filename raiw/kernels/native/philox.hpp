@@ -77,10 +77,12 @@ public:
             std::uint32_t words[4][kBlocks] = {};
             for (std::size_t i = 0; i < kBlocks; ++i) count_to(block + i, words, i);
             mix_blocks(key_, words[0], words[1], words[2], words[3]);
+            std::uint32_t* to = keys.data() + filled;
             for (std::size_t i = 0; i < kBlocks; ++i)
-                for (std::size_t j = 0; j < 4; ++j) keys[filled++] = words[j][i];
+                for (std::size_t j = 0; j < 4; ++j) to[4 * i + j] = words[j][i];
+            filled += 4 * kBlocks;
         }
-        keys.erase(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(skipped));
+        if (skipped) std::copy_n(keys.begin() + static_cast<std::ptrdiff_t>(skipped), n, keys.begin());
     }
 
 private:

@@ -13,18 +13,15 @@ struct PricedScores {
     Scores<T> scores;
     const double *out, *ins;
 
-    // Calls visit(u, v, value, score) for the cells worth more than `line`, row by row.
+    // Calls visit(u, row, columns, count) for the cells of every row that are worth more than `line`.
     template <class Visit>
     void each_above(double line, Visit visit) const {
-        const std::size_t columns = scores.columns;
-        std::vector<Word> above((columns + 63) / 64);
+        std::vector<Word> above((scores.columns + 63) / 64);
+        std::vector<Vertex> columns(scores.columns + kSlack);
         for (Vertex u = 0; u < scores.rows; ++u) {
             const T* row = scores.row(u);
-            const double price = out[u];
-            find_above(row, columns, price, ins, line, above.data());
-            for (std::size_t w = 0; w < above.size(); ++w)
-                each_bit(above[w], static_cast<Vertex>(64 * w),
-                         [&](Vertex v) { visit(u, v, row[v] - price - ins[v], row[v]); });
+            find_above(row, scores.columns, out[u], ins, line, above.data());
+            visit(u, row, columns.data(), list_bits(above.data(), above.size(), columns.data()));
         }
     }
 };
@@ -61,10 +58,16 @@ FiniteRange<T> finite_range(Scores<T> scores) {
 // Adds what is above zero to exact sums; returns the highest score of those cells, 0 if none is.
 template <class T>
 double add_reduced(PricedScores<T> priced, std::int64_t* sums) {
-    double highest = 0;
-    priced.each_above(0, [&](Vertex, Vertex, double value, double score) {
-        add_exactly(value, sums);
-        highest = std::max(highest, score);
+    T highest = 0;
+    std::vector<double> values(priced.scores.columns);
+    LikeNumbers numbers(sums);
+    priced.each_above(0, [&](Vertex u, const T* row, const Vertex* columns, std::size_t count) {
+        for (std::size_t i = 0; i < count; ++i) {
+            const T score = row[columns[i]];
+            values[i] = score - priced.out[u] - priced.ins[columns[i]];
+            highest = score > highest ? score : highest;
+        }
+        numbers.add(values.data(), count);
     });
     return highest;
 }
@@ -73,9 +76,11 @@ double add_reduced(PricedScores<T> priced, std::int64_t* sums) {
 template <class T>
 std::int64_t mark_above(PricedScores<T> priced, double line, Bits graph) {
     std::int64_t found = 0;
-    priced.each_above(line, [&](Vertex u, Vertex v, double, double) {
-        found += !graph.has(u, v);
-        graph.add(u, v);
+    priced.each_above(line, [&](Vertex u, const T*, const Vertex* columns, std::size_t count) {
+        for (std::size_t i = 0; i < count; ++i) {
+            found += !graph.has(u, columns[i]);
+            graph.add(u, columns[i]);
+        }
     });
     return found;
 }
@@ -92,6 +97,24 @@ void mark_best(PricedScores<T> priced, const double* out_lines, const double* in
                 row[v] >= kLowest<T>)
                 graph.add(u, v);
     }
+}
+
+// How many edges have a score; 0 if no other cell has it.
+template <class T>
+std::int64_t count_tied(Scores<T> scores, Bits graph, T score) {
+    std::int64_t tied = 0;
+    each_kept(scores, graph, [&](Vertex u, const Vertex* columns, std::size_t count) {
+        for (std::size_t i = 0; i < count; ++i) tied += scores(u, columns[i]) == score;
+    });
+    std::vector<Word> kept, above((scores.columns + 63) / 64), equal(above.size());
+    const T after = std::nextafter(score, std::numeric_limits<T>::infinity());
+    for (Vertex u = 0; u < scores.rows; ++u) {
+        load_row(graph, u, kept);
+        split_row(scores.row(u), scores.columns, after, score, above.data(), equal.data());
+        for (std::size_t w = 0; w < kept.size(); ++w)
+            if (equal[w] & ~kept[w]) return tied;
+    }
+    return 0;
 }
 
 // The flat index of the first cell that is no score (NaN or +inf; -inf too where `finite` is asked),

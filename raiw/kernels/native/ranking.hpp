@@ -6,6 +6,7 @@
 // a search, and prove nothing.
 #pragma once
 
+#include "room.hpp"
 #include "selection.hpp"
 
 namespace raiw {
@@ -92,6 +93,25 @@ double rank_rows(Scores<T> scores, const double* prices, Ranking ranking) {
     return sum;
 }
 
+// Cells of the windows by row, the columns of each among those ranked together, and cells by column.
+template <class T>
+struct CellsByColumn {
+    Room<T> cells, sorted;
+    Room<Vertex> columns;
+
+    static CellsByColumn& own() {
+        static thread_local CellsByColumn listed;
+        return listed;
+    }
+
+    // Keeps what layers of ordinary size need; less with scores of 16 bits, which are short of memory.
+    void shrink(bool widened) {
+        const std::size_t most = widened ? 1 << 16 : 1 << 22;
+        if (cells.size() > most) cells.release(), columns.release();
+        if (sorted.size() > most) sorted.release();
+    }
+};
+
 // Ranks the columns of `scores - prices`, reading by row; returns the sum of their k best cells.
 template <class T>
 class ColumnRanks {
@@ -148,8 +168,8 @@ private:
     // Lists the cells of a row in the windows of the columns.
     void list(const T* row, Vertex u, const Word* window, std::size_t words) {
         make_room(64 * words + kSlack);
-        listed_ += pick_cells(row, prices_[u], window, words, cells_.data() + listed_,
-                              columns_.data() + listed_);
+        listed_ += pick_cells(row, prices_[u], window, words, room_.cells.values() + listed_,
+                              room_.columns.values() + listed_);
     }
 
     // Ranks columns whose cells are listed; returns the sum with what they add.
@@ -158,30 +178,34 @@ private:
         for (std::size_t v = 0; v < n; ++v) {
             const std::size_t start = v ? ends_[v - 1] : 0;
             sum += ranker_.rank(first + v, static_cast<std::size_t>(over[v]), lows_[first + v],
-                                highs_[first + v], values_.data() + start, ends_[v] - start);
+                                highs_[first + v], room_.sorted.values() + start, ends_[v] - start);
         }
         return sum;
     }
 
     void make_room(std::size_t more) {
-        if (listed_ + more <= cells_.size()) return;
-        cells_.resize(2 * cells_.size() + more);
-        columns_.resize(cells_.size());
+        const std::size_t size = room_.cells.size();
+        if (listed_ + more <= size) return;
+        const std::size_t wanted = size + size / 2 + more;
+        room_.columns.make(wanted);
+        room_.cells.make(wanted);  // last: its size tells of both
     }
 
     void sort_by_column(std::size_t n) {
         ends_.assign(n + 1, 0);
-        for (std::size_t i = 0; i < listed_; ++i) ++ends_[columns_[i] + 1];
+        const Vertex* columns = room_.columns.values();
+        const T* cells = room_.cells.values();
+        for (std::size_t i = 0; i < listed_; ++i) ++ends_[columns[i] + 1];
         for (std::size_t v = 0; v < n; ++v) ends_[v + 1] += ends_[v];
-        if (values_.size() < listed_) values_.resize(cells_.size());
-        for (std::size_t i = 0; i < listed_; ++i) values_[ends_[columns_[i]]++] = cells_[i];
+        room_.sorted.make(listed_);
+        T* sorted = room_.sorted.values();
+        for (std::size_t i = 0; i < listed_; ++i) sorted[ends_[columns[i]]++] = cells[i];
     }
 
     Scores<T> scores_;
-    std::vector<T> prices_, lows_, highs_, values_;
-    std::vector<Word> windows_;     // which cells of a row lie in them,
-    std::vector<T> cells_;          // those in the windows, by row,
-    std::vector<Vertex> columns_;   // and the columns of each among those ranked together
+    std::vector<T> prices_, lows_, highs_;
+    std::vector<Word> windows_;  // which cells of a row lie in them
+    CellsByColumn<T>& room_ = CellsByColumn<T>::own();
     std::size_t listed_ = 0;
     std::vector<std::size_t> ends_;
     Ranker<T> ranker_;
@@ -189,7 +213,9 @@ private:
 
 template <class T>
 double rank_columns(Scores<T> scores, const double* prices, Ranking ranking) {
-    return ColumnRanks<T>(scores, prices, ranking).rank();
+    const double sum = ColumnRanks<T>(scores, prices, ranking).rank();
+    CellsByColumn<T>::own().shrink(scores.widened());
+    return sum;
 }
 
 }  // namespace raiw

@@ -14,10 +14,17 @@ namespace raiw {
 
 // Bit-sliced counters: plane k holds bit k of the counter of every column.
 constexpr unsigned kPlanes = 8;
-constexpr unsigned kPlanesHold = (1u << kPlanes) - 1;
+constexpr unsigned kCountedTogether = 8;  // rows
+constexpr unsigned kPlanesHold = (1u << kPlanes) / kCountedTogether - 1;  // so many times
 
 constexpr unsigned kBlocks = 64;  // of Philox, mixed side by side
 constexpr unsigned kLanes = 8;  // partial sums, the same in every version
+
+// Numbers that round others to whole multiples of two units when added and subtracted again; and what
+// no number may reach.
+struct Units {
+    double coarse, fine, most;
+};
 
 }  // namespace raiw
 
@@ -193,28 +200,57 @@ inline void mix_blocks(std::uint64_t key, std::uint32_t* c0, std::uint32_t* c1, 
     RAIW_BEST(mix(key, c0, c1, c2, c3));
 }
 
-// Adds a row of bits to the counters of its columns.
-inline void count_row(const Word* row, std::size_t words, Word* planes) {
-    RAIW_BEST(add_row(row, words, planes));
+// Adds kCountedTogether rows of bits to the counters of their columns.
+inline void count_rows(const Word* rows, std::size_t words, Word* planes) {
+    RAIW_BEST(add_rows(rows, words, planes));
+}
+
+// Writes the columns whose bits are set, and kSlack more; returns how many there are.
+inline std::size_t list_bits(const Word* row, std::size_t words, Vertex* columns) {
+    RAIW_BEST(list_bits(row, words, columns));
+}
+
+// Tells of those columns that are `among` others whether their key lies from `least` to `most`. Keys
+// may be read up to the next multiple of 64.
+inline void find_keys(const std::uint32_t* keys, std::size_t n, std::uint32_t least,
+                      std::uint32_t most, const Word* among, Word* chosen) {
+    RAIW_BEST(find_keys(keys, n, least, most, among, chosen));
+}
+
+// Adds numbers to a sum of coarse units and one of fine units; returns whether it was exact.
+inline bool add_multiples(const double* values, std::size_t n, Units units, std::int64_t* coarse,
+                          std::int64_t* fine) {
+    RAIW_BEST(add_multiples(values, n, units, coarse, fine));
 }
 
 // How often each column's bit was set over a number of rows.
 class ColumnCounts {
 public:
     explicit ColumnCounts(std::size_t columns)
-        : words_((columns + 63) / 64), planes_(kPlanes * words_), counts_(64 * words_) {}
+        : words_((columns + 63) / 64),
+          rows_(kCountedTogether * words_),
+          planes_(kPlanes * words_),
+          counts_(64 * words_) {}
 
     void add(const Word* row) {
-        count_row(row, words_, planes_.data());
-        if (++rows_ == kPlanesHold) flush();
+        std::copy(row, row + words_, rows_.data() + waiting_ * words_);
+        if (++waiting_ == kCountedTogether) count();
     }
 
     const std::vector<std::int32_t>& totals() {
+        std::fill(rows_.begin() + static_cast<std::ptrdiff_t>(waiting_ * words_), rows_.end(), 0);
+        count();
         flush();
         return counts_;
     }
 
 private:
+    void count() {
+        count_rows(rows_.data(), words_, planes_.data());
+        waiting_ = 0;
+        if (++counted_ == kPlanesHold) flush();
+    }
+
     void flush() {
         for (unsigned k = 0; k < kPlanes; ++k)
             for (std::size_t w = 0; w < words_; ++w) {
@@ -223,49 +259,49 @@ private:
                     counts_[64 * w + j] += static_cast<std::int32_t>(plane >> j & 1) << k;
                 plane = 0;
             }
-        rows_ = 0;
+        counted_ = 0;
     }
 
     std::size_t words_;
-    std::vector<Word> planes_;
+    std::vector<Word> rows_, planes_;
     std::vector<std::int32_t> counts_;
-    unsigned rows_ = 0;
+    unsigned waiting_ = 0, counted_ = 0;
 };
 
-// Marks the outputs joined to the first one, by however many edges, and their inputs. Gives up, and
-// returns false, where paths are so long that a search by edges is faster.
-inline bool join_first(Bits graph, std::uint8_t* outputs, std::uint8_t* inputs) {
-    constexpr unsigned kMostReads = 32;
-    std::fill(outputs, outputs + graph.rows, 0);
-    std::copy(graph.row(0), graph.row(0) + graph.stride, inputs);
-    outputs[0] = 1;
-    const auto meets = [&](Vertex u) {
-        Word common = 0;
-        for (std::size_t w = 0; 8 * w < graph.stride && !common; ++w)
-            common = load_word(graph.row(u), graph.stride, w) & load_word(inputs, graph.stride, w);
-        return common != 0;
+// The number of connected components of a graph: every vertex is one until an edge joins two of them.
+// Once all inputs are joined, the other outputs need only have an edge.
+inline std::int64_t count_components(Bits graph) {
+    std::vector<Vertex> parents(graph.columns), listed(graph.columns + kSlack);
+    for (Vertex v = 0; v < graph.columns; ++v) parents[v] = v;
+    const auto root = [&](Vertex v) {
+        while (parents[v] != v) v = parents[v] = parents[parents[v]];
+        return v;
     };
-    bool grows = true;
-    for (unsigned reads = 0; grows && reads < kMostReads; ++reads) {
-        grows = false;
-        for (Vertex u = 0; u < graph.rows; ++u) {
-            if (outputs[u] || !meets(u)) continue;
-            outputs[u] = grows = true;
-            for (std::size_t i = 0; i < graph.stride; ++i) inputs[i] |= graph.row(u)[i];
+    std::vector<Word> row;
+    std::int64_t inputs = static_cast<std::int64_t>(graph.columns), outputs = 0;
+    for (Vertex u = 0; u < graph.rows; ++u) {
+        load_row(graph, u, row);
+        if (inputs == 1) {
+            outputs += count_bits(row.data(), row.size()) == 0;
+            continue;
+        }
+        const std::size_t count = list_bits(row.data(), row.size(), listed.data());
+        outputs += count == 0;
+        for (std::size_t i = 1; i < count; ++i) {
+            const Vertex one = root(listed[0]), other = root(listed[i]);
+            parents[std::max(one, other)] = std::min(one, other);
+            inputs -= one != other;
         }
     }
-    return !grows;
+    return inputs + outputs;
 }
 
-// Counts the edges of every vertex. Bits past the last column are not looked at.
+// Counts the edges of every vertex.
 inline void count_degrees(Bits graph, std::int64_t* outs, std::int64_t* ins) {
-    std::vector<Word> row((graph.columns + 63) / 64);
-    const Word last = graph.columns % 64 ? (Word{1} << graph.columns % 64) - 1 : ~Word{0};
+    std::vector<Word> row;
     ColumnCounts counts(graph.columns);
     for (Vertex u = 0; u < graph.rows; ++u) {
-        for (std::size_t w = 0; w < row.size(); ++w)
-            row[w] = load_word(graph.row(u), graph.stride, w);
-        row.back() &= last;
+        load_row(graph, u, row);
         counts.add(row.data());
         outs[u] = count_bits(row.data(), row.size());
     }
