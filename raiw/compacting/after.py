@@ -11,6 +11,9 @@ NORMS: tuple[type[Norm], ...] = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d,
 """The batch norm that fits a layer, by its number of kernel axes."""
 
 
+_READ = ("num_batches_tracked", "running_mean", "running_var", "weight", "bias")
+
+
 class After(nn.Module):
     """A batch norm, a ReLU and a max pooling of squares, in this order; each may be missing."""
 
@@ -19,8 +22,6 @@ class After(nn.Module):
         self.norm = norm
         self.relu = relu
         self.pool = pool
-        self._known: tuple[tuple[Tensor | None, ...], list[int], tuple[Tensor, Tensor]] | None
-        self._known = None
 
     def forward(self, outputs: Tensor) -> Tensor:
         """Apply what follows, with ordinary operators."""
@@ -30,43 +31,48 @@ class After(nn.Module):
             outputs = functional.relu(outputs)
         return functional.max_pool2d(outputs, self.pool) if self.pool > 1 else outputs
 
+    @property
+    def norms(self) -> bool:
+        """Whether there is a batch norm."""
+        return self._modules.get("norm") is not None
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it does the same to every batch, as a batch norm in training does not."""
+        norm = self._modules.get("norm")
+        return norm is None or not norm.training
+
     def fits(self, places: list[int]) -> bool:
-        """Tell whether the kernel can do this to outputs with these numbers of places."""
-        return not (self.norm is not None and self.norm.training) and (
-            self.pool == 1 or min(places) >= self.pool
-        )
+        """Tell whether pooling leaves anything of so many places along each axis."""
+        return self.pool == 1 or min(places) >= self.pool
+
+    def tensors(self) -> tuple[Tensor | None, ...]:
+        """Return all that is read: the counter shows when running means change."""
+        norm = self._modules.get("norm")
+        return () if norm is None else tensors_of(norm, *_READ)
 
     def affine(self, bias: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         """Return the scale and the shift that an evaluated batch norm makes with a layer's bias."""
-        norm = self.norm
+        norm: Any = self.norm
         if norm is None:
             return None, bias
-        # Running means change without a new version number; the batch counter gets one.
-        count = norm.num_batches_tracked
-        tensors = (count, norm.running_mean, norm.running_var, norm.weight, norm.bias, bias)
-        if count is None or any(t is not None and t.is_inference() for t in tensors):
-            return _affine(norm, bias)
-        versions = [t._version for t in tensors if t is not None]  # noqa: SLF001 -- it has no other
-        known = self._known
-        same = known is not None and all(a is b for a, b in zip(known[0], tensors, strict=True))
-        if known is None or not same or known[1] != versions:
-            known = tensors, versions, _affine(norm, bias)
-            self._known = known
-        return known[2]
+        with torch.no_grad():
+            scale = torch.rsqrt(norm.running_var + norm.eps)
+            if norm.weight is not None:
+                scale = scale * norm.weight
+            shift = (0 if bias is None else bias) - norm.running_mean
+            shift = shift * scale
+            return scale, shift if norm.bias is None else shift + norm.bias
 
     def extra_repr(self) -> str:
         """Name what is done besides the norm."""
         return f"relu={self.relu}, pool={self.pool}"
 
 
-@torch.no_grad()
-def _affine(norm: Any, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-    scale = torch.rsqrt(norm.running_var + norm.eps)
-    if norm.weight is not None:
-        scale = scale * norm.weight
-    shift = (0 if bias is None else bias) - norm.running_mean
-    shift = shift * scale
-    return scale, shift if norm.bias is None else shift + norm.bias
+def tensors_of(module: nn.Module, *names: str) -> tuple[Tensor | None, ...]:
+    """Return some of a module's own tensors; its attributes would take as long as a small layer."""
+    own = module._parameters | module._buffers  # noqa: SLF001
+    return tuple(own[name] if name in own else getattr(module, name) for name in names)
 
 
 class Followers:
@@ -132,7 +138,9 @@ def _can_join(module: Any) -> bool:
             and not module.ceil_mode
             and not module.return_indices
         )
-    return not isinstance(module, Norm) or module.running_mean is not None
+    return not isinstance(module, Norm) or (
+        module.running_mean is not None and module.num_batches_tracked is not None
+    )
 
 
 def _pair(value: int | tuple[int, ...]) -> tuple[int, ...]:

@@ -2,15 +2,16 @@
 
 import warnings
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from raiw.compacting.after import After
+from raiw.compacting.after import After, tensors_of
+from raiw.compacting.call import Call
 from raiw.compacting.fans import Fans
 from raiw.compacting.geometry import Geometry
-from raiw.compacting.operator import dense_weight, multiply, sparse_layer
-from raiw.compacting.views import Views
+from raiw.compacting.operator import dense_weight, kernel_takes, multiply_dense, sparse_layer
 
 
 class Condensed(nn.Module):
@@ -39,29 +40,34 @@ class Condensed(nn.Module):
         self.register_buffer("channels", torch.from_numpy(fans.channels))
         self.values = nn.Parameter(_values(geometry, fans, weight), weight.requires_grad)
         self.bias = bias
-        self._views = Views()
+        self._call: Call | None = None
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the outputs of the masked layer and of what follows it."""
-        geometry, after = self.geometry, self.after
+        geometry = self.geometry
+        after: Any = self._modules.get("after")
         batch = geometry.batched(geometry.pad(inputs))
-        plain = _is_plain(batch, self)
-        joined = (
-            plain
-            and after is not None
-            and (batch is inputs or after.norm is None)  # a norm reads batches of vectors or maps
-            and after.fits(geometry.places(batch.shape[2:]))
-        )
-        if plain:
-            outputs = self._multiply(batch, after if joined else None)
+        if _is_plain(batch, self):
+            # A norm reads batches of vectors or maps.
+            joins = after is not None and after.is_fixed and (batch is inputs or not after.norms)
+            outputs, done = self._multiply(batch, after if joins else None)
         else:
-            outputs = self._multiply_watched(batch)
+            outputs, done = self._multiply_watched(batch), False
         outputs = geometry.unbatched(outputs, inputs)
-        return outputs if after is None or joined else after(outputs)
+        return outputs if after is None or done else after(outputs)
 
-    def _multiply(self, batch: Tensor, after: After | None) -> Tensor:
-        operands = self.values, self.bias, self.starts, self.channels
-        return multiply(self.geometry, batch, *operands, after, self._views)
+    def _multiply(self, batch: Tensor, after: After | None) -> tuple[Tensor, bool]:
+        """Return the outputs, and whether what follows is done."""
+        tensors = tensors_of(self, "values", "bias", "starts", "channels")
+        if after is not None:
+            tensors += after.tensors()
+        call = self._call
+        if call is None or not call.fits(batch, tensors, after):
+            if not kernel_takes(batch, self.values):
+                operands = self.values, self.bias, self.starts, self.channels
+                return multiply_dense(self.geometry, batch, *operands), False
+            call = self._call = Call(self.geometry, batch, tensors, after)
+        return call(batch), call.joins
 
     def _multiply_watched(self, batch: Tensor) -> Tensor:
         geometry = self.geometry
@@ -93,7 +99,7 @@ class Condensed(nn.Module):
 class Csr(Condensed):
     """A linear layer multiplied by torch's own CSR product; it has the weights of its base."""
 
-    def _multiply(self, batch: Tensor, after: After | None) -> Tensor:
+    def _multiply(self, batch: Tensor, after: After | None) -> tuple[Tensor, bool]:
         unsupported = batch.dtype.itemsize < 4 and not batch.is_cuda  # noqa: PLR2004 -- bytes
         if batch.dtype != self.values.dtype or unsupported:
             return super()._multiply(batch, after)
@@ -108,7 +114,7 @@ class Csr(Condensed):
         product = torch.mm(matrix, batch.T).T
         if self.bias is not None:
             product = product + self.bias
-        return product
+        return product, False
 
 
 @cache

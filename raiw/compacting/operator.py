@@ -8,19 +8,11 @@ other devices and in float64 the dense layer is multiplied.
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakIdKeyDictionary
 
-from raiw.compacting import kernels
-from raiw.compacting.after import After
+from raiw.compacting.call import Call
 from raiw.compacting.geometry import Geometry
-from raiw.compacting.views import Views, as_floats
-
-_NONE = np.zeros(0, np.float32)
-_patterns: WeakIdKeyDictionary = WeakIdKeyDictionary()
-"""What the kernel knows of a tensor of channels, with the version it was read at."""
 
 
 @torch.library.custom_op("raiw::sparse_layer", mutates_args=())
@@ -44,7 +36,10 @@ def sparse_layer(  # noqa: PLR0913, PLR0917 -- the layer, flat, as torch's schem
         Numbers of outputs, inputs and groups of the dense layer.
     """
     geometry = _geometry(sides, kernel, stride, padding, dilation)
-    return multiply(geometry, inputs, weights, bias, starts, channels)
+    operands = weights, bias, starts, channels
+    if kernel_takes(inputs, weights):
+        return Call(geometry, inputs, operands, None)(inputs)
+    return multiply_dense(geometry, inputs, *operands)
 
 
 @sparse_layer.register_fake
@@ -145,78 +140,25 @@ def _places(
     return rows, channels.long() % geometry.weight_shape[1]
 
 
-def multiply(  # noqa: PLR0913, PLR0917 -- the layer, flat, and what the call needs
+def multiply_dense(
     geometry: Geometry,
     inputs: Tensor,
     weights: Tensor,
     bias: Tensor | None,
     starts: Tensor,
     channels: Tensor,
-    after: After | None = None,
-    views: Views | None = None,
 ) -> Tensor:
-    """Return the outputs, with ``after`` applied to them, without a record for autograd.
+    """Return the outputs where the kernel has none: other devices, float64, no inputs at all."""
+    dense = dense_weight(geometry, weights, starts, channels).to(inputs.dtype)
+    own = None if bias is None else bias.to(inputs.dtype)
+    return geometry.multiply(inputs, dense, geometry.groups, own)
 
-    The ``views`` of a layer make the next call faster.
-    """
-    views = Views() if views is None else views
-    kinds = {inputs.dtype, weights.dtype}
-    places = geometry.places(inputs.shape[2:])
-    foreign = inputs.device.type != "cpu" or torch.float64 in kinds or not inputs.numel()
-    if foreign:
-        dense = dense_weight(geometry, weights, starts, channels).to(inputs.dtype)
-        own = None if bias is None else bias.to(inputs.dtype)
-        outputs = geometry.multiply(inputs, dense, geometry.groups, own)
-        return outputs if after is None else after(outputs)
-    scale, shift, pool = None, bias, 1
-    if after is not None:
-        scale, shift = after.affine(bias)
-        pool = after.pool
-    outputs = torch.empty(
-        (inputs.shape[0], geometry.outputs, *(n // pool for n in places)), dtype=torch.float32
+
+def kernel_takes(inputs: Tensor, weights: Tensor) -> bool:
+    """Tell whether the kernel multiplies such tensors."""
+    return (
+        inputs.is_cpu and torch.float64 not in {inputs.dtype, weights.dtype} and inputs.numel() > 0
     )
-    kernels.run(
-        views.pattern(channels, lambda: _pattern(geometry, starts, channels)),
-        views.floats("weights", weights),
-        _NONE if scale is None else views.floats("scale", scale),
-        _NONE if shift is None else views.floats("shift", shift),
-        after is not None and after.relu,
-        pool,
-        as_floats(inputs),
-        inputs.shape[0],
-        views.axes(inputs.shape[2:], lambda: _axes(geometry, inputs.shape[2:], places)),
-        weights.shape[2],
-        torch.get_num_threads(),
-        kernels.WIDEST,
-        as_floats(outputs),
-    )
-    return outputs if inputs.dtype is torch.float32 else outputs.to(inputs.dtype)
-
-
-def _pattern(geometry: Geometry, starts: Tensor, channels: Tensor) -> Any:
-    if channels.is_inference():  # nothing shows whether they were written to
-        return _read_pattern(geometry, starts, channels)
-    version = channels._version  # noqa: SLF001 -- it has no other name
-    known = _patterns.get(channels)
-    if known is None or known[0] != version:
-        known = version, _read_pattern(geometry, starts, channels)
-        _patterns[channels] = known
-    return known[1]
-
-
-def _read_pattern(geometry: Geometry, starts: Tensor, channels: Tensor) -> Any:
-    first, fans = starts.to(torch.int64).numpy(), channels.contiguous().numpy()
-    return kernels.pattern(first, fans, geometry.inputs)
-
-
-def _axes(geometry: Geometry, inputs: Sequence[int], outputs: Sequence[int]) -> Any:
-    """Return six numbers for each of three axes, the last ones being the layer's."""
-    own = zip(
-        *(inputs, outputs, geometry.kernel, geometry.stride, geometry.padding, geometry.dilation),
-        strict=True,
-    )
-    missing = [(1, 1, 1, 1, 0, 1)] * (3 - geometry.axes)
-    return np.array([*missing, *own], np.int64).reshape(-1)
 
 
 def _geometry(

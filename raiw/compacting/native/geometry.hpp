@@ -36,6 +36,61 @@ struct Problem {
     }
 };
 
+// What each output place of a layer reads of a channel, where there are few: no padding.
+struct Reads {
+    struct Read {
+        Count tap, place;
+    };
+    std::vector<Read> reads;
+    std::vector<Count> starts;  // places + 1: where each place's reads begin
+
+    explicit Reads(const Problem& problem) : starts{0} {
+        const Axis* axes = problem.axes;
+        for (Count z = 0; z < axes[0].out; ++z)
+            for (Count y = 0; y < axes[1].out; ++y)
+                for (Count x = 0; x < axes[2].out; ++x) {
+                    add(axes, z, y, x);
+                    starts.push_back(static_cast<Count>(reads.size()));
+                }
+    }
+
+    // How many there are.
+    static Count count(const Problem& problem) {
+        Count all = 1;
+        for (const Axis& axis : problem.axes) {
+            Count own = 0;
+            for (Count tap = 0; tap < axis.taps; ++tap) {
+                // Outputs whose input at this tap is not in the padding.
+                const Count at = tap * axis.dilation - axis.padding;
+                const Count first = at < 0 ? (axis.stride - 1 - at) / axis.stride : 0;
+                const Count end = at < axis.in ? (axis.in - 1 - at) / axis.stride + 1 : 0;
+                own += std::max<Count>(0, std::min(end, axis.out) - first);
+            }
+            all *= own;
+        }
+        return all;
+    }
+
+private:
+    void add(const Axis* axes, Count z, Count y, Count x) {
+        Count tap = 0;
+        for (Count a = 0; a < axes[0].taps; ++a)
+            for (Count b = 0; b < axes[1].taps; ++b)
+                for (Count c = 0; c < axes[2].taps; ++c, ++tap) {
+                    const Count at[3] = {place(axes[0], z, a), place(axes[1], y, b),
+                                         place(axes[2], x, c)};
+                    if (at[0] < 0 || at[1] < 0 || at[2] < 0) continue;
+                    reads.push_back({tap, (at[0] * axes[1].in + at[1]) * axes[2].in + at[2]});
+                }
+    }
+
+    // Where an output's tap lies among the inputs, or -1.
+    static Count place(const Axis& axis, Count output, Count tap) {
+        const Count at = output * axis.stride + tap * axis.dilation - axis.padding;
+        return at < axis.in ? std::max<Count>(at, -1) : -1;
+    }
+};
+
 // One axis of a plane: which remainders its taps need, and where each tap is found.
 struct Phases {
     std::vector<Count> remainders, phase_of_tap, place_of_tap;

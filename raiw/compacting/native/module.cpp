@@ -90,11 +90,11 @@ Problem problem_of(Count batch, Count channels, Line<const std::int64_t> geometr
 //     lanes, outputs)
 PyObject* run(Arguments& given) {
     const auto& pattern = given.held_by<Pattern>("pattern", kPattern);
-    const auto weights = given.line<Float>("weights"), scales = given.line<Float>("scales"),
+    const auto weights = given.numbers<Float>("weights"), scales = given.line<Float>("scales"),
                biases = given.line<Float>("biases");
     const bool rectify = given.truth("rectify");
     const Count pool = given.whole("pool", 1, 64);
-    const auto inputs = given.line<Float>("inputs");
+    const auto inputs = given.numbers<Float>("inputs");
     const Count batch = given.whole("batch", 1, Arguments::kMostVertices);
     Problem problem =
         problem_of(batch, pattern.inputs, given.line<Whole>("geometry", 18));
@@ -122,7 +122,8 @@ PyObject* run(Arguments& given) {
             product({batch, problem.channels, axes[0].in, axes[1].in, axes[2].in}));
     const Count places = product({batch, out, axes[0].out, axes[1].out, axes[2].out}) /
                          problem.outputs() * problem.places();
-    float* outputs = given.written<Float>("outputs", {static_cast<std::size_t>(places)});
+    const auto outputs = given.written_numbers<Float>("outputs");
+    require("outputs", outputs.length, places);
     given.run([&] {
         const Layer layer{pattern,
                           weights.values,
@@ -130,7 +131,7 @@ PyObject* run(Arguments& given) {
                           biases.length ? biases.values : nullptr,
                           shared,
                           rectify};
-        Sparse(layer, problem, inputs.values, outputs, tiles_of(lanes)).run(threads);
+        Sparse(layer, problem, inputs.values, outputs.values, tiles_of(lanes)).run(threads);
     });
     return Py_NewRef(Py_None);
 }

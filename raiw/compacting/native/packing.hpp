@@ -5,6 +5,8 @@
 #include <immintrin.h>
 #endif
 
+#include <cstring>
+
 #include "geometry.hpp"
 
 namespace raiw {
@@ -42,10 +44,35 @@ inline void transpose(const float* from, Count from_step, float* to, Count to_st
         for (Count j = 0; j < columns; ++j) to[i * to_step + j] = from[j * from_step + i];
 }
 
+// Short runs are the rule: a call would take longer than they do.
+inline void copy(const float* from, Count floats, float* to) {
+    if (floats > 64) {
+        std::memcpy(to, from, static_cast<std::size_t>(floats) * sizeof(float));
+        return;
+    }
+    for (; floats >= 8; floats -= 8, from += 8, to += 8) std::memcpy(to, from, 32);
+    if (floats & 4) std::memcpy(to, from, 16), from += 4, to += 4;
+    if (floats & 2) std::memcpy(to, from, 8), from += 2, to += 2;
+    if (floats & 1) *to = *from;
+}
+
+inline void clear(Count floats, float* to) {
+    static constexpr float kZeros[64] = {};
+    for (; floats > 64; floats -= 64, to += 64) copy(kZeros, 64, to);
+    copy(kZeros, floats, to);
+}
+
 class Packing {
 public:
     Packing(const Problem& problem, const Layout& layout) : problem_(problem), layout_(layout) {
-        for (int axis = 0; axis < 3; ++axis) origin_[axis] = -problem.axes[axis].padding;
+        const Count rows = problem.axes[layout.band].out;
+        for (Count row = 0; row < rows; row += layout.rows) {
+            Count origin[3];
+            for (int axis = 0; axis < 3; ++axis) origin[axis] = -problem.axes[axis].padding;
+            origin[layout.band] += row * problem.axes[layout.band].stride;
+            runs_.emplace_back();
+            lay_out(origin);
+        }
     }
 
     // Floats that pack() needs besides, where several images lie side by side.
@@ -54,8 +81,6 @@ public:
     // Packs the channels from `first` up to, not including, `end`.
     void pack(const float* inputs, Part part, Count first, Count end, float* packed,
               float* scratch) const {
-        Count origin[3] = {origin_[0], origin_[1], origin_[2]};
-        origin[layout_.band] += part.row * problem_.axes[layout_.band].stride;
         const Count image = problem_.channels * problem_.inputs();
         const float* images = inputs + part.image * image;
         if (problem_.is_linear())
@@ -67,69 +92,52 @@ public:
                 transpose(own, image, scratch, layout_.images, problem_.inputs(), part.images);
                 own = scratch;
             }
-            pack_channel(own, origin, packed + channel * layout_.plane);
+            pack_channel(own, runs_[static_cast<std::size_t>(part.row / layout_.rows)],
+                         packed + channel * layout_.plane);
         }
     }
 
-    // What a channel's finished numbers look like: those of `rows` rows of outputs, or of what
-    // pooling leaves of them.
-    struct Map {
-        Count out[3], steps[3], floats;
-    };
-    Map map(Count rows) const {
-        const Count images = layout_.images, pool = problem_.pool;
-        Map map{{layout_.out[0], layout_.out[1], layout_.out[2]},
-                {layout_.steps[0], layout_.steps[1], layout_.steps[2]},
-                layout_.vectors() * layout_.lanes};
-        map.out[layout_.band] = rows;
-        if (pool == 1) return map;
-        map.out[1] /= pool, map.out[2] /= pool;
-        map.steps[1] = map.out[2] * images;
-        map.steps[0] = map.floats = map.out[1] * map.steps[1];
-        return map;
-    }
-
-    // Whether a channel's numbers have no gaps, so that channels follow each other as they do in
-    // the tensor.
-    bool is_gapless(const Map& map) const {
-        return layout_.images > 1 && map.floats == problem_.places() * layout_.images;
-    }
-
-    // Writes the numbers of output channels where the tensor has them.
-    void unpack(const float* numbers, Part part, Count channel, Count channels,
-                Count all_channels, float* outputs) const {
-        const Map own = map(part.rows);
-        const Count places = problem_.places(), step = all_channels * places;
-        float* target = outputs + (part.image * all_channels + channel) * places;
-        if (is_gapless(own))
-            return transpose(numbers, layout_.images, target, step, part.images,
-                             channels * places);
+    // Where a part's numbers of a channel lie in the tensor; those of a channel follow each other.
+    float* target(float* outputs, Part part, Count channel, Count all_channels) const {
         Count skipped = layout_.band ? part.row / problem_.pool : part.row;
         for (int axis = layout_.band + 1; axis < 3; ++axis) skipped *= problem_.pooled(axis);
-        for (Count c = 0; c < channels; ++c, numbers += own.floats) {
-            float* row = target + c * places + skipped;
-            for (Count z = 0; z < own.out[0]; ++z)
-                for (Count y = 0; y < own.out[1]; ++y, row += own.out[2]) {
-                    const float* from = numbers + z * own.steps[0] + y * own.steps[1];
-                    if (layout_.images == 1)
-                        std::copy(from, from + own.out[2], row);
-                    else
-                        transpose(from, layout_.images, row, step, part.images, own.out[2]);
-                }
-        }
+        return outputs + (part.image * all_channels + channel) * problem_.places() + skipped;
+    }
+
+    // How many numbers of each channel and image a part has.
+    Count places(Part part) const {
+        return problem_.places() / problem_.pooled(layout_.band) *
+               (layout_.band ? part.rows / problem_.pool : part.rows);
     }
 
 private:
-    void pack_channel(const float* own, const Count* origin, float* row) const {
+    // Floats of a plane that follow each other, and where they are in the tensor's channel.
+    struct Run {
+        Count floats, from;  // from < 0: they are zero
+    };
+
+    void pack_channel(const float* own, const std::vector<Run>& runs, float* to) const {
+        const Count lanes = layout_.images, step = problem_.axes[2].stride * lanes;
+        for (const Run& run : runs) {
+            if (run.from < 0)
+                clear(run.floats, to);
+            else if (step == lanes)
+                copy(own + run.from, run.floats, to);
+            else
+                for (Count at = 0; at < run.floats; at += lanes)
+                    copy(own + run.from + at / lanes * step, lanes, to + at);
+            to += run.floats;
+        }
+    }
+
+    void lay_out(const Count* origin) {
         for (const Count a : layout_.phases[0].remainders)
             for (const Count b : layout_.phases[1].remainders)
                 for (const Count c : layout_.phases[2].remainders)
                     for (Count z = 0; z < layout_.extent(0); ++z)
-                        for (Count y = 0; y < layout_.extent(1); ++y) {
-                            pack_row(own, source(0, origin, z, a), source(1, origin, y, b),
-                                     origin[2] + c, row);
-                            row += layout_.extent(2) * layout_.images;
-                        }
+                        for (Count y = 0; y < layout_.extent(1); ++y)
+                            lay_row(source(0, origin, z, a), source(1, origin, y, b),
+                                    origin[2] + c);
     }
 
     // Where a place of a plane lies in the tensor, or -1.
@@ -138,31 +146,36 @@ private:
         return at < 0 || at >= problem_.axes[axis].in ? -1 : at;
     }
 
-    void pack_row(const float* own, Count z, Count y, Count start, float* row) const {
-        const Count width = layout_.extent(2), lanes = layout_.images;
+    void lay_row(Count z, Count y, Count start) {
+        const Count width = layout_.extent(2);
         const Axis& axis = problem_.axes[2];
         const auto up = [&](Count floats) {  // places until start + place·stride >= floats
             return floats <= start ? Count{0}
                                    : std::min(width, (floats - start - 1) / axis.stride + 1);
         };
         const Count first = z < 0 || y < 0 ? width : up(0), end = std::max(first, up(axis.in));
-        std::fill(row, row + first * lanes, 0.0f);
-        std::fill(row + end * lanes, row + width * lanes, 0.0f);
-        if (first == end) return;
-        const float* source = own + ((z * problem_.axes[1].in + y) * axis.in + start +
-                                     first * axis.stride) * lanes;
-        float* target = row + first * lanes;
-        if (axis.stride == 1) {
-            std::copy(source, source + (end - first) * lanes, target);
-            return;
-        }
-        for (Count place = first; place < end; ++place, source += axis.stride * lanes)
-            target = std::copy(source, source + lanes, target);
+        append(first, -1);
+        append(end - first, (z * problem_.axes[1].in + y) * axis.in + start + first * axis.stride);
+        append(width - end, -1);
+    }
+
+    void append(Count places, Count from) {
+        std::vector<Run>& runs = runs_.back();
+        const Count lanes = layout_.images, floats = places * lanes;
+        if (!places) return;
+        const bool joins = !runs.empty() &&
+                           (from < 0 ? runs.back().from < 0
+                                     : problem_.axes[2].stride == 1 && runs.back().from >= 0 &&
+                                           runs.back().from + runs.back().floats == from * lanes);
+        if (joins)
+            runs.back().floats += floats;
+        else
+            runs.push_back({floats, from < 0 ? -1 : from * lanes});
     }
 
     const Problem& problem_;
     const Layout& layout_;
-    Count origin_[3];
+    std::vector<std::vector<Run>> runs_;  // of the parts along the band
 };
 
 }  // namespace raiw

@@ -61,11 +61,13 @@ private:
         const Layout layout = choose_layout();
         const Packing packing(problem_, layout);
         const std::vector<Part> parts = cut(layout);
+        if (is_few_places(layout, static_cast<Count>(parts.size()))) return run_points(pool, threads);
         const auto items = static_cast<Count>(parts.size());
         // Nothing is allocated on the pool's threads, which could not tell that memory is short.
         const bool own = items >= static_cast<Count>(threads);
-        const Count together = groups_together(packing, layout);
-        const Count scratch = std::max(sums(layout) * together, packing.scratch());
+        const Count together = groups_together(layout);
+        const Count scratch = std::max(sums(layout) * together + 2 * layout.lanes,
+                                       packing.scratch());
         for (unsigned t = 0; t < threads; ++t)
             pool.workspaces[t].take((own ? packed_floats(layout) : 0) + scratch);
         if (own) {
@@ -96,52 +98,73 @@ private:
         }
     }
 
-    // One place, few images: what was packed would be read once.
+    // Whether planes would be padding for the most part. Both sides are halves of a clock cycle:
+    // there a vector holds outputs, here places.
+    bool is_few_places(const Layout& layout, Count parts) const {
+        return layer_.shared >= 4 && 2 * Reads::count(problem_) * problem_.batch <=
+                                         problem_.taps() * layout.vectors() * parts * layer_.shared;
+    }
+
+    // Few places: what was packed would be read once.
     void run_points(Pool& pool, unsigned threads) {
+        const Reads reads(problem_);
         const Count shares = 4 * static_cast<Count>(threads), groups = layer_.pattern.groups();
         pool.run(shares, threads, [&](Count share, unsigned) {
             const Count first = groups * share / shares, end = groups * (share + 1) / shares;
-            for (Count image = 0; image < problem_.batch; ++image) {
-                float* target = outputs_ + image * layer_.outputs();
-                for (Count g = first; g < end; ++g) {
-                    Group group = group_of(g);
-                    group.packed = inputs_ + image * problem_.channels;
-                    group.sums = target + g * layer_.shared;
-                    tiles_.dot(group, layer_.shared);
-                }
-                finish_points(target, first * layer_.shared, end * layer_.shared);
-            }
+            for (Count image = 0; image < problem_.batch; ++image)
+                for (Count g = first; g < end; ++g)
+                    tiles_.points(points_of(reads, image, g), layer_.shared);
         });
     }
 
-    void finish_points(float* numbers, Count first, Count end) const {
-        if (layer_.scales)
-            for (Count i = first; i < end; ++i) numbers[i] *= layer_.scales[i];
-        if (layer_.biases)
-            for (Count i = first; i < end; ++i) numbers[i] += layer_.biases[i];
-        if (layer_.rectify)
-            for (Count i = first; i < end; ++i) numbers[i] = numbers[i] < 0 ? 0 : numbers[i];
+    Points points_of(const Reads& reads, Count image, Count g) const {
+        const Count output = g * layer_.shared;
+        const auto own = [&](const float* numbers) { return numbers ? numbers + output : nullptr; };
+        Points points{group_of(g), reads.reads.data(), reads.starts.data(), own(layer_.scales),
+                      own(layer_.biases), layer_.rectify, problem_.pool, problem_.pooled(0),
+                      problem_.pooled(1), problem_.pooled(2), problem_.axes[1].out,
+                      problem_.axes[2].out, nullptr};
+        points.group.packed = inputs_ + image * problem_.channels * problem_.inputs();
+        points.group.plane = problem_.inputs();
+        points.numbers =
+            outputs_ + (image * layer_.outputs() + output) * problem_.places();
+        return points;
     }
 
     void multiply(const Layout& layout, const Packing& packing, Part part, const float* packed,
                   Count first, Count end, Count together, float* sums) const {
         const Count length = layout.vectors() * layout.lanes;
-        const Packing::Map map = packing.map(part.rows);
+        const Count places = packing.places(part), all = layer_.outputs();
         for (Count begin = first; begin < end; begin += together) {
             const Count stop = std::min(begin + together, end);
             for (Count g = begin; g < stop; ++g)
                 add_up(layout, packed, g, sums + (g - begin) * layer_.shared * length);
             const Count channel = begin * layer_.shared, channels = (stop - begin) * layer_.shared;
-            for (Count c = 0; c < channels; ++c) {
-                Finish one = finish_of(channel + c);
-                one.sums = sums + c * length;
-                one.length = length;
-                one.numbers = sums + c * map.floats;
-                one.rows = map.out[1], one.width = map.out[2];
-                one.row_step = layout.steps[1], one.images = layout.images;
-                tiles_.finish(one);
-            }
-            packing.unpack(sums, part, channel, channels, layer_.outputs(), outputs_);
+            float* target = packing.target(outputs_, part, channel, all);
+            const bool alone = layout.images == 1;
+            for (Count c = 0; c < channels; ++c)
+                finish(layout, part, channel + c, sums + c * length,
+                       alone ? target + c * problem_.places() : sums + c * places * layout.images);
+            if (!alone)
+                transpose(sums, layout.images, target, all * problem_.places(), part.images,
+                          channels * places);
+        }
+    }
+
+    // Makes numbers of the sums of a channel.
+    void finish(const Layout& layout, Part part, Count channel, const float* sums,
+                float* numbers) const {
+        Finish one = finish_of(channel);
+        Count out[3] = {layout.out[0], layout.out[1], layout.out[2]};
+        out[layout.band] = part.rows;
+        one.rows = out[1] / problem_.pool, one.width = out[2] / problem_.pool;
+        one.row_step = layout.steps[1], one.images = layout.images;
+        if (one.row_step == one.width * one.images && problem_.pool == 1)
+            one.width *= one.rows, one.rows = 1;
+        for (Count z = 0; z < out[0]; ++z) {
+            one.sums = sums + z * layout.steps[0];
+            one.numbers = numbers + z * one.rows * one.width * one.images;
+            tiles_.finish(one);
         }
     }
 
@@ -185,8 +208,8 @@ private:
     }
 
     // Groups whose sums are kept until they fill a cache line of every image.
-    Count groups_together(const Packing& packing, const Layout& layout) const {
-        if (!packing.is_gapless(packing.map(layout.rows))) return 1;
+    Count groups_together(const Layout& layout) const {
+        if (layout.images == 1 || layout.rows < problem_.axes[layout.band].out) return 1;
         return std::max<Count>(1, kLine / (problem_.places() * layer_.shared));
     }
 

@@ -25,16 +25,28 @@ struct Group {
     Count length;  // floats of all vectors
 };
 
-// What becomes of the sums of one channel.
+// What becomes of the sums of one channel, or of one slice of it.
 struct Finish {
-    float* sums;
-    Count length;
-    float* numbers;  // sums or before them
+    const float* sums;  // some are read past the end of the last row
+    float* numbers;     // without gaps; sums, before them or elsewhere
     float scale, bias;
-    bool rectify;           // no less than zero
-    Count pool;             // 1, or the side of squares of which the largest is taken
-    Count rows, width;      // of what pooling leaves
-    Count row_step, images; // between rows of sums; numbers of each place
+    bool rectify;            // no less than zero
+    Count pool;              // 1, or the side of squares of which the largest is taken
+    Count rows, width;       // of what pooling leaves
+    Count row_step, images;  // between rows of sums; numbers of each place
+};
+
+// A group's outputs at the few places of an image, read from the tensor and written to it.
+struct Points {
+    Group group;
+    const Reads::Read* reads;
+    const Count* starts;           // of each place's reads, before pooling
+    const float *scales, *biases;  // of the outputs; null for none
+    bool rectify;
+    Count pool;
+    Count slices, rows, width;  // of what pooling leaves
+    Count all_rows, all_width;  // before it
+    float* numbers;             // of the first output; the next ones follow
 };
 
 }  // namespace raiw
@@ -93,7 +105,7 @@ struct Tiles {
     Count lanes;
     Count shared_vectors, single_vectors;  // of a tile: of eight outputs, of one
     void (*positions)(const Group&, int outputs);
-    void (*dot)(const Group&, int outputs);
+    void (*points)(const Points&, int outputs);
     void (*finish)(const Finish&);
 };
 
@@ -104,12 +116,12 @@ inline const Tiles& tiles_of(Count most_lanes) {
     static const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     static const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") &&
                                    __builtin_cpu_supports("avx512vl");
-    static const Tiles wide{16, 3, 8, avx512::positions, avx512::dot, avx512::finish};
-    static const Tiles middle{8, 2, 6, avx2::positions, avx2::dot, avx2::finish};
+    static const Tiles wide{16, 3, 8, avx512::positions, avx512::points, avx512::finish};
+    static const Tiles middle{8, 2, 6, avx2::positions, avx2::points, avx2::finish};
     if (has_avx512 && most_lanes >= 16) return wide;
     if (has_avx2 && most_lanes >= 8) return middle;
 #endif
-    static const Tiles narrow{4, 2, 6, baseline::positions, baseline::dot, baseline::finish};
+    static const Tiles narrow{4, 2, 6, baseline::positions, baseline::points, baseline::finish};
     (void)most_lanes;
     return narrow;
 }

@@ -160,6 +160,18 @@ public:
         return static_cast<typename Type::Value*>(view.buf);
     }
 
+    // All numbers of an array of any shape, row by row.
+    template <class Type>
+    Line<const typename Type::Value> numbers(const char* name) {
+        const Py_buffer& view = hold_of<Type>(name, Access::read);
+        return {static_cast<const typename Type::Value*>(view.buf), count(view)};
+    }
+    template <class Type>
+    Line<typename Type::Value> written_numbers(const char* name) {
+        const Py_buffer& view = hold_of<Type>(name, Access::write);
+        return {static_cast<typename Type::Value*>(view.buf), count(view)};
+    }
+
     std::int64_t whole(const char* name, std::int64_t least, std::int64_t most) {
         PyObject* given = next(name);
         const Owned index = index_of(given, name);
@@ -292,6 +304,10 @@ private:
 
     static std::size_t side(const Py_buffer& view, int axis) {
         return static_cast<std::size_t>(view.shape[axis]);
+    }
+
+    static std::size_t count(const Py_buffer& view) {
+        return static_cast<std::size_t>(view.len / view.itemsize);
     }
 
     // Requires an output and an input, and no more than can be counted.
