@@ -43,7 +43,7 @@ inline void write_block(Bits graph, Vertex row, Vertex first, int m, const Mask*
 
 struct Blocks {
     static constexpr double kForbidden = -0x1p46;  // below minus any closed walk over other cells
-    static constexpr double kFloor = -0x1p42;      // the same for prices, which need not be exact
+    static constexpr float kFloor = -0x1p42f;      // the same for prices, which need not be exact
 
     int m, n;
     double *cells, *line, *scales;

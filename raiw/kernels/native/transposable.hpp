@@ -5,6 +5,12 @@
 
 namespace raiw {
 
+// Solves every block of a graph as a transportation problem; returns how many cells are kept that
+// are not finite, which is more than none only where no pattern goes without. Scores are rounded to
+// whole numbers, the largest of a block to 41 bits, so that no sum of doubles rounds. Prices of rows
+// and columns are found for many blocks at a time, in floats. Where exactly N cells of every row and
+// column are above them, these are the best pattern and the only one; else a few cells are moved
+// along cheapest paths (successive shortest paths), and of equally good patterns the first is taken.
 template <class T>
 std::int64_t solve_all_blocks(Scores<T> scores, Bits graph, int m, int n) {
     if (n == 0) return 0;
