@@ -246,7 +246,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         Algorithm(
             "transposable_nm",
             "the best N:M pattern along inputs and outputs at once",
-            revision=1,
+            revision=2,
             contract=Contract.TRANSPOSABLE_NM,
             scores="used",
             seeded=True,

@@ -30,7 +30,7 @@ DIGESTS = {
     (
         "transposable_nm",
         True,
-    ): "sha256:191ca17a0cdacea035283802576f70bbf3420f4b4335de42765337a9ff358681",
+    ): "sha256:cb537e84a2177189958ff5c9b60b79ac841417f9a3a629ec0973639d2eb2a3a0",
     (
         "transposable_nm",
         False,

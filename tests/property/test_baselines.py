@@ -1,7 +1,7 @@
 """The baselines against their formulas."""
 
 import math
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -63,34 +63,82 @@ def test_nm_keeps_the_best_of_every_block(problem):
     assert edge_set(graph) == reference.nm(scores.tolist(), n, m, STREAM.key)
 
 
+def tiles(table, m):
+    """The M × M blocks of a table."""
+    return [
+        table[top : top + m, left : left + m]
+        for top, left in product(range(0, len(table), m), range(0, len(table[0]), m))
+    ]
+
+
 @settings(max_examples=200)
-@given(blocks([kind for kind in FINITE if kind != "huge"], largest=4))
-def test_transposable_nm_is_the_best_pattern(problem):
-    """To the rounding of the scores, 2⁻⁴⁰ of the largest of a block for each of its cells."""
+@given(blocks([*FINITE, "forbidden"], largest=4))
+def test_transposable_nm_is_the_first_of_the_best_patterns(problem):
     scores, m, n = problem
+    expected = [reference.best_transposable(tile.tolist(), n) for tile in tiles(scores, m)]
+    assume(None not in expected)
     kept = build("transposable_nm", scores.shape, scores.size * n // m, scores, m=m).to_bool()
-    for top, left in product(range(0, len(scores), m), range(0, len(scores[0]), m)):
-        block = scores[top : top + m, left : left + m].astype(float)
-        own = kept[top : top + m, left : left + m]
-        assert own.sum(axis=0).tolist() == own.sum(axis=1).tolist() == [n] * m
-        best = reference.best_transposable(block.tolist(), n)
-        assert block[own].sum() >= best - np.abs(block).max() * m * m * 2.0**-39
+    assert [{(u, v) for u, v in np.argwhere(tile)} for tile in tiles(kept, m)] == expected
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from([5, 6, 8, 12, 16, 17, 32]),
+    st.floats(0, 1),
+    st.sampled_from(["normal", "heavy", "ties", "equal", "forbidden", "wide"]),
+)
+def test_a_large_transposable_block_is_as_good_as_the_linear_program(seed, m, share, kind):
+    draw = np.random.default_rng(seed)
+    if kind == "wide":
+        scores = draw.standard_normal((m, m)) * 10.0 ** draw.integers(-30, 30, (m, m))
+    elif kind == "forbidden":
+        scores = np.where(draw.random((m, m)) < 0.2, -np.inf, draw.standard_normal((m, m)))
+    else:
+        scores = make_scores(kind, m, m, seed, "float64")
+    n, allowed = round(share * m), np.isfinite(scores).ravel().astype(float)
+    rows, columns = np.kron(np.eye(m), np.ones(m)), np.kron(np.ones(m), np.eye(m))
+    gains = np.where(np.isfinite(scores), scores, 0).ravel()
+    gains = gains / (np.abs(gains).max() or 1)
+    program = linprog(
+        -gains,
+        A_eq=np.concatenate([rows, columns]),
+        b_eq=[n] * 2 * m,
+        bounds=np.stack([0 * allowed, allowed], axis=1),
+    )
+    assume(program.status == 0)
+    kept = build("transposable_nm", (m, m), m * n, scores, m=m).to_bool()
+    assert kept.sum(axis=0).tolist() == kept.sum(axis=1).tolist() == [n] * m
+    assert np.isfinite(scores[kept]).all()
+    assert math.isclose(gains[kept.ravel()].sum(), -program.fun, rel_tol=1e-7, abs_tol=1e-7)
 
 
 @settings(max_examples=40)
 @given(
-    st.integers(0, 2**32),
-    st.sampled_from([8, 16, 32]),
-    st.sampled_from(["normal", "heavy", "ties"]),
+    st.integers(0, 2**32), st.sampled_from([4, 8, 12, 16]), st.sampled_from(["ties", "equal", "normal"])
 )
-def test_a_large_transposable_block_is_as_good_as_the_linear_program(seed, m, kind):
-    scores = make_scores(kind, m, m, seed, "float64")
-    kept = build("transposable_nm", (m, m), m * m // 2, scores, m=m).to_bool()
-    rows, columns = np.kron(np.eye(m), np.ones(m)), np.kron(np.ones(m), np.eye(m))
-    program = linprog(
-        -scores.ravel(), A_eq=np.concatenate([rows, columns]), b_eq=[m // 2] * 2 * m, bounds=(0, 1)
-    )
-    assert math.isclose(scores[kept].sum(), -program.fun, rel_tol=1e-9, abs_tol=1e-9)
+def test_a_transposable_block_depends_on_no_other(seed, m, kind):
+    """Not on where it lies among those that are solved side by side, nor on the type of scores."""
+    scores = make_scores(kind, 2 * m, 35 * m, seed, "float32").astype(np.float16)
+    alone = [build("transposable_nm", (m, m), m * m // 2, tile, m=m) for tile in tiles(scores, m)]
+    for dtype in (np.float16, np.float32, np.float64):
+        wide = scores.astype(dtype)
+        kept = build("transposable_nm", wide.shape, wide.size // 2, wide, m=m).to_bool()
+        assert all(
+            np.array_equal(one.to_bool(), tile)
+            for one, tile in zip(alone, tiles(kept, m), strict=True)
+        )
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 2**32), st.sampled_from([6, 8, 16]), st.sampled_from([1, 2, 3]))
+def test_no_exchange_of_equals_makes_a_large_block_come_earlier(seed, m, values):
+    """Of two rows and two columns, whose cells could be exchanged at no loss, the first are kept."""
+    scores = np.random.default_rng(seed).integers(0, values, (m, m)).astype(float)
+    kept = build("transposable_nm", (m, m), m * (m // 2), scores, m=m).to_bool()
+    for (u, w), (v, x) in product(combinations(range(m), 2), repeat=2):
+        if kept[u, x] and kept[w, v] and not kept[u, v] and not kept[w, x]:
+            assert scores[u, x] + scores[w, v] > scores[u, v] + scores[w, x]
 
 
 @settings(max_examples=100)
@@ -100,12 +148,11 @@ def test_forbidden_edges_are_never_kept_and_fail_only_without_remedy(name, probl
     scores, m, n = problem
     edges = scores.size * n // m
     assume(edges)
-    starts = product(range(0, len(scores), m), range(0, len(scores[0]), m))
-    tables = [scores[top : top + m, left : left + m].tolist() for top, left in starts]
+    tables = [tile.tolist() for tile in tiles(scores, m)]
     if name == "nm":
         feasible = all(sum(s > -math.inf for s in row) >= n for t in tables for row in t)
     else:
-        feasible = all(reference.best_transposable(table, n) > -math.inf for table in tables)
+        feasible = all(reference.best_transposable(table, n) is not None for table in tables)
     if feasible:
         kept = build(name, scores.shape, edges, scores, m=m).to_bool()
         assert np.all(scores[kept] > -math.inf)

@@ -1,6 +1,8 @@
 """Slow, readable references of the baselines: plain Python over sets of ``(out, in)`` pairs."""
 
+import math
 from collections.abc import Iterable
+from fractions import Fraction
 from itertools import combinations, product
 
 from tests.reference.crafting import Edge, Table, edge_keys
@@ -39,21 +41,30 @@ def nm(scores: Table, n: int, m: int, key: int) -> set[Edge]:
     }
 
 
-def best_transposable(block: Table, n: int) -> float:
-    """The largest score of an M × M block with n cells in every row and column, by trying all."""
+def best_transposable(block: Table, n: int) -> set[Edge] | None:
+    """The cells of the largest score of an M × M block with n in every row and column, by trying all.
+
+    Scores are rounded to 2⁻⁴⁰ of the largest, -inf is never kept; of equal patterns the first row
+    that differs has the earlier cells. None if there is no pattern.
+    """
     m = len(block)
-    patterns = list(combinations(range(m), n))
-    best = {(0,) * m: 0.0}
-    for row in block:
-        further: dict[tuple[int, ...], float] = {}
-        for sums, score in best.items():
-            for pattern in patterns:
+    exponent = math.frexp(max((abs(s) for row in block for s in row if s > -math.inf), default=0))[1]
+    unit = Fraction(2) ** (exponent - 40)
+    # The best rows below, from the last row up, by the edges that every column is still to have.
+    below: dict[tuple[int, ...], tuple[int, tuple[tuple[int, ...], ...]]] = {(0,) * m: (0, ())}
+    for row in reversed(block):
+        above: dict[tuple[int, ...], tuple[int, tuple[tuple[int, ...], ...]]] = {}
+        for pattern in combinations(range(m), n):
+            if any(row[v] == -math.inf for v in pattern):
+                continue
+            own = sum(round(Fraction(row[v]) / unit) for v in pattern)
+            for sums, (score, rows) in below.items():
                 key = tuple(s + (v in pattern) for v, s in enumerate(sums))
-                if max(key) <= n:
-                    total = score + sum(row[v] for v in pattern)
-                    further[key] = max(further.get(key, -float("inf")), total)
-        best = further
-    return best[(n,) * m]
+                if max(key) <= n and (key not in above or score + own > above[key][0]):
+                    above[key] = score + own, (pattern, *rows)
+        below = above
+    found = below.get((n,) * m)
+    return found and {(u, v) for u, row in enumerate(found[1]) for v in row}
 
 
 def radix_net(radices: list[int], layer: int) -> list[list[int]]:

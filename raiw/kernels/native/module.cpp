@@ -291,13 +291,14 @@ PyObject* settle(Arguments& given) {
 PyObject* transposable(Arguments& given) {
     const AnyScores scores = given.scores("scores");
     const Bits graph = given.empty_graph("bits", scores.rows, scores.columns);
-    const auto m = static_cast<int>(given.whole("m", 1, Transposable::kMost));
+    const auto m = static_cast<int>(given.whole("m", 1, kWidest));
     const auto n = static_cast<int>(given.whole("n", 0, m));
     if (scores.rows % static_cast<std::size_t>(m) || scores.columns % static_cast<std::size_t>(m))
         refuse(PyExc_ValueError, "m is %d: a divisor of both sides of (%zu, %zu) is wanted", m,
                scores.rows, scores.columns);
-    given.run([&] { scores.visit([&](auto cells) { solve_blocks(cells, graph, m, n); }); });
-    return none();
+    std::int64_t forbidden = 0;
+    given.run([&] { scores.visit([&](auto cells) { forbidden = solve_all_blocks(cells, graph, m, n); }); });
+    return PyLong_FromLongLong(forbidden);
 }
 
 template <PyObject* (*kernel)(Arguments&)>

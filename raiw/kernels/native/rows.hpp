@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "blocks.hpp"
 #include "graph.hpp"
 
 namespace raiw {
@@ -32,6 +33,7 @@ struct Units {
 namespace raiw {
 #include "vectors.inc"
 #include "rows.inc"
+#include "blocks.inc"
 }
 #undef RAIW_ISA
 
@@ -47,6 +49,7 @@ namespace raiw {
 namespace raiw {
 #include "vectors.inc"
 #include "rows.inc"
+#include "blocks.inc"
 }
 #if defined(__clang__)
 #pragma clang attribute pop
@@ -69,6 +72,7 @@ namespace raiw {
 namespace raiw {
 #include "vectors.inc"
 #include "rows.inc"
+#include "blocks.inc"
 }
 #if defined(__clang__)
 #pragma clang attribute pop
@@ -198,6 +202,13 @@ inline void add_print(const std::uint8_t* bytes, std::size_t n, Word* sums) {
 inline void mix_blocks(std::uint64_t key, std::uint32_t* c0, std::uint32_t* c1, std::uint32_t* c2,
                        std::uint32_t* c3) {
     RAIW_BEST(mix(key, c0, c1, c2, c3));
+}
+
+// Solves blocks side by side (see transposable.hpp); returns how many cells scored -inf are kept.
+template <class T>
+inline std::int64_t solve_blocks(Scores<T> scores, Bits graph, Vertex row, Vertex column, int count,
+                                 const SmallPatterns& patterns, Blocks& blocks) {
+    RAIW_BEST(solve_blocks(scores, graph, row, column, count, patterns, blocks));
 }
 
 // Adds kCountedTogether rows of bits to the counters of their columns.
