@@ -81,7 +81,7 @@ def keep(self, mask):
         os.kill(os.getpid(), signal.SIGKILL)
     return kept[-1]
 Spool.keep = keep
-sys.argv[1:] = ["craft", {str(spec)!r}, "-o", {str(folder / "masks.safetensors")!r}, "--threads", "1"]
+sys.argv[1:] = ["craft", {str(spec)!r}, "-o", {str(folder / "masks")!r}, "--threads", "1"]
 main()
 """
     ran = subprocess.run([sys.executable, "-c", script], check=False)
