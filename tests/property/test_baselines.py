@@ -110,7 +110,8 @@ def test_a_large_transposable_block_is_as_good_as_the_linear_program(seed, m, sh
     kept = build("transposable_nm", (m, m), m * n, scores, m=m).to_bool()
     assert kept.sum(axis=0).tolist() == kept.sum(axis=1).tolist() == [n] * m
     assert np.isfinite(scores[kept]).all()
-    assert math.isclose(gains[kept.ravel()].sum(), -program.fun, rel_tol=1e-7, abs_tol=1e-7)
+    # No pattern is better than the best; the program's own is at times worse, by its tolerance.
+    assert gains[kept.ravel()].sum() >= -program.fun - 1e-7
 
 
 @settings(max_examples=40)
