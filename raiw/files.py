@@ -5,6 +5,7 @@ import errno
 import mmap
 import os
 import secrets
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -96,6 +97,22 @@ def room_for(path: Path) -> Iterator[None]:
         raise DiskFull(
             f"no room to write {str(path)!r} ({error.strerror}): make room and start again"
         ) from None
+
+
+def require_room(folder: Path, size: int) -> None:
+    """Require that so many bytes can be written into a folder, as far as is known now.
+
+    Raises
+    ------
+    DiskFull
+        There is less room.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise DiskFull(
+            f"{size:,} bytes are needed in {str(folder)!r}, {free:,} are free: make room, or give "
+            f"a path on another disk"
+        )
 
 
 def _create(path: Path, mode: int | None) -> BinaryIO:

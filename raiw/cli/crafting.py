@@ -258,8 +258,12 @@ def _craft_here(
     strict: bool,
 ) -> dict[str, Any]:
     out, planned = judge.out, spec.plan(scored=importance is not None)
+    from raiw.files import require_room
     from raiw.pipeline import craft_masks
 
+    if output is not None and output.folder is not None:
+        # The masks lie there twice for a moment: as they are crafted, and in the file.
+        require_room(output.folder, 2 * planned.mask_bytes)
     began = time.monotonic()
     with LayerProgress(out, "crafting", len(planned.layers)) as progress:
 

@@ -110,12 +110,15 @@ def test_a_large_transposable_block_is_as_good_as_the_linear_program(seed, m, sh
     kept = build("transposable_nm", (m, m), m * n, scores, m=m).to_bool()
     assert kept.sum(axis=0).tolist() == kept.sum(axis=1).tolist() == [n] * m
     assert np.isfinite(scores[kept]).all()
-    assert math.isclose(gains[kept.ravel()].sum(), -program.fun, rel_tol=1e-7, abs_tol=1e-7)
+    # No pattern is better than the best; the program's own is at times worse, by its tolerance.
+    assert gains[kept.ravel()].sum() >= -program.fun - 1e-7
 
 
 @settings(max_examples=40)
 @given(
-    st.integers(0, 2**32), st.sampled_from([4, 8, 12, 16]), st.sampled_from(["ties", "equal", "normal"])
+    st.integers(0, 2**32),
+    st.sampled_from([4, 8, 12, 16]),
+    st.sampled_from(["ties", "equal", "normal"]),
 )
 def test_a_transposable_block_depends_on_no_other(seed, m, kind):
     """Not on where it lies among those that are solved side by side, nor on the type of scores."""
@@ -133,7 +136,7 @@ def test_a_transposable_block_depends_on_no_other(seed, m, kind):
 @settings(max_examples=60)
 @given(st.integers(0, 2**32), st.sampled_from([6, 8, 16]), st.sampled_from([1, 2, 3]))
 def test_no_exchange_of_equals_makes_a_large_block_come_earlier(seed, m, values):
-    """Of two rows and two columns, whose cells could be exchanged at no loss, the first are kept."""
+    """Where the cells of two rows and columns could be exchanged at no loss, the first are kept."""
     scores = np.random.default_rng(seed).integers(0, values, (m, m)).astype(float)
     kept = build("transposable_nm", (m, m), m * (m // 2), scores, m=m).to_bool()
     for (u, w), (v, x) in product(combinations(range(m), 2), repeat=2):

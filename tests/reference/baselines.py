@@ -42,13 +42,15 @@ def nm(scores: Table, n: int, m: int, key: int) -> set[Edge]:
 
 
 def best_transposable(block: Table, n: int) -> set[Edge] | None:
-    """The cells of the largest score of an M × M block with n in every row and column, by trying all.
+    """The cells of the largest score of an M × M block, n in every row and column, by trying all.
 
     Scores are rounded to 2⁻⁴⁰ of the largest, -inf is never kept; of equal patterns the first row
     that differs has the earlier cells. None if there is no pattern.
     """
     m = len(block)
-    exponent = math.frexp(max((abs(s) for row in block for s in row if s > -math.inf), default=0))[1]
+    exponent = math.frexp(max((abs(s) for row in block for s in row if s > -math.inf), default=0))[
+        1
+    ]
     unit = Fraction(2) ** (exponent - 40)
     # The best rows below, from the last row up, by the edges that every column is still to have.
     below: dict[tuple[int, ...], tuple[int, tuple[tuple[int, ...], ...]]] = {(0,) * m: (0, ())}
