@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import save_file
+from sklearn.datasets import load_digits
 
 from raiw.errors import InvalidData, InvalidInput, NotFound, TooLarge
 from raiw.training.data import arrays
@@ -310,3 +311,12 @@ def test_the_parts_of_a_batch_are_the_batch():
         part = next(batches(digits, 64, seed=1, epoch=2, augment=True, part=(place, 3)))
         assert np.array_equal(part[0], whole[place::3])
         assert np.array_equal(part[1], labels[place::3])
+
+
+def test_the_digits_are_those_of_scikit_learn(tmp_path):
+    images, labels = load_digits(return_X_y=True)
+    digits, testing = open_dataset("digits", tmp_path), np.arange(1797) % 5 == 4
+    for part, rows in ((digits.train, ~testing), (digits.test, testing)):
+        pixels = part.images(np.arange(len(part.labels)))
+        assert np.array_equal(pixels.reshape(-1, 64), images[rows])
+        assert np.array_equal(part.labels, labels[rows])
