@@ -142,7 +142,7 @@ private:
     }
 
     // Puts every output on the heap for what it can gain at most: by the best edges of all that may be
-    // added, and with its floor removed.
+    // added, and with its floor removed. Where sums overflow, nothing is known of that.
     void gather() {
         double most = kNoNumber;
         for (Vertex y = 0; y < scores_.columns; ++y) {
@@ -150,11 +150,12 @@ private:
             if (out_scores_[y] > most || most != most) most = out_scores_[y];
         }
         heap_.clear();
+        if (most != most) return;
         for (Vertex x = 0; x < scores_.rows; ++x) {
             const Vertex v = best_in(x);
             if (v == kNone) continue;
             const double gain = (most + static_cast<double>(scores_(x, v))) - floors_[x];
-            if (gain == gain) offer({gain, x, 0});
+            offer({gain == gain ? gain : std::numeric_limits<double>::infinity(), x, 0});
         }
     }
 
