@@ -257,17 +257,9 @@ def test_outputs_follow_weights_that_are_written_to(network, kind):
 
 def test_a_layer_takes_one_shape_after_the_other(network):
     small, dense = raiw.compact(network.eval(), MASKS, forms=["condensed"]), masked(network)
-    first = small[:4]
     with torch.no_grad():
-        for inputs in (INPUTS, INPUTS[:1], INPUTS[:, :, :7], INPUTS[0], INPUTS.mT, INPUTS.double()):
-            like = first.double() if inputs.dtype is torch.float64 else first
-            chain = dense[:4].to(inputs.dtype)
-            if inputs.dim() == 3:  # torch's batch norm takes no single image
-                like, chain, inputs = small[4], dense[4], INPUTS[0].repeat(2, 1, 1)
-                chain = nn.Sequential(chain, nn.ReLU(), nn.MaxPool2d(2))
-            close(like(inputs), chain(inputs))
-        with pytest.raises(RuntimeError, match="Output size is too small"):
-            small[4](torch.randn(2, 16, 3, 3))  # one place: torch's own pooling says what is wrong
+        for inputs in (INPUTS, INPUTS[:1], INPUTS[:, :, :7], INPUTS.mT, INPUTS.double()):
+            close(small[:4].to(inputs.dtype)(inputs), dense[:4].to(inputs.dtype)(inputs))
 
 
 def test_autocast_takes_compact_layers(network):
