@@ -78,6 +78,9 @@ public:
     // Floats that pack() needs besides, where several images lie side by side.
     Count scratch() const { return layout_.images == 1 ? 0 : problem_.inputs() * layout_.images; }
 
+    // How many neighbouring channels are best packed together.
+    Count block() const { return problem_.is_linear() ? 16 : 1; }
+
     // Packs the channels from `first` up to, not including, `end`.
     void pack(const float* inputs, Part part, Count first, Count end, float* packed,
               float* scratch) const {
@@ -176,6 +179,57 @@ private:
     const Problem& problem_;
     const Layout& layout_;
     std::vector<std::vector<Run>> runs_;  // of the parts along the band
+};
+
+// The planes of one part, of those channels that were needed so far.
+class Planes {
+public:
+    Planes(const Packing& packing, Count channels)
+        : packing_(&packing), has_(static_cast<std::size_t>(channels)) {}
+
+    // Begins with a part, unless it is the same.
+    void start(const float* inputs, Part part, float* packed, float* scratch) {
+        inputs_ = inputs, packed_ = packed, scratch_ = scratch;
+        if (part.image == part_.image && part.row == part_.row) return;
+        part_ = part;
+        std::fill(has_.begin(), has_.end(), char{0});
+        missing_ = channels();
+    }
+
+    void need_all() {
+        if (missing_) pack(0, channels());
+    }
+
+    // Packs those of some channels that are missing.
+    void need(const std::int32_t* channel, const std::int32_t* end) {
+        if (!missing_) return;
+        const char* has = has_.data();
+        const Count block = packing_->block();
+        for (; channel < end; ++channel) {
+            if (has[*channel]) continue;
+            const Count first = *channel / block * block;
+            pack(first, std::min(first + block, channels()));
+        }
+    }
+
+    Part part() const { return part_; }
+    const float* packed() const { return packed_; }
+
+private:
+    Count channels() const { return static_cast<Count>(has_.size()); }
+
+    void pack(Count first, Count end) {
+        packing_->pack(inputs_, part_, first, end, packed_, scratch_);
+        std::fill(has_.begin() + first, has_.begin() + end, char{1});
+        missing_ -= end - first;
+    }
+
+    const Packing* packing_;
+    std::vector<char> has_;
+    Count missing_ = 0;
+    Part part_{-1, 0, 0, 0};
+    const float* inputs_ = nullptr;
+    float *packed_ = nullptr, *scratch_ = nullptr;
 };
 
 }  // namespace raiw

@@ -49,6 +49,7 @@ private:
     static constexpr Count kPackedFloats = 96 << 10;   // that stay near the processor
     static constexpr Count kMostImages = 64;
     static constexpr Count kLine = 16;
+    static constexpr Count kShares = 4;  // of each thread: who is late leaves some to the others
 
     Count work() const {
         return static_cast<Count>(layer_.pattern.channels.size()) * layer_.shared *
@@ -62,40 +63,29 @@ private:
         const Packing packing(problem_, layout);
         const std::vector<Part> parts = cut(layout);
         if (is_few_places(layout, static_cast<Count>(parts.size()))) return run_points(pool, threads);
-        const auto items = static_cast<Count>(parts.size());
-        // Nothing is allocated on the pool's threads, which could not tell that memory is short.
-        const bool own = items >= static_cast<Count>(threads);
-        const Count together = groups_together(layout);
+        const Count together = groups_together(layout), groups = layer_.pattern.groups();
         const Count scratch = std::max(sums(layout) * together + 2 * layout.lanes,
                                        packing.scratch());
+        // Nothing is allocated on the pool's threads, which could not tell that memory is short.
         for (unsigned t = 0; t < threads; ++t)
-            pool.workspaces[t].take((own ? packed_floats(layout) : 0) + scratch);
-        if (own) {
-            pool.run(items, threads, [&](Count item, unsigned thread) {
-                const Part part = parts[static_cast<std::size_t>(item)];
-                float* sums = pool.workspaces[thread].take(scratch + packed_floats(layout));
-                float* packed = sums + scratch;
-                packing.pack(inputs_, part, 0, problem_.channels, packed, sums);
-                multiply(layout, packing, part, packed, 0, layer_.pattern.groups(), together, sums);
-            });
-            return;
-        }
-        // Too few parts: the threads share the channels of each, then its outputs.
-        float* packed = pool.workspaces.back().take(packed_floats(layout));
-        const Count shares = 4 * static_cast<Count>(threads);
-        for (const Part part : parts) {
-            pool.run(shares, threads, [&](Count share, unsigned thread) {
-                packing.pack(inputs_, part, problem_.channels * share / shares,
-                             problem_.channels * (share + 1) / shares, packed,
-                             pool.workspaces[thread].take(scratch));
-            });
-            pool.run(shares, threads, [&](Count share, unsigned thread) {
-                const Count groups = layer_.pattern.groups();
-                multiply(layout, packing, part, packed, groups * share / shares,
-                         groups * (share + 1) / shares, together,
-                         pool.workspaces[thread].take(scratch));
-            });
-        }
+            pool.workspaces[t].take(scratch + packed_floats(layout));
+        std::vector<Planes> planes(threads, Planes(packing, problem_.channels));
+        // Each thread packs for itself what its outputs read: to fetch what another has packed
+        // takes longer. Where that is probably everything, it does not ask each time.
+        const auto count = static_cast<Count>(parts.size());
+        const Count shares = count < Count{threads} ? kShares * threads : 1;
+        const auto entries = static_cast<Count>(layer_.pattern.channels.size());
+        const bool all = shares == 1 || entries > 2 * Count{threads} * problem_.channels;
+        pool.run(count * shares, threads, [&](Count item, unsigned thread) {
+            float* sums = pool.workspaces[thread].take(scratch + packed_floats(layout));
+            const Count share = item % shares;
+            Planes& own = planes[thread];
+            own.start(inputs_, parts[static_cast<std::size_t>(item / shares)], sums + scratch,
+                      sums);
+            if (all) own.need_all();
+            multiply(layout, packing, own, groups * share / shares, groups * (share + 1) / shares,
+                     together, sums);
+        });
     }
 
     // Whether planes would be padding for the most part. Both sides are halves of a clock cycle:
@@ -108,7 +98,7 @@ private:
     // Few places: what was packed would be read once.
     void run_points(Pool& pool, unsigned threads) {
         const Reads reads(problem_);
-        const Count shares = 4 * static_cast<Count>(threads), groups = layer_.pattern.groups();
+        const Count shares = kShares * threads, groups = layer_.pattern.groups();
         pool.run(shares, threads, [&](Count share, unsigned) {
             const Count first = groups * share / shares, end = groups * (share + 1) / shares;
             for (Count image = 0; image < problem_.batch; ++image)
@@ -131,14 +121,20 @@ private:
         return points;
     }
 
-    void multiply(const Layout& layout, const Packing& packing, Part part, const float* packed,
-                  Count first, Count end, Count together, float* sums) const {
+    void multiply(const Layout& layout, const Packing& packing, Planes& planes, Count first,
+                  Count end, Count together, float* sums) const {
+        const Part part = planes.part();
+        const std::vector<Count>& starts = layer_.pattern.starts;
         const Count length = layout.vectors() * layout.lanes;
         const Count places = packing.places(part), all = layer_.outputs();
         for (Count begin = first; begin < end; begin += together) {
             const Count stop = std::min(begin + together, end);
+            const auto at = [&](Count g) {
+                return layer_.pattern.channels.data() + starts[static_cast<std::size_t>(g)];
+            };
+            planes.need(at(begin), at(stop));
             for (Count g = begin; g < stop; ++g)
-                add_up(layout, packed, g, sums + (g - begin) * layer_.shared * length);
+                add_up(layout, planes.packed(), g, sums + (g - begin) * layer_.shared * length);
             const Count channel = begin * layer_.shared, channels = (stop - begin) * layer_.shared;
             float* target = packing.target(outputs_, part, channel, all);
             const bool alone = layout.images == 1;

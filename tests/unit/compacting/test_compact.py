@@ -242,6 +242,26 @@ def test_outputs_follow_the_weights_wherever_they_are(network):
         assert other(INPUTS).any()
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_outputs_follow_weights_that_are_written_to(network, kind):
+    small = raiw.compact(network.eval(), MASKS, forms=["condensed"]).to(kind)
+    names = dict(small.named_parameters())
+    with torch.no_grad():
+        for name, own in names.items():
+            before = small(INPUTS.to(kind))
+            own.add_(1)
+            after = small(INPUTS.to(kind))
+            assert torch.equal(after, copy.deepcopy(small)(INPUTS.to(kind))), name
+            assert not torch.equal(after, before), name
+
+
+def test_a_layer_takes_one_shape_after_the_other(network):
+    small, dense = raiw.compact(network.eval(), MASKS, forms=["condensed"]), masked(network)
+    with torch.no_grad():
+        for inputs in (INPUTS, INPUTS[:1], INPUTS[:, :, :7], INPUTS.mT, INPUTS.double()):
+            close(small[:4].to(inputs.dtype)(inputs), dense[:4].to(inputs.dtype)(inputs))
+
+
 def test_autocast_takes_compact_layers(network):
     small = raiw.compact(network, MASKS, forms=["condensed"])
     with torch.autocast("cpu", torch.bfloat16):
