@@ -12,7 +12,7 @@ from raiw.compacting import kernels
 from raiw.compacting.after import After
 from raiw.compacting.geometry import Geometry
 
-Tensors = Sequence[Tensor | None]
+Operands = Sequence[Tensor | None]
 
 _NONE = np.zeros(0, np.float32)
 _patterns: WeakIdKeyDictionary = WeakIdKeyDictionary()
@@ -36,7 +36,7 @@ class Call:
     """
 
     def __init__(
-        self, geometry: Geometry, batch: Tensor, tensors: Tensors, after: After | None
+        self, geometry: Geometry, batch: Tensor, tensors: Operands, after: After | None
     ) -> None:
         operands: Sequence[Any] = tensors[:4]
         weights, bias, starts, channels = operands
@@ -60,7 +60,7 @@ class Call:
         self._batch = batch.shape, batch.dtype
         self._tensors = _identities(tensors)
 
-    def fits(self, batch: Tensor, tensors: Tensors, after: After | None) -> bool:
+    def fits(self, batch: Tensor, tensors: Operands, after: After | None) -> bool:
         """Tell whether this is what the call was made of, at the same places and unchanged."""
         if (
             self._tensors is None
@@ -106,7 +106,7 @@ def as_floats(tensor: Tensor) -> Any:
     return tensor.contiguous().numpy()
 
 
-def _identities(tensors: Tensors) -> list[tuple[Tensor | None, int, int]] | None:
+def _identities(tensors: Operands) -> list[tuple[Tensor | None, int, int]] | None:
     """Return what shows a change of each tensor; None where nothing does."""
     if any(tensor is not None and tensor.is_inference() for tensor in tensors):
         return None
