@@ -31,6 +31,7 @@ struct Units {
 #define RAIW_ISA baseline
 namespace raiw {
 #include "vectors.inc"
+#include "bits.inc"
 #include "rows.inc"
 }
 #undef RAIW_ISA
@@ -46,6 +47,7 @@ namespace raiw {
 #endif
 namespace raiw {
 #include "vectors.inc"
+#include "bits.inc"
 #include "rows.inc"
 }
 #if defined(__clang__)
@@ -68,6 +70,7 @@ namespace raiw {
 #endif
 namespace raiw {
 #include "vectors.inc"
+#include "bits.inc"
 #include "rows.inc"
 }
 #if defined(__clang__)
