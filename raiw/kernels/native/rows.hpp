@@ -32,6 +32,7 @@ struct Units {
 #define RAIW_ISA baseline
 namespace raiw {
 #include "vectors.inc"
+#include "bits.inc"
 #include "rows.inc"
 #include "blocks.inc"
 }
@@ -48,6 +49,7 @@ namespace raiw {
 #endif
 namespace raiw {
 #include "vectors.inc"
+#include "bits.inc"
 #include "rows.inc"
 #include "blocks.inc"
 }
@@ -71,6 +73,7 @@ namespace raiw {
 #endif
 namespace raiw {
 #include "vectors.inc"
+#include "bits.inc"
 #include "rows.inc"
 #include "blocks.inc"
 }
