@@ -34,6 +34,7 @@ namespace raiw {
 #include "vectors.inc"
 #include "bits.inc"
 #include "rows.inc"
+#include "line_prices.inc"
 #include "blocks.inc"
 }
 #undef RAIW_ISA
@@ -51,6 +52,7 @@ namespace raiw {
 #include "vectors.inc"
 #include "bits.inc"
 #include "rows.inc"
+#include "line_prices.inc"
 #include "blocks.inc"
 }
 #if defined(__clang__)
@@ -75,6 +77,7 @@ namespace raiw {
 #include "vectors.inc"
 #include "bits.inc"
 #include "rows.inc"
+#include "line_prices.inc"
 #include "blocks.inc"
 }
 #if defined(__clang__)

@@ -12,65 +12,18 @@ from raiw.compacting.choosing import FormTimes
 from raiw.compacting.compact import forms_of
 from raiw.compacting.operator import sparse_layer
 from raiw.errors import InvalidInput
+from tests.unit.compacting.small_networks import (
+    INPUTS,
+    MASKS,
+    assert_near,
+    conv,
+    craft,
+    linear,
+    make_network,
+    masked,
+)
 
-
-def conv(name, n_in, n_out, kernel=3):
-    sides = {"in_channels": n_in, "out_channels": n_out, "kernel_size": kernel}
-    return {"name": name, "kind": "conv2d", **sides}
-
-
-def linear(name, n_in, n_out):
-    return {"name": name, "kind": "linear", "in_features": n_in, "out_features": n_out}
-
-
-def craft(*layers, **how):
-    return raiw.craft({"layers": list(layers), "craft": {"density": 0.25} | how})
-
-
-MASKS = craft(conv("0", 8, 16), conv("4", 16, 24), linear("9", 216, 32), group_outputs=8)
-
-
-def make_network():
-    torch.manual_seed(0)
-    network = nn.Sequential(
-        nn.Conv2d(8, 16, 3, padding=1),
-        nn.BatchNorm2d(16),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(16, 24, 3, bias=False),
-        nn.Identity(),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(216, 32),
-        nn.ReLU(),
-    )
-    norm = network[1]
-    with torch.no_grad():  # a norm that does something, and turns signs round
-        for tensor in (norm.weight, norm.bias, norm.running_mean):
-            tensor.copy_(torch.randn(16))
-        norm.running_var.copy_(torch.rand(16) + 0.5)
-    return network
-
-
-@pytest.fixture
-def network():
-    return make_network()
-
-
-INPUTS = torch.randn(5, 8, 16, 16, generator=torch.Generator().manual_seed(1))
 FORMS = [None, ["condensed"], ["grouped"], ["csr"], ["shrunk"], []]
-
-
-def masked(network):
-    """A copy of the network with its pruned weights zero."""
-    twin = copy.deepcopy(network)
-    raiw.apply(twin, MASKS)
-    return twin
-
-
-def close(a, b):
-    torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("forms", FORMS)
@@ -81,7 +34,7 @@ def test_outputs_and_gradients_are_those_of_the_masked_network(network, forms, m
     small = raiw.compact(network, MASKS, forms=forms)
     assert small.training == (mode == "train")
     with torch.no_grad():
-        close(small(INPUTS), dense(INPUTS))
+        assert_near(small(INPUTS), dense(INPUTS))
     here, there = INPUTS.clone().requires_grad_(), INPUTS.clone().requires_grad_()
     small(here).square().sum().backward()
     dense(there).square().sum().backward()
@@ -89,7 +42,7 @@ def test_outputs_and_gradients_are_those_of_the_masked_network(network, forms, m
     for one, other in zip(
         small.buffers(), raiw.compact(dense, MASKS, forms=forms).buffers(), strict=True
     ):
-        close(one, other)  # the running means of the norm too
+        assert_near(one, other)  # the running means of the norm too
 
 
 @pytest.mark.parametrize("forms", [["condensed"], ["grouped"], ["csr"], []])
@@ -106,7 +59,7 @@ def test_training_goes_the_way_of_the_masked_network(network, forms):
             optimizer.step()
         losses.append(loss.detach())
         each.eval()
-    close(*losses)
+    assert_near(*losses)
     with torch.no_grad():
         torch.testing.assert_close(small(INPUTS), dense(INPUTS), rtol=1e-3, atol=1e-4)
 
@@ -127,14 +80,14 @@ def test_groups_of_fewer_inputs_are_trained_as_they_are():
         each(inputs).square().sum().backward()
         optimizer.step()
     assert int((small[0].weight == 0).sum()) == 8
-    close(small(inputs), dense(inputs))
+    assert_near(small(inputs), dense(inputs))
 
 
 def test_an_example_batch_decides_by_measurement(network):
     small = raiw.compact(network.eval(), MASKS, INPUTS)
     assert set(forms_of(small)) <= {"0", "4", "9"}
     with torch.no_grad():
-        close(small(INPUTS), masked(network)(INPUTS))
+        assert_near(small(INPUTS), masked(network)(INPUTS))
 
 
 @pytest.mark.parametrize(
@@ -209,7 +162,7 @@ def test_a_norm_that_was_trained_on_is_read_anew(network):
         small.eval()
         dense = masked(network).train()
         dense(3 * INPUTS)
-        close(small(INPUTS), dense.eval()(INPUTS))
+        assert_near(small(INPUTS), dense.eval()(INPUTS))
         assert not torch.equal(small(INPUTS), before)
 
 
@@ -228,17 +181,17 @@ def test_outputs_follow_the_weights_wherever_they_are(network):
     small = raiw.compact(network.eval(), MASKS, forms=["condensed"]).requires_grad_(False)
     once = small(INPUTS)
     other = copy.deepcopy(small)
-    close(other(INPUTS), once)
+    assert_near(other(INPUTS), once)
     floats = {k: v for k, v in small.state_dict().items() if v.is_floating_point()}
     for own in (*other.parameters(), *other.buffers()):
         if own.is_floating_point():
             own.data = torch.zeros_like(own)
     assert not other(INPUTS).any()
-    close(small(INPUTS), once)
+    assert_near(small(INPUTS), once)
     for times, assign in ((1, False), (2, True), (3, False)):
         state = {name: times * own for name, own in floats.items()}
         other.load_state_dict(state, strict=False, assign=assign)
-        close(other(INPUTS), copy.deepcopy(other)(INPUTS))
+        assert_near(other(INPUTS), copy.deepcopy(other)(INPUTS))
         assert other(INPUTS).any()
 
 
@@ -259,7 +212,7 @@ def test_a_layer_takes_one_shape_after_the_other(network):
     small, dense = raiw.compact(network.eval(), MASKS, forms=["condensed"]), masked(network)
     with torch.no_grad():
         for inputs in (INPUTS, INPUTS[:1], INPUTS[:, :, :7], INPUTS.mT, INPUTS.double()):
-            close(small[:4].to(inputs.dtype)(inputs), dense[:4].to(inputs.dtype)(inputs))
+            assert_near(small[:4].to(inputs.dtype)(inputs), dense[:4].to(inputs.dtype)(inputs))
 
 
 def test_autocast_takes_compact_layers(network):
@@ -284,7 +237,7 @@ def test_it_is_compiled_as_one_graph_with_its_gradients(network):
     wanted, got = INPUTS.clone().requires_grad_(), INPUTS.clone().requires_grad_()
     small(wanted).square().sum().backward()
     compiled(got).square().sum().backward()
-    close(got.grad, wanted.grad)
+    assert_near(got.grad, wanted.grad)
 
 
 def test_it_is_exported_with_the_operator(network):
@@ -293,86 +246,7 @@ def test_it_is_exported_with_the_operator(network):
     program = torch.export.export(small, (INPUTS,), dynamic_shapes=(batch,))
     assert "raiw.sparse_layer" in str(program.graph)
     with torch.no_grad():
-        close(program.module()(INPUTS[:3]), small(INPUTS[:3]))
-
-
-class Whole(nn.Module):
-    """Layers that must stay dense."""
-
-    def __init__(self):
-        super().__init__()
-        self.up = nn.ConvTranspose2d(8, 8, 3)
-        self.one = nn.Linear(16, 16)
-        self.other = nn.Linear(16, 16)
-        self.other.weight = self.one.weight
-        self.watched = nn.Linear(16, 16)
-        self.watched.register_forward_hook(lambda *_: None)
-
-
-def test_layers_that_are_more_than_a_product_stay_dense():
-    up = conv("up", 8, 8) | {"kind": "conv_transpose2d"}
-    masks = craft(up, *(linear(name, 16, 16) for name in ("one", "watched")))
-    small = raiw.compact(Whole(), masks)
-    assert forms_of(small) == {}
-    assert small.one.weight is small.other.weight
-    kept = masks["one"].torch()
-    assert torch.equal(small.one.weight != 0, kept)
-
-
-@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
-def test_transformer_layers_run_without_their_fast_path():
-    layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
-    network = nn.TransformerEncoder(layer, 2).eval()
-    names = [f"layers.{n}.linear{k}" for n in (0, 1) for k in (1, 2)]
-    sides = [(16, 32), (32, 16)] * 2
-    masks = craft(*(linear(name, *side) for name, side in zip(names, sides, strict=True)))
-    small = raiw.compact(network, masks, forms=["condensed"])
-    assert set(forms_of(small)) == set(names)
-    raiw.apply(network, masks)
-    inputs, padding = torch.randn(3, 5, 16), torch.zeros(3, 5, dtype=torch.bool)
-    padding[0, 3:] = True
-    with torch.no_grad():
-        close(small(inputs), network(inputs))
-        wanted = network(inputs, src_key_padding_mask=padding)
-        close(small(inputs, src_key_padding_mask=padding)[~padding], wanted[~padding])
-
-
-def test_modules_that_stand_twice_are_joined_where_they_stand():
-    relu, first = nn.ReLU(), nn.Linear(16, 16)
-    network = nn.Sequential(first, relu, nn.Linear(16, 16), relu, first, nn.Linear(16, 16), relu)
-    masks = craft(*(linear(name, 16, 16) for name in ("0", "2", "5")))
-    small = raiw.compact(network, masks, forms=["condensed"])
-    assert small[0] is small[4]
-    assert small[0].after is None  # once a ReLU follows, once none
-    assert isinstance(small[3], nn.Identity)
-    raiw.apply(network, masks)
-    inputs = torch.randn(3, 16)
-    with torch.no_grad():
-        close(small(inputs), network(inputs))
-
-
-@pytest.mark.parametrize(
-    "pool", [nn.MaxPool2d(2, 1), nn.MaxPool2d(2, padding=1), nn.MaxPool2d(2, ceil_mode=True),
-             nn.MaxPool2d((2, 3)), nn.MaxPool2d(2, dilation=2), nn.AvgPool2d(2)],
-)  # fmt: skip
-def test_only_poolings_of_plain_squares_are_joined(pool):
-    network = nn.Sequential(nn.Conv2d(8, 16, 3), pool)
-    masks = craft(conv("0", 8, 16))
-    small = raiw.compact(network, masks, forms=["condensed"])
-    assert type(small[1]) is type(pool)
-    raiw.apply(network, masks)
-    with torch.no_grad():
-        close(small(INPUTS[..., :9]), network(INPUTS[..., :9]))
-
-
-def test_a_norm_over_tokens_is_no_norm_over_outputs():
-    network = nn.Sequential(nn.Linear(16, 16), nn.BatchNorm1d(5)).eval()
-    masks = craft(linear("0", 16, 16))
-    small = raiw.compact(network, masks, forms=["condensed"])
-    raiw.apply(network, masks)
-    inputs = torch.randn(3, 5, 16)
-    with torch.no_grad():
-        close(small(inputs), network(inputs))
+        assert_near(program.module()(INPUTS[:3]), small(INPUTS[:3]))
 
 
 def test_nan_goes_through_what_is_joined(network):

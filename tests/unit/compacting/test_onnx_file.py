@@ -6,9 +6,7 @@ import torch
 from raiw.compacting.compact import forms_of
 from raiw.compacting.onnx_file import export_onnx
 from raiw.errors import InvalidInput
-from tests.unit.compacting.test_compact import INPUTS, MASKS, close, masked, network
-
-__all__ = ["network"]
+from tests.unit.compacting.small_networks import INPUTS, MASKS, assert_near, masked
 
 
 def test_an_onnx_file_has_standard_operators_and_the_same_outputs(network, tmp_path):
@@ -20,7 +18,7 @@ def test_an_onnx_file_has_standard_operators_and_the_same_outputs(network, tmp_p
     for batch in (INPUTS, INPUTS[:1]):
         (got,) = session.run(None, {name: batch.numpy()})
         with torch.no_grad():
-            close(torch.from_numpy(got), masked(network)(batch))
+            assert_near(torch.from_numpy(got), masked(network)(batch))
     dense = sum(p.numel() * 4 for p in network.parameters())
     assert (tmp_path / "small.onnx").stat().st_size < 0.75 * dense
     with pytest.raises(InvalidInput, match="no operator for the form 'csr'"):
