@@ -96,7 +96,7 @@ def check_job(services: Services, session: Session, cells: int, known: Prior) ->
             value=cells,
             limit=most,
         )
-    if allowed.jobs or allowed.daily_cells:
+    if allowed.counted:
         quotas.lock(session, owner)
     under_way = quotas.count_jobs(session, owner) if allowed.jobs else 0
     if allowed.jobs and under_way >= allowed.jobs:

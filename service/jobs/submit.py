@@ -21,7 +21,7 @@ from service.jobs.checks import check_memory, check_request, check_scores
 from service.jobs.keeping import remove_expired
 from service.jobs.networks import with_revision
 from service.jobs.queries import describe, summary
-from service.jobs.quotas import cells_of, check_job
+from service.jobs.quotas import cells_of, check_job, defaults
 from service.jobs.services import Services
 from service.jobs.views import job_summary, plan_view
 from service.logs import request_id
@@ -134,12 +134,14 @@ def submit_new(services: Services, request: JobRequest) -> Submission | None:
         return None
     check_memory(services.settings, document)
     key, packed = document.content_key(), Packed.of(stored_form(document))
-    # A job is one statement, and so a transaction, unless there are notes to be found by.
-    opened = database.write if request.metadata else database.look
+    # On PostgreSQL a job is one statement, and so a transaction, but for notes and counted quotas.
+    counted = defaults(services.settings).counted
+    alone = not (database.is_sqlite or request.metadata or counted)
     try:
-        with opened() as session:
+        with database.look() if alone else database.write() as session:
             found = prior.of(session, services.owner, key)
-            if found.masks is not None or found.active is not None:
+            known = found.masks is not None or found.active is not None
+            if known or (alone and found.own.counted):
                 return None
             services.artifacts.require_space(_disk_bytes(services, document))
             job = _new_job(services, request, key, packed.digest, found.now)

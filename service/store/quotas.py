@@ -30,6 +30,11 @@ class Quotas:
     daily_cells: int | None = None
     """Possible edges of the jobs of any 24 hours."""
 
+    @property
+    def counted(self) -> bool:
+        """Whether a new job depends on the jobs there are."""
+        return bool(self.jobs or self.daily_cells)
+
     def over(self, defaults: "Quotas") -> "Quotas":
         """Return what holds for an owner who has these of his own."""
         own = {name: limit for name, limit in asdict(self).items() if limit is not None}
