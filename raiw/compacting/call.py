@@ -22,8 +22,8 @@ _patterns: WeakIdKeyDictionary = WeakIdKeyDictionary()
 class Call:
     """The kernel with all that it reads of a layer, for inputs of one shape on the CPU.
 
-    Weights are read where they are; a float32 copy of 16-bit ones is kept. Copies of a layer start
-    without a call.
+    Weights are read where they are. Of those that have to be copied, as 16-bit ones, no call is
+    kept: not every write to a tensor shows. Copies of a layer start without a call.
 
     Parameters
     ----------
@@ -106,9 +106,15 @@ def as_floats(tensor: Tensor) -> Any:
     return tensor.contiguous().numpy()
 
 
+def _read_in_place(tensor: Tensor) -> bool:
+    return tensor.dtype is torch.float32 and tensor.is_contiguous()
+
+
 def _identities(tensors: Operands) -> list[tuple[Tensor | None, int, int]] | None:
     """Return what shows a change of each tensor; None where nothing does."""
     if any(tensor is not None and tensor.is_inference() for tensor in tensors):
+        return None
+    if not all(tensor is None or _read_in_place(tensor) for tensor in tensors[:2]):
         return None
     return [
         (None, 0, 0) if tensor is None else (tensor, tensor.data_ptr(), tensor._version)  # noqa: SLF001 -- it has no other name

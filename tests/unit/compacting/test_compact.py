@@ -208,6 +208,20 @@ def test_outputs_follow_weights_that_are_written_to(network, kind):
             assert not torch.equal(after, before), name
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_outputs_follow_weights_that_are_written_to_unseen(network, kind):
+    """Through ``data``, which leaves a tensor's version as it was."""
+    small = raiw.compact(network.eval(), MASKS, forms=["condensed"]).to(kind)
+    with torch.no_grad():
+        for layer in small.modules():
+            if hasattr(layer, "values"):
+                before = small(INPUTS.to(kind))
+                layer.values.data.add_(1)
+                after = small(INPUTS.to(kind))
+                assert torch.equal(after, copy.deepcopy(small)(INPUTS.to(kind)))
+                assert not torch.equal(after, before)
+
+
 def test_a_layer_takes_one_shape_after_the_other(network):
     small, dense = raiw.compact(network.eval(), MASKS, forms=["condensed"]), masked(network)
     with torch.no_grad():
