@@ -84,6 +84,19 @@ def test_transposable_nm_is_the_first_of_the_best_patterns(problem):
 @settings(max_examples=60)
 @given(
     st.integers(0, 2**32),
+    st.sampled_from([(5, 1), (5, 2), (5, 3), (5, 4), (6, 2)]),
+    st.sampled_from([2, 3, 10, 1000]),
+)
+def test_a_larger_transposable_block_is_the_first_of_the_best_patterns(seed, sides, values):
+    m, n = sides
+    scores = np.random.default_rng(seed).integers(-values, values, (m, m)).astype(float)
+    kept = build("transposable_nm", (m, m), m * n, scores, m=m).to_bool()
+    assert {(u, v) for u, v in np.argwhere(kept)} == reference.best_transposable(scores.tolist(), n)
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(0, 2**32),
     st.sampled_from([5, 6, 8, 12, 16, 17, 32]),
     st.floats(0, 1),
     st.sampled_from(["normal", "heavy", "ties", "equal", "forbidden", "wide"]),
