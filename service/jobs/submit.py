@@ -118,38 +118,56 @@ def submit(services: Services, request: JobRequest, key: str | None = None) -> S
             remove_expired(services)
             expired_removed = True
             continue
-        if outcome == "created":
-            services.wake()
-        return Submission(job, outcome, None if outcome == "joined" else packed.data)
+        return _submitted(services, job, outcome, packed)
     raise Busy(f"the same job was created and ended {_RACES} times in the meantime; try again")
 
 
-def submit_new(services: Services, request: JobRequest) -> Submission | None:
-    """Do what :func:`submit` does for masks that need no scores and that nobody has asked for yet.
+def submit_at_once(services: Services, request: JobRequest) -> Submission | None:
+    """Do what :func:`submit` does for masks that need no scores, asking the database alone.
 
-    That takes two statements, on PostgreSQL. None, and nothing is done, for every other request.
+    None, and nothing is done, where more may have to be asked: what shares with other owners, a
+    bucket whether it has the masks, a full disk what has expired.
     """
-    document, database = request.document(), services.database
-    if not isinstance(document, CraftJob) or document.uploads or services.settings.shares:
+    document, settings = request.document(), services.settings
+    if not isinstance(document, CraftJob) or document.uploads or settings.shares:
         return None
-    check_memory(services.settings, document)
+    check_memory(settings, document)
     key, packed = document.content_key(), Packed.of(stored_form(document))
-    # On PostgreSQL a job is one statement, and so a transaction, but for notes and counted quotas.
-    counted = defaults(services.settings).counted
-    alone = not (database.is_sqlite or request.metadata or counted)
     try:
-        with database.look() if alone else database.write() as session:
-            found = prior.of(session, services.owner, key)
-            known = found.masks is not None or found.active is not None
-            if known or (alone and found.own.counted):
-                return None
-            services.artifacts.require_space(_disk_bytes(services, document))
-            job = _new_job(services, request, key, packed.digest, found.now)
-            made = _create(services, session, job, request, packed, found)
-    except (IntegrityError, DiskFull):  # somebody was faster, or some of what is stored has expired
+        made = _create_unknown(services, request, key, packed)
+        if made is None and settings.objects:
+            return None
+        if made is None:
+            with services.database.write() as session:
+                made = _get_or_create(services, session, request, key, packed)
+    except (IntegrityError, DiskFull):
         return None
-    services.wake()
-    return Submission(made, "created", packed.data)
+    return _submitted(services, *made, packed)
+
+
+def _submitted(services: Services, job: JobSummary, outcome: Outcome, packed: Packed) -> Submission:
+    if outcome == "created":
+        services.wake()
+    return Submission(job, outcome, None if outcome == "joined" else packed.data)
+
+
+def _create_unknown(
+    services: Services, request: JobRequest, key: str, packed: Packed
+) -> tuple[JobSummary, Outcome] | None:
+    """Create the job of a key that nothing is known of; None, and nothing is done, of others.
+
+    On PostgreSQL it is one statement, and so a transaction, but for notes and counted quotas.
+    """
+    database, counted = services.database, defaults(services.settings).counted
+    alone = not (database.is_sqlite or request.metadata or counted)
+    with database.look() if alone else database.write() as session:
+        found = prior.of(session, services.owner, key)
+        known = found.masks is not None or found.active is not None
+        if known or (alone and found.own.counted):
+            return None
+        services.artifacts.require_space(_disk_bytes(services, request.document()))
+        job = _new_job(services, request, key, packed.digest, found.now)
+        return _create(services, session, job, request, packed, found), "created"
 
 
 def _get_or_create(

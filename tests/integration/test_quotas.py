@@ -20,7 +20,6 @@ import pytest
 from safetensors.numpy import save
 from sqlalchemy import select, update
 
-import raiw
 from raiw.canonical import digest_of
 from raiw.errors import NotFound, RaiwError
 from service.contract.errors import IdempotencyKeyReused, OverQuota, QuotaReached
@@ -30,9 +29,9 @@ from service.jobs import quotas, uploads
 from service.jobs.cancel import cancel
 from service.jobs.housekeeping import keep_house
 from service.jobs.submit import submit
-from service.store import masks, repeats
+from service.store import repeats
 from service.store.repeats import RepeatRow
-from service.store.tables import JobRow, ResultRow
+from service.store.tables import JobRow
 from tests.integration.stack import Postgres, Sqlite, Stack, eventually
 from tests.integration.workbench import Bench
 
@@ -70,26 +69,6 @@ def job(side: int = 8, **more: Any) -> Any:
     return REQUESTS["craft"].parse({"kind": "craft", "spec": spec, **more})
 
 
-def store_result(bench: Bench, owner: str, request: Any) -> None:
-    """Store what a worker would have made of a request."""
-    crafted = raiw.craft(request.spec)
-    with bench.services.database.write() as session:
-        now = bench.services.database.now(session)
-        masks.add(
-            session,
-            bench.services.artifacts,
-            owner=owner,
-            digest=crafted.digest,
-            file=crafted.to_bytes(),
-            document=crafted.to_json(),
-            in_database_bytes=1 << 30,
-            now=now,
-        )
-        key = request.document().content_key()
-        made = {"content_key": key, "mask_digest": crafted.digest, "created_at": now}
-        session.add(ResultRow(owner_id=owner, **made))
-
-
 def outcomes(ask: Callable[[int], object]) -> Counter[str]:
     """Ask from many threads at once; return how often each answer, or error, came."""
 
@@ -118,7 +97,7 @@ def test_what_is_under_way_counts_and_what_adds_nothing_does_not(bench: Bench) -
     mine = [submit(ada, one) for one in wanted]
     assert submit(ada, wanted[0]).outcome == "joined"
     done = job()
-    store_result(bench, "ada", done)
+    bench.store_result("ada", done)
     assert submit(ada, done).outcome == "hit"
     with pytest.raises(QuotaReached, match="5 jobs are queued or running and 5 may be"):
         submit(ada, job())
@@ -150,7 +129,7 @@ def test_the_cells_of_a_day_are_limited_and_free_again_when_it_is_over(bench: Be
     assert found == {"ok": 3, "quota-reached": CROWD - 3}
     submit(bench.services.of("ben"), job(8))
     stored = job(8)
-    store_result(bench, "ada", stored)
+    bench.store_result("ada", stored)
     assert submit(ada, stored).outcome == "hit"  # nothing is crafted
     quotas.change(bench.services, "ada", {"cells": 0})
     with pytest.raises(OverQuota, match=r"256 cells .* may have 250"):

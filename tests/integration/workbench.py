@@ -10,18 +10,19 @@ from typing import Any
 
 from sqlalchemy import delete, select
 
+import raiw
 from service.contract.jobs import JobStatus
 from service.contract.tasks import Queue
 from service.jobs.janitor import Janitor
 from service.jobs.queue import Broker as Client
 from service.jobs.services import Services
 from service.settings import Settings
-from service.store import jobs, new_jobs
+from service.store import jobs, masks, new_jobs
 from service.store.jobs import Attempt
 from service.store.migrate import migrate
 from service.store.repeats import RepeatRow
 from service.store.requests import Packed
-from service.store.tables import BlobRow, JobRow, OutboxRow, OwnerRow, UnitRow, UploadRow
+from service.store.tables import BlobRow, JobRow, OutboxRow, OwnerRow, ResultRow, UnitRow, UploadRow
 from tests.integration.stack import Broker
 
 KEY = "raiw:raiw.cpu"
@@ -45,6 +46,26 @@ class Bench:
         self.services = Services.open(self.settings)
         self.client = Client(self.settings)
         self.janitor = Janitor(self.services, self.client)
+
+    def store_result(self, owner: str, request: Any) -> None:
+        """Store what a worker would have made of a request."""
+        crafted = raiw.craft(request.spec)
+        database = self.services.database
+        with database.write() as session:
+            now = database.now(session)
+            masks.add(
+                session,
+                self.services.artifacts,
+                owner=owner,
+                digest=crafted.digest,
+                file=crafted.to_bytes(),
+                document=crafted.to_json(),
+                in_database_bytes=1 << 30,
+                now=now,
+            )
+            key = request.document().content_key()
+            made = {"content_key": key, "mask_digest": crafted.digest, "created_at": now}
+            session.add(ResultRow(owner_id=owner, **made))
 
     def submit(
         self, number: int = 1, document: dict[str, Any] | None = None, **columns: Any

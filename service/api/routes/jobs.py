@@ -30,7 +30,7 @@ from service.contract.preferences import takes
 from service.contract.queries import MAX_PAGE, JobQuery, noted
 from service.jobs import cancel as canceling
 from service.jobs import queries
-from service.jobs.submit import submit, submit_new
+from service.jobs.submit import submit, submit_at_once
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=BodyRoute)
 
@@ -68,7 +68,7 @@ async def create_job(
     awaited: AwaitedDatabase = request.app.state.awaited
     submission = None
     if awaited.database and request.state.small and idempotency_key is None:
-        submission = await awaited.run(submit_new, services, body)
+        submission = await awaited.run(submit_at_once, services, body)
     if submission is None:
         submission = await run_in_threadpool(submit, services, body, idempotency_key)
     request.app.state.metrics.submitted(body.kind, submission.outcome)

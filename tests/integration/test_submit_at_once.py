@@ -1,9 +1,10 @@
-"""New jobs in two statements: as those of ``submit``, or none at all."""
+"""What is submitted without a thread: as ``submit`` does it, or not at all."""
 
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from service.contract.queries import JobQuery
 from service.contract.requests import REQUESTS
 from service.jobs import queries, quotas
 from service.jobs.services import Services
-from service.jobs.submit import Submission, submit, submit_new
+from service.jobs.submit import Submission, submit, submit_at_once
 from service.store.tables import JobEventRow, JobRow, OutboxRow, RequestRow
 from tests.integration.stack import Postgres, Sqlite
 from tests.integration.workbench import Bench
@@ -37,10 +38,15 @@ def opened(request: pytest.FixtureRequest) -> Iterator[Bench]:
 
 
 @pytest.fixture
-def ada(opened: Bench) -> Services:
+def bench(opened: Bench) -> Bench:
     opened.clear()
     quotas.change(opened.services, "ada", {"jobs": None, "daily_cells": None})
-    return opened.services.of("ada")
+    return opened
+
+
+@pytest.fixture
+def ada(bench: Bench) -> Services:
+    return bench.services.of("ada")
 
 
 def job(seed: int, **more: Any) -> Any:
@@ -51,7 +57,7 @@ def job(seed: int, **more: Any) -> Any:
 
 def ask(services: Services, request: Any) -> Submission:
     """Do what the route does."""
-    return submit_new(services, request) or submit(services, request)
+    return submit_at_once(services, request) or submit(services, request)
 
 
 def rows(services: Services) -> dict[str, int]:
@@ -67,7 +73,7 @@ def rows(services: Services) -> dict[str, int]:
 )
 def test_a_new_job_is_what_submit_makes(ada: Services, more: dict[str, Any]) -> None:
     before = rows(ada)
-    quick = submit_new(ada, job(1, **more))
+    quick = submit_at_once(ada, job(1, **more))
     between = rows(ada)
     usual = submit(ada, job(2, **more))
     after = rows(ada)
@@ -87,13 +93,27 @@ def test_a_new_job_is_what_submit_makes(ada: Services, more: dict[str, Any]) -> 
     assert {quick.job.id, usual.job.id} <= {*found}
 
 
-def test_what_is_known_is_left_to_submit(ada: Services) -> None:
+def test_what_is_known_is_joined_or_found(bench: Bench, ada: Services) -> None:
     first = ask(ada, job(1))
     before = rows(ada)
-    assert submit_new(ada, job(1)) is None
+    again = submit_at_once(ada, job(1))
+    assert again is not None
+    assert (again.outcome, again.job.id, again.job.joined) == ("joined", first.job.id, 1)
+    assert {**rows(ada), "job_events": 0} == {**before, "job_events": 0}
+    bench.store_result("ada", job(CROWD))  # which stays stored
+    hit = submit_at_once(ada, job(CROWD))
+    assert hit is not None
+    assert (hit.outcome, hit.job.done) == ("hit", True)
+    assert queries.get_job(ada, hit.job.id) == hit.job
+
+
+def test_a_bucket_is_not_asked(ada: Services) -> None:
+    settings = ada.settings.model_copy(update={"objects": "s3://masks"})
+    far = replace(ada, settings=settings)
+    assert submit_at_once(far, job(1)) is not None
+    before = rows(ada)
+    assert submit_at_once(far, job(1)) is None
     assert rows(ada) == before
-    again = ask(ada, job(1))
-    assert (again.outcome, again.job.id) == ("joined", first.job.id)
 
 
 def test_a_job_that_may_not_be_leaves_nothing(ada: Services) -> None:
