@@ -4,7 +4,7 @@ import hashlib
 import ipaddress
 import os
 import tempfile
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
@@ -70,6 +70,7 @@ def _default_state_dir() -> Path:
     return Path(base) / "raiw"
 
 
+@lru_cache
 def is_loopback(host: str) -> bool:
     """Whether a name or address can only mean this machine.
 
