@@ -41,7 +41,7 @@ def narrow_vgg() -> list[Row]:
                 uncompared("share of the operations left", "half", left, _WHY),
             ]
         gone = 1 - after.seconds / before.seconds
-        times = f"{1e3 * after.seconds:.3g} of {1e3 * before.seconds:.3g} ms"
+        times = f"{1e3 * after.seconds:.1f} of {1e3 * before.seconds:.1f} ms"
         rows.append(
             uncompared(
                 f"share of the run time that goes, batch {batch}",
