@@ -252,7 +252,7 @@ def test_faults_have_codes(worker: Stack, tmp_path: Path, seed: int) -> None:
 
 @SQLITE
 def test_too_little_memory_has_a_code(idle_stack: Stack, seed: int) -> None:
-    idle_stack.start_worker(**THREADS, RAIW_TASK_MEMORY_BYTES=str(300 << 20))
+    idle_stack.start_worker(**THREADS, RAIW_TASK_MEMORY_BYTES=str(100 << 20))
     with pytest.raises(JobFailed) as caught:
         train(idle_stack, seed).wait(300).require_digest()
     assert caught.value.details["error"]["code"] == "out-of-memory"
