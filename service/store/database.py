@@ -49,7 +49,7 @@ class Database:
             url, patience, awaited=awaited, pool_timeout=patience.connect, **pool
         )
         ping_the_rested(self.engine)
-        self._glances = open_engine(url, GLANCE, awaited=awaited, poolclass=NullPool)
+        self._glances = open_engine(url, GLANCE, poolclass=NullPool)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         autocommit = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
         self._lookers = sessionmaker(self.engine.execution_options(**autocommit))

@@ -83,7 +83,10 @@ def test_a_frozen_database_holds_nobody(
     postgres: Postgres, server: Server, http: httpx.Client
 ) -> None:
     assert http.get("/readyz").status_code == 200
-    assert "raiw_database_up 1.0" in http.get("/metrics").text
+    told = http.get("/metrics").text
+    assert "raiw_database_up 1.0" in told
+    for pool in ("threads", "loop"):
+        assert f'raiw_database_connections_limit{{pool="{pool}"}} 15.0' in told
     body = {"spec": SPEC}
     job = http.post("/v1/jobs", json=body).json()
     with postgres.frozen():

@@ -7,12 +7,10 @@ import re
 import socket
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,7 +31,7 @@ from service.store import repeats
 from service.store.repeats import RepeatRow
 from service.store.tables import JobRow
 from tests.integration.stack import Postgres, Sqlite, Stack, eventually
-from tests.integration.workbench import Bench
+from tests.integration.workbench import Bench, opened_bench
 
 CROWD = 12
 FILES = [save({"fc": np.full((4, 4), n, np.float32)}) for n in range(CROWD)]
@@ -43,14 +41,8 @@ _seeds = itertools.count()
 
 @pytest.fixture(scope="module", params=[Sqlite, Postgres])
 def opened(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    with tempfile.TemporaryDirectory(prefix="raiw-", dir="/tmp") as folder:
-        Path(folder).chmod(0o755)
-        database = request.param(Path(folder))
-        opened = Bench(Path(folder), database_url=database.url, quota_jobs=5, quota_cells=100)
-        opened.add_owners("ada", "ben")
-        yield opened
-        opened.close()
-        database.stop()
+    with opened_bench(request.param, "ada", "ben", quota_jobs=5, quota_cells=100) as bench:
+        yield bench
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 """What is submitted without a thread: as ``submit`` does it, or not at all."""
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +17,7 @@ from service.jobs.services import Services
 from service.jobs.submit import Submission, submit, submit_at_once
 from service.store.tables import JobEventRow, JobRow, OutboxRow, RequestRow
 from tests.integration.stack import Postgres, Sqlite
-from tests.integration.workbench import Bench
+from tests.integration.workbench import Bench, opened_bench
 
 CROWD = 12
 OWN = ("id", "created_at", "urls", "request_id", "content_key", "name")
@@ -27,14 +25,8 @@ OWN = ("id", "created_at", "urls", "request_id", "content_key", "name")
 
 @pytest.fixture(scope="module", params=[Sqlite, Postgres])
 def opened(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    with tempfile.TemporaryDirectory(prefix="raiw-", dir="/tmp") as folder:
-        Path(folder).chmod(0o755)
-        database = request.param(Path(folder))
-        bench = Bench(Path(folder), database_url=database.url)
-        bench.add_owners("ada")
+    with opened_bench(request.param, "ada") as bench:
         yield bench
-        bench.close()
-        database.stop()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Owners take turns: what a flood of one costs the others, counted in jobs that start before."""
 
 import sqlite3
-import tempfile
 from collections import Counter, deque
 from collections.abc import Iterator
 from datetime import timedelta
@@ -21,21 +20,15 @@ from service.store import jobs, joining, outbox, recovery, turns, units
 from service.store.jobs import Attempt
 from service.store.tables import JobRow, OutboxRow
 from tests.integration.stack import Postgres, Sqlite
-from tests.integration.workbench import Bench
+from tests.integration.workbench import Bench, opened_bench
 
 OTHERS = ("ada", "ben", "cid", "dan", "eve")
 
 
 @pytest.fixture(scope="module", params=[Sqlite, Postgres])
 def opened(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    with tempfile.TemporaryDirectory(prefix="raiw-", dir="/tmp") as folder:
-        Path(folder).chmod(0o755)
-        database = request.param(Path(folder))
-        opened = Bench(Path(folder), database_url=database.url)
-        opened.add_owners(*OTHERS)
-        yield opened
-        opened.close()
-        database.stop()
+    with opened_bench(request.param, *OTHERS) as bench:
+        yield bench
 
 
 @pytest.fixture

@@ -2,8 +2,11 @@
 
 import itertools
 import json
+import tempfile
 import time
 from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,11 +26,27 @@ from service.store.migrate import migrate
 from service.store.repeats import RepeatRow
 from service.store.requests import Packed
 from service.store.tables import BlobRow, JobRow, OutboxRow, OwnerRow, ResultRow, UnitRow, UploadRow
-from tests.integration.stack import Broker
+from tests.integration.stack import Broker, Postgres, Sqlite
 
 KEY = "raiw:raiw.cpu"
 PATIENCE = 0.02
 _numbers = itertools.count()
+
+
+@contextmanager
+def opened_bench(
+    database: type[Sqlite] | type[Postgres], *owners: str, **changes: Any
+) -> Iterator["Bench"]:
+    """Run a database, with these owners, and a bench on it until the end of the block."""
+    with tempfile.TemporaryDirectory(prefix="raiw-", dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        running = database(folder)
+        bench = Bench(folder, database_url=running.url, **changes)
+        bench.add_owners(*owners)
+        yield bench
+        bench.close()
+        running.stop()
 
 
 class Bench:

@@ -188,7 +188,7 @@ private:
         if (listed_ + more <= size) return;
         const std::size_t wanted = size + size / 2 + more;
         room_.columns.make(wanted);
-        room_.cells.make(wanted);  // last: its size tells of both
+        room_.cells.make(wanted);  // last: its size is taken as the size of both
     }
 
     void sort_by_column(std::size_t n) {
