@@ -45,7 +45,7 @@ public:
 
 private:
     static constexpr Count kFewImages = 3;             // each by itself
-    static constexpr Count kWorthThreads = 1 << 18;    // products of a weight and an input
+    static constexpr Count kWorthThreads = 1 << 16;    // products of a weight and an input
     static constexpr Count kPackedFloats = 96 << 10;   // that stay near the processor
     static constexpr Count kMostImages = 64;
     static constexpr Count kLine = 16;
