@@ -140,9 +140,9 @@ class Janitor:
         for loop in (*self._loops, self._counting):
             loop.start()
 
-    def wake(self) -> None:
-        """Publish now, unless workers have plenty, instead of at the next round."""
-        if not self._full:
+    def wake(self, queue: Queue) -> None:
+        """Publish now, unless the queue's workers have plenty, instead of at the next round."""
+        if queue not in self._full:
             self._relay.nudge()
 
     def deliver(self) -> None:
@@ -261,5 +261,5 @@ class Janitor:
             again = recovery.publish_again(session, lost, before, now)
         if again:
             logger.info("the broker has lost %d messages; they will be published again", again)
-            self.wake()
+            self.wake(queue)
         return len(published) == recovery.BATCH and again > 0

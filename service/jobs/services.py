@@ -4,13 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from service.contract.access import LOCAL
+from service.contract.tasks import Queue
 from service.settings import Settings
 from service.store.database import Database
 from service.store.files.artifacts import Artifacts
 from service.store.files.remote import open_artifacts
 
 
-def _nobody() -> None:
+def _nobody(*_told: Queue) -> None:
     return
 
 
@@ -21,8 +22,8 @@ class Services:
     settings: Settings
     database: Database
     artifacts: Artifacts
-    wake: Callable[[], None] = _nobody
-    """Tells the janitor at once that a message for the broker waits."""
+    wake: Callable[[Queue], None] = _nobody
+    """Tells the janitor at once that a message for a queue of the broker waits."""
     deliver: Callable[[], None] = _nobody
     """Tells it that one for a webhook does."""
     owner: str = LOCAL
@@ -33,6 +34,6 @@ class Services:
         return replace(self, owner=owner)
 
     @classmethod
-    def open(cls, settings: Settings, wake: Callable[[], None] = _nobody) -> "Services":
+    def open(cls, settings: Settings) -> "Services":
         """Connect to what the settings name."""
-        return cls(settings, Database(settings), open_artifacts(settings), wake)
+        return cls(settings, Database(settings), open_artifacts(settings))

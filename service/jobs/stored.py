@@ -11,6 +11,7 @@ from raiw.tensors import MAX_HEADER_BYTES, Header, header_end, read_header
 from service.contract.errors import Damaged
 from service.contract.masks import MasksPage, MasksSummary, MasksView, StatisticsView
 from service.contract.queries import MasksQuery
+from service.contract.tasks import Queue
 from service.jobs.keeping import MASKS, note_use, remove_damaged_masks
 from service.jobs.queries import page_of, page_start, token_of
 from service.jobs.services import Services
@@ -136,7 +137,7 @@ def get_statistics(services: Services, digest: str) -> StatisticsView:
             if masks.ask_to_measure(session, services.owner, digest):
                 now = services.database.now(session)
                 outbox.measure(session, services.owner, digest, now)
-        services.wake()
+        services.wake(Queue.CPU)
     return StatisticsView(digest=digest, statistics=row.statistics)
 
 

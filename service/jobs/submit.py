@@ -147,7 +147,7 @@ def submit_at_once(services: Services, request: JobRequest) -> Submission | None
 
 def _submitted(services: Services, job: JobSummary, outcome: Outcome, packed: Packed) -> Submission:
     if outcome == "created":
-        services.wake()
+        services.wake(queue_of(KINDS[job.kind]))
     return Submission(job, outcome, None if outcome == "joined" else packed.data)
 
 

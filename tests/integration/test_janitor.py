@@ -22,8 +22,8 @@ from service.jobs.janitor import Janitor
 from service.jobs.workers import every_standing
 from service.store import duties, jobs, masks, outbox, recovery, requests
 from service.store.tables import JobRow, RequestRow
-from tests.integration.stack import eventually
-from tests.integration.workbench import PATIENCE, Bench
+from tests.integration.stack import Sqlite, eventually
+from tests.integration.workbench import PATIENCE, Bench, opened_bench
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_steady_nudges_do_not_keep_a_lost_job_from_being_found(bench: Bench) -> 
     bench.janitor.start()
     try:
         for number in range(1000):  # far more often than the pace of the janitor
-            bench.janitor.wake()
+            bench.janitor.wake(Queue.CPU)
             time.sleep(0.02)
             if number == 25:
                 bench.lose_worker(job_id)
@@ -90,6 +90,22 @@ def test_the_broker_is_given_few_messages_in_the_order_of_the_jobs(bench: Bench)
         fetched += [bench.fetch() for _ in range(bench.held())]
         bench.janitor.relay()
     assert fetched == ids
+
+
+def test_a_full_queue_does_not_delay_messages_of_the_other() -> None:
+    with opened_bench(Sqlite, janitor_seconds=3600) as bench:
+        bench.submit(5)
+        while bench.janitor.relay():
+            pass
+        bench.janitor.start()
+        try:
+            time.sleep(0.5)  # its first round is over, the next an hour away
+            bench.submit(queue=Queue.GPU)
+            bench.janitor.wake(Queue.CPU)
+            bench.janitor.wake(Queue.GPU)
+            eventually(lambda: bench.client.count(Queue.GPU) == 1, seconds=30)
+        finally:
+            bench.janitor.stop()
 
 
 def test_what_the_broker_holds_is_not_published_again(bench: Bench) -> None:

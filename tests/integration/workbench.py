@@ -87,7 +87,11 @@ class Bench:
             session.add(ResultRow(owner_id=owner, **made))
 
     def submit(
-        self, number: int = 1, document: dict[str, Any] | None = None, **columns: Any
+        self,
+        number: int = 1,
+        document: dict[str, Any] | None = None,
+        queue: Queue = Queue.CPU,
+        **columns: Any,
     ) -> list[str]:
         database = self.services.database
         with database.write() as session:
@@ -102,7 +106,7 @@ class Bench:
                     request=packed.digest,
                     algorithm="regular",
                     note={},
-                    queue=Queue.CPU,
+                    queue=queue,
                     timeout_seconds=1e6,
                     max_attempts=3,
                     total=1,
