@@ -1,5 +1,6 @@
 """The engine and its kinds of transaction, the same on SQLite and PostgreSQL."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -53,6 +54,8 @@ class Database:
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         autocommit = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
         self._lookers = sessionmaker(self.engine.execution_options(**autocommit))
+        self._lock_seconds = patience.lock
+        self._writer = threading.Lock()
         self.sound = Sound()
         """Files kept in rows."""
 
@@ -77,10 +80,24 @@ class Database:
 
         On SQLite it takes the write lock at once, so that two writers wait instead of failing.
         """
-        with self._sessions() as session:
+        with self._turn(), self._sessions() as session:
             session.connection(execution_options={"raiw_write": True})
             yield session
             session.commit()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Let one thread at a time ask SQLite for its write lock.
+
+        SQLite has no line of its own: who finds the lock taken sleeps for up to 0.1 s and looks
+        again, so that among many some wait for seconds.
+        """
+        taken = self.is_sqlite and self._writer.acquire(timeout=self._lock_seconds)
+        try:
+            yield  # without the turn, too, once that took too long: SQLite says what is wrong
+        finally:
+            if taken:
+                self._writer.release()
 
     @contextmanager
     def glance(self) -> Iterator[Session]:
