@@ -17,8 +17,8 @@ import simpy
 
 MS = 1e-3
 COSTS = {
-    "submit": (4.6 * MS, 1.0 * MS),
-    "poll": (0.39 * MS, 0.03 * MS),
+    "submit": (1.6 * MS, 0.4 * MS),
+    "poll": (0.34 * MS, 0.01 * MS),
     "download of 1 MiB": (1.2 * MS, 0.5 * MS),
     "work": (2.0 * MS, 5.0 * MS),
     "heartbeat": (0.0, 0.5 * MS),
