@@ -21,6 +21,7 @@ from raiw.cli.options import (
 )
 from raiw.cli.output import Output
 from raiw.cli.progress import LayerProgress
+from raiw.study.layers.defaults import SHARES, TOLERANCE
 
 if TYPE_CHECKING:
     from raiw.study.layers.report import ReportTable
@@ -44,15 +45,15 @@ def sensitivity(  # noqa: PLR0913, PLR0917 -- each argument is an option of the 
     data: Annotated[str, typer.Option(metavar="NAME", help=DATA_HELP)],
     output: ReportFolderOption = None,
     shares: Annotated[
-        str | None,
+        str,
         typer.Option(
             "--shares", metavar="SHARES", help="Of its filters that a layer keeps, as in 0.75,0.5."
         ),
-    ] = None,
+    ] = ",".join(map(str, SHARES)),
     tolerance: Annotated[
-        float | None,
+        float,
         typer.Option(metavar="SHARE", help="Accuracy that the suggested shares may cost."),
-    ] = None,
+    ] = TOLERANCE,
     data_dir: DataFolderOption = Path(),
     argument: ArgumentsOption = None,
     pruned: PrunedOption = None,
@@ -64,7 +65,6 @@ def sensitivity(  # noqa: PLR0913, PLR0917 -- each argument is an option of the 
     from dataclasses import replace
 
     from raiw.study.layers import report
-    from raiw.study.layers.sensitivity import SHARES, TOLERANCE
     from raiw.study.layers.sensitivity import sensitivity as tested
     from raiw.training.data.registry import open_dataset
     from raiw.training.fit import check_fit
@@ -84,8 +84,8 @@ def sensitivity(  # noqa: PLR0913, PLR0917 -- each argument is an option of the 
             model,
             own.example(),
             dataset,
-            shares=SHARES if shares is None else decimals("--shares", shares),
-            tolerance=TOLERANCE if tolerance is None else tolerance,
+            shares=decimals("--shares", shares),
+            tolerance=tolerance,
             on_layer=show,
         )
     paths = [] if output is None else report.write_sensitivity(found, network, output)

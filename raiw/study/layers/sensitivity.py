@@ -20,13 +20,9 @@ from raiw.pruning.prunable import filter_norms, remove_lowest
 from raiw.pruning.prune import traced
 from raiw.pruning.running import Inputs
 from raiw.specs.spec import Spec
+from raiw.study.layers.defaults import SHARES, TOLERANCE
 from raiw.training.data.dataset import Dataset
 from raiw.training.testing import accuracy
-
-SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
-"""Of its filters that a layer keeps, in turn."""
-TOLERANCE = 0.01
-"""Accuracy that may be lost."""
 
 
 @dataclass(frozen=True, slots=True)
