@@ -23,7 +23,7 @@ from raiw.masks.spool import Spool
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.crafting import Craft
 from raiw.specs.dead import refuse_dead, told
-from raiw.specs.plan import PlannedLayer
+from raiw.specs.planned import PlannedLayer
 from raiw.specs.spec import Spec
 from raiw.statistics import describe
 
@@ -35,7 +35,15 @@ UNKEYED_OF_LAYER = frozenset({"pointer"})
 """Of a planned layer: where in the spec its target stands."""
 UNKEYED_OF_CRAFT = frozenset(
     {"algorithm", "degree", "density", "edges", "n", "m", "parameters", "flops"}
-    | {"allocation", "group_outputs", "keep_first", "keep_last", "min_fan_in", "rules"}
+    | {
+        "allocation",
+        "group_outputs",
+        "group_inputs",
+        "keep_first",
+        "keep_last",
+        "min_fan_in",
+        "rules",
+    }
 )
 """Of ``craft``: what has done its work once the layers are planned."""
 

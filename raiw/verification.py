@@ -10,7 +10,7 @@ import numpy as np
 from raiw.algorithms import ALGORITHMS
 from raiw.crafting.bounds.certificate import certify_layer
 from raiw.crafting.contracts import breach
-from raiw.crafting.groups import group_graphs
+from raiw.crafting.groups import group_graphs, in_blocks
 from raiw.crafting.ties import tied_edges
 from raiw.crafting.units import unit_fault
 from raiw.errors import GateFailed, InvalidInput, InvalidSpec
@@ -20,7 +20,7 @@ from raiw.masks.mask import Mask
 from raiw.masks.maskset import MaskSet, load
 from raiw.scores.importance import Importance, open_importance
 from raiw.specs.crafting import BoundKind, ImportanceReading
-from raiw.specs.plan import PlannedLayer
+from raiw.specs.planned import PlannedLayer
 from raiw.specs.spec import Spec
 from raiw.statistics import describe
 
@@ -182,13 +182,14 @@ def _plan_fault(mask: Mask, planned: PlannedLayer, whose: str) -> str | None:
         return f"crafted for {mask.layer!r}, {whose} has {planned.layer!r}"
     if mask.graph.edges != planned.edges:
         return f"{mask.graph.edges} edges, {whose} asks for {planned.edges}"
-    outputs, bits = planned.group_outputs, mask.graph.bits
-    if not np.array_equal(np.repeat(bits[::outputs], outputs, axis=0), bits):
-        return f"groups of {outputs} outputs do not share their inputs"
-    graphs = zip(group_graphs(planned, mask.graph), planned.group_edges, strict=True)
+    crafted = [*group_graphs(planned, mask.graph)]
+    bits = np.concatenate([graph.bits for graph in crafted])
+    if not np.array_equal(in_blocks(planned, bits).bits, mask.graph.bits):
+        return f"its edges are no whole blocks of {planned.block}"
+    graphs, together = zip(crafted, planned.group_edges, strict=True), planned.block.edges
     for group, (graph, edges) in enumerate(graphs):
         if graph.edges != edges:
-            return f"group {group}: {outputs * graph.edges} edges, its share is {outputs * edges}"
+            return f"group {group}: {together * graph.edges} edges, its share is {together * edges}"
         fault = breach(planned.contract, graph, planned.m)
         if fault is not None:
             return f"group {group}: {fault}"

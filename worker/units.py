@@ -24,7 +24,8 @@ from raiw.jobs.craft import CraftJob
 from raiw.jobs.document import JobDocument
 from raiw.pipeline import mask_key
 from raiw.scores.importance import Importance, open_importance
-from raiw.specs.plan import Plan, PlannedLayer
+from raiw.specs.plan import Plan
+from raiw.specs.planned import PlannedLayer
 from service.contract.access import own_key
 from service.contract.errors import Damaged
 from service.jobs.services import Services

@@ -9,7 +9,7 @@ from raiw.applying.places import find_places
 from raiw.masks import MaskSet
 from raiw.readers.modules import read_weights
 from raiw.specs.dead import DeadUnits, told
-from raiw.specs.plan import PlannedLayer
+from raiw.specs.planned import PlannedLayer
 from raiw.specs.spec import Spec
 
 _MATRIX = 2

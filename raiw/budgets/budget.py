@@ -26,7 +26,8 @@ from raiw.scores.importance import Importance, open_importance
 from raiw.specs.budget import Open, edge_cost, open_budget, share_budget
 from raiw.specs.crafting import Craft
 from raiw.specs.layers import Linear
-from raiw.specs.plan import PlannedLayer, least_edges
+from raiw.specs.plan import least_edges
+from raiw.specs.planned import PlannedLayer
 from raiw.specs.spec import Spec
 
 _SHARED = "/craft/density"
@@ -201,9 +202,8 @@ def _with_dense_linear(spec: Spec) -> Spec:
 
 
 def _open(planned: PlannedLayer, craft: Craft, algorithm: str) -> Open:
-    layer, outputs = planned.layer, planned.group_outputs
-    least = least_edges(layer, craft, outputs, algorithm)
-    return Open(layer, outputs, edge_cost(layer, craft), least)
+    least = least_edges(planned.layer, craft, planned.block, algorithm)
+    return Open(planned.layer, planned.block.edges, edge_cost(planned.layer, craft), least)
 
 
 def _by_score(
@@ -243,7 +243,7 @@ def _by_global(
             missing=total - most,
         )
     kept = np.bincount(owners[order[:count]], minlength=len(layers)).tolist()
-    return [edges * layer.group_outputs for edges, layer in zip(kept, layers, strict=True)]
+    return [edges * layer.block.edges for edges, layer in zip(kept, layers, strict=True)]
 
 
 def _least_first(layers: Layers, order: Ranked, owners: Ranked, least: Sequence[int]) -> Ranked:
@@ -309,7 +309,7 @@ _SHARING: dict[str, Sharing] = {name: globals()[f"_by_{name}"] for name in METHO
 
 
 def _scores(layer: PlannedLayer, importance: Importance) -> Scores:
-    """Return the scores of what is crafted for a layer, one row for each set of shared outputs."""
+    """Return the scores of what is crafted for a layer, one for each block."""
     scores = importance.scores(layer)
     assert scores is not None, "the layer is empty, not dense"  # noqa: S101
     return as_wide(group_scores(layer, 0, scores))

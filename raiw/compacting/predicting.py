@@ -15,7 +15,8 @@ from raiw.compacting.table import SpeedTable, TimedLayer, Work
 from raiw.errors import InvalidInput
 from raiw.graphs import Floats
 from raiw.names import listed
-from raiw.specs.plan import Plan, PlannedLayer
+from raiw.specs.plan import Plan
+from raiw.specs.planned import PlannedLayer
 
 _TOGETHER = 8
 """Most outputs that raiw's own kernel takes together, as in :mod:`raiw.compacting.kernels`."""

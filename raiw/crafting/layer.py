@@ -6,12 +6,12 @@ import numpy as np
 
 from raiw.algorithms import ALGORITHMS
 from raiw.crafting.built import Built
-from raiw.crafting.groups import group_scores
+from raiw.crafting.groups import group_scores, in_blocks
 from raiw.crafting.randomness import Stream
 from raiw.errors import Infeasible
 from raiw.graphs import Graph
 from raiw.kernels.cells import Scores
-from raiw.specs.plan import PlannedLayer
+from raiw.specs.planned import PlannedLayer
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def craft_layer(
     Infeasible
         Forbidden edges leave no graph that keeps the degree contract.
     InvalidImportance
-        The scores of outputs that share their inputs sum to infinity.
+        The scores of a block sum to infinity.
     """
     if planned.dense and scores is None:
         algorithm = "dense"
@@ -67,6 +67,4 @@ def craft_layer(
     bits = built[0].graph.bits
     if len(built) > 1:
         bits = np.concatenate([one.graph.bits for one in built])
-    if planned.group_outputs > 1:
-        bits = np.repeat(bits, planned.group_outputs, axis=0)
-    return CraftedLayer(Graph(planned.shape, bits), sum(one.completed for one in built))
+    return CraftedLayer(in_blocks(planned, bits), sum(one.completed for one in built))

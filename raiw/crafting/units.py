@@ -7,7 +7,7 @@ import numpy as np
 from raiw.crafting.degrees import even
 from raiw.graphs import Degrees, Graph
 from raiw.specs.chains import inputs_by_unit
-from raiw.specs.plan import PlannedLayer
+from raiw.specs.planned import PlannedLayer
 
 
 def unit_degrees(chain: Sequence[PlannedLayer], graphs: Sequence[Graph]) -> list[Degrees]:

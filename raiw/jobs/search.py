@@ -10,7 +10,7 @@ from raiw.jobs.document import NetworkJob
 from raiw.jobs.fields import Argument, DataSet, Seed
 from raiw.jobs.train import HeldShare
 from raiw.names import check_name, listed
-from raiw.specs.crafting import TARGETS, Craft, GroupOutputs
+from raiw.specs.crafting import TARGETS, Craft, GroupSize
 from raiw.specs.document import WHOLE, Document
 from raiw.specs.limits import AtMost
 from raiw.training.recipe import Recipe
@@ -91,7 +91,7 @@ class SearchJob(NetworkJob):
     """Rules and other fields that hold for every trial, without a target or an algorithm."""
     algorithms: Annotated[tuple[_Name, ...], Field(min_length=1), AtMost(16)] = ("regular",)
     """Crafting algorithms to choose among; the comparison is made with the one that was chosen."""
-    group_outputs: Annotated[tuple[GroupOutputs, ...], Field(min_length=1), AtMost(16)] = (1,)
+    group_outputs: Annotated[tuple[GroupSize, ...], Field(min_length=1), AtMost(16)] = (1,)
     """Values of craft.group_outputs to choose among; a layer takes the nearest that divides it."""
     widths: Annotated[tuple[_Width, ...], Field(min_length=1), AtMost(16)] = (1.0,)
     """Shares of the channels kept to choose among, for all layers that can lose some."""

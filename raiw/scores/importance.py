@@ -19,7 +19,7 @@ from raiw.layouts import by_edge, by_group
 from raiw.scores.fit import check_header, dense_tensors, parts_of
 from raiw.specs.crafting import ImportanceReading
 from raiw.specs.layers import Conv, Linear
-from raiw.specs.plan import PlannedLayer
+from raiw.specs.planned import PlannedLayer
 from raiw.specs.spec import Spec
 from raiw.tensors import Header, Tensor, from_metadata, read_header, write_header
 

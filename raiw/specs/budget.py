@@ -15,8 +15,8 @@ class Open:
     """A layer whose edges the budget decides."""
 
     layer: Linear | Conv
-    outputs: int
-    """Consecutive outputs that share their inputs: edges come in multiples of this."""
+    unit: int
+    """Edges that are kept together: they come in multiples of this."""
     edge_cost: int
     """Weights or operations of one edge."""
     least_edges: int = 0
@@ -24,18 +24,18 @@ class Open:
 
     @property
     def least(self) -> int:
-        """Edges it has in any case, ``outputs`` of them counted as one."""
-        return self.least_edges // self.outputs
+        """Edges it has in any case, ``unit`` of them counted as one."""
+        return self.least_edges // self.unit
 
     @property
     def count(self) -> int:
-        """Edges of the dense layer, ``outputs`` of them counted as one."""
-        return math.prod(self.layer.graph_shape) // self.outputs
+        """Edges of the dense layer, ``unit`` of them counted as one."""
+        return math.prod(self.layer.graph_shape) // self.unit
 
     @property
     def cost(self) -> int:
-        """Cost of this many edges."""
-        return self.edge_cost * self.outputs
+        """Cost of so many edges."""
+        return self.edge_cost * self.unit
 
     @property
     def dense_cost(self) -> int:
@@ -107,7 +107,7 @@ def share_budget(layers: Sequence[Open], slopes: Sequence[float], budget: int) -
         edges[index] += more
         left -= more * layers[index].cost
     exact = _adjusted(layers, edges, left) if left else edges
-    return [count * one.outputs for count, one in zip(exact, layers, strict=True)]
+    return [count * one.unit for count, one in zip(exact, layers, strict=True)]
 
 
 def open_budget(craft: Craft, layers: Sequence[Open], fixed: int) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from raiw.errors import InvalidSpec, TooLarge
 
 if TYPE_CHECKING:
-    from raiw.specs.plan import PlannedLayer
+    from raiw.specs.planned import PlannedLayer
 
 MAX_CELLS = 1 << 22
 """Most possible edges of a chain that is crafted as one graph."""
@@ -23,13 +23,15 @@ def inputs_by_unit(chain: "Sequence[PlannedLayer]") -> tuple[int, ...]:
     Raises
     ------
     InvalidSpec
-        The layers are no chain, are grouped, or have outputs that share their inputs.
+        The layers are no chain, are grouped, or keep edges in blocks.
     TooLarge
         They have more possible edges than are crafted as one graph.
     """
     for place, planned in enumerate(chain):
-        if planned.groups > 1 or planned.group_outputs > 1:
-            raise _refused(place, f"layer {planned.name!r} has groups, of channels or of outputs")
+        if planned.groups > 1 or planned.block.edges > 1:
+            raise _refused(
+                place, f"layer {planned.name!r} has groups, of channels, outputs or inputs"
+            )
     counts = [1]
     for place, (before, planned) in enumerate(pairwise(chain), 1):
         units, inputs = before.shape[0], planned.shape[1]

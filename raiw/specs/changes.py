@@ -11,7 +11,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from raiw.errors import InvalidInput
 
 FORMAT = "raiw.plan@1"
-FIELDS = ("kind", "shape", "groups", "group_outputs", "edges", "in_degree", "out_degree")
+FIELDS = (
+    "kind",
+    "shape",
+    "groups",
+    "group_outputs",
+    "group_inputs",
+    "edges",
+    "in_degree",
+    "out_degree",
+)
 """Of a planned layer: what is compared."""
 
 

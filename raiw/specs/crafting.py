@@ -23,7 +23,7 @@ Edges = Annotated[int, Field(ge=0, strict=True), WHOLE]
 Parameters = Annotated[int, Field(ge=0, strict=True), WHOLE]
 EdgesOfM = Annotated[int, Field(ge=0, le=MAX_M, strict=True), WHOLE]
 KeptLayers = Annotated[int, Field(ge=0, le=MAX_EDGES, strict=True), WHOLE]
-GroupOutputs = Annotated[int, Field(ge=1, le=1 << 16, strict=True), WHOLE]
+GroupSize = Annotated[int, Field(ge=1, le=1 << 16, strict=True), WHOLE]
 
 BoundKind = Literal["quick", "tight"]
 """How far the descent of a bound goes."""
@@ -37,6 +37,8 @@ TARGETS = ("degree", "density", "edges", "n", "parameters", "flops")
 class Rule(Document):
     """A target for the layers whose name matches a glob; the last matching rule wins."""
 
+    newer: ClassVar[frozenset[str]] = frozenset({"group_inputs"})
+
     match: Annotated[str, Field(min_length=1, max_length=200)]
     """Glob over layer names: ``features.*``, ``conv[1-3]``, ``fc?``; case counts."""
     degree: Degree | None = None
@@ -49,7 +51,9 @@ class Rule(Document):
     """Edges of each ``m`` consecutive inputs, for the N:M algorithms."""
     dense: Annotated[Literal[True], BeforeValidator(lambda value: value is True)] | None = None
     """Keep every edge."""
-    group_outputs: GroupOutputs | None = None
+    group_outputs: GroupSize | None = None
+    """As in ``craft``, for these layers; may stand without a target."""
+    group_inputs: GroupSize | None = None
     """As in ``craft``, for these layers; may stand without a target."""
     note: Annotated[str, Field(max_length=200)] = ""
     """Why, for people; it changes no mask."""
@@ -57,7 +61,7 @@ class Rule(Document):
     @model_validator(mode="after")
     def _one_target(self) -> "Rule":
         given = [target for target in LAYER_TARGETS if getattr(self, target) is not None]
-        if len(given) > 1 or not (given or self.group_outputs):
+        if len(given) > 1 or not (given or self.group_outputs or self.group_inputs):
             got = " and ".join(given) if given else "none"
             raise ValueError(
                 f"a rule needs exactly one of {', '.join(LAYER_TARGETS)}; this one has {got}"
@@ -73,7 +77,9 @@ class Rule(Document):
 class Craft(Document):
     """The algorithm, its seed and the target of every layer."""
 
-    newer: ClassVar[frozenset[str]] = frozenset({"keep_first", "keep_last", "min_fan_in"})
+    newer: ClassVar[frozenset[str]] = frozenset(
+        {"group_inputs", "keep_first", "keep_last", "min_fan_in"}
+    )
 
     algorithm: Annotated[str, Field(max_length=100)] | None = None
     """A name of the registry. Left out: ``raiw`` with importance scores, ``regular`` without."""
@@ -99,9 +105,12 @@ class Craft(Document):
     ``uniform`` one density, ``erk`` (Erdős-Rényi-Kernel) more of it to smaller layers, ``degree``
     the same degree for every input vertex, as in RAIW's Table 4; dense at most. ``density`` then
     counts the weights of these layers together, instead of each layer's edges."""
-    group_outputs: GroupOutputs = 1
+    group_outputs: GroupSize = 1
     """So many consecutive outputs share one set of inputs: they are one vertex of the graph that
     is crafted, whose score is the sum of theirs. Targets still count edges of single outputs."""
+    group_inputs: GroupSize = 1
+    """So many consecutive inputs are read by the same outputs: one vertex, as with
+    ``group_outputs``. With both, the mask keeps whole blocks of edges."""
     keep_first: KeptLayers = 0
     """So many of the spec's first layers stay dense, whatever target and rules say."""
     keep_last: KeptLayers = 0

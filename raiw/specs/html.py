@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from raiw.markup import Markup, table
 
 if TYPE_CHECKING:
-    from raiw.specs.plan import Plan, PlannedLayer
+    from raiw.specs.plan import Plan
+    from raiw.specs.planned import PlannedLayer
 
 _COLUMNS = ("layer", "kind", "out × in", "edges", "density", "in degree", "out degree")
 

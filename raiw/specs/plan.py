@@ -8,160 +8,19 @@ from typing import Any
 
 from raiw.algorithms import ALGORITHMS, Contract
 from raiw.errors import ImpossibleTarget, InvalidSpec, TooLarge
+from raiw.specs.blocks import Block
 from raiw.specs.budget import Open, edge_cost, share
 from raiw.specs.chains import inputs_by_unit
 from raiw.specs.contracts import (
     blocked_side,
-    degree_range,
-    even_sides,
     is_reachable,
     reachable_edges,
 )
 from raiw.specs.crafting import MAX_EDGES, Craft
 from raiw.specs.dead import DeadUnits, dead_units
 from raiw.specs.layers import Conv, Linear, packed_bytes
-from raiw.specs.targets import Deciding, deciding_rules, group_outputs, layer_edges
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedLayer:
-    """One layer with its edge count decided."""
-
-    layer: Linear | Conv
-    edges: int
-    pointer: str
-    """Where in the document the target stands."""
-    group_outputs: int = 1
-    """Consecutive outputs that share one set of inputs: one output vertex of what is crafted."""
-    algorithm: str = "raiw"
-    """The algorithm that will build it."""
-    m: int = 4
-    """The M of the N:M algorithms."""
-    position: int = 0
-    """Place of the layer in the spec."""
-
-    @property
-    def name(self) -> str:
-        """Name of the layer."""
-        return self.layer.name
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Shape ``(out, in/groups)`` of the mask."""
-        return self.layer.graph_shape
-
-    @property
-    def groups(self) -> int:
-        """Groups of the layer."""
-        return self.layer.groups
-
-    @property
-    def cells(self) -> int:
-        """Edges of the dense layer."""
-        return math.prod(self.shape)
-
-    @property
-    def contract(self) -> Contract:
-        """What the algorithm promises of every graph."""
-        return ALGORITHMS[self.algorithm].contract
-
-    @property
-    def graphs(self) -> int:
-        """Graphs that are crafted: one for each group, or one for all of them."""
-        return self.layer.groups if ALGORITHMS[self.algorithm].by_group else 1
-
-    @property
-    def group_shape(self) -> tuple[int, int]:
-        """Shape ``(out/graphs/group_outputs, in/groups)`` of each graph that is crafted."""
-        out, n_in = self.shape
-        return out // self.graphs // self.group_outputs, n_in
-
-    @property
-    def group_edges(self) -> tuple[int, ...]:
-        """Edges of each graph: equal, the first ones one more where they do not divide."""
-        share, rest = divmod(self.edges // self.group_outputs, self.graphs)
-        return (share + 1,) * rest + (share,) * (self.graphs - rest)
-
-    @property
-    def group_edges_range(self) -> tuple[int, int]:
-        """Fewest and most edges of a graph; costs nothing, however many groups there are."""
-        share, rest = divmod(self.edges // self.group_outputs, self.graphs)
-        return share, share + (rest > 0)
-
-    @property
-    def dense(self) -> bool:
-        """Whether every edge is kept."""
-        return self.edges == self.cells
-
-    @property
-    def density(self) -> float:
-        """Kept edges over all edges."""
-        return self.edges / self.cells
-
-    @property
-    def weights(self) -> int:
-        """Weights kept."""
-        return self.edges * self.layer.taps
-
-    @property
-    def dense_weights(self) -> int:
-        """Weights of the dense layer."""
-        return self.cells * self.layer.taps
-
-    @property
-    def flops(self) -> int | None:
-        """Operations for one input, two a weight and position; None where these are unknown."""
-        positions = self.layer.positions
-        return None if positions is None else 2 * self.weights * positions
-
-    def degree_range(self, side: str) -> tuple[int, int]:
-        """Return the smallest and largest degree the contract allows on side ``in`` or ``out``."""
-        vertices, others = self._vertices(side)
-        even = side in even_sides(self.contract, self.group_shape)
-        fewest, most = (
-            degree_range(edges, vertices, others, even=even) for edges in self.group_edges_range
-        )
-        outputs = self.group_outputs if side == "in" else 1
-        return outputs * fewest[0], outputs * most[1]
-
-    def _vertices(self, side: str) -> tuple[int, int]:
-        """Return the vertices of a side of each graph, and the most that one may be joined to."""
-        rows, n_in = self.group_shape
-        unions = self.layer.groups // self.graphs
-        return (rows, n_in) if side == "out" else (n_in * unions, rows // unions)
-
-    @property
-    def unreached_outputs(self) -> int:
-        """Outputs that get no edge: so many at least, exactly so many where they share evenly."""
-        return self._unreached("out") * self.group_outputs
-
-    @property
-    def unreached_inputs(self) -> int:
-        """Inputs that get no edge: so many at least, exactly so many where they share evenly."""
-        return self._unreached("in")
-
-    def _unreached(self, side: str) -> int:
-        vertices, _ = self._vertices(side)
-        share, rest = divmod(self.edges // self.group_outputs, self.graphs)
-        return self.graphs * max(0, vertices - share) - rest * (share < vertices)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the plan of the layer as JSON-serialisable values."""
-        return {
-            "name": self.name,
-            "kind": self.layer.kind,
-            "shape": list(self.shape),
-            "groups": self.layer.groups,
-            "group_outputs": self.group_outputs,
-            "edges": self.edges,
-            "density": self.density,
-            "dense": self.dense,
-            "in_degree": list(self.degree_range("in")),
-            "out_degree": list(self.degree_range("out")),
-            "weights": self.weights,
-            "dense_weights": self.dense_weights,
-            "flops": self.flops,
-        }
+from raiw.specs.planned import PlannedLayer
+from raiw.specs.targets import Deciding, block_of, deciding_rules, layer_edges
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +96,8 @@ class Plan:
         return plan_html(self, f"Plan for {self.algorithm}")
 
 
-_Target = tuple[int, str, int]
-"""Edges of a layer, the pointer of what asked for them, and its group_outputs."""
+_Target = tuple[int, str, Block]
+"""Edges of a layer, the pointer of what asked for them, and which are kept together."""
 
 
 def plan_layers(
@@ -264,12 +123,16 @@ def plan_layers(
     deciding = deciding_rules(layers, craft.rules)
     if algorithm == "dense":
         dense = [math.prod(layer.graph_shape) for layer in layers]
-        targets = [(edges, "/craft/algorithm", 1) for edges in dense]
+        targets = [(edges, "/craft/algorithm", Block()) for edges in dense]
     else:
         targets = _targets(layers, craft, deciding, algorithm)
     planned = tuple(
-        PlannedLayer(layer, *target, algorithm, craft.m, position)
-        for position, (layer, target) in enumerate(zip(layers, targets, strict=True))
+        PlannedLayer(
+            layer, edges, pointer, block.outputs, block.inputs, algorithm, craft.m, position
+        )
+        for position, (layer, (edges, pointer, block)) in enumerate(
+            zip(layers, targets, strict=True)
+        )
     )
     for layer_plan in planned:
         _check_size(layer_plan)
@@ -280,20 +143,20 @@ def plan_layers(
     return planned
 
 
-def least_edges(layer: Linear | Conv, craft: Craft, outputs: int, algorithm: str) -> int:
+def least_edges(layer: Linear | Conv, craft: Craft, block: Block, algorithm: str) -> int:
     """Return the fewest edges that give every output ``craft.min_fan_in``, or all there are.
 
     Where the algorithm has no graph of just so many, the next number that it has.
     """
     out, n_in = layer.graph_shape
-    fewest = min(craft.min_fan_in, n_in) * out
+    fewest = -(-min(craft.min_fan_in, n_in) // block.inputs) * block.inputs * out
     if not fewest:
         return 0
-    empty = PlannedLayer(layer, 0, "", outputs, algorithm, craft.m)
+    empty = PlannedLayer(layer, 0, "", block.outputs, block.inputs, algorithm, craft.m)
     reachable = reachable_edges(empty.contract, empty.group_shape, craft.m)
     if reachable is None:
         return fewest
-    step = empty.graphs * outputs
+    step = empty.graphs * block.edges
     return next(edges * step for edges in reachable if edges * step >= fewest)
 
 
@@ -301,38 +164,40 @@ def _targets(
     layers: Sequence[Linear | Conv], craft: Craft, deciding: Sequence[Deciding], algorithm: str
 ) -> list[_Target]:
     kept_dense = [craft.keeps_dense(position, len(layers)) for position in range(len(layers))]
-    shared = [
-        1 if dense else group_outputs(layer, craft, own)
+    blocks = [
+        Block() if dense else block_of(layer, craft, own)
         for layer, own, dense in zip(layers, deciding, kept_dense, strict=True)
     ]
     least = [
-        least_edges(layer, craft, outputs, algorithm)
-        for layer, outputs in zip(layers, shared, strict=True)
+        least_edges(layer, craft, block, algorithm)
+        for layer, block in zip(layers, blocks, strict=True)
     ]
     totals = {"parameters": craft.parameters, "flops": craft.flops}
     total = next((name for name, value in totals.items() if value is not None), None)
     whole_network = total is not None or craft.allocation is not None
     targets: dict[int, _Target] = {}
-    for index, (layer, outputs) in enumerate(zip(layers, shared, strict=True)):
+    for index, (layer, block) in enumerate(zip(layers, blocks, strict=True)):
         position = deciding[index].target
         if kept_dense[index]:
             field = "keep_first" if index < craft.keep_first else "keep_last"
-            targets[index] = math.prod(layer.graph_shape), f"/craft/{field}", 1
+            targets[index] = math.prod(layer.graph_shape), f"/craft/{field}", Block()
         elif position is not None:
             rule, at = craft.rules[position], f"/craft/rules/{position}"
-            edges, pointer = layer_edges(layer, rule, at, outputs, craft.m)
-            targets[index] = max(edges, least[index]), pointer, 1 if rule.dense else outputs
+            edges, pointer = layer_edges(layer, rule, at, block, craft.m)
+            targets[index] = max(edges, least[index]), pointer, block
         elif not whole_network:
-            edges, pointer = layer_edges(layer, craft, "/craft", outputs, craft.m)
-            targets[index] = max(edges, least[index]), pointer, outputs
+            edges, pointer = layer_edges(layer, craft, "/craft", block, craft.m)
+            targets[index] = max(edges, least[index]), pointer, block
     if whole_network:
         costs = [edge_cost(layer, craft) for layer in layers]
         fixed = sum(targets[i][0] * costs[i] for i in targets)
         free = [i for i in range(len(layers)) if i not in targets]
-        split = share(craft, [Open(layers[i], shared[i], costs[i], least[i]) for i in free], fixed)
+        split = share(
+            craft, [Open(layers[i], blocks[i].edges, costs[i], least[i]) for i in free], fixed
+        )
         pointer = f"/craft/{total or 'density'}"
         for index, edges in zip(free, split, strict=True):
-            targets[index] = edges, pointer, shared[index]
+            targets[index] = edges, pointer, blocks[index]
     return [targets[index] for index in range(len(layers))]
 
 
@@ -361,15 +226,17 @@ def _check_contract(planned: PlannedLayer) -> None:
     side = blocked_side(contract, shape, m)
     if side is not None:
         vertices = shape[0 if side == "out" else 1]
+        together = planned.group_outputs if side == "out" else planned.group_inputs
+        groups = f"groups of {together} " if together > 1 else ""
         raise InvalidSpec(
-            f"layer {planned.name!r}: m={m} does not divide its {vertices} {side}puts; choose "
-            f"another m, or make the layer dense by a rule",
+            f"layer {planned.name!r}: m={m} does not divide its {vertices} {groups}{side}puts; "
+            f"choose another m, or make the layer dense by a rule",
             pointer="/craft/m",
         )
     if all(is_reachable(contract, shape, m, edges) for edges in planned.group_edges_range):
         return
     reachable = reachable_edges(contract, shape, m) or ()
-    step = planned.graphs * planned.group_outputs
+    step = planned.graphs * planned.block.edges
     around = _around([edges * step for edges in reachable], planned.edges)
     listed = " and ".join(f"{edges} (density {edges / planned.cells:.6g})" for edges in around)
     raise ImpossibleTarget(

@@ -40,6 +40,8 @@ def _said(craft: Craft, deciding: Deciding) -> dict[str, Any]:
     if deciding.target is not None:
         rule = craft.rules[deciding.target]
         fields = rule.model_dump(include={*LAYER_TARGETS, "note"}, exclude_defaults=True)
-    if deciding.group_outputs is not None and not fields.get("dense"):
-        fields["group_outputs"] = craft.rules[deciding.group_outputs].group_outputs
+    for field in ("group_outputs", "group_inputs"):
+        position = getattr(deciding, field)
+        if position is not None and not fields.get("dense"):
+            fields[field] = getattr(craft.rules[position], field)
     return fields

@@ -1,17 +1,25 @@
 """The target of one layer: which rule decides it, and how many edges it asks for."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from operator import attrgetter
 
 from raiw.errors import ImpossibleTarget, InvalidSpec
+from raiw.specs.blocks import Block
 from raiw.specs.crafting import Craft, Rule
 from raiw.specs.layers import Conv, Linear
 from raiw.specs.matching import LayerNames
 
 _SHOWN = 8
 """Layer names that stand in a message."""
+_GIVES: dict[str, Callable[[Rule], object]] = {
+    "target": attrgetter("has_target"),
+    "group_outputs": attrgetter("group_outputs"),
+    "group_inputs": attrgetter("group_inputs"),
+}
+"""What a rule can decide of a layer, and whether it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +30,8 @@ class Deciding:
     """The last rule for the layer that gives a target."""
     group_outputs: int | None = None
     """The last rule for the layer that gives group_outputs."""
+    group_inputs: int | None = None
+    """The last rule for the layer that gives group_inputs."""
 
 
 def deciding_rules(layers: Sequence[Linear | Conv], rules: Sequence[Rule]) -> list[Deciding]:
@@ -37,17 +47,16 @@ def deciding_rules(layers: Sequence[Linear | Conv], rules: Sequence[Rule]) -> li
         There are too many globs for so many layers.
     """
     names = LayerNames([layer.name for layer in layers])
-    targets: dict[int, int] = {}
-    shared: dict[int, int] = {}
+    deciding: list[dict[str, int]] = [{} for _ in layers]
     for glob, positions in _by_glob(rules).items():
         found = names.matching(glob)
         if not found:
             raise _matches_nothing(layers, glob, positions[0])
-        for last, with_target in ((targets, True), (shared, False)):
-            position = _last(rules, positions, with_target=with_target)
-            if position is not None:
-                last.update((i, position) for i in found if last.get(i, -1) < position)
-    return [Deciding(targets.get(i), shared.get(i)) for i in range(len(layers))]
+        for said, gives in _GIVES.items():
+            last = next((at for at in reversed(positions) if gives(rules[at])), -1)
+            for i in found if last >= 0 else ():
+                deciding[i][said] = max(deciding[i].get(said, -1), last)
+    return [Deciding(**own) for own in deciding]
 
 
 def _by_glob(rules: Sequence[Rule]) -> dict[str, list[int]]:
@@ -55,15 +64,6 @@ def _by_glob(rules: Sequence[Rule]) -> dict[str, list[int]]:
     for position, rule in enumerate(rules):
         positions.setdefault(rule.match, []).append(position)
     return positions
-
-
-def _last(rules: Sequence[Rule], positions: Sequence[int], *, with_target: bool) -> int | None:
-    giving = (
-        position
-        for position in reversed(positions)
-        if (rules[position].has_target if with_target else rules[position].group_outputs)
-    )
-    return next(giving, None)
 
 
 def _matches_nothing(layers: Sequence[Linear | Conv], glob: str, position: int) -> InvalidSpec:
@@ -75,40 +75,50 @@ def _matches_nothing(layers: Sequence[Linear | Conv], glob: str, position: int) 
     )
 
 
-def group_outputs(layer: Linear | Conv, craft: Craft, deciding: Deciding) -> int:
-    """Return how many outputs of a layer share their inputs; 1 where a rule makes it dense.
+def block_of(layer: Linear | Conv, craft: Craft, deciding: Deciding) -> Block:
+    """Return which edges of a layer are kept together; single ones where a rule makes it dense.
 
     Raises
     ------
     ImpossibleTarget
-        The number does not divide the layer's outputs.
+        A number does not divide the layer's outputs or inputs.
     """
     if deciding.target is not None and craft.rules[deciding.target].dense:
-        return 1
-    position = deciding.group_outputs
-    own = None if position is None else craft.rules[position].group_outputs
-    outputs = craft.group_outputs if own is None else own
-    group_out = layer.graph_shape[0] // layer.groups
-    if group_out % outputs:
+        return Block()
+    out, n_in = layer.graph_shape
+    return Block(
+        _divisor(layer, craft, "group_outputs", deciding.group_outputs, out // layer.groups),
+        _divisor(layer, craft, "group_inputs", deciding.group_inputs, n_in),
+    )
+
+
+def _divisor(
+    layer: Linear | Conv, craft: Craft, field: str, position: int | None, vertices: int
+) -> int:
+    """Return how many of a layer's vertices are one, and make sure that they can be."""
+    together: int = getattr(craft if position is None else craft.rules[position], field)
+    if vertices % together:
         per_group = " of a group" if layer.groups > 1 else ""
+        nearest = math.gcd(together, vertices)
         raise ImpossibleTarget(
-            f"layer {layer.name!r}: group_outputs={outputs} does not divide its {group_out} "
-            f"outputs{per_group}; the nearest that does is {math.gcd(outputs, group_out)}: give "
+            f"layer {layer.name!r}: {field}={together} does not divide its {vertices} "
+            f"{field.removeprefix('group_')}{per_group}; the nearest that does is {nearest}: give "
             f"the layer a rule with it, or make it dense",
-            pointer="/craft/group_outputs" if own is None else f"/craft/rules/{position}",
+            pointer=f"/craft/{field}" if position is None else f"/craft/rules/{position}",
             layer=layer.name,
-            nearest=math.gcd(outputs, group_out),
+            nearest=nearest,
         )
-    return outputs
+    return together
 
 
-def _whole_groups(layer: Linear | Conv, edges: int, outputs: int, pointer: str) -> int:
-    """Require edges that ``outputs`` consecutive outputs can share evenly."""
-    if edges % outputs == 0:
+def _whole_blocks(layer: Linear | Conv, edges: int, block: Block, pointer: str) -> int:
+    """Require edges that whole blocks can have."""
+    unit = block.edges
+    if edges % unit == 0:
         return edges
-    nearest = min((edges + outputs // 2) // outputs * outputs, math.prod(layer.graph_shape))
+    nearest = min((edges + unit // 2) // unit * unit, math.prod(layer.graph_shape))
     raise ImpossibleTarget(
-        f"layer {layer.name!r}: {edges} edges cannot be shared by {outputs} outputs each; the "
+        f"layer {layer.name!r}: {edges} edges are no whole number of blocks of {block}; the "
         f"nearest feasible number is {nearest} edges",
         pointer=pointer,
         layer=layer.name,
@@ -117,14 +127,14 @@ def _whole_groups(layer: Linear | Conv, edges: int, outputs: int, pointer: str) 
 
 
 def layer_edges(
-    layer: Linear | Conv, target: Rule | Craft, at: str, outputs: int, m: int
+    layer: Linear | Conv, target: Rule | Craft, at: str, block: Block, m: int
 ) -> tuple[int, str]:
     """Return the edges a target asks of a layer, and the pointer of that target.
 
     Raises
     ------
     ImpossibleTarget
-        The layer has too few edges, or ``outputs`` cannot share them.
+        The layer has too few edges, or not whole blocks.
     InvalidSpec
         There is no target.
     """
@@ -145,10 +155,10 @@ def layer_edges(
                 nearest=group_out,
             )
         edges = target.degree * n_in * layer.groups
-        return _whole_groups(layer, edges, outputs, f"{at}/degree"), f"{at}/degree"
+        return _whole_blocks(layer, edges, block, f"{at}/degree"), f"{at}/degree"
     if target.density is not None:
-        shared = Fraction(target.density) * (cells // outputs)
-        return math.floor(shared + Fraction(1, 2)) * outputs, f"{at}/density"
+        blocks = Fraction(target.density) * (cells // block.edges)
+        return math.floor(blocks + Fraction(1, 2)) * block.edges, f"{at}/density"
     if target.edges is not None:
         if target.edges > cells:
             raise ImpossibleTarget(
@@ -158,7 +168,7 @@ def layer_edges(
                 layer=layer.name,
                 nearest=cells,
             )
-        return _whole_groups(layer, target.edges, outputs, f"{at}/edges"), f"{at}/edges"
+        return _whole_blocks(layer, target.edges, block, f"{at}/edges"), f"{at}/edges"
     if target.n is not None:
         return cells * target.n // m, f"{at}/n"
     raise InvalidSpec(

@@ -25,7 +25,7 @@ from raiw.layouts import by_edge
 from raiw.masks import MaskSet, load
 from raiw.pipeline import craft_masks
 from raiw.specs.contracts import reachable_edges
-from raiw.specs.plan import PlannedLayer
+from raiw.specs.planned import PlannedLayer
 from raiw.specs.spec import Spec
 from raiw.training.dynamics import Dynamics
 from raiw.training.processes import Processes
@@ -156,8 +156,8 @@ class MaskUpdates:
         The edges that stay are part of a graph that keeps the contract, so a greedy algorithm takes
         them all; the lift makes every other algorithm prefer them too.
         """
-        outputs = planned.group_outputs
-        moved = int(share * planned.edges) // outputs * outputs
+        unit = planned.block.edges
+        moved = int(share * planned.edges) // unit * unit
         kept = self.masks[planned.name].numpy()
         stays = self._staying(planned, planned.edges - moved, np.where(kept, magnitudes, -np.inf))
         return np.where(stays, moved + 2 + _scaled(magnitudes), _scaled(grown))
@@ -173,6 +173,7 @@ class MaskUpdates:
                 "match": layer.name,
                 "edges": self._wanted(layer, left),
                 "group_outputs": layer.group_outputs,
+                "group_inputs": layer.group_inputs,
             }
             for layer in self._layers
         ]
@@ -188,11 +189,11 @@ class MaskUpdates:
 
     def _wanted(self, planned: PlannedLayer, left: float) -> int:
         """Return a layer's edges: as near as the contract allows, never below its mask's."""
-        own, step = planned.edges, planned.graphs * planned.group_outputs
+        own, step = planned.edges, planned.graphs * planned.block.edges
         wanted = own + int((planned.cells - own) * left + 0.5)
         reachable = reachable_edges(planned.contract, planned.group_shape, planned.m)
         if reachable is None or planned.dense:
-            return wanted - (wanted - own) % planned.group_outputs
+            return wanted - (wanted - own) % planned.block.edges
         return min(
             (edges * step for edges in reachable if edges * step >= own),
             key=lambda edges: abs(edges - wanted),

@@ -261,6 +261,7 @@ class PlannedLayerView(View):
     shape: tuple[int, int]
     groups: int
     group_outputs: int
+    group_inputs: int
     edges: int
     density: float
     dense: bool

@@ -23,7 +23,7 @@ import numpy as np
 
 from raiw.kernels.cells import Scores
 from raiw.pipeline import craft_mask
-from raiw.specs.plan import PlannedLayer
+from raiw.specs.planned import PlannedLayer
 from raiw.specs.spec import Spec
 from raiw.tensors import write_header
 from tests.integration.stack import Stack

@@ -15,7 +15,7 @@ from raiw.crafting.randomness import Stream
 from raiw.errors import Infeasible
 from raiw.graphs import Graph
 from raiw.specs.layers import Conv
-from raiw.specs.plan import PlannedLayer
+from raiw.specs.planned import PlannedLayer
 from tests.reference import crafting as reference
 from tests.reference.scores import FINITE, KINDS, problems
 

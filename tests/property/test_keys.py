@@ -32,7 +32,7 @@ from raiw.pipeline import craft_mask, mask_key
 from raiw.scores.importance import open_importance
 from raiw.specs.crafting import Craft
 from raiw.specs.document import Document
-from raiw.specs.plan import PlannedLayer
+from raiw.specs.planned import PlannedLayer
 from raiw.specs.spec import Spec
 from raiw.training.dynamics import Dynamics
 from raiw.training.recipe import Recipe

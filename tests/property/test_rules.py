@@ -13,7 +13,7 @@ from raiw.specs.contracts import is_reachable, reachable_edges
 from raiw.specs.crafting import Rule
 from raiw.specs.layers import Conv, Linear
 from raiw.specs.matching import LayerNames
-from raiw.specs.plan import PlannedLayer
+from raiw.specs.planned import PlannedLayer
 from raiw.specs.spec import Spec
 from raiw.specs.targets import deciding_rules
 
@@ -69,7 +69,7 @@ def test_group_edges_are_what_their_range_says(
     outputs = data.draw(st.sampled_from([q for q in range(1, out + 1) if out % q == 0]))
     edges = outputs * data.draw(st.integers(0, groups * n_in * out // outputs))
     for algorithm in ("regular", "magnitude"):
-        planned = PlannedLayer(layer, edges, "", outputs, algorithm)
+        planned = PlannedLayer(layer, edges, "", outputs, algorithm=algorithm)
         each = planned.group_edges
         assert planned.group_edges_range == (min(each), max(each))
 

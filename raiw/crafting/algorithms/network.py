@@ -38,7 +38,7 @@ from raiw.errors import Infeasible
 from raiw.graphs import Bools, Degrees, Graph
 from raiw.kernels.cells import Scores
 from raiw.specs.chains import inputs_by_unit
-from raiw.specs.plan import PlannedLayer
+from raiw.specs.planned import PlannedLayer
 
 EdgeNumbers = npt.NDArray[np.int64]
 

@@ -10,7 +10,7 @@ from raiw.crafting.groups import group_graphs, group_scores
 from raiw.graphs import Floats, Graph
 from raiw.kernels.cells import Scores, as_native
 from raiw.kernels.exact import ExactSum
-from raiw.specs.plan import PlannedLayer
+from raiw.specs.planned import PlannedLayer
 
 _ROUNDING = 2.0**-52
 _PASSES = 16
@@ -47,7 +47,7 @@ def certify_layer(
 
     The graph keeps the degree contract. None if a sum is not finite.
     """
-    if planned.graphs == planned.group_outputs == 1:
+    if planned.graphs == planned.block.edges == 1:
         return certify(graph, scores, tight=tight)
     kept, bound = ExactSum(), ExactSum()
     try:
@@ -58,7 +58,7 @@ def certify_layer(
             levels = own_kept.add_kept(own_scores, own.bits)
             kept.include(own_kept)
             bound.add([_bound(own, own_scores, levels, own_kept.total(), tight=tight)])
-        if planned.group_outputs > 1:
+        if planned.block.edges > 1:
             kept = ExactSum()
             kept.add_kept(as_native(scores), graph.bits)
         return Certificate(kept.total(), bound.total())
@@ -68,10 +68,8 @@ def certify_layer(
 
 def _summing_margin(planned: PlannedLayer, edges: int, scores: Scores) -> float:
     """Return what the rounding of the sums of :func:`group_scores` can take from a kept score."""
-    outputs = planned.group_outputs
-    return (
-        edges * outputs * largest_magnitude(as_native(scores)) * _ROUNDING if outputs > 1 else 0.0
-    )
+    added = planned.block.edges
+    return edges * added * largest_magnitude(as_native(scores)) * _ROUNDING if added > 1 else 0.0
 
 
 def certify(graph: Graph, scores: Scores, *, tight: bool = True) -> Certificate | None:

@@ -16,7 +16,7 @@ from raiw.errors import Infeasible
 from raiw.graphs import Graph
 from raiw.kernels.exact import kept_score
 from raiw.specs.layers import Linear
-from raiw.specs.plan import PlannedLayer
+from raiw.specs.planned import PlannedLayer
 from tests.reference.crafting import Philox
 
 
