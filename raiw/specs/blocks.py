@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class EdgeBlock:
     """So many outputs are one vertex of the graph that is crafted, and so many inputs another."""
 
     outputs: int = 1

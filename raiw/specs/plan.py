@@ -8,7 +8,7 @@ from typing import Any
 
 from raiw.algorithms import ALGORITHMS, Contract
 from raiw.errors import ImpossibleTarget, InvalidSpec, TooLarge
-from raiw.specs.blocks import Block
+from raiw.specs.blocks import EdgeBlock
 from raiw.specs.budget import Open, edge_cost, share
 from raiw.specs.chains import inputs_by_unit
 from raiw.specs.contracts import (
@@ -96,7 +96,7 @@ class Plan:
         return plan_html(self, f"Plan for {self.algorithm}")
 
 
-_Target = tuple[int, str, Block]
+_Target = tuple[int, str, EdgeBlock]
 """Edges of a layer, the pointer of what asked for them, and which are kept together."""
 
 
@@ -123,7 +123,7 @@ def plan_layers(
     deciding = deciding_rules(layers, craft.rules)
     if algorithm == "dense":
         dense = [math.prod(layer.graph_shape) for layer in layers]
-        targets = [(edges, "/craft/algorithm", Block()) for edges in dense]
+        targets = [(edges, "/craft/algorithm", EdgeBlock()) for edges in dense]
     else:
         targets = _targets(layers, craft, deciding, algorithm)
     planned = tuple(
@@ -143,7 +143,7 @@ def plan_layers(
     return planned
 
 
-def least_edges(layer: Linear | Conv, craft: Craft, block: Block, algorithm: str) -> int:
+def least_edges(layer: Linear | Conv, craft: Craft, block: EdgeBlock, algorithm: str) -> int:
     """Return the fewest edges that give every output ``craft.min_fan_in``, or all there are.
 
     Where the algorithm has no graph of just so many, the next number that it has.
@@ -165,7 +165,7 @@ def _targets(
 ) -> list[_Target]:
     kept_dense = [craft.keeps_dense(position, len(layers)) for position in range(len(layers))]
     blocks = [
-        Block() if dense else block_of(layer, craft, own)
+        EdgeBlock() if dense else block_of(layer, craft, own)
         for layer, own, dense in zip(layers, deciding, kept_dense, strict=True)
     ]
     least = [
@@ -180,7 +180,7 @@ def _targets(
         position = deciding[index].target
         if kept_dense[index]:
             field = "keep_first" if index < craft.keep_first else "keep_last"
-            targets[index] = math.prod(layer.graph_shape), f"/craft/{field}", Block()
+            targets[index] = math.prod(layer.graph_shape), f"/craft/{field}", EdgeBlock()
         elif position is not None:
             rule, at = craft.rules[position], f"/craft/rules/{position}"
             edges, pointer = layer_edges(layer, rule, at, block, craft.m)

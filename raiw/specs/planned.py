@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raiw.algorithms import ALGORITHMS, Contract
-from raiw.specs.blocks import Block
+from raiw.specs.blocks import EdgeBlock
 from raiw.specs.contracts import degree_range, even_sides
 from raiw.specs.layers import Conv, Linear
 
@@ -66,9 +66,9 @@ class PlannedLayer:
         return out // self.graphs // self.group_outputs, n_in // self.group_inputs
 
     @property
-    def block(self) -> Block:
+    def block(self) -> EdgeBlock:
         """The edges that one edge of a crafted graph stands for."""
-        return Block(self.group_outputs, self.group_inputs)
+        return EdgeBlock(self.group_outputs, self.group_inputs)
 
     @property
     def group_edges(self) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from operator import attrgetter
 
 from raiw.errors import ImpossibleTarget, InvalidSpec
-from raiw.specs.blocks import Block
+from raiw.specs.blocks import EdgeBlock
 from raiw.specs.crafting import Craft, Rule
 from raiw.specs.layers import Conv, Linear
 from raiw.specs.matching import LayerNames
@@ -75,7 +75,7 @@ def _matches_nothing(layers: Sequence[Linear | Conv], glob: str, position: int) 
     )
 
 
-def block_of(layer: Linear | Conv, craft: Craft, deciding: Deciding) -> Block:
+def block_of(layer: Linear | Conv, craft: Craft, deciding: Deciding) -> EdgeBlock:
     """Return which edges of a layer are kept together; single ones where a rule makes it dense.
 
     Raises
@@ -84,9 +84,9 @@ def block_of(layer: Linear | Conv, craft: Craft, deciding: Deciding) -> Block:
         A number does not divide the layer's outputs or inputs.
     """
     if deciding.target is not None and craft.rules[deciding.target].dense:
-        return Block()
+        return EdgeBlock()
     out, n_in = layer.graph_shape
-    return Block(
+    return EdgeBlock(
         _divisor(layer, craft, "group_outputs", deciding.group_outputs, out // layer.groups),
         _divisor(layer, craft, "group_inputs", deciding.group_inputs, n_in),
     )
@@ -111,7 +111,7 @@ def _divisor(
     return together
 
 
-def _whole_blocks(layer: Linear | Conv, edges: int, block: Block, pointer: str) -> int:
+def _whole_blocks(layer: Linear | Conv, edges: int, block: EdgeBlock, pointer: str) -> int:
     """Require edges that whole blocks can have."""
     unit = block.edges
     if edges % unit == 0:
@@ -127,7 +127,7 @@ def _whole_blocks(layer: Linear | Conv, edges: int, block: Block, pointer: str) 
 
 
 def layer_edges(
-    layer: Linear | Conv, target: Rule | Craft, at: str, block: Block, m: int
+    layer: Linear | Conv, target: Rule | Craft, at: str, block: EdgeBlock, m: int
 ) -> tuple[int, str]:
     """Return the edges a target asks of a layer, and the pointer of that target.
 

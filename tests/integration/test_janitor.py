@@ -103,7 +103,7 @@ def test_a_full_queue_does_not_delay_messages_of_the_other() -> None:
             bench.submit(queue=Queue.GPU)
             bench.janitor.wake(Queue.CPU)
             bench.janitor.wake(Queue.GPU)
-            eventually(lambda: bench.client.count(Queue.GPU) == 1, seconds=30)
+            assert eventually(lambda: bench.client.count(Queue.GPU) == 1, seconds=30)
         finally:
             bench.janitor.stop()
 

@@ -193,7 +193,15 @@ def test_another_default_is_another_key() -> None:
 
 PLANNED = {
     *("algorithm", "degree", "density", "edges", "n", "m", "parameters", "flops"),
-    *("allocation", "group_outputs", "rules", "keep_first", "keep_last", "min_fan_in"),
+    *(
+        "allocation",
+        "group_outputs",
+        "group_inputs",
+        "rules",
+        "keep_first",
+        "keep_last",
+        "min_fan_in",
+    ),
 }
 """Fields of ``craft`` that have done their work once layers are planned."""
 
