@@ -16,9 +16,9 @@ from raiw.specs.spec import Spec
 @st.composite
 def documents(draw: st.DrawFn, algorithm: str) -> dict:
     """One convolution with edges that the algorithm can build."""
-    m, groups, outputs = draw(st.sampled_from([1, 2, 4])), draw(st.integers(1, 2)), 1
-    if algorithm != "dense":
-        outputs = draw(st.integers(1, 2))
+    m, groups = draw(st.sampled_from([1, 2, 4])), draw(st.integers(1, 2))
+    most = 1 if algorithm == "dense" else 2
+    outputs, inputs = draw(st.integers(1, most)), draw(st.integers(1, most))
     out, n_in = m * draw(st.integers(1, 9)), m * draw(st.integers(1, 9))
     graphs = groups if ALGORITHMS[algorithm].by_group else 1
     shape = out * groups // graphs, n_in
@@ -30,16 +30,17 @@ def documents(draw: st.DrawFn, algorithm: str) -> dict:
     layer = {
         "name": "conv",
         "kind": "conv2d",
-        "in_channels": groups * n_in,
+        "in_channels": groups * inputs * n_in,
         "out_channels": groups * outputs * out,
         "kernel_size": 3,
         "groups": groups,
     }
     craft = {
         "algorithm": algorithm,
-        "edges": edges * outputs,
+        "edges": edges * outputs * inputs,
         "m": m,
         "group_outputs": outputs,
+        "group_inputs": inputs,
         "seed": draw(st.integers(0, 2**64 - 1)),
     }
     return {"layers": [layer], "craft": craft}

@@ -23,7 +23,7 @@ def networks(draw: st.DrawFn) -> list[dict[str, Any]]:
             {
                 "name": f"layer{index}",
                 "kind": "conv2d",
-                "in_channels": groups * draw(st.integers(1, 12)),
+                "in_channels": groups * 2 * draw(st.integers(1, 6)),
                 "out_channels": groups * 2 * draw(st.integers(1, 8)),
                 "kernel_size": draw(st.integers(1, 3)),
                 "groups": groups,
@@ -46,17 +46,21 @@ ONE_GRAPH = [
 
 
 @given(
-    networks(), st.floats(0, 0.4), st.sampled_from(ONE_GRAPH), st.sampled_from([1, 2]), st.data()
+    networks(),
+    st.floats(0, 0.4),
+    st.sampled_from(ONE_GRAPH),
+    st.fixed_dictionaries({"group_outputs": st.integers(1, 2), "group_inputs": st.integers(1, 2)}),
+    st.data(),
 )
 @settings(max_examples=150)
 def test_a_plan_counts_dead_units_exactly_on_even_sides_and_else_the_fewest(
     layers: list[dict[str, Any]],
     density: float,
     algorithm: str,
-    group_outputs: int,
+    blocks: dict[str, int],
     data: st.DataObject,
 ) -> None:
-    craft = {"density": density, "algorithm": algorithm, "group_outputs": group_outputs}
+    craft = {"density": density, "algorithm": algorithm} | blocks
     spec = Spec.parse({"layers": layers, "craft": craft})
     masks = raiw.craft(spec, scores_of(spec, data.draw(st.integers(0, 9))))
     for planned, mask in zip(spec.plan(scored=True).layers, masks.values(), strict=True):

@@ -266,6 +266,7 @@ def test_the_key_of_a_mask_changes_with_its_scores_and_how_they_are_read(tmp_pat
             "seed": st.integers(0, 2),
             "m": st.sampled_from([2, 4]),
             "group_outputs": st.sampled_from([1, 2]),
+            "group_inputs": st.sampled_from([1, 2]),
             "certify": st.booleans(),
         },
     ),

@@ -34,7 +34,13 @@ def test_the_last_rule_for_a_layer_decides(names: list[str], data: st.DataObject
     layers = [Linear.model_construct(name=name, kind="linear") for name in names]
     pieces = st.sampled_from(names) | st.sampled_from(["*", *(f"{name[0]}*" for name in names)])
     kinds = st.sampled_from(
-        [{"degree": 1}, {"group_outputs": 2}, {"degree": 1, "group_outputs": 3}]
+        [
+            {"degree": 1},
+            {"group_outputs": 2},
+            {"degree": 1, "group_outputs": 3},
+            {"group_inputs": 2},
+            {"group_inputs": 2, "group_outputs": 3},
+        ]
     )
     drawn = data.draw(st.lists(st.tuples(pieces, kinds), max_size=8))
     rules = [Rule(match=glob, **kind) for glob, kind in drawn]
@@ -42,6 +48,7 @@ def test_the_last_rule_for_a_layer_decides(names: list[str], data: st.DataObject
         mine = [i for i, rule in enumerate(rules) if fnmatch.fnmatchcase(layer.name, rule.match)]
         assert found.target == max((i for i in mine if rules[i].has_target), default=None)
         assert found.group_outputs == max((i for i in mine if rules[i].group_outputs), default=None)
+        assert found.group_inputs == max((i for i in mine if rules[i].group_inputs), default=None)
 
 
 def test_globs_are_refused_when_they_need_too_many_comparisons(monkeypatch) -> None:

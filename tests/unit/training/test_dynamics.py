@@ -219,13 +219,14 @@ def test_rigl_without_a_contract_is_that_of_its_paper():
         assert np.array_equal(mask.numpy().ravel(), wanted)
 
 
-def test_outputs_that_share_their_inputs_go_on_sharing():
-    net, updates = updates_of("regular", "rigl", 4, group_outputs=2)
+def test_blocks_stay_whole():
+    net, updates = updates_of("regular", "rigl", 4, group_outputs=2, group_inputs=2)
     for step in (1, 2, 3):
         take(net, updates, step, 10)
         assert raiw.verify(updates.masks).ok
     for mask in updates.masks.values():
         assert (mask.numpy()[::2] == mask.numpy()[1::2]).all()
+        assert (mask.numpy()[:, ::2] == mask.numpy()[:, 1::2]).all()
 
 
 @pytest.mark.parametrize("method", ["gradual", "rigl", "set"])
