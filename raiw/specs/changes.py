@@ -30,6 +30,8 @@ class SavedLayer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     name: str
+    group_inputs: int = 1
+    """Plans of before it was there do not say it."""
 
 
 class SavedPlan(BaseModel):

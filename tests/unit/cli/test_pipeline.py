@@ -249,6 +249,15 @@ def test_plans_are_saved_and_compared_with_specs_and_masks(folder, capsys) -> No
     assert "fc1" in capsys.readouterr().out
 
 
+def test_a_plan_saved_before_inputs_could_be_grouped_is_the_same(folder) -> None:
+    assert run(["plan", "spec.json", "--save", "plan.json", "-q"]) == 0
+    saved = json.loads(Path("plan.json").read_text())
+    for layer in saved["layers"]:
+        assert layer.pop("group_inputs") == 1
+    Path("plan.json").write_text(json.dumps(saved))
+    assert run(["diff", "plan.json", "spec.json"]) == 0
+
+
 def test_another_seed_is_another_plan_only_by_its_key(folder, capsys) -> None:
     Path("other.json").write_text(json.dumps(SPEC | {"craft": {"degree": 4, "seed": 1}}))
     _, document, _ = told(capsys, "diff", "spec.json", "other.json")
