@@ -1,11 +1,11 @@
 """A layer's groups: the scores of the graph crafted for each, and each graph of a crafted layer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from raiw.errors import InvalidImportance
-from raiw.graphs import Bits, Bools, Floats, Graph
+from raiw.graphs import Bits, Bools, Graph
 from raiw.kernels.cells import Scores
 from raiw.specs.planned import PlannedLayer
 
@@ -26,11 +26,18 @@ def group_scores(planned: PlannedLayer, group: int, scores: Scores) -> Scores:
     own = scores[group * rows : (group + 1) * rows]
     if planned.block.edges == 1:
         return own
-    parts = [own[output::outputs] for output in range(outputs)]
-    total, forbidden = _added(parts)
-    if inputs > 1:
-        total, others = _added([total[:, each::inputs] for each in range(inputs)])
-        forbidden = forbidden.reshape(len(forbidden), -1, inputs).any(axis=2) | others
+    total = np.zeros((rows // outputs, own.shape[1]))
+    forbidden: Bools = np.zeros(total.shape, np.bool_)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for output in range(outputs):
+            total += own[output::outputs]
+            forbidden |= np.isneginf(own[output::outputs])
+        if inputs > 1:
+            parts = [total[:, each::inputs] for each in range(inputs)]
+            total = parts[0].copy()
+            for part in parts[1:]:
+                total += part
+            forbidden = np.asarray(forbidden.reshape(*total.shape, inputs).any(axis=2))
     total[forbidden] = -np.inf
     if not (np.isfinite(total) | forbidden).all():
         raise InvalidImportance(
@@ -39,17 +46,6 @@ def group_scores(planned: PlannedLayer, group: int, scores: Scores) -> Scores:
             layer=planned.name,
         )
     return total
-
-
-def _added(parts: Sequence[Scores]) -> tuple[Floats, Bools]:
-    """Return the sum of arrays, and where a part forbids it."""
-    total = np.zeros(parts[0].shape)
-    forbidden = np.zeros(total.shape, np.bool_)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for part in parts:
-            total += part
-            forbidden |= np.isneginf(part)
-    return total, forbidden
 
 
 def group_graphs(planned: PlannedLayer, graph: Graph) -> Iterator[Graph]:

@@ -147,14 +147,16 @@ def test_verify_sees_members_that_differ() -> None:
     assert "no whole blocks of 4 outputs × 1 inputs" in faults[0].faults[0]
 
 
-def test_sums_that_overflow_are_refused() -> None:
-    document = {"layers": LAYERS[:1], "craft": {"degree": 4, "group_outputs": 4}}
+@pytest.mark.parametrize("block", [{"group_outputs": 4}, {"group_inputs": 3}])
+def test_sums_that_overflow_are_refused(block: dict) -> None:
+    document = {"layers": LAYERS[:1], "craft": {"density": 0.5, "algorithm": "raiw"} | block}
     for scores in (np.full((12, 6), 1e308), np.full((12, 6), -1e308)):
         with pytest.raises(InvalidImportance, match="sum to infinity"):
             raiw.craft(document, {"a": scores})
     scores = np.zeros((12, 6))
-    scores[:4, 0] = 1e308, 1e308, -np.inf, 1e308
-    assert not raiw.craft(document, {"a": scores})["a"].numpy()[:4, 0].any()
+    scores[:4, :3] = 1e308  # to infinity, but forbidden
+    scores[:4, :3][np.diag_indices(3)] = scores[3, :3] = -np.inf
+    assert not raiw.craft(document, {"a": scores})["a"].numpy()[:4, :3].any()
 
 
 @pytest.mark.parametrize(("outputs", "inputs"), [(4, 1), (1, 3), (2, 3)])
