@@ -102,8 +102,7 @@ private:
         pool.run(shares, threads, [&](Count share, unsigned) {
             const Count first = groups * share / shares, end = groups * (share + 1) / shares;
             for (Count image = 0; image < problem_.batch; ++image)
-                for (Count g = first; g < end; ++g)
-                    tiles_.points(points_of(reads, image, g), layer_.shared);
+                tiles_.points(points_of(reads, image, first), end - first, layer_.shared);
         });
     }
 
@@ -113,7 +112,8 @@ private:
         Points points{group_of(g), reads.reads.data(), reads.starts.data(), own(layer_.scales),
                       own(layer_.biases), layer_.rectify, problem_.pool, problem_.pooled(0),
                       problem_.pooled(1), problem_.pooled(2), problem_.axes[1].out,
-                      problem_.axes[2].out, nullptr};
+                      problem_.axes[2].out, nullptr,
+                      layer_.pattern.starts.data() + g};
         points.group.packed = inputs_ + image * problem_.channels * problem_.inputs();
         points.group.plane = problem_.inputs();
         points.numbers =

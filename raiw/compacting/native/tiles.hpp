@@ -47,6 +47,7 @@ struct Points {
     Count slices, rows, width;  // of what pooling leaves
     Count all_rows, all_width;  // before it
     float* numbers;             // of the first output; the next ones follow
+    const Count* starts_of_groups;  // where the entries of this group begin, and of the next ones
 };
 
 }  // namespace raiw
@@ -105,7 +106,7 @@ struct Tiles {
     Count lanes;
     Count shared_vectors, single_vectors;  // of a tile: of eight outputs, of one
     void (*positions)(const Group&, int outputs);
-    void (*points)(const Points&, int outputs);
+    void (*points)(Points, Count groups, int outputs);
     void (*finish)(const Finish&);
 };
 
