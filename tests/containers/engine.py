@@ -18,11 +18,17 @@ class EngineFailed(Exception):
 
 
 def found_engine() -> str:
-    """Return the container engine on the PATH."""
+    """Return the container engine on the PATH; it has its compose command."""
     for name in ("docker", "podman"):
-        if shutil.which(name):
+        compose = [*shlex.split(default_compose(name)), "version"]
+        if not (shutil.which(name) and shutil.which(compose[0])):
+            continue
+        if subprocess.run(compose, capture_output=True, check=False).returncode == 0:
             return name
-    raise EngineFailed("neither docker nor podman is on the PATH: install one")
+    raise EngineFailed(
+        "neither docker with its plugin compose nor podman with podman-compose is on the PATH: "
+        "install one"
+    )
 
 
 def default_compose(engine: str) -> str:
