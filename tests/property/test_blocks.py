@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 import raiw
 from raiw.algorithms import ALGORITHMS
+from raiw.budgets.budget import budget
 from raiw.errors import ImpossibleTarget, InvalidImportance, InvalidSpec
 from raiw.graphs import Graph
 from raiw.specs.contracts import reachable_edges
+from raiw.specs.renaming import renamed
 from raiw.specs.spec import Spec
 from tests.reference.crafting import keeps_contract
 
@@ -190,3 +192,31 @@ def test_patterns_of_n_in_m_are_of_blocks() -> None:
     assert (blocks[..., 0].sum(axis=2) == 1).all()
     with pytest.raises(InvalidSpec, match="m=4 does not divide its 2 groups of 8 inputs"):
         Spec.parse({"layers": [layer], "craft": craft | {"group_inputs": 8}})
+    with pytest.raises(ImpossibleTarget, match=r"are 32 \(density 0.25\) and 64 \(density 0.5\)"):
+        Spec.parse(
+            {"layers": [layer], "craft": {"algorithm": "nm", "density": 0.3, "group_inputs": 2}}
+        )
+    (wider,) = Spec.parse({"layers": [layer], "craft": craft | {"min_fan_in": 5}}).plan().layers
+    assert wider.degree_range("out") == (8, 8)
+
+
+@pytest.mark.parametrize("method", ["score", "global"])
+def test_a_budget_is_shared_in_whole_blocks(method: str) -> None:
+    craft = {"density": 0.5, "group_outputs": 2, "group_inputs": 3}
+    rng = np.random.default_rng(0)
+    scores = {"a": rng.random((12, 6)), "b": rng.random((10, 12))}
+    shared = budget({"layers": LAYERS, "craft": craft}, scores, method)
+    planned = shared.plan(scored=True)
+    assert planned.weights == 96
+    assert all(layer.edges % 6 == 0 for layer in planned.layers)
+    assert raiw.verify(raiw.craft(shared, scores), shared, scores).ok
+
+
+def test_a_renamed_layer_keeps_its_blocks() -> None:
+    rules = [{"match": "a", "group_inputs": 3}]
+    craft = {"density": 0.5, "group_outputs": 2, "rules": rules}
+    spec = renamed(Spec.parse({"layers": LAYERS, "craft": craft}), {"a": "first"})
+    assert [str(layer.block) for layer in spec.plan().layers] == [
+        "2 outputs × 3 inputs",
+        "2 outputs × 1 inputs",
+    ]

@@ -326,6 +326,7 @@ def test_verification_finds_units_with_edges_on_one_side_only() -> None:
             "/layers/0",
             "groups, of channels, outputs or inputs",
         ),
+        ([(8, 4), (4, 8)], {"group_inputs": 2}, "/layers/0", "channels, outputs or inputs"),
         ([(4097, 512), (512, 4097)], {}, "/craft/algorithm", "4194304: use algorithm 'raiw'"),
         ([(8, 4), (4, 8)], {"min_fan_in": 1}, "/craft/min_fan_in", "promises an output 0"),
     ],

@@ -219,8 +219,9 @@ def test_rigl_without_a_contract_is_that_of_its_paper():
         assert np.array_equal(mask.numpy().ravel(), wanted)
 
 
-def test_blocks_stay_whole():
-    net, updates = updates_of("regular", "rigl", 4, group_outputs=2, group_inputs=2)
+@pytest.mark.parametrize("method", ["rigl", "gradual"])
+def test_blocks_stay_whole(method):
+    net, updates = updates_of("regular", method, 4, group_outputs=2, group_inputs=2)
     for step in (1, 2, 3):
         take(net, updates, step, 10)
         assert raiw.verify(updates.masks).ok
