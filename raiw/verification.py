@@ -185,7 +185,7 @@ def _plan_fault(mask: Mask, planned: PlannedLayer, whose: str) -> str | None:
     crafted = [*group_graphs(planned, mask.graph)]
     bits = np.concatenate([graph.bits for graph in crafted])
     if not np.array_equal(in_blocks(planned, bits).bits, mask.graph.bits):
-        return f"its edges are no whole blocks of {planned.block}"
+        return f"its edges are not whole blocks of {planned.block}"
     graphs, together = zip(crafted, planned.group_edges, strict=True), planned.block.edges
     for group, (graph, edges) in enumerate(graphs):
         if graph.edges != edges:

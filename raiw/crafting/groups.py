@@ -41,8 +41,8 @@ def group_scores(planned: PlannedLayer, group: int, scores: Scores) -> Scores:
     total[forbidden] = -np.inf
     if not (np.isfinite(total) | forbidden).all():
         raise InvalidImportance(
-            f"layer {planned.name!r}: the scores of {planned.block} sum to infinity: scale them "
-            f"down",
+            f"layer {planned.name!r}: the scores of a block of {planned.block} sum to "
+            f"infinity: scale them down",
             layer=planned.name,
         )
     return total

@@ -16,4 +16,4 @@ class EdgeBlock:
         return self.outputs * self.inputs
 
     def __str__(self) -> str:
-        return f"{self.outputs} outputs × {self.inputs} inputs"
+        return f"{self.outputs} × {self.inputs} (outputs × inputs)"

@@ -118,8 +118,8 @@ def _whole_blocks(layer: Linear | Conv, edges: int, block: EdgeBlock, pointer: s
         return edges
     nearest = min((edges + unit // 2) // unit * unit, math.prod(layer.graph_shape))
     raise ImpossibleTarget(
-        f"layer {layer.name!r}: {edges} edges are no whole number of blocks of {block}; the "
-        f"nearest feasible number is {nearest} edges",
+        f"layer {layer.name!r}: {edges} edges are not a whole number of blocks of {block}; "
+        f"the nearest feasible number is {nearest} edges",
         pointer=pointer,
         layer=layer.name,
         nearest=nearest,

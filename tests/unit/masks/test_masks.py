@@ -250,7 +250,7 @@ BOAST = {"upper_bound": lambda mask: mask.kept_score}
         ({"algorithm": "magnitude"}, BOAST | {"algorithm": "magnitude"}, "certifies none"),
         ({}, {"algorithm": "newer"}, "its spec asks for 'raiw'"),
         ({"degree": 4}, {}, "60 edges, its spec asks for 80"),
-        ({"group_outputs": 2}, {}, "no whole blocks"),
+        ({"group_outputs": 2}, {}, "not whole blocks"),
         ({}, {"kept_score": lambda _: 1e9}, "claims a score of 1000000000.0 under"),
         ({}, {"upper_bound": lambda _: -1e9}, "under a bound of -1000000000.0"),
     ],
@@ -305,7 +305,7 @@ def test_groups_share_the_edges_evenly():
 def test_members_of_a_group_share_inputs_where_the_given_spec_says_so():
     fc = {"layers": DOCUMENT["layers"][:1], "craft": {"degree": 4}}
     shared = fc | {"craft": {"degree": 4, "group_outputs": 4}}
-    assert "no whole blocks" in raiw.verify(craft(fc), shared).faults[0]
+    assert "not whole blocks" in raiw.verify(craft(fc), shared).faults[0]
 
 
 def test_a_bound_of_zero_has_no_gap():
